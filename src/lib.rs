@@ -1,0 +1,21 @@
+//! `lmrun` runs end-to-end tests of LLM serving engines.
+//!
+//! The layers, imports pointing down only:
+//!
+//! ```text
+//! cli        words, flags, exit codes
+//!  |  \
+//! script  report     Rhai <-> Rust | events -> CSV, tables
+//!  |  /
+//! bench      workloads, engines, experiments, measures
+//!  |
+//! driver     HTTP streams, processes, GPUs
+//! sim        the built-in engine, with its HTTP face
+//! ```
+
+pub mod bench;
+pub mod cli;
+pub mod driver;
+pub mod report;
+pub mod script;
+pub mod sim;
