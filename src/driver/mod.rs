@@ -1,1 +1,13 @@
-//! driver.
+//! The outside world: HTTP streams, processes, GPUs, clocks.
+//!
+//! Everything here is mechanism: it knows sockets and processes, not experiments, and it
+//! knows no engine by name.
+
+pub mod clock;
+mod family;
+pub mod gpu;
+pub mod http;
+pub mod port;
+pub mod probe;
+pub mod process;
+pub mod watchdog;

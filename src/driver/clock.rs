@@ -1,0 +1,95 @@
+//! The one clock: nanoseconds of `CLOCK_MONOTONIC`.
+//!
+//! Kernel receive stamps come in `CLOCK_REALTIME`; [`WallOffset`] moves them over.
+
+use nix::time::{ClockId, clock_gettime};
+
+/// A point on the monotonic clock, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp(pub u64);
+
+impl Stamp {
+    /// This moment.
+    pub fn now() -> Self {
+        Self(read(ClockId::CLOCK_MONOTONIC))
+    }
+
+    /// This point moved by `seconds`, never before the clock's start.
+    #[must_use]
+    pub fn plus_s(self, seconds: f64) -> Self {
+        Self((self.0 as f64 + seconds * 1e9).max(0.0) as u64)
+    }
+
+    /// Seconds from `earlier` to this point, negative when it lies before.
+    pub fn since_s(self, earlier: Self) -> f64 {
+        (self.0 as i128 - i128::from(earlier.0)) as f64 / 1e9
+    }
+}
+
+/// How far `CLOCK_REALTIME` is ahead of `CLOCK_MONOTONIC`, sampled often enough that a
+/// stepped or slewed wall clock does not move the stamps.
+#[derive(Debug)]
+pub struct WallOffset {
+    offset_ns: i128,
+    sampled: Stamp,
+}
+
+/// A sample older than this is taken again.
+const FRESH_NS: u64 = 50_000_000;
+
+impl Default for WallOffset {
+    fn default() -> Self {
+        Self { offset_ns: sample_ns(), sampled: Stamp::now() }
+    }
+}
+
+impl WallOffset {
+    /// The monotonic point of a wall clock time in nanoseconds, read at `now`.
+    pub fn monotonic(&mut self, wall_ns: u64, now: Stamp) -> Stamp {
+        if now.0.saturating_sub(self.sampled.0) > FRESH_NS {
+            *self = Self { offset_ns: sample_ns(), sampled: now };
+        }
+        Stamp((i128::from(wall_ns) - self.offset_ns).max(0) as u64)
+    }
+}
+
+/// The tightest of a few readings of both clocks.
+fn sample_ns() -> i128 {
+    let reading = || {
+        let before = read(ClockId::CLOCK_MONOTONIC);
+        let wall = read(ClockId::CLOCK_REALTIME);
+        let after = read(ClockId::CLOCK_MONOTONIC);
+        (after - before, i128::from(wall) - i128::from(before + (after - before) / 2))
+    };
+    (0..5).map(|_| reading()).min_by_key(|(width, _)| *width).map_or(0, |(_, offset)| offset)
+}
+
+fn read(clock: ClockId) -> u64 {
+    // Both clocks exist on every system that lmrun compiles for; neither call can fail.
+    let time = clock_gettime(clock).expect("the clock can be read");
+    time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wall_time_lands_on_the_monotonic_clock() {
+        let mut offset = WallOffset::default();
+        let before = Stamp::now();
+        let wall = read(ClockId::CLOCK_REALTIME);
+        let after = Stamp::now();
+        let moved = offset.monotonic(wall, after);
+        // A clock that is being slewed may be off by a hair more than the bracket.
+        assert!(moved.plus_s(0.001) >= before && moved <= after.plus_s(0.001));
+    }
+
+    #[test]
+    fn differences_are_signed_seconds() {
+        let (early, late) = (Stamp(1_000_000_000), Stamp(3_500_000_000));
+        assert!((late.since_s(early) - 2.5).abs() < 1e-12);
+        assert!((early.since_s(late) + 2.5).abs() < 1e-12);
+        assert_eq!(early.plus_s(2.5), late);
+    }
+}

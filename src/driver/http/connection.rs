@@ -1,0 +1,84 @@
+//! The connections of one shard.
+
+use super::exchange::{Failure, Target};
+use super::socket::{Marks, StampedStream};
+use crate::driver::clock::Stamp;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// One open connection.
+pub struct Connection {
+    /// hyper's handle.
+    pub sender: SendRequest<Full<Bytes>>,
+    /// What its socket saw.
+    pub marks: Rc<Marks>,
+}
+
+/// A connection that lay longer than this is not used again: servers close idle ones (uvicorn
+/// after 5 s), and one that closes as we write would cost a request.
+const IDLE_LIMIT_S: f64 = 1.0;
+
+/// Idle connections by `host:port`, the last used first. It never limits how many are open.
+#[derive(Default)]
+pub struct Pool(RefCell<HashMap<String, Vec<(Stamp, Connection)>>>);
+
+impl Pool {
+    /// An idle connection, else a new one.
+    pub async fn take(&self, target: &Target) -> Result<Connection, Failure> {
+        while let Some(connection) = self.idle(&target.authority) {
+            if connection.sender.is_ready() {
+                return Ok(connection);
+            }
+        }
+        let reason = match tokio::time::timeout(
+            Duration::from_secs_f64(target.limits.connect_s),
+            connect(&target.authority),
+        )
+        .await
+        {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(e)) => e.to_string(),
+            Err(_) => format!("no answer within {} s", target.limits.connect_s),
+        };
+        Err(Failure::Connect { authority: target.authority.clone(), reason })
+    }
+
+    /// Takes back a connection whose answer was read to its end.
+    pub fn give_back(&self, authority: &str, connection: Connection) {
+        if connection.sender.is_closed() {
+            return;
+        }
+        let mut idle = self.0.borrow_mut();
+        let entry = (Stamp::now(), connection);
+        match idle.get_mut(authority) {
+            Some(connections) => connections.push(entry),
+            None => drop(idle.insert(authority.to_owned(), vec![entry])),
+        }
+    }
+
+    fn idle(&self, authority: &str) -> Option<Connection> {
+        let mut idle = self.0.borrow_mut();
+        let connections = idle.get_mut(authority)?;
+        let (since, connection) = connections.pop()?;
+        if Stamp::now().since_s(since) > IDLE_LIMIT_S {
+            connections.clear(); // whatever lies under it has lain longer
+            return None;
+        }
+        Some(connection)
+    }
+}
+
+async fn connect(authority: &str) -> Result<Connection, Box<dyn std::error::Error>> {
+    let stream = TcpStream::connect(authority).await?;
+    let marks = Rc::new(Marks::default());
+    let (sender, driver) = handshake(StampedStream::new(stream, marks.clone())?).await?;
+    // A broken connection is reported by the request that uses it.
+    tokio::task::spawn_local(async move { drop(driver.await) });
+    Ok(Connection { sender, marks })
+}

@@ -1,0 +1,337 @@
+//! One request and its streamed answer, every moment of it stamped.
+
+pub use super::socket::Arrival;
+
+use super::connection::Connection;
+use super::delta::{self, Delta, Event, Usage};
+use super::socket::Marks;
+use super::sse::{Splitter, TooLong};
+use crate::driver::clock::Stamp;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper::body::Incoming;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::sync::watch;
+
+/// Where requests go, and how long they may take.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// `host:port`.
+    pub authority: String,
+    /// `/v1/chat/completions`, say.
+    pub path: String,
+    /// Added to every request.
+    pub headers: BTreeMap<String, String>,
+    /// When to give a request up.
+    pub limits: Limits,
+    /// Whether the text of the answer is wanted.
+    pub keep_text: bool,
+    /// Holds the reason once the requests under way are to be given up.
+    pub abort: watch::Receiver<Option<String>>,
+}
+
+/// How long each part of a request may take, seconds. No wait is without a limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Connecting.
+    pub connect_s: f64,
+    /// From the send to the first output: queueing and prefill are in it.
+    pub first_token_s: f64,
+    /// Between two events of the stream.
+    pub between_chunks_s: f64,
+    /// The whole request.
+    pub total_s: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connect_s: 10.0, first_token_s: 300.0, between_chunks_s: 60.0, total_s: 900.0 }
+    }
+}
+
+/// Why a request has no complete answer.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum Failure {
+    /// No connection.
+    #[error("cannot connect to {authority}: {reason}")]
+    Connect {
+        /// `host:port`.
+        authority: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// An HTTP status other than 200.
+    #[error("HTTP {status}: {message}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// The server's message.
+        message: String,
+    },
+    /// A limit was reached.
+    #[error("no {what} within {limit_s} s, {chunks} chunks in")]
+    Timeout {
+        /// What did not come.
+        what: &'static str,
+        /// The limit, seconds.
+        limit_s: f64,
+        /// Chunks of output received until then.
+        chunks: usize,
+    },
+    /// The connection broke.
+    #[error("the connection broke after {chunks} chunks: {reason}")]
+    Broken {
+        /// Chunks of output received until then.
+        chunks: usize,
+        /// What the system said.
+        reason: String,
+    },
+    /// The stream ended before `[DONE]`.
+    #[error("the stream ended without [DONE], {chunks} chunks in")]
+    NoDone {
+        /// Chunks of output received until then.
+        chunks: usize,
+    },
+    /// An error event in the stream.
+    #[error("the engine reported in its stream: {message}")]
+    InStream {
+        /// The server's message.
+        message: String,
+    },
+    /// An event that is not what the API promises.
+    #[error("not an event of the API: {message}")]
+    Invalid {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The stream was complete, but nothing was generated.
+    #[error("the answer is empty")]
+    Empty,
+    /// Given up by this program.
+    #[error("{reason}")]
+    Aborted {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl From<TooLong> for Failure {
+    fn from(_: TooLong) -> Self {
+        Self::Invalid { message: format!("an event of over {} MiB", super::sse::EVENT_LIMIT >> 20) }
+    }
+}
+
+/// What was seen of one request. A moment that never came is `None`.
+#[derive(Clone, Debug, Default)]
+pub struct Exchange {
+    /// When the request was handed to the socket.
+    pub sent: Option<Stamp>,
+    /// When the response headers arrived.
+    pub headers: Option<Arrival>,
+    /// The HTTP status.
+    pub status: Option<u16>,
+    /// The first event with a choice, be it only the role.
+    pub first_chunk: Option<Arrival>,
+    /// The first non-empty output: content, reasoning or tool call.
+    pub first_token: Option<Arrival>,
+    /// The first non-empty content.
+    pub first_answer: Option<Arrival>,
+    /// Every chunk of output.
+    pub chunks: Vec<Stamp>,
+    /// The end of the stream.
+    pub done: Option<Arrival>,
+    /// Why the generation ended.
+    pub finish_reason: Option<String>,
+    /// The token counts.
+    pub usage: Option<Usage>,
+    /// The text, where it was asked for.
+    pub text: String,
+    /// The longest that received bytes lay in the socket, seconds.
+    pub read_lag_s: f64,
+    /// Whether the request had to wait for its connection.
+    pub connected_late: bool,
+    /// Why there is no complete answer.
+    pub failure: Option<Failure>,
+}
+
+/// How far a request is, for the watch over its limits.
+#[derive(Debug)]
+struct Progress {
+    started: Stamp,
+    last_event: Cell<Option<Stamp>>,
+    chunks: Cell<usize>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { started: Stamp::now(), last_event: Cell::default(), chunks: Cell::default() }
+    }
+
+    /// The next moment at which a limit is reached, and the failure that it then is.
+    fn deadline(&self, limits: &Limits) -> (Stamp, Failure) {
+        let timeout = |what, limit_s| Failure::Timeout { what, limit_s, chunks: self.chunks.get() };
+        let total = (self.started.plus_s(limits.total_s), timeout("end of the answer", limits.total_s));
+        let part = match self.last_event.get() {
+            Some(last) if self.chunks.get() > 0 => {
+                (last.plus_s(limits.between_chunks_s), timeout("further chunk", limits.between_chunks_s))
+            }
+            _ => (self.started.plus_s(limits.first_token_s), timeout("first token", limits.first_token_s)),
+        };
+        if part.0 < total.0 { part } else { total }
+    }
+
+    async fn run_out(&self, limits: &Limits) -> Failure {
+        loop {
+            let (deadline, failure) = self.deadline(limits);
+            let left_s = deadline.since_s(Stamp::now());
+            if left_s <= 0.0 {
+                return failure;
+            }
+            tokio::time::sleep(Duration::from_secs_f64(left_s)).await;
+        }
+    }
+}
+
+/// Sends `body` over `connection` and reads the answer to its end or its failure.
+///
+/// `true` beside the exchange means that the connection can serve again.
+pub async fn exchange(
+    connection: &mut Connection,
+    target: &Target,
+    request_id: &str,
+    body: Bytes,
+) -> (Exchange, bool) {
+    let mut seen = Exchange::default();
+    let progress = Progress::new();
+    let mut abort = target.abort.clone();
+    connection.marks.arm();
+    let outcome = tokio::select! {
+        outcome = attempt(connection, target, request_id, body, &progress, &mut seen) => outcome,
+        failure = progress.run_out(&target.limits) => Err(failure),
+        failure = aborted(&mut abort) => Err(failure),
+    };
+    seen.sent = seen.sent.or(connection.marks.first_write.get());
+    let reusable = outcome.is_ok();
+    seen.failure = outcome.err();
+    (seen, reusable)
+}
+
+/// Resolves when the target's requests are to be given up.
+pub async fn aborted(abort: &mut watch::Receiver<Option<String>>) -> Failure {
+    let reason = match abort.wait_for(Option::is_some).await {
+        Ok(reason) => reason.clone().unwrap_or_default(),
+        // Nobody can abort any more: never resolve.
+        Err(_) => return std::future::pending().await,
+    };
+    Failure::Aborted { reason }
+}
+
+async fn attempt(
+    connection: &mut Connection,
+    target: &Target,
+    request_id: &str,
+    body: Bytes,
+    progress: &Progress,
+    seen: &mut Exchange,
+) -> Result<(), Failure> {
+    let broken = |chunks: usize| move |e: hyper::Error| Failure::Broken { chunks, reason: reason_of(&e) };
+    let request = post(target, request_id, body)?;
+    let response = connection.sender.send_request(request).await.map_err(broken(0))?;
+    let marks = connection.marks.clone();
+    seen.sent = marks.first_write.get();
+    seen.headers = marks.last_read.get();
+    seen.status = Some(response.status().as_u16());
+    let mut incoming = response.into_body();
+    if seen.status != Some(200) {
+        return Err(refusal(seen.status.unwrap_or_default(), incoming).await);
+    }
+    let mut splitter = Splitter::default();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(broken(seen.chunks.len()))?;
+        let Some(data) = frame.data_ref() else { continue };
+        let arrival = arrival_of(&marks);
+        seen.read_lag_s = seen.read_lag_s.max(arrival.lag_s());
+        progress.last_event.set(Some(arrival.read));
+        splitter.feed(data, |event| take(event, arrival, target.keep_text, seen))?;
+        progress.chunks.set(seen.chunks.len());
+        if !seen.chunks.is_empty() {
+            marks.small_reads.set(false);
+        }
+    }
+    match (seen.done, seen.chunks.len()) {
+        (None, chunks) => Err(Failure::NoDone { chunks }),
+        (Some(_), 0) => Err(Failure::Empty),
+        _ => Ok(()),
+    }
+}
+
+fn arrival_of(marks: &Marks) -> Arrival {
+    marks.last_read.get().unwrap_or_else(|| Arrival { kernel: None, read: Stamp::now() })
+}
+
+fn post(target: &Target, request_id: &str, body: Bytes) -> Result<Request<Full<Bytes>>, Failure> {
+    let mut request = Request::post(&target.path)
+        .header("host", &target.authority)
+        .header("content-type", "application/json")
+        .header("accept", "text/event-stream")
+        .header("x-request-id", request_id);
+    for (name, value) in &target.headers {
+        request = request.header(name, value);
+    }
+    request.body(Full::new(body)).map_err(|e| Failure::Aborted { reason: format!("not a request: {e}") })
+}
+
+/// Notes one event.
+fn take(event: &[u8], arrival: Arrival, keep_text: bool, seen: &mut Exchange) -> Result<(), Failure> {
+    if seen.first_answer.is_some() && !keep_text && delta::is_plain_content(event) {
+        seen.chunks.push(arrival.at());
+        return Ok(());
+    }
+    match delta::read(event, keep_text) {
+        Event::Done => seen.done = Some(arrival),
+        Event::Delta(delta) => take_delta(delta, arrival, seen),
+        Event::Error(message) => return Err(Failure::InStream { message }),
+        Event::Invalid(message) => return Err(Failure::Invalid { message }),
+    }
+    Ok(())
+}
+
+fn take_delta(delta: Delta, arrival: Arrival, seen: &mut Exchange) {
+    if delta.choice {
+        seen.first_chunk.get_or_insert(arrival);
+    }
+    if delta.output {
+        seen.first_token.get_or_insert(arrival);
+        seen.chunks.push(arrival.at());
+    }
+    if delta.answer {
+        seen.first_answer.get_or_insert(arrival);
+    }
+    seen.text.push_str(&delta.text.unwrap_or_default());
+    seen.usage = delta.usage.or(seen.usage);
+    seen.finish_reason = delta.finish_reason.or(seen.finish_reason.take());
+}
+
+/// The failure that a refused request is, with the server's own words.
+async fn refusal(status: u16, incoming: Incoming) -> Failure {
+    const SHOWN: usize = 64 * 1024;
+    let limited = http_body_util::Limited::new(incoming, SHOWN);
+    let body = limited.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let message = match serde_json::from_slice(&body) {
+        Ok(json) => delta::excerpt(delta::error_text(&json).as_bytes()),
+        Err(_) => delta::excerpt(&body),
+    };
+    Failure::Status { status, message }
+}
+
+/// hyper's error with the system's reason at its end.
+fn reason_of(error: &hyper::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,16 @@
+//! The measuring path: hyper over our own socket I/O, so that every byte has a time.
+//!
+//! reqwest hides the socket, and with it the kernel's receive stamps; everything that is
+//! not measured goes through reqwest in [`super::probe`].
+
+mod connection;
+mod delta;
+mod exchange;
+mod pacer;
+mod shards;
+mod socket;
+mod sse;
+
+pub use delta::{Delta, Usage};
+pub use exchange::{Arrival, Exchange, Failure, Limits, Target};
+pub use shards::{BuildBody, Job, Shards};

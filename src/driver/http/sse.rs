@@ -1,0 +1,177 @@
+//! Splits a byte stream into server-sent events, by the rules of the WHATWG standard.
+//!
+//! An event that lies whole in one read is handed on borrowed; only what straddles reads,
+//! or has several `data` lines, is copied.
+
+use memchr::memchr2;
+
+/// An event longer than this is an attack or a defect, not an answer.
+pub const EVENT_LIMIT: usize = 128 * 1024 * 1024;
+
+/// The event outgrew [`EVENT_LIMIT`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct TooLong;
+
+/// The state between two reads.
+#[derive(Debug, Default)]
+pub struct Splitter {
+    /// A line whose end has not arrived.
+    partial: Vec<u8>,
+    /// The `data` of the event so far, lines joined by `\n`.
+    data: Vec<u8>,
+    /// Whether the event has a `data` line at all: an empty one counts.
+    any_data: bool,
+    /// The last read ended in `\r`: a `\n` at the start of the next belongs to it.
+    after_cr: bool,
+}
+
+impl Splitter {
+    /// Takes what was read and calls `event` with the data of every event that it completes.
+    ///
+    /// Stops at the first error of `event`.
+    pub fn feed<E: From<TooLong>>(
+        &mut self,
+        mut bytes: &[u8],
+        mut event: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if std::mem::take(&mut self.after_cr) && bytes.first() == Some(&b'\n') {
+            bytes = &bytes[1..];
+        }
+        // The one `data` line of an event that lies whole in `bytes`.
+        let mut whole: Option<&[u8]> = None;
+        while let Some(end) = memchr2(b'\n', b'\r', bytes) {
+            let (head, rest) = (&bytes[..end], &bytes[end + 1..]);
+            let crlf = bytes[end] == b'\r';
+            self.after_cr = crlf && rest.is_empty();
+            bytes = if crlf { rest.strip_prefix(b"\n").unwrap_or(rest) } else { rest };
+            if !self.partial.is_empty() {
+                self.partial.extend_from_slice(head);
+                let line = std::mem::take(&mut self.partial);
+                self.take_line(&line, &mut whole, &mut event)?;
+            } else if head.is_empty() {
+                self.dispatch(whole.take(), &mut event)?;
+            } else if let (Some(data), None, false) = (data_of(head), whole, self.any_data) {
+                whole = Some(data);
+            } else {
+                self.take_line(head, &mut whole, &mut event)?;
+            }
+        }
+        self.keep(whole.take());
+        self.partial.extend_from_slice(bytes);
+        if self.partial.len() + self.data.len() > EVENT_LIMIT { Err(TooLong.into()) } else { Ok(()) }
+    }
+
+    fn take_line<'a, E>(
+        &mut self,
+        line: &[u8],
+        whole: &mut Option<&'a [u8]>,
+        event: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if line.is_empty() {
+            return self.dispatch(whole.take(), event);
+        }
+        if let Some(data) = data_of(line) {
+            self.keep(whole.take());
+            self.keep(Some(data));
+        }
+        Ok(())
+    }
+
+    /// Adds a `data` line to the event.
+    fn keep(&mut self, data: Option<&[u8]>) {
+        let Some(data) = data else { return };
+        if self.any_data {
+            self.data.push(b'\n');
+        }
+        self.any_data = true;
+        self.data.extend_from_slice(data);
+    }
+
+    fn dispatch<E>(
+        &mut self,
+        whole: Option<&[u8]>,
+        event: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if let Some(data) = whole {
+            return event(data);
+        }
+        if !std::mem::take(&mut self.any_data) {
+            return Ok(());
+        }
+        let done = event(&self.data);
+        self.data.clear();
+        done
+    }
+}
+
+/// The value of a `data` line; comments and other fields have none.
+fn data_of(line: &[u8]) -> Option<&[u8]> {
+    let value = line.strip_prefix(b"data")?;
+    match value.strip_prefix(b":") {
+        Some(value) => Some(value.strip_prefix(b" ").unwrap_or(value)),
+        None => value.is_empty().then_some(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The events of a stream that arrives in the given pieces.
+    fn events<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
+        let mut splitter = Splitter::default();
+        let mut seen = Vec::new();
+        for piece in pieces {
+            let fed: Result<(), TooLong> = splitter.feed(piece, |data| {
+                seen.push(String::from_utf8_lossy(data).into_owned());
+                Ok(())
+            });
+            fed.expect("short events");
+        }
+        seen
+    }
+
+    const STREAM: &[u8] =
+        b": hello\n\ndata: one\n\ndata:two\r\n\r\nevent: x\rdata: a\rdata:  b\r\rid: 7\n\ndata\n\n\
+        data: [DONE]\n\ndata: cut off";
+
+    #[test]
+    fn comments_line_ends_and_several_data_lines() {
+        assert_eq!(events([STREAM]), ["one", "two", "a\n b", "", "[DONE]"]);
+    }
+
+    #[test]
+    fn one_byte_at_a_time_is_the_same() {
+        assert_eq!(events(STREAM.chunks(1)), events([STREAM]));
+    }
+
+    #[test]
+    fn an_error_of_the_reader_stops_the_split() {
+        let mut seen = 0;
+        let fed = Splitter::default().feed(b"data: 1\n\ndata: 2\n\n", |_| -> Result<(), TooLong> {
+            seen += 1;
+            Err(TooLong)
+        });
+        assert_eq!((fed, seen), (Err(TooLong), 1));
+    }
+
+    proptest! {
+        #[test]
+        fn where_the_reads_end_does_not_matter(
+            stream in prop::collection::vec(
+                prop::sample::select(b"data: \n\r:x".to_vec()), 0..200),
+            cuts in prop::collection::vec(1usize..20, 1..40),
+        ) {
+            let mut pieces = Vec::new();
+            let mut rest = &stream[..];
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() { break }
+                let (piece, tail) = rest.split_at((*cut).min(rest.len()));
+                pieces.push(piece);
+                rest = tail;
+            }
+            prop_assert_eq!(events(pieces), events([&stream[..]]));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Questions to a server that are not measured: is it healthy, what does it serve, what do
+//! its metrics say.
+
+use serde::Deserialize;
+use std::sync::LazyLock;
+use std::time::Duration;
+use thiserror::Error;
+
+/// Why a question has no answer.
+#[derive(Debug, Error)]
+pub enum ProbeError {
+    /// No HTTP answer at all.
+    #[error("{url} cannot be reached: {reason}")]
+    Unreachable {
+        /// What was asked.
+        url: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// Not 200.
+    #[error("{url} answered {status}")]
+    Status {
+        /// What was asked.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// Not the body that the API promises.
+    #[error("{url} answered something else than expected: {reason}")]
+    Body {
+        /// What was asked.
+        url: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Proxies of the environment are for the outside world, not for the engine next door.
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+    reqwest::Client::builder().no_proxy().build().expect("a client without TLS needs nothing from the system")
+});
+
+/// The body of `url`.
+///
+/// # Errors
+/// When it does not answer 200 in time.
+pub async fn get(url: &str, limit: Duration) -> Result<String, ProbeError> {
+    let unreachable = |e: reqwest::Error| ProbeError::Unreachable { url: url.into(), reason: root_cause(&e) };
+    let response = CLIENT.get(url).timeout(limit).send().await.map_err(unreachable)?;
+    match response.status().as_u16() {
+        200 => response.text().await.map_err(unreachable),
+        status => Err(ProbeError::Status { url: url.into(), status }),
+    }
+}
+
+/// The models that the server at `base` says it serves.
+///
+/// # Errors
+/// When it does not say.
+pub async fn models(base: &str, limit: Duration) -> Result<Vec<String>, ProbeError> {
+    #[derive(Deserialize)]
+    struct Models {
+        data: Vec<Model>,
+    }
+    #[derive(Deserialize)]
+    struct Model {
+        id: String,
+    }
+    let url = format!("{base}/v1/models");
+    let body = get(&url, limit).await?;
+    let models: Models =
+        serde_json::from_str(&body).map_err(|e| ProbeError::Body { url, reason: e.to_string() })?;
+    Ok(models.data.into_iter().map(|model| model.id).collect())
+}
+
+/// Model names as a message has them.
+pub fn named(models: &[String]) -> String {
+    match models {
+        [] => "no model".into(),
+        models => models.iter().map(|model| format!("`{model}`")).collect::<Vec<_>>().join(", "),
+    }
+}
+
+/// The samples of a Prometheus text whose metric is `name`: labels as written, and value.
+pub fn samples<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = (&'a str, f64)> {
+    text.lines().filter_map(move |line| {
+        let rest = line.strip_prefix(name)?;
+        let (labels, value) = match rest.strip_prefix('{') {
+            Some(rest) => rest.rsplit_once('}')?,
+            None if rest.starts_with(' ') => ("", rest),
+            None => return None,
+        };
+        Some((labels, value.split_whitespace().next()?.parse().ok()?))
+    })
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), root_cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_of_one_metric() {
+        let text =
+            "# HELP a b\nx_total 3\nx_total_more 4\nx{gpu=\"0\",m=\"a b\"} 40321.0 1700000000\nx 2.5\n";
+        assert_eq!(samples(text, "x").collect::<Vec<_>>(), [("gpu=\"0\",m=\"a b\"", 40321.0), ("", 2.5)]);
+        assert_eq!(samples(text, "x_total").collect::<Vec<_>>(), [("", 3.0)]);
+        assert_eq!(samples(text, "y").count(), 0);
+    }
+}

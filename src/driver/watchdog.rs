@@ -1,0 +1,128 @@
+//! What ends the engines when lmrun itself is killed.
+//!
+//! A small process of our own, in a session of its own, holds the reading end of a pipe.
+//! When lmrun ends, however it ends, the pipe closes, and whatever is still on the list is
+//! killed, with everything that came from it.
+
+use super::family::Family;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigHandler, Signal, signal};
+use parking_lot::Mutex;
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::process::{ChildStdin, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// lmrun's end of the pipe. The watchdog is started with the first entry.
+pub struct Watchdog {
+    command: Option<(PathBuf, &'static str)>,
+    pipe: Mutex<Option<ChildStdin>>,
+}
+
+impl Watchdog {
+    /// A watchdog that is started as `program word`, which must call [`keep_watch`].
+    pub fn new(program: PathBuf, word: &'static str) -> Self {
+        Self { command: Some((program, word)), pipe: Mutex::default() }
+    }
+
+    /// None at all: nothing outlives a test process that is killed but its engines.
+    pub fn absent() -> Self {
+        Self { command: None, pipe: Mutex::default() }
+    }
+
+    /// Puts the family of `leader` on the list.
+    ///
+    /// # Errors
+    /// When the watchdog cannot be started.
+    pub fn add(&self, leader: i32) -> std::io::Result<()> {
+        self.tell('+', leader)
+    }
+
+    /// Takes the family of `leader`, which has ended, off the list.
+    pub fn remove(&self, leader: i32) {
+        // A watchdog that died has nothing to take it off.
+        let _ = self.tell('-', leader);
+    }
+
+    fn tell(&self, sign: char, leader: i32) -> std::io::Result<()> {
+        let Some((program, word)) = &self.command else { return Ok(()) };
+        let mut pipe = self.pipe.lock();
+        if pipe.is_none() {
+            *pipe = start(program, word)?;
+        }
+        pipe.as_mut().map_or(Ok(()), |pipe| writeln!(pipe, "{sign}{leader}"))
+    }
+}
+
+fn start(program: &PathBuf, word: &str) -> std::io::Result<Option<ChildStdin>> {
+    let mut command = Command::new(program);
+    command.arg(word).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    super::process::in_own_session(&mut command);
+    Ok(command.spawn()?.stdin)
+}
+
+/// How often new relatives of the watched are looked for: one that leaves the session and
+/// whose parent then dies can only be known from before.
+const LOOK_MS: u16 = 2_000;
+
+/// The watchdog's whole life: reads the list from standard input, and ends what is on it when
+/// the input ends.
+pub fn keep_watch() {
+    for ignored in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        ignore(ignored);
+    }
+    let stdin = std::io::stdin();
+    let mut lines = BufReader::new(stdin.lock());
+    let mut watched: Vec<Family> = Vec::new();
+    let mut line = String::new();
+    loop {
+        if lines.buffer().is_empty() && !readable() {
+            watched.iter_mut().for_each(|family| drop(family.alive()));
+            continue;
+        }
+        line.clear();
+        match lines.read_line(&mut line) {
+            Ok(0) | Err(_) => break,
+            Ok(_) => update(&mut watched, line.trim()),
+        }
+    }
+    end_all(&mut watched);
+}
+
+fn update(watched: &mut Vec<Family>, line: &str) {
+    let Some((sign, leader)) = line.split_at_checked(1) else { return };
+    let Ok(leader) = leader.parse() else { return };
+    watched.retain(|family| family.leader() != leader);
+    if sign == "+" {
+        watched.push(Family::of(leader));
+    }
+}
+
+/// Waits until there is something to read, [`LOOK_MS`] at most.
+fn readable() -> bool {
+    let stdin = std::io::stdin();
+    let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    !matches!(poll(&mut fds, PollTimeout::from(LOOK_MS)), Ok(0))
+}
+
+fn end_all(watched: &mut [Family]) {
+    let patience = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < patience {
+        let mut left = 0;
+        for family in watched.iter_mut() {
+            left += family.alive().len();
+            family.signal(Signal::SIGKILL);
+        }
+        if left == 0 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[expect(unsafe_code, reason = "signal(2) with SIG_IGN installs no handler that could misbehave")]
+fn ignore(ignored: Signal) {
+    // SAFETY: SIG_IGN runs no code of ours.
+    let _ = unsafe { signal(ignored, SigHandler::SigIgn) };
+}
