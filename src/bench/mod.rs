@@ -1,1 +1,28 @@
-//! bench.
+//! Workloads, engines, experiments, measures: the words of the domain.
+//!
+//! This layer starts nothing by itself and prints nothing: it asks [`crate::driver`] and
+//! sends [`Event`]s. It knows neither Rhai nor any engine by name.
+
+mod engine;
+mod event;
+mod experiment;
+mod fleet;
+mod lane;
+mod memory;
+mod row;
+mod seen;
+mod spec;
+mod startup;
+mod stats;
+mod units;
+pub mod workload;
+
+pub use engine::{Engine, EngineError, Readiness};
+pub use event::{Code, Event, Outcome};
+pub use experiment::{Arm, Bench, RunError, RunOptions};
+pub use fleet::Fleet;
+pub use row::Row;
+pub use seen::{EngineSeen, Seen};
+pub use spec::EngineSpec;
+pub use stats::Distribution;
+pub use units::Seconds;

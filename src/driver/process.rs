@@ -96,7 +96,9 @@ impl Process {
         let (stderr, stderr_start) = log_file(&line.stderr)?;
         let mut command = std::process::Command::new(&program);
         command.args(&line.argv[1..]).envs(&line.env).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-        line.unset.iter().for_each(|name| drop(command.env_remove(name)));
+        for name in &line.unset {
+            command.env_remove(name);
+        }
         in_own_session(&mut command);
         let refused = |source: std::io::Error| match source.kind() {
             std::io::ErrorKind::NotFound => StartError::NotFound { program: program.clone() },

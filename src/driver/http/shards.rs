@@ -112,7 +112,11 @@ async fn serve(mut batches: UnboundedReceiver<Batch>) {
 /// Starts each job of a batch in time to be prepared when it is due.
 async fn pace(batch: Batch, pacer: Pacer, pool: Rc<Pool>) {
     for job in batch.jobs {
-        pacer.sleep_until(job.due.plus_s(-LEAD_S)).await;
+        let mut abort = job.target.abort.clone();
+        tokio::select! {
+            () = pacer.sleep_until(job.due.plus_s(-LEAD_S)) => {}
+            _ = exchange::aborted(&mut abort) => {} // the job will say so itself
+        }
         let (pacer, pool, exchanges) = (pacer.clone(), pool.clone(), batch.exchanges.clone());
         spawn_local(async move {
             let exchange = run(&job, &pacer, &pool).await;

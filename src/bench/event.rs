@@ -1,0 +1,141 @@
+//! What happens during a run, for whoever shows or stores it.
+
+use super::{EngineSpec, Row, Seen};
+use std::path::PathBuf;
+
+/// The only thing between running and reporting.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A test begins.
+    TestStarted {
+        /// The test function.
+        test: String,
+    },
+    /// The process of an engine was started.
+    EngineStarting {
+        /// The engine.
+        name: String,
+        /// Its port.
+        port: u16,
+        /// Its command.
+        argv: Vec<String>,
+        /// Its standard output.
+        log: PathBuf,
+    },
+    /// An engine is still not ready.
+    EngineWaiting {
+        /// The engine.
+        name: String,
+        /// Since its start, seconds.
+        elapsed_s: f64,
+        /// The last line of its log, or what is missing.
+        status: String,
+    },
+    /// An engine is ready.
+    EngineReady {
+        /// The engine.
+        name: String,
+        /// Its port.
+        port: u16,
+        /// Since its start, seconds.
+        after_s: f64,
+    },
+    /// An engine and everything that came from it has ended.
+    EngineClosed {
+        /// The engine.
+        name: String,
+        /// Its port.
+        port: u16,
+        /// How long that took, seconds.
+        took_s: f64,
+    },
+    /// An experiment was planned; its engines start next.
+    ExperimentPlanned {
+        /// Its number within the test, from 0.
+        expr_id: usize,
+        /// Its workload, in words.
+        title: String,
+        /// The workload's config.
+        workload: serde_json::Value,
+        /// Its engines.
+        engines: Vec<EngineSpec>,
+        /// Requests to each engine.
+        requests: usize,
+    },
+    /// The requests of an experiment begin.
+    ExperimentStarted {
+        /// From the first to the last planned request, seconds.
+        planned_s: f64,
+    },
+    /// A request has ended, well or not.
+    RequestDone(Box<Row>),
+    /// All requests of an experiment have ended.
+    ExperimentDone(Seen),
+    /// A claim was checked.
+    Checked {
+        /// Whether it holds.
+        passed: bool,
+        /// The claim and what was seen.
+        what: String,
+    },
+    /// A script printed.
+    Printed {
+        /// The text.
+        text: String,
+    },
+    /// Something that the reader of the results must know.
+    Warned {
+        /// The text.
+        text: String,
+    },
+    /// A test ended.
+    TestDone {
+        /// The test function.
+        test: String,
+        /// How.
+        outcome: Outcome,
+        /// How long it took, seconds.
+        took_s: f64,
+    },
+}
+
+/// How a test ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every claim holds.
+    Passed,
+    /// It did not pass.
+    Failed {
+        /// What kind of failure it is.
+        code: Code,
+        /// The failure in a line, without its drawing.
+        summary: String,
+        /// The failure as it is shown.
+        report: String,
+    },
+}
+
+/// Kinds of failure, as exit codes. The largest concern of a run decides its exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Code {
+    /// A claim does not hold, or the script failed.
+    Check,
+    /// The measurement is invalid.
+    Invalid,
+    /// An engine could not be started, or died.
+    Engine,
+    /// The run was interrupted.
+    Interrupted,
+}
+
+impl Code {
+    /// The exit code.
+    pub fn exit(self) -> u8 {
+        match self {
+            Self::Check => 1,
+            Self::Engine => 3,
+            Self::Invalid => 5,
+            Self::Interrupted => 130,
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! An experiment: one workload config, N engines, all at the same time.
+
+use super::lane::Lane;
+use super::memory::MemoryWatch;
+use super::workload::WorkloadConfig;
+use super::{Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Row, Seen};
+use crate::driver::clock::Stamp;
+use crate::driver::http::{Exchange, Shards};
+use parking_lot::Mutex;
+use serde::Deserialize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use thiserror::Error;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// Everything that a run has.
+pub struct Bench {
+    /// The engines.
+    pub fleet: Fleet,
+    /// The threads that send.
+    pub shards: Shards,
+    /// Ends every wait when it is cancelled.
+    pub cancel: CancellationToken,
+    /// Starts every `x-request-id` of this run.
+    pub run_id: String,
+    /// Experiments of the whole run.
+    pub serial: AtomicUsize,
+    /// Experiments of the current test.
+    pub experiments: AtomicUsize,
+    /// Claims of the current test that do not hold.
+    pub failed_checks: AtomicUsize,
+}
+
+/// An engine of an experiment.
+#[derive(Clone)]
+pub enum Arm {
+    /// Started for the experiment, and closed after it.
+    Spec(EngineSpec),
+    /// Running already, and left running.
+    Handle(Arc<Engine>),
+}
+
+/// How an experiment is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunOptions {
+    /// Requests to each engine before the workload, which are not measured.
+    pub warmup: usize,
+    /// Whether a failed request is expected, and fails no check.
+    pub may_fail: bool,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self { warmup: 2, may_fail: false }
+    }
+}
+
+/// Why an experiment has no result.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// An engine does not serve.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The run was interrupted.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Bench {
+    /// Runs `config` against every arm and says what it saw.
+    ///
+    /// # Errors
+    /// When an engine does not start, or dies, or the run is interrupted. Rows of requests that
+    /// have ended were sent as events all the same.
+    pub async fn run(
+        &self,
+        config: &WorkloadConfig,
+        arms: Vec<Arm>,
+        options: RunOptions,
+    ) -> Result<Seen, RunError> {
+        let expr_id = self.experiments.fetch_add(1, Relaxed);
+        self.announce(expr_id, config, &arms);
+        let own = Mutex::new(Vec::new());
+        let outcome = self.conduct(expr_id, config, arms, options, &own).await;
+        let closed = self.close(own.into_inner()).await;
+        let seen = outcome?;
+        closed?;
+        Ok(seen)
+    }
+
+    /// Notes whether a claim of the current test holds.
+    pub fn check(&self, passed: bool, what: String) {
+        self.failed_checks.fetch_add(usize::from(!passed), Relaxed);
+        self.emit(Event::Checked { passed, what });
+    }
+
+    /// Sends an event.
+    pub fn emit(&self, event: Event) {
+        // Without a listener there is nobody to tell.
+        let _ = self.fleet.events.send(event);
+    }
+
+    fn announce(&self, expr_id: usize, config: &WorkloadConfig, arms: &[Arm]) {
+        let spec = |arm: &Arm| match arm {
+            Arm::Spec(spec) => spec.clone(),
+            Arm::Handle(engine) => engine.spec.clone(),
+        };
+        self.emit(Event::ExperimentPlanned {
+            expr_id,
+            title: config.title(),
+            // A config is numbers and texts: it can be written as JSON.
+            workload: serde_json::to_value(config).unwrap_or_default(),
+            engines: arms.iter().map(spec).collect(),
+            requests: config.generate().len(),
+        });
+    }
+
+    async fn conduct(
+        &self,
+        expr_id: usize,
+        config: &WorkloadConfig,
+        arms: Vec<Arm>,
+        options: RunOptions,
+        own: &Mutex<Vec<Arc<Engine>>>,
+    ) -> Result<Seen, RunError> {
+        let engines = tokio::select! {
+            engines = self.prepare(arms, options, own) => engines?,
+            () = self.cancel.cancelled() => return Err(RunError::Interrupted),
+        };
+        let serial = self.serial.fetch_add(1, Relaxed);
+        let prefix = |engine_id| format!("{}-{serial}-{engine_id}", self.run_id);
+        let lanes =
+            engines.iter().enumerate().map(|(id, engine)| Lane::new(expr_id, id, prefix(id), engine, config));
+        let seen = self.measure(expr_id, config.title(), lanes.collect()).await?;
+        if !options.may_fail {
+            self.check_answers(&seen);
+        }
+        Ok(seen)
+    }
+
+    /// Sends every lane's requests at their moments and collects the rows.
+    async fn measure(&self, expr_id: usize, title: String, mut lanes: Vec<Lane>) -> Result<Seen, RunError> {
+        let engines: Vec<Arc<Engine>> = lanes.iter().map(|lane| lane.engine.clone()).collect();
+        let memory = MemoryWatch::start(&engines).await;
+        let start = Stamp::now().plus_s(2.0 * Shards::LEAD_S);
+        lanes.iter_mut().for_each(|lane| lane.context.start = start);
+        let planned_s = lanes.iter().filter_map(|lane| lane.requests.last()).map(|last| last.timestamp);
+        self.emit(Event::ExperimentStarted { planned_s: planned_s.fold(0.0, f64::max) });
+        let jobs = lanes.iter().flat_map(Lane::jobs).collect();
+        let exchanges = self.shards.send(jobs);
+        let died = watch_over(&engines);
+        let mut rows = self.collect(&lanes, exchanges, &memory).await;
+        let dead = died.first();
+        let engines = lanes.iter().zip(&mut rows).map(|(lane, rows)| {
+            rows.sort_by_key(|row| row.request_id);
+            EngineSeen {
+                name: lane.context.engine.clone(),
+                simulated: lane.context.simulated,
+                rows: Arc::new(std::mem::take(rows)),
+            }
+        });
+        let seen = Seen { expr_id, title, engines: engines.collect() };
+        self.emit(Event::ExperimentDone(seen.clone()));
+        if self.cancel.is_cancelled() {
+            return Err(RunError::Interrupted);
+        }
+        dead.map_or(Ok(seen), |error| Err(error.into()))
+    }
+
+    /// Makes a row of every exchange as it ends. An interrupt gives up what is under way.
+    async fn collect(
+        &self,
+        lanes: &[Lane],
+        mut exchanges: UnboundedReceiver<(usize, Exchange)>,
+        memory: &MemoryWatch,
+    ) -> Vec<Vec<Row>> {
+        let mut rows: Vec<Vec<Row>> = lanes.iter().map(|_| Vec::new()).collect();
+        let mut interrupted = false;
+        loop {
+            let next = tokio::select! {
+                next = exchanges.recv() => next,
+                () = self.cancel.cancelled(), if !interrupted => {
+                    interrupted = true;
+                    lanes.iter().for_each(|lane| lane.engine.give_up("the run was interrupted"));
+                    continue;
+                }
+            };
+            let Some((index, exchange)) = next else { return rows };
+            let lane = &lanes[index / lanes[0].requests.len()];
+            let row = lane.row(index, memory.latest_json(), exchange);
+            self.emit(Event::RequestDone(Box::new(row.clone())));
+            rows[lane.context.engine_id].push(row);
+        }
+    }
+
+    fn check_answers(&self, seen: &Seen) {
+        for engine in seen.engines.iter().filter(|engine| engine.failed() > 0) {
+            let failures = engine.failures();
+            let worst = failures.iter().max_by_key(|(_, times)| **times).map_or("", |(error, _)| *error);
+            let (failed, all) = (engine.failed(), engine.rows.len());
+            self.check(
+                false,
+                format!("`{}` answers every request: {failed} of {all} failed: {worst}", engine.name),
+            );
+        }
+    }
+
+    async fn close(&self, engines: Vec<Arc<Engine>>) -> Result<(), EngineError> {
+        let mut closing = JoinSet::new();
+        for engine in engines {
+            closing.spawn(async move { (engine.close().await, engine) });
+        }
+        let mut first = Ok(());
+        while let Some(Ok((closed, engine))) = closing.join_next().await {
+            first = first.and(closed);
+            self.fleet.close(&engine).await?; // ended already: this takes it off the list
+        }
+        first
+    }
+}
+
+/// Gives up the requests of an engine as soon as its process ends.
+fn watch_over(engines: &[Arc<Engine>]) -> Watch {
+    let (mut tasks, found) = (JoinSet::new(), Arc::new(Mutex::new(Vec::new())));
+    for engine in engines {
+        let (engine, found) = (engine.clone(), found.clone());
+        tasks.spawn(async move {
+            let error = engine.died().await;
+            found.lock().push(error);
+            engine.give_up("the engine's process has ended");
+        });
+    }
+    Watch { _tasks: tasks, found }
+}
+
+/// Watches engines until it is dropped.
+struct Watch {
+    _tasks: JoinSet<()>,
+    found: Arc<Mutex<Vec<EngineError>>>,
+}
+
+impl Watch {
+    /// The first engine that died.
+    fn first(self) -> Option<EngineError> {
+        self.found.lock().drain(..).next()
+    }
+}

@@ -1,0 +1,335 @@
+//! One request as a row: what the CSV holds.
+
+use super::Distribution;
+use super::workload::Request;
+use crate::driver::clock::Stamp;
+use crate::driver::http::{Arrival, Exchange};
+use serde::Serialize;
+use std::sync::Arc;
+
+/// What a request belongs to.
+#[derive(Clone, Debug)]
+pub struct RowContext {
+    /// The number of the experiment within its test.
+    pub expr_id: usize,
+    /// The number of the engine within its experiment.
+    pub engine_id: usize,
+    /// The engine's name.
+    pub engine: Arc<str>,
+    /// The engine's kind.
+    pub engine_kind: Arc<str>,
+    /// Whether the engine is simulated.
+    pub simulated: bool,
+    /// The model.
+    pub model: Arc<str>,
+    /// The start of the experiment.
+    pub start: Stamp,
+}
+
+/// One request. Seconds everywhere; points in time count from the start of the experiment.
+///
+/// The first ten columns are those of LMCache's Python tests, in their order. A measure that
+/// was not made is empty.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The experiment within its test, from 0.
+    pub expr_id: usize,
+    /// When the workload plans the request.
+    pub timestamp: f64,
+    /// The engine within its experiment, from 0.
+    pub engine_id: usize,
+    /// The request within its workload, from 0.
+    pub request_id: usize,
+    /// Time to first token: `first_token_s - sent_s`.
+    #[serde(rename = "TTFT")]
+    pub ttft: Option<f64>,
+    /// Output tokens a second: `output_tokens / (last_token_s - first_token_s)`; empty for one token.
+    pub throughput: Option<f64>,
+    /// `last_token_s - sent_s`.
+    pub latency: Option<f64>,
+    /// Tokens of the context, as configured.
+    pub context_len: u64,
+    /// Tokens of the query, as configured.
+    pub query_len: u64,
+    /// MiB used on each GPU at the last reading before the request ended, as JSON.
+    pub gpu_memory: Arc<str>,
+    /// The engine's name.
+    pub engine: Arc<str>,
+    /// Which program it is.
+    pub engine_kind: Arc<str>,
+    /// Whether its numbers are made up.
+    pub simulated: bool,
+    /// The model.
+    pub model: Arc<str>,
+    /// `ok` or `failed`.
+    pub status: &'static str,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The HTTP status.
+    pub http_status: Option<u16>,
+    /// The `x-request-id` that it carried.
+    pub x_request_id: String,
+    /// Tokens of the prompt, by the engine's count.
+    pub prompt_tokens: Option<u64>,
+    /// Tokens of the prompt that a cache held, by the engine's count; empty where it does not tell.
+    pub cached_tokens: Option<u64>,
+    /// Tokens generated.
+    pub output_tokens: Option<u64>,
+    /// Where `output_tokens` is from: `usage` of the engine, or counted `chunks`.
+    pub output_tokens_from: Option<&'static str>,
+    /// Chunks with output.
+    pub chunks: usize,
+    /// Why the generation ended.
+    pub finish_reason: Option<String>,
+    /// Time per output token: `(last_token_s - first_token_s) / (output_tokens - 1)`.
+    pub tpot_s: Option<f64>,
+    /// Mean gap between tokens, where every chunk is one token.
+    pub itl_mean_s: Option<f64>,
+    /// Median gap between tokens.
+    pub itl_p50_s: Option<f64>,
+    /// 99th percentile of the gaps between tokens.
+    pub itl_p99_s: Option<f64>,
+    /// Largest gap between tokens.
+    pub itl_max_s: Option<f64>,
+    /// Mean gap between chunks, whatever they hold.
+    pub icl_mean_s: Option<f64>,
+    /// Largest gap between chunks.
+    pub icl_max_s: Option<f64>,
+    /// `first_token_s - planned_s`: TTFT as a user feels it who came when planned.
+    pub ttft_from_planned_s: Option<f64>,
+    /// `last_token_s - planned_s`.
+    pub latency_from_planned_s: Option<f64>,
+    /// When it was due.
+    pub planned_s: f64,
+    /// When it was handed to the socket.
+    pub sent_s: Option<f64>,
+    /// When the response headers arrived.
+    pub headers_s: Option<f64>,
+    /// The first event with a choice, be it only the role.
+    pub first_chunk_s: Option<f64>,
+    /// The first non-empty output: content, reasoning or tool call.
+    pub first_token_s: Option<f64>,
+    /// The first non-empty content.
+    pub first_answer_s: Option<f64>,
+    /// The last output.
+    pub last_token_s: Option<f64>,
+    /// `[DONE]`.
+    pub done_s: Option<f64>,
+    /// `sent_s - planned_s`: how late the client was.
+    pub send_lag_s: Option<f64>,
+    /// The longest that received bytes lay in the socket before the client read them.
+    pub read_lag_s: f64,
+    /// Whether the connection was not open yet when the request was due.
+    pub connected_late: bool,
+}
+
+impl Row {
+    /// The row of a request that has ended. A failed one keeps its moments, and has no measures.
+    pub fn new(
+        context: &RowContext,
+        request_id: usize,
+        request: &Request,
+        x_request_id: String,
+        gpu_memory: Arc<str>,
+        seen: Exchange,
+    ) -> Self {
+        let at = |arrival: Option<Arrival>| arrival.map(|arrival| arrival.at().since_s(context.start));
+        let sent_s = seen.sent.map(|sent| sent.since_s(context.start));
+        let measures = Measures::of(&seen);
+        let usage = seen.usage.unwrap_or_default();
+        let from_planned = |moment: Option<f64>| moment.map(|moment| moment - request.timestamp);
+        let first_token_s = at(seen.first_token);
+        let last_token_s = seen.chunks.last().map(|last| last.since_s(context.start));
+        let ok = seen.failure.is_none();
+        Self {
+            expr_id: context.expr_id,
+            timestamp: request.timestamp,
+            engine_id: context.engine_id,
+            request_id,
+            ttft: measures.ttft,
+            throughput: measures.throughput,
+            latency: measures.latency,
+            context_len: request.context_len,
+            query_len: request.query_len,
+            gpu_memory,
+            engine: context.engine.clone(),
+            engine_kind: context.engine_kind.clone(),
+            simulated: context.simulated,
+            model: context.model.clone(),
+            status: if ok { "ok" } else { "failed" },
+            error: seen.failure.as_ref().map(ToString::to_string),
+            http_status: seen.status,
+            x_request_id,
+            prompt_tokens: usage.prompt_tokens,
+            cached_tokens: usage.prompt_tokens_details.and_then(|details| details.cached_tokens),
+            output_tokens: measures.output_tokens,
+            output_tokens_from: measures.output_tokens_from,
+            chunks: seen.chunks.len(),
+            finish_reason: seen.finish_reason,
+            tpot_s: measures.tpot,
+            itl_mean_s: measures.itl.mean(),
+            itl_p50_s: measures.itl.percentile(50.0),
+            itl_p99_s: measures.itl.percentile(99.0),
+            itl_max_s: measures.itl.max(),
+            icl_mean_s: measures.icl.mean(),
+            icl_max_s: measures.icl.max(),
+            ttft_from_planned_s: from_planned(first_token_s).filter(|_| ok),
+            latency_from_planned_s: from_planned(last_token_s).filter(|_| ok),
+            planned_s: request.timestamp,
+            sent_s,
+            headers_s: at(seen.headers),
+            first_chunk_s: at(seen.first_chunk),
+            first_token_s,
+            first_answer_s: at(seen.first_answer),
+            last_token_s,
+            done_s: at(seen.done),
+            send_lag_s: from_planned(sent_s),
+            read_lag_s: seen.read_lag_s,
+            connected_late: seen.connected_late,
+        }
+    }
+
+    /// Whether it was answered whole.
+    pub fn is_ok(&self) -> bool {
+        self.error.is_none()
+    }
+}
+
+/// The durations of a complete answer.
+#[derive(Default)]
+struct Measures {
+    ttft: Option<f64>,
+    latency: Option<f64>,
+    throughput: Option<f64>,
+    tpot: Option<f64>,
+    output_tokens: Option<u64>,
+    output_tokens_from: Option<&'static str>,
+    itl: Distribution,
+    icl: Distribution,
+}
+
+impl Measures {
+    fn of(seen: &Exchange) -> Self {
+        let (None, Some(sent), Some(first), Some(last)) =
+            (&seen.failure, seen.sent, seen.first_token, seen.chunks.last())
+        else {
+            return Self::default();
+        };
+        let reported = seen.usage.and_then(|usage| usage.completion_tokens);
+        let tokens = reported.unwrap_or(seen.chunks.len() as u64);
+        let decode_s = last.since_s(first.at());
+        let several = tokens > 1 && decode_s > 0.0;
+        let gaps: Distribution = seen.chunks.windows(2).map(|pair| pair[1].since_s(pair[0])).collect();
+        Self {
+            ttft: Some(first.at().since_s(sent)),
+            latency: Some(last.since_s(sent)),
+            throughput: several.then(|| tokens as f64 / decode_s),
+            tpot: several.then(|| decode_s / (tokens - 1) as f64),
+            output_tokens: Some(tokens),
+            output_tokens_from: Some(if reported.is_some() { "usage" } else { "chunks" }),
+            itl: if one_token_a_chunk(seen, reported) { gaps.clone() } else { Distribution::default() },
+            icl: gaps,
+        }
+    }
+}
+
+/// A chunk is one token where there are as many of both; the token that ends a generation may
+/// have no chunk of its own.
+fn one_token_a_chunk(seen: &Exchange, reported: Option<u64>) -> bool {
+    let chunks = seen.chunks.len() as u64;
+    let ended_by_token = seen.finish_reason.as_deref() == Some("stop");
+    reported.is_some_and(|tokens| tokens == chunks || (ended_by_token && tokens == chunks + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::workload::Prompt;
+    use crate::driver::http::{Failure, Usage};
+
+    fn context() -> RowContext {
+        RowContext {
+            expr_id: 1,
+            engine_id: 0,
+            engine: "e".into(),
+            engine_kind: "k".into(),
+            simulated: false,
+            model: "m".into(),
+            start: Stamp(1_000_000_000),
+        }
+    }
+
+    fn at_s(seconds: f64) -> Stamp {
+        context().start.plus_s(seconds)
+    }
+
+    fn arrival(seconds: f64) -> Option<Arrival> {
+        Some(Arrival { kernel: Some(at_s(seconds)), read: at_s(seconds + 0.25) })
+    }
+
+    fn seen() -> Exchange {
+        Exchange {
+            sent: Some(at_s(8.5)),
+            headers: arrival(8.75),
+            status: Some(200),
+            first_chunk: arrival(9.0),
+            first_token: arrival(10.5),
+            first_answer: arrival(10.5),
+            chunks: vec![at_s(10.5), at_s(11.0), at_s(12.5)],
+            done: arrival(12.75),
+            usage: Some(Usage { completion_tokens: Some(3), ..Usage::default() }),
+            ..Exchange::default()
+        }
+    }
+
+    fn row(seen: Exchange) -> Row {
+        let request = Request { timestamp: 8.0, context_len: 8192, query_len: 16, prompt: Prompt::default() };
+        Row::new(&context(), 1, &request, "id".into(), "{}".into(), seen)
+    }
+
+    #[test]
+    fn durations_are_between_the_kernels_stamps() {
+        let row = row(seen());
+        assert_eq!((row.ttft, row.latency), (Some(2.0), Some(4.0)));
+        assert_eq!((row.throughput, row.tpot_s), (Some(1.5), Some(1.0)));
+        assert_eq!((row.itl_mean_s, row.itl_p50_s, row.itl_max_s), (Some(1.0), Some(1.0), Some(1.5)));
+        assert_eq!((row.ttft_from_planned_s, row.send_lag_s), (Some(2.5), Some(0.5)));
+        assert_eq!((row.sent_s, row.headers_s, row.done_s), (Some(8.5), Some(8.75), Some(12.75)));
+        assert_eq!((row.output_tokens, row.output_tokens_from), (Some(3), Some("usage")));
+    }
+
+    #[test]
+    fn several_tokens_a_chunk_have_no_inter_token_latency() {
+        let usage = Some(Usage { completion_tokens: Some(12), ..Usage::default() });
+        let row = row(Exchange { usage, ..seen() });
+        assert_eq!((row.itl_mean_s, row.icl_mean_s, row.icl_max_s), (None, Some(1.0), Some(1.5)));
+        assert_eq!(row.throughput, Some(6.0));
+    }
+
+    #[test]
+    fn one_token_has_a_ttft_and_no_throughput() {
+        let chunks = vec![at_s(10.5)];
+        let usage = Some(Usage { completion_tokens: Some(1), ..Usage::default() });
+        let row = row(Exchange { chunks, usage, ..seen() });
+        assert_eq!((row.ttft, row.latency, row.throughput, row.tpot_s), (Some(2.0), Some(2.0), None, None));
+    }
+
+    #[test]
+    fn without_usage_chunks_are_counted_and_the_row_says_so() {
+        let row = row(Exchange { usage: None, ..seen() });
+        assert_eq!((row.output_tokens, row.output_tokens_from), (Some(3), Some("chunks")));
+        assert_eq!(row.itl_mean_s, None);
+    }
+
+    #[test]
+    fn a_failure_keeps_its_moments_and_has_no_measures() {
+        let failure = Some(Failure::NoDone { chunks: 3 });
+        let row = row(Exchange { failure, ..seen() });
+        assert_eq!(
+            (row.ttft, row.latency, row.throughput, row.latency_from_planned_s),
+            (None, None, None, None)
+        );
+        assert_eq!((row.status, row.first_token_s), ("failed", Some(10.5)));
+        assert_eq!(row.error.as_deref(), Some("the stream ended without [DONE], 3 chunks in"));
+    }
+}

@@ -1,0 +1,56 @@
+//! What an experiment saw.
+
+use super::{Distribution, Row};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The rows of an experiment, by engine. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The number of the experiment within its test.
+    pub expr_id: usize,
+    /// Its workload, in words.
+    pub title: String,
+    /// One for each engine, in their order.
+    pub engines: Vec<EngineSeen>,
+}
+
+/// What one engine did in an experiment.
+#[derive(Clone, Debug)]
+pub struct EngineSeen {
+    /// The engine's name.
+    pub name: Arc<str>,
+    /// Whether its numbers are made up.
+    pub simulated: bool,
+    /// Its requests, in their order.
+    pub rows: Arc<Vec<Row>>,
+}
+
+impl EngineSeen {
+    /// One measure over the requests that have it.
+    pub fn distribution(&self, measure: impl Fn(&Row) -> Option<f64>) -> Distribution {
+        self.rows.iter().filter_map(measure).collect()
+    }
+
+    /// Requests without a complete answer.
+    pub fn failed(&self) -> usize {
+        self.rows.iter().filter(|row| !row.is_ok()).count()
+    }
+
+    /// The failures, and how often each occurred.
+    pub fn failures(&self) -> BTreeMap<&str, usize> {
+        let mut failures = BTreeMap::new();
+        for error in self.rows.iter().filter_map(|row| row.error.as_deref()) {
+            *failures.entry(error).or_default() += 1;
+        }
+        failures
+    }
+
+    /// Prompt tokens that a cache held, over all prompt tokens; `None` where the engine tells
+    /// neither.
+    pub fn cached_share(&self) -> Option<f64> {
+        let told = self.rows.iter().filter_map(|row| Some((row.cached_tokens?, row.prompt_tokens?)));
+        let (cached, all) = told.fold((0, 0), |sum, row| (sum.0 + row.0, sum.1 + row.1));
+        (all > 0).then(|| cached as f64 / all as f64)
+    }
+}

@@ -1,0 +1,114 @@
+//! What is needed to start an engine. Which values, the standard library knows.
+
+use super::Seconds;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// How to start one serving process that answers the OpenAI API.
+///
+/// `{port}` in `command` and `env` becomes the port that the engine is given at its start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EngineSpec {
+    /// How tables and rows call it.
+    pub name: String,
+    /// Which program it is: `vllm`, `llamacpp`, `sim`.
+    pub kind: String,
+    /// The model, as requests name it.
+    pub model: String,
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Added to the environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Taken out of the environment.
+    #[serde(default)]
+    pub unset_env: Vec<String>,
+    /// Where it listens.
+    #[serde(default = "loopback")]
+    pub host: String,
+    /// Its port; the next of the run's ports where none is given.
+    #[serde(default)]
+    pub port: Option<u16>,
+    /// The GPUs it uses. Engines that share one start one after the other.
+    #[serde(default)]
+    pub gpus: Vec<u32>,
+    /// Whether its numbers are made up by a model of an engine.
+    #[serde(default)]
+    pub simulated: bool,
+    /// The metric that tells its GPU memory in MiB, by `gpu` label: of a simulated engine.
+    #[serde(default)]
+    pub memory_metric: Option<String>,
+    /// Where it says that it is healthy.
+    #[serde(default = "health")]
+    pub health_path: String,
+    /// Where chat completions are.
+    #[serde(default = "chat")]
+    pub chat_path: String,
+    /// How long it may take to get ready.
+    #[serde(default = "ready_timeout")]
+    pub ready_timeout_s: Seconds,
+    /// How long it may take to end after an interrupt, before it is told to terminate.
+    #[serde(default = "grace")]
+    pub interrupt_grace_s: Seconds,
+    /// How long it may take to end after that, before it is killed.
+    #[serde(default = "grace")]
+    pub terminate_grace_s: Seconds,
+    /// Fields that every request to it carries.
+    #[serde(default)]
+    pub extra_body: Map<String, Value>,
+}
+
+fn loopback() -> String {
+    "127.0.0.1".into()
+}
+
+fn health() -> String {
+    "/health".into()
+}
+
+fn chat() -> String {
+    "/v1/chat/completions".into()
+}
+
+fn ready_timeout() -> Seconds {
+    Seconds(300.0)
+}
+
+fn grace() -> Seconds {
+    Seconds(5.0)
+}
+
+impl EngineSpec {
+    /// The command, with `port` in its place.
+    pub fn argv(&self, port: u16) -> Vec<String> {
+        self.command.iter().map(|word| with_port(word, port)).collect()
+    }
+
+    /// The environment, with `port` in its place.
+    pub fn environment(&self, port: u16) -> BTreeMap<String, String> {
+        self.env.iter().map(|(name, value)| (name.clone(), with_port(value, port))).collect()
+    }
+}
+
+fn with_port(text: &str, port: u16) -> String {
+    text.replace("{port}", &port.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_port_takes_its_place() {
+        let spec: EngineSpec = serde_json::from_str(
+            r#"{"name": "a", "kind": "k", "model": "m", "command": ["serve", "--port", "{port}"],
+                "env": {"URL": "http://127.0.0.1:{port}"}}"#,
+        )
+        .expect("a spec");
+        assert_eq!(spec.argv(8000), ["serve", "--port", "8000"]);
+        assert_eq!(spec.environment(8001)["URL"], "http://127.0.0.1:8001");
+        assert_eq!((spec.ready_timeout_s, spec.host.as_str()), (Seconds(300.0), "127.0.0.1"));
+    }
+}

@@ -1,0 +1,88 @@
+//! Distributions of measured values.
+
+/// The values of one measure, sorted. Requests without the measure are not in it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Distribution(Vec<f64>);
+
+impl FromIterator<f64> for Distribution {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+        values.sort_by(f64::total_cmp);
+        Self(values)
+    }
+}
+
+impl Distribution {
+    /// The values, ascending.
+    pub fn values(&self) -> &[f64] {
+        &self.0
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The percentile `p` of 0 to 100, interpolated between neighbours as numpy does by
+    /// default: position `p / 100 * (n - 1)`. `None` of nothing, or outside 0 to 100.
+    pub fn percentile(&self, p: f64) -> Option<f64> {
+        let last = self.0.len().checked_sub(1)?;
+        if !(0.0..=100.0).contains(&p) {
+            return None;
+        }
+        let position = p / 100.0 * last as f64;
+        let (low, share) = (position.floor() as usize, position.fract());
+        let high = (low + 1).min(last);
+        Some(self.0[low] + (self.0[high] - self.0[low]) * share)
+    }
+
+    /// The arithmetic mean.
+    pub fn mean(&self) -> Option<f64> {
+        (!self.0.is_empty()).then(|| self.0.iter().sum::<f64>() / self.0.len() as f64)
+    }
+
+    /// The smallest value.
+    pub fn min(&self) -> Option<f64> {
+        self.0.first().copied()
+    }
+
+    /// The largest value.
+    pub fn max(&self) -> Option<f64> {
+        self.0.last().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn percentiles_are_numpys() {
+        let seen: Distribution = [4.0, 1.0, 3.0, 2.0].into_iter().collect();
+        assert_eq!(seen.percentile(0.0), Some(1.0));
+        assert_eq!(seen.percentile(50.0), Some(2.5));
+        assert!((seen.percentile(99.0).expect("some") - 3.97).abs() < 1e-12);
+        assert_eq!(seen.percentile(100.0), Some(4.0));
+        assert_eq!((seen.min(), seen.mean(), seen.max(), seen.count()), (Some(1.0), Some(2.5), Some(4.0), 4));
+    }
+
+    #[test]
+    fn nothing_has_no_percentile_and_nan_is_nothing() {
+        let none: Distribution = [f64::NAN].into_iter().collect();
+        assert_eq!((none.count(), none.percentile(50.0), none.mean()), (0, None, None));
+        let one: Distribution = [1.0].into_iter().collect();
+        assert_eq!((one.percentile(101.0), one.percentile(f64::NAN)), (None, None));
+    }
+
+    proptest! {
+        #[test]
+        fn percentiles_grow_and_stay_inside(
+            values in prop::collection::vec(-1e6f64..1e6, 1..50), a in 0f64..100.0, b in 0f64..100.0,
+        ) {
+            let seen: Distribution = values.into_iter().collect();
+            let (low, high) = (seen.percentile(a.min(b)), seen.percentile(a.max(b)));
+            prop_assert!(seen.min() <= low && low <= high && high <= seen.max());
+        }
+    }
+}
