@@ -191,7 +191,7 @@ impl Engine {
 
     /// Whether it lives and says that it is healthy, now.
     pub async fn is_healthy(&self) -> bool {
-        let url = self.base() + &self.spec.health_path;
+        let url = format!("{}{}", self.base(), self.spec.health_path);
         self.process.exit().is_none() && probe::get(&url, QUESTION).await.is_ok()
     }
 
@@ -237,7 +237,7 @@ impl Engine {
 
     /// Asks once; says what is missing.
     async fn ask(&self) -> Result<(), String> {
-        let url = self.base() + &self.spec.health_path;
+        let url = format!("{}{}", self.base(), self.spec.health_path);
         probe::get(&url, QUESTION).await.map_err(|e| missing(&e))?;
         let served = probe::models(&self.base(), QUESTION).await.map_err(|e| missing(&e))?;
         if served.contains(&self.spec.model) {

@@ -1,1 +1,19 @@
-//! script.
+//! Rhai and Rust: the only layer that knows the script language.
+//!
+//! A native is a thin binding: options in, one call into [`crate::bench`], errors out. Scripts
+//! import `std/…` (embedded from `stdlib/`), and `std/…` imports `core/…` (the natives).
+
+mod api;
+mod fault;
+mod host;
+mod language;
+mod modules;
+mod options;
+mod outline;
+mod program;
+mod suggest;
+
+pub use fault::Diagnosis;
+pub use host::{EngineChoice, Host, Parameters};
+pub use outline::TestFunction;
+pub use program::Program;

@@ -1,0 +1,181 @@
+//! `core/engine`: specs and handles of engines.
+
+use crate::bench::{Arm, Engine, EngineSpec, Readiness};
+use crate::script::fault::{self, Fault};
+use crate::script::host::Host;
+use crate::script::options;
+use rhai::plugin::*;
+use rhai::{Dynamic, EvalAltResult, Map, Module, NativeCallContext};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The module `core/engine`.
+pub fn module() -> Module {
+    exported_module!(natives)
+}
+
+/// What can be done with specs and handles.
+pub fn types() -> Module {
+    exported_module!(methods)
+}
+
+/// How to start an engine, in a script. Two specs are the same only if one is a copy of the other.
+pub type Spec = Rc<EngineSpec>;
+
+/// An engine that was started, in a script.
+#[derive(Clone)]
+pub struct Handle(Arc<Engine>);
+
+impl Handle {
+    /// The handle of a started engine.
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self(engine)
+    }
+
+    /// What tells it from others.
+    pub fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+}
+
+/// An element of the `engines` of `run`.
+pub fn arm_of(value: &Dynamic) -> Result<Arm, Fault> {
+    if let Some(spec) = value.clone().try_cast::<Spec>() {
+        return Ok(Arm::Spec(spec.as_ref().clone()));
+    }
+    match value.clone().try_cast::<Handle>() {
+        Some(handle) if handle.0.is_closed() => {
+            Err(Fault::new(format!("engine `{}` was closed", handle.0.spec.name)).help("start it again with `start`"))
+        }
+        Some(handle) => Ok(Arm::Handle(handle.0)),
+        None => Err(Fault::new(format!("`run` takes engines, not {value}"))
+            .help("an engine comes from `vllm::engine(…)` and its like, or from `start`")),
+    }
+}
+
+/// Runs `work` until the run is interrupted.
+fn wait<T>(host: &Host, work: impl Future<Output = T>) -> Result<T, Box<EvalAltResult>> {
+    let cancel = host.bench().cancel.clone();
+    host.wait(async { cancel.run_until_cancelled(work).await }).ok_or_else(fault::interrupted)
+}
+
+fn wait_for(context: &NativeCallContext<'_>, handle: &Handle, timeout_s: f64) -> Result<bool, Box<EvalAltResult>> {
+    if !(0.0..=1e9).contains(&timeout_s) {
+        return Err(Fault::new(format!("cannot wait for {timeout_s} s")).into());
+    }
+    let host = Host::of(context);
+    let limit = Duration::from_secs_f64(timeout_s);
+    match wait(&host, handle.0.wait_until_ready(limit))? {
+        Readiness::Ready { .. } => Ok(true),
+        Readiness::NotReady(error) => {
+            host.bench().emit(crate::bench::Event::Warned { text: error.to_string() });
+            Ok(false)
+        }
+    }
+}
+
+/// Specs of engines.
+#[export_module]
+mod natives {
+    /// An engine spec from its parts: `name`, `kind`, `model`, `command` and what else
+    /// the standard library knows of an engine. `function` is who asks.
+    #[rhai_fn(return_raw)]
+    pub fn spec(function: &str, given: Map) -> Result<Spec, Box<EvalAltResult>> {
+        let spec = options::read::<EngineSpec>(function, &given)?;
+        if spec.command.is_empty() {
+            return Err(Fault::new(format!("`{function}`: the command is empty")).into());
+        }
+        Ok(Rc::new(spec))
+    }
+
+    /// The kind of engine that `--engine` chooses.
+    pub fn chosen(context: NativeCallContext) -> String {
+        Host::of(&context).engine().kind.clone()
+    }
+
+    /// The program of the simulator: lmrun itself.
+    pub fn simulator(context: NativeCallContext) -> String {
+        Host::of(&context).engine().program.display().to_string()
+    }
+}
+
+/// Methods of specs and handles.
+#[export_module]
+mod methods {
+    /// How to start an engine.
+    pub type EngineSpec = super::Spec;
+    /// An engine that was started.
+    pub type Engine = super::Handle;
+
+    /// The engine's name.
+    #[rhai_fn(get = "name", pure)]
+    pub fn spec_name(spec: &mut EngineSpec) -> String {
+        spec.name.clone()
+    }
+
+    /// The command that starts it, a word an element.
+    #[rhai_fn(get = "command", pure)]
+    pub fn spec_command(spec: &mut EngineSpec) -> rhai::Array {
+        spec.command.iter().map(|word| word.clone().into()).collect()
+    }
+
+    /// The engine's name.
+    #[rhai_fn(get = "name", pure)]
+    pub fn name(engine: &mut Engine) -> String {
+        engine.0.spec.name.clone()
+    }
+
+    /// The port on which it listens.
+    #[rhai_fn(get = "port", pure)]
+    pub fn port(engine: &mut Engine) -> i64 {
+        i64::from(engine.0.port)
+    }
+
+    /// Waits until the engine is ready, has died, or `timeout_s` is over; whether it is ready.
+    ///
+    /// Ready means that its process lives, its health check answers, and it names its model.
+    #[rhai_fn(return_raw, pure)]
+    pub fn wait_until_ready(
+        context: NativeCallContext,
+        engine: &mut Engine,
+        timeout_s: f64,
+    ) -> Result<bool, Box<EvalAltResult>> {
+        wait_for(&context, engine, timeout_s)
+    }
+
+    /// Waits until the engine is ready, has died, or `timeout_s` is over; whether it is ready.
+    #[rhai_fn(name = "wait_until_ready", return_raw, pure)]
+    pub fn wait_until_ready_whole(
+        context: NativeCallContext,
+        engine: &mut Engine,
+        timeout_s: i64,
+    ) -> Result<bool, Box<EvalAltResult>> {
+        wait_for(&context, engine, timeout_s as f64)
+    }
+
+    /// Whether the engine lives and says that it is healthy. Does not wait.
+    #[rhai_fn(return_raw, pure)]
+    pub fn is_healthy(context: NativeCallContext, engine: &mut Engine) -> Result<bool, Box<EvalAltResult>> {
+        wait(&Host::of(&context), engine.0.is_healthy())
+    }
+
+    /// Ends the engine and everything that came from it: interrupt, then terminate, then kill.
+    #[rhai_fn(return_raw, pure)]
+    pub fn close(context: NativeCallContext, engine: &mut Engine) -> Result<(), Box<EvalAltResult>> {
+        let host = Host::of(&context);
+        Ok(host.wait(host.bench().fleet.close(&engine.0)).map_err(Fault::from)?)
+    }
+
+    /// The spec in words.
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn spec_text(spec: &mut EngineSpec) -> String {
+        format!("{} ({})", spec.name, spec.command.join(" "))
+    }
+
+    /// The engine in words.
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn text(engine: &mut Engine) -> String {
+        format!("{} on {}", engine.0.spec.name, engine.0.base())
+    }
+}

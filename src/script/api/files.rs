@@ -1,0 +1,44 @@
+//! `core/files`: paths and small files of a run.
+
+use crate::script::fault::Fault;
+use crate::script::host::Host;
+use rhai::plugin::*;
+use rhai::{Dynamic, EvalAltResult, Map, Module, NativeCallContext};
+
+/// The module `core/files`.
+pub fn module() -> Module {
+    exported_module!(natives)
+}
+
+/// Paths and small files of a run.
+#[export_module]
+mod natives {
+    /// The absolute path of a file that must exist, given relative to the script's folder.
+    #[rhai_fn(return_raw)]
+    pub fn existing(context: NativeCallContext, path: &str) -> Result<String, Box<EvalAltResult>> {
+        let found = Host::of(&context).path(path);
+        if found.exists() {
+            return Ok(found.display().to_string());
+        }
+        Err(Fault::new(format!("there is no file `{path}`"))
+            .at_word(path)
+            .help(format!("paths are relative to the script: this one is {}", found.display()))
+            .into())
+    }
+
+    /// Writes `content` as JSON, which is YAML too, to the run's output folder; returns its path.
+    #[rhai_fn(return_raw)]
+    pub fn write_yaml(context: NativeCallContext, name: &str, content: Map) -> Result<String, Box<EvalAltResult>> {
+        let path = Host::of(&context).output_dir().join(name);
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let json = serde_json::to_string_pretty(&Dynamic::from_map(content)).map_err(|e| Fault::new(format!("not YAML: {e}")))?;
+        std::fs::write(&path, json + "\n")
+            .map_err(|e| Fault::new(format!("cannot write {}: {e}", path.display())))?;
+        Ok(path.display().to_string())
+    }
+
+    /// Whether a program of this name is on the PATH.
+    pub fn has_program(name: &str) -> bool {
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(name).is_file())
+    }
+}

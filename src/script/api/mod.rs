@@ -1,0 +1,36 @@
+//! The natives, one module a noun. Each is imported as `core/…` by the standard library; the
+//! few that every script uses are global.
+
+mod check;
+mod engine;
+mod files;
+mod load;
+mod options;
+mod run;
+mod seen;
+
+use rhai::Module;
+
+/// The natives that need no import.
+pub const GLOBALS: [&str; 6] = ["run", "start", "param", "sleep", "print", "debug"];
+
+/// Makes types and global natives known.
+pub fn register(engine: &mut rhai::Engine) {
+    engine.register_global_module(run::module().into());
+    engine.register_global_module(engine::types().into());
+    engine.register_global_module(load::types().into());
+    engine.register_global_module(seen::types().into());
+}
+
+/// The module behind `core/…`.
+pub fn native(path: &str) -> Option<Module> {
+    Some(match path {
+        "core/check" => check::module(),
+        "core/engine" => engine::module(),
+        "core/files" => files::module(),
+        "core/load" => load::module(),
+        "core/options" => options::module(),
+        "core/run" => run::module(),
+        _ => return None,
+    })
+}

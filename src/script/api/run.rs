@@ -1,0 +1,114 @@
+//! The natives that every script has: `run`, `start`, `param`, `sleep`.
+
+use super::engine::{Handle, Spec, arm_of};
+use super::load::Workload;
+use super::seen::{Experiment, Key};
+use crate::bench::RunOptions;
+use crate::script::fault::{self, Fault};
+use crate::script::host::Host;
+use crate::script::options;
+use rhai::plugin::*;
+use rhai::{Array, Dynamic, EvalAltResult, Map, Module, NativeCallContext};
+use std::time::Duration;
+
+/// The module `core/run`, also global.
+pub fn module() -> Module {
+    exported_module!(natives)
+}
+
+fn experiment(
+    host: &Host,
+    workload: &Workload,
+    engines: &Array,
+    options: RunOptions,
+) -> Result<Experiment, Box<EvalAltResult>> {
+    if engines.is_empty() {
+        return Err(Fault::new("`run` needs at least one engine").help("for example `[sim::engine()]`").into());
+    }
+    let arms = engines.iter().map(arm_of).collect::<Result<Vec<_>, _>>()?;
+    let keys = engines.iter().filter_map(Key::of).collect();
+    let seen = host.wait(host.bench().run(workload, arms, options)).map_err(fault::raise)?;
+    Ok(Experiment { seen, keys })
+}
+
+/// What every script has.
+#[export_module]
+mod natives {
+    /// Runs an experiment: sends `workload` to every one of `engines` at the same time, and
+    /// returns what was seen, to be indexed by engine.
+    ///
+    /// An engine made by `vllm::engine` and its like is started for the experiment and closed
+    /// after it; one that `start` returned is left running.
+    ///
+    /// ```rhai
+    /// let plain = sim::engine();
+    /// let seen = run(load::dummy(#{ requests: 2, gap_s: 0.1 }), [plain]);
+    /// print(seen[plain].ttft);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn run(
+        context: NativeCallContext,
+        workload: Workload,
+        engines: Array,
+    ) -> Result<Experiment, Box<EvalAltResult>> {
+        experiment(&Host::of(&context), &workload, &engines, RunOptions::default())
+    }
+
+    /// The same with options: `warmup`, requests to each engine before the workload that are not
+    /// measured (2); `may_fail`, whether failed requests are expected (false).
+    #[rhai_fn(name = "run", return_raw)]
+    pub fn run_with(
+        context: NativeCallContext,
+        workload: Workload,
+        engines: Array,
+        given: Map,
+    ) -> Result<Experiment, Box<EvalAltResult>> {
+        let options = options::read::<RunOptions>("run", &given)?;
+        experiment(&Host::of(&context), &workload, &engines, options)
+    }
+
+    /// Starts an engine and returns at once. It runs until it is closed, or the test ends.
+    ///
+    /// ```rhai
+    /// let engine = start(sim::engine());
+    /// engine.wait_until_ready(60);
+    /// engine.close();
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn start(context: NativeCallContext, engine: Spec) -> Result<Handle, Box<EvalAltResult>> {
+        let host = Host::of(&context);
+        let started = host.wait(host.bench().fleet.start(engine.as_ref().clone()));
+        Ok(Handle::new(started.map_err(Fault::from)?))
+    }
+
+    /// The value that the command line gives with `-P name=value`, else `default`.
+    ///
+    /// ```rhai
+    /// let gap_s = param("gap_s", 8);
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn param(context: NativeCallContext, name: &str, default: Dynamic) -> Result<Dynamic, Box<EvalAltResult>> {
+        Ok(Host::of(&context).parameter(name, default)?)
+    }
+
+    /// Waits for some seconds.
+    #[rhai_fn(return_raw)]
+    pub fn sleep(context: NativeCallContext, seconds: f64) -> Result<(), Box<EvalAltResult>> {
+        if !(0.0..=1e9).contains(&seconds) {
+            return Err(Fault::new(format!("cannot sleep for {seconds} s")).into());
+        }
+        let host = Host::of(&context);
+        let cancel = host.bench().cancel.clone();
+        let slept = tokio::time::timeout(Duration::from_secs_f64(seconds), cancel.cancelled());
+        match host.wait(async { slept.await }) {
+            Ok(()) => Err(fault::interrupted()),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// Waits for some seconds.
+    #[rhai_fn(name = "sleep", return_raw)]
+    pub fn sleep_whole(context: NativeCallContext, seconds: i64) -> Result<(), Box<EvalAltResult>> {
+        sleep(context, seconds as f64)
+    }
+}

@@ -1,0 +1,247 @@
+//! What an experiment saw, as scripts read it.
+
+use super::engine::{Handle, Spec};
+use crate::bench::{Distribution, EngineSeen, Row, Seen};
+use crate::script::fault::Fault;
+use rhai::plugin::*;
+use rhai::{Array, Dynamic, EvalAltResult, Module};
+use std::rc::Rc;
+
+/// The types and their methods.
+pub fn types() -> Module {
+    exported_module!(methods)
+}
+
+/// What tells the engines of an experiment apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// A spec.
+    Spec(usize),
+    /// A handle.
+    Handle(usize),
+}
+
+impl Key {
+    /// The key of an engine, `None` of anything else.
+    pub fn of(value: &Dynamic) -> Option<Self> {
+        if let Some(spec) = value.clone().try_cast::<Spec>() {
+            return Some(Self::Spec(Rc::as_ptr(&spec).addr()));
+        }
+        value.clone().try_cast::<Handle>().map(|handle| Self::Handle(handle.identity()))
+    }
+}
+
+/// What `run` returns.
+#[derive(Clone, Debug)]
+pub struct Experiment {
+    /// What was seen.
+    pub seen: Seen,
+    /// The engines, in their order.
+    pub keys: Vec<Key>,
+}
+
+/// One measure of one engine.
+#[derive(Clone, Debug)]
+pub struct Measure {
+    what: String,
+    values: Distribution,
+}
+
+impl Measure {
+    fn of(engine: &EngineSeen, what: &str, measure: impl Fn(&Row) -> Option<f64>) -> Self {
+        Self { what: format!("{what} of `{}`", engine.name), values: engine.distribution(measure) }
+    }
+
+    fn some(&self, value: Option<f64>) -> Result<f64, Box<EvalAltResult>> {
+        Ok(value.ok_or_else(|| {
+            Fault::new(format!("there is no {}: no request has one", self.what))
+                .help("`count` says how many requests have a measure")
+        })?)
+    }
+}
+
+fn by_key(experiment: &Experiment, key: Option<Key>, what: &str) -> Result<EngineSeen, Box<EvalAltResult>> {
+    let index = key.and_then(|key| experiment.keys.iter().position(|known| *known == key));
+    let found = index.and_then(|index| experiment.seen.engines.get(index)).cloned();
+    Ok(found.ok_or_else(|| {
+        let names = experiment.seen.engines.iter().map(|engine| format!("`{}`", engine.name));
+        let names = names.collect::<Vec<_>>().join(", ");
+        Fault::new(format!("{what} was not in this experiment")).help(format!("its engines were {names}"))
+    })?)
+}
+
+/// A row as a map, with the column names of the CSV.
+fn as_map(row: &Row) -> Dynamic {
+    let json = serde_json::to_string(row).unwrap_or_default();
+    serde_json::from_str(&json).unwrap_or(Dynamic::UNIT)
+}
+
+/// What was seen.
+#[export_module]
+mod methods {
+    /// What an experiment saw: index it by engine.
+    pub type Seen = super::Experiment;
+    /// What an experiment saw of one engine.
+    pub type EngineSeen = crate::bench::EngineSeen;
+    /// The values of one measure.
+    pub type Distribution = super::Measure;
+
+    /// What was seen of the engine that was started from `engine`.
+    #[rhai_fn(index_get, return_raw, pure)]
+    pub fn by_spec(seen: &mut Seen, engine: Spec) -> Result<EngineSeen, Box<EvalAltResult>> {
+        let what = format!("engine `{}`", engine.name);
+        by_key(seen, Key::of(&Dynamic::from(engine)), &what)
+    }
+
+    /// What was seen of `engine`.
+    #[rhai_fn(index_get, return_raw, pure)]
+    pub fn by_handle(seen: &mut Seen, engine: Handle) -> Result<EngineSeen, Box<EvalAltResult>> {
+        by_key(seen, Key::of(&Dynamic::from(engine)), "this engine")
+    }
+
+    /// What was seen of each engine, in the order of `run`.
+    #[rhai_fn(get = "engines", pure)]
+    pub fn engines(seen: &mut Seen) -> Array {
+        seen.seen.engines.iter().cloned().map(Dynamic::from).collect()
+    }
+
+    /// The engine's name.
+    #[rhai_fn(get = "name", pure)]
+    pub fn name(engine: &mut EngineSeen) -> String {
+        engine.name.to_string()
+    }
+
+    /// Time to first token, seconds from the send.
+    #[rhai_fn(get = "ttft", pure)]
+    pub fn ttft(engine: &mut EngineSeen) -> Distribution {
+        Measure::of(engine, "TTFT", |row| row.ttft)
+    }
+
+    /// Time to the last token, seconds from the send.
+    #[rhai_fn(get = "latency", pure)]
+    pub fn latency(engine: &mut EngineSeen) -> Distribution {
+        Measure::of(engine, "latency", |row| row.latency)
+    }
+
+    /// Output tokens a second between the first and the last token.
+    #[rhai_fn(get = "throughput", pure)]
+    pub fn throughput(engine: &mut EngineSeen) -> Distribution {
+        Measure::of(engine, "throughput", |row| row.throughput)
+    }
+
+    /// Time per output token after the first, seconds.
+    #[rhai_fn(get = "tpot", pure)]
+    pub fn tpot(engine: &mut EngineSeen) -> Distribution {
+        Measure::of(engine, "TPOT", |row| row.tpot_s)
+    }
+
+    /// How late requests were sent, seconds.
+    #[rhai_fn(get = "send_lag", pure)]
+    pub fn send_lag(engine: &mut EngineSeen) -> Distribution {
+        Measure::of(engine, "send lag", |row| row.send_lag_s)
+    }
+
+    /// Prompt tokens that a cache held, by request.
+    #[rhai_fn(get = "cached_tokens", pure)]
+    pub fn cached_tokens(engine: &mut EngineSeen) -> Distribution {
+        Measure::of(engine, "count of cached tokens", |row| row.cached_tokens.map(|tokens| tokens as f64))
+    }
+
+    /// Cached prompt tokens over all prompt tokens; `()` where the engine does not tell.
+    #[rhai_fn(get = "cached_share", pure)]
+    pub fn cached_share(engine: &mut EngineSeen) -> Dynamic {
+        EngineSeen::cached_share(engine).map_or(Dynamic::UNIT, Dynamic::from)
+    }
+
+    /// Requests without a complete answer.
+    #[rhai_fn(get = "failed", pure)]
+    pub fn failed(engine: &mut EngineSeen) -> i64 {
+        EngineSeen::failed(engine) as i64
+    }
+
+    /// The requests, as maps with the column names of the CSV, in their order.
+    #[rhai_fn(get = "requests", pure)]
+    pub fn requests(engine: &mut EngineSeen) -> Array {
+        engine.rows.iter().map(as_map).collect()
+    }
+
+    /// The engine in words.
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn engine_text(engine: &mut EngineSeen) -> String {
+        format!("{}: {} requests, {} failed", engine.name, engine.rows.len(), EngineSeen::failed(engine))
+    }
+
+    /// What is measured, and of which engine.
+    #[rhai_fn(get = "what", pure)]
+    pub fn what(measure: &mut Distribution) -> String {
+        measure.what.clone()
+    }
+
+    /// How many requests have the measure.
+    #[rhai_fn(get = "count", pure)]
+    pub fn count(measure: &mut Distribution) -> i64 {
+        measure.values.count() as i64
+    }
+
+    /// The values, ascending.
+    #[rhai_fn(get = "values", pure)]
+    pub fn values(measure: &mut Distribution) -> Array {
+        measure.values.values().iter().map(|value| (*value).into()).collect()
+    }
+
+    /// The percentile `p` of 0 to 100, interpolated as numpy does.
+    #[rhai_fn(name = "p", return_raw, pure)]
+    pub fn percentile(measure: &mut Distribution, p: f64) -> Result<f64, Box<EvalAltResult>> {
+        measure.some(measure.values.percentile(p))
+    }
+
+    /// The percentile `p` of 0 to 100, interpolated as numpy does.
+    #[rhai_fn(name = "p", return_raw, pure)]
+    pub fn percentile_whole(measure: &mut Distribution, p: i64) -> Result<f64, Box<EvalAltResult>> {
+        measure.some(measure.values.percentile(p as f64))
+    }
+
+    /// The median.
+    #[rhai_fn(get = "p50", return_raw, pure)]
+    pub fn p50(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
+        measure.some(measure.values.percentile(50.0))
+    }
+
+    /// The 90th percentile.
+    #[rhai_fn(get = "p90", return_raw, pure)]
+    pub fn p90(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
+        measure.some(measure.values.percentile(90.0))
+    }
+
+    /// The 99th percentile.
+    #[rhai_fn(get = "p99", return_raw, pure)]
+    pub fn p99(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
+        measure.some(measure.values.percentile(99.0))
+    }
+
+    /// The arithmetic mean.
+    #[rhai_fn(get = "mean", return_raw, pure)]
+    pub fn mean(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
+        measure.some(measure.values.mean())
+    }
+
+    /// The smallest value.
+    #[rhai_fn(get = "min", return_raw, pure)]
+    pub fn min(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
+        measure.some(measure.values.min())
+    }
+
+    /// The largest value.
+    #[rhai_fn(get = "max", return_raw, pure)]
+    pub fn max(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
+        measure.some(measure.values.max())
+    }
+
+    /// The measure in words.
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn measure_text(measure: &mut Distribution) -> String {
+        let number = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.4}"));
+        let p = |p| number(measure.values.percentile(p));
+        format!("{}: p50 {}, p99 {}, {} values", measure.what, p(50.0), p(99.0), measure.values.count())
+    }
+}

@@ -1,0 +1,261 @@
+//! Errors of scripts: what is wrong, where, through imports, and what to do.
+
+use crate::bench::{Code, EngineError, RunError};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity,
+};
+use rhai::{Dynamic, EvalAltResult, Position};
+
+/// An error of a native, as a value that Rhai carries to the place of the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+    /// What kind of failure it is.
+    pub code: Code,
+    /// A word on the line of the call that is the culprit.
+    pub word: Option<String>,
+}
+
+impl Fault {
+    /// A failure of the script.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, code: Code::Check, word: None }
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+
+    /// Names a word to point at, where the line of the call has it.
+    #[must_use]
+    pub fn at_word(self, word: &str) -> Self {
+        Self { word: Some(word.into()), ..self }
+    }
+
+    fn with_code(self, code: Code) -> Self {
+        Self { code, ..self }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<EngineError> for Fault {
+    fn from(error: EngineError) -> Self {
+        let help = match &error {
+            EngineError::PortInUse { .. } => Some("stop it, or choose other ports with `-p P1 P2`"),
+            EngineError::Start { .. } => {
+                Some("install it, put it on the PATH, or choose another engine with `--engine`")
+            }
+            EngineError::NotReady { .. } => Some("its log may say why; `ready_timeout_s` gives it more time"),
+            _ => None,
+        };
+        let fault = Self::new(error.to_string()).with_code(Code::Engine);
+        help.map_or(fault.clone(), |help| fault.help(help))
+    }
+}
+
+/// Raises a fault at the place of the call.
+impl From<Fault> for Box<EvalAltResult> {
+    fn from(fault: Fault) -> Self {
+        EvalAltResult::ErrorRuntime(Dynamic::from(fault), Position::NONE).into()
+    }
+}
+
+/// Raises the failure of an experiment. An interrupt cannot be caught by a script.
+pub fn raise(error: RunError) -> Box<EvalAltResult> {
+    match error {
+        RunError::Engine(error) => Fault::from(error).into(),
+        RunError::Interrupted => interrupted(),
+    }
+}
+
+/// Ends the script wherever it is.
+pub fn interrupted() -> Box<EvalAltResult> {
+    EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE).into()
+}
+
+/// A place in a script.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The script's name: a path, or `std/…`.
+    pub file: String,
+    /// Where in it.
+    pub position: Position,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.position.line(), self.position.position()) {
+            (Some(line), Some(column)) => write!(f, "{}:{line}:{column}", self.file),
+            _ => f.write_str(&self.file),
+        }
+    }
+}
+
+/// An error of a script, ready to be drawn.
+#[derive(Debug)]
+pub struct Diagnosis {
+    /// What is wrong.
+    pub message: String,
+    /// What to do.
+    pub help: Option<String>,
+    /// What kind of failure it is.
+    pub code: Code,
+    /// The user's own line.
+    pub place: Option<Place>,
+    /// A word on that line to point at.
+    word: Option<String>,
+    /// The calls below it, down to where it happened.
+    below: Vec<Place>,
+}
+
+impl Diagnosis {
+    /// What `error`, raised while `script` ran, says.
+    pub fn of(error: &EvalAltResult, script: &str) -> Self {
+        let (root, mut places) = trace(error, script);
+        let fault = fault_of(root);
+        // The user's line is the deepest that is not the library's.
+        let own = places.iter().rposition(|place| !is_library(&place.file));
+        let below = places.split_off(own.map_or(0, |own| own + 1));
+        let place = places.pop();
+        Self { message: fault.message, help: fault.help, code: fault.code, place, word: fault.word, below }
+    }
+
+    /// A problem of a whole script.
+    pub fn plain(message: impl Into<String>, help: Option<String>) -> Self {
+        Self { message: message.into(), help, code: Code::Check, place: None, word: None, below: Vec::new() }
+    }
+
+    /// The same, with other advice.
+    #[must_use]
+    pub fn with_help(self, help: Option<String>) -> Self {
+        Self { help: help.or(self.help), ..self }
+    }
+
+    /// The same, as another kind of failure.
+    #[must_use]
+    pub fn with_code(self, code: Code) -> Self {
+        Self { code, ..self }
+    }
+
+    /// The drawing: message, the line with a caret, where it came from, what to do.
+    pub fn draw(&self, source: impl Fn(&str) -> Option<String>, color: bool) -> String {
+        let mut diagnostic = MietteDiagnostic::new(&self.message).with_severity(Severity::Error);
+        if let Some(help) = self.advice() {
+            diagnostic = diagnostic.with_help(help);
+        }
+        let located = self.place.as_ref().and_then(|place| Some((place, source(&place.file)?)));
+        let report = match located {
+            Some((place, text)) => {
+                let span = self.span(place, &text);
+                let diagnostic = diagnostic.with_label(LabeledSpan::new_primary_with_span(None, span));
+                Report::new(diagnostic).with_source_code(NamedSource::new(&place.file, text))
+            }
+            None => Report::new(diagnostic),
+        };
+        let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let mut drawing = String::new();
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(110).with_links(false);
+        match handler.render_report(&mut drawing, report.as_ref()) {
+            Ok(()) => drawing.trim_end().into(),
+            Err(_) => self.message.clone(),
+        }
+    }
+
+    fn advice(&self) -> Option<String> {
+        let below = self.below.iter().map(|place| format!("reached through {place}"));
+        let lines: Vec<String> = self.help.clone().into_iter().chain(below).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    }
+
+    /// Where the caret goes: the culprit's word if the line has it, else the token.
+    fn span(&self, place: &Place, text: &str) -> (usize, usize) {
+        let line = place.position.line().unwrap_or(1);
+        let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let line = text[start..].lines().next().unwrap_or_default();
+        let column = place.position.position().unwrap_or(1) - 1;
+        let token = line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
+        let word = self.word.as_deref().filter(|word| !word.is_empty());
+        match word.and_then(|word| Some((line[token..].find(word)? + token, word.len()))) {
+            Some((at, length)) => (start + at, length),
+            None => (start + token, token_length(&line[token..])),
+        }
+    }
+}
+
+fn token_length(rest: &str) -> usize {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let name: usize = rest.chars().take_while(|c| is_name(*c)).map(char::len_utf8).sum();
+    if name > 0 { name } else { rest.chars().next().map_or(0, char::len_utf8) }
+}
+
+fn is_library(file: &str) -> bool {
+    file.starts_with("std/") || file.starts_with("core/")
+}
+
+/// The innermost error, and the places that lead to it, the script's own first.
+///
+/// In Rhai's frames a position lies in the caller's file while the source is the callee's.
+fn trace<'e>(error: &'e EvalAltResult, script: &str) -> (&'e EvalAltResult, Vec<Place>) {
+    let mut file = script.to_owned();
+    let mut error = error;
+    let mut places = Vec::new();
+    loop {
+        let mut visit = |position: Position| {
+            let place = Place { file: file.clone(), position };
+            if !position.is_none() && places.last() != Some(&place) {
+                places.push(place);
+            }
+        };
+        match error {
+            EvalAltResult::ErrorInFunctionCall(_, source, inner, position) => {
+                visit(*position);
+                if !source.is_empty() {
+                    file.clone_from(source);
+                }
+                error = inner;
+            }
+            EvalAltResult::ErrorInModule(module, inner, position) => {
+                visit(*position);
+                file.clone_from(module);
+                error = inner;
+            }
+            root => {
+                visit(root.position());
+                return (root, places);
+            }
+        }
+    }
+}
+
+fn fault_of(root: &EvalAltResult) -> Fault {
+    match root {
+        EvalAltResult::ErrorRuntime(value, _) => match value.clone().try_cast::<Fault>() {
+            Some(fault) => fault,
+            None => Fault::new(value.to_string()),
+        },
+        EvalAltResult::ErrorTerminated(..) => Fault::new("interrupted").with_code(Code::Interrupted),
+        EvalAltResult::ErrorParsing(error, _) => Fault::new(lower_first(&error.to_string())),
+        other => {
+            let mut plain = other.to_string();
+            if let Some((message, _)) = plain.rsplit_once(" (line ") {
+                plain = message.to_owned();
+            }
+            Fault::new(lower_first(&plain))
+        }
+    }
+}
+
+fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}

@@ -1,0 +1,170 @@
+//! What natives find when a script calls them: the run, its parameters, its folders.
+
+use super::fault::Fault;
+use super::suggest::nearest;
+use crate::bench::Bench;
+use rhai::{Dynamic, NativeCallContext};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The run as scripts see it. Clones share it.
+#[derive(Clone)]
+pub struct Host(Rc<Inner>);
+
+struct Inner {
+    runtime: tokio::runtime::Handle,
+    bench: Arc<Bench>,
+    parameters: Parameters,
+    script_dir: PathBuf,
+    output_dir: PathBuf,
+    engine: EngineChoice,
+}
+
+/// Which engine `std/engine` starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineChoice {
+    /// Its kind, as `--engine` names it.
+    pub kind: String,
+    /// The program to start, where it is not found by its own name.
+    pub program: PathBuf,
+}
+
+/// The values that the command line gives to scripts.
+#[derive(Debug, Default)]
+pub struct Parameters {
+    given: BTreeMap<String, String>,
+    asked: RefCell<BTreeMap<String, String>>,
+}
+
+impl Parameters {
+    /// Parameters by name.
+    pub fn new(given: BTreeMap<String, String>) -> Self {
+        Self { given, asked: RefCell::default() }
+    }
+
+    /// The value of `name`: what was given, read as the kind of value that `default` is.
+    fn get(&self, name: &str, default: Dynamic) -> Result<Dynamic, Fault> {
+        self.asked.borrow_mut().insert(name.into(), default.to_string());
+        let Some(text) = self.given.get(name) else { return Ok(default) };
+        parse(text, &default).ok_or_else(|| {
+            Fault::new(format!("parameter `{name}` cannot be `{text}`: its default is {default}"))
+                .help(format!("give a value of the same kind with `-P {name}=…`"))
+        })
+    }
+
+    /// What to say of parameters that were given and that no script asked for.
+    pub fn unused(&self) -> Vec<String> {
+        let asked = self.asked.borrow();
+        let unused = self.given.keys().filter(|name| !asked.contains_key(*name) && *name != "model");
+        let hint = |name: &str| match nearest(name, asked.keys().map(String::as_str)) {
+            Some(near) => format!("; did you mean `{near}`?"),
+            None => String::new(),
+        };
+        unused.map(|name| format!("no test asked for the parameter `{name}`{}", hint(name))).collect()
+    }
+}
+
+/// Numbers may be whole or not, whatever the default is.
+fn parse(text: &str, default: &Dynamic) -> Option<Dynamic> {
+    let number = || text.parse::<i64>().map(Dynamic::from).or_else(|_| text.parse::<f64>().map(Dynamic::from)).ok();
+    match default.type_name() {
+        "i64" | "f64" => number(),
+        "bool" => text.parse::<bool>().ok().map(Dynamic::from),
+        "()" => number().or_else(|| text.parse::<bool>().ok().map(Dynamic::from)).or_else(|| Some(text.into())),
+        _ => default.is_string().then(|| text.into()),
+    }
+}
+
+impl Host {
+    /// The run on which scripts work.
+    pub fn new(
+        runtime: tokio::runtime::Handle,
+        bench: Arc<Bench>,
+        parameters: Parameters,
+        script_dir: PathBuf,
+        output_dir: PathBuf,
+        engine: EngineChoice,
+    ) -> Self {
+        Self(Rc::new(Inner { runtime, bench, parameters, script_dir, output_dir, engine }))
+    }
+
+    /// The host of the script that makes this call.
+    pub fn of(context: &NativeCallContext<'_>) -> Self {
+        let tag = context.tag().and_then(|tag| tag.clone().try_cast::<Self>());
+        tag.expect("every engine that runs scripts carries its host as its tag")
+    }
+
+    /// The run.
+    pub fn bench(&self) -> &Arc<Bench> {
+        &self.0.bench
+    }
+
+    /// The parameters.
+    pub fn parameters(&self) -> &Parameters {
+        &self.0.parameters
+    }
+
+    /// Which engine `std/engine` starts.
+    pub fn engine(&self) -> &EngineChoice {
+        &self.0.engine
+    }
+
+    /// Where results go.
+    pub fn output_dir(&self) -> &std::path::Path {
+        &self.0.output_dir
+    }
+
+    /// A parameter's value.
+    pub fn parameter(&self, name: &str, default: Dynamic) -> Result<Dynamic, Fault> {
+        self.0.parameters.get(name, default)
+    }
+
+    /// A path as scripts write it: relative to the script's own folder.
+    pub fn path(&self, path: &str) -> PathBuf {
+        let joined = self.0.script_dir.join(path);
+        std::path::absolute(&joined).unwrap_or(joined)
+    }
+
+    /// Runs `work` to its end on the run's runtime.
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.0.runtime.block_on(work)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters(given: &[(&str, &str)]) -> Parameters {
+        Parameters::new(given.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+    }
+
+    #[test]
+    fn a_value_is_read_as_its_default_is() {
+        let parameters = parameters(&[("gap_s", "0.2"), ("n", "3"), ("on", "true"), ("name", "7")]);
+        let get = |name, default| parameters.get(name, default).expect("a value");
+        assert_eq!(get("gap_s", 8.into()).as_float(), Ok(0.2));
+        assert_eq!(get("n", 8.into()).as_int(), Ok(3));
+        assert_eq!(get("on", false.into()).as_bool(), Ok(true));
+        assert_eq!(get("name", "x".into()).into_string(), Ok("7".to_owned()));
+        assert_eq!(get("absent", 5.into()).as_int(), Ok(5));
+    }
+
+    #[test]
+    fn a_value_of_another_kind_is_refused() {
+        let error = parameters(&[("n", "many")]).get("n", 8.into()).expect_err("not a number");
+        assert_eq!(error.message, "parameter `n` cannot be `many`: its default is 8");
+        assert_eq!(error.help.as_deref(), Some("give a value of the same kind with `-P n=…`"));
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_said() {
+        let parameters = parameters(&[("gap", "1")]);
+        parameters.get("gap_s", 8.into()).expect("the default");
+        assert_eq!(parameters.unused(), ["no test asked for the parameter `gap`; did you mean `gap_s`?"]);
+    }
+}

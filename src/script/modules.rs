@@ -1,0 +1,135 @@
+//! Where imports come from: `core/…` natives, `std/…` embedded scripts, files beside the script.
+
+use super::api;
+use super::fault::Fault;
+use super::suggest::nearest;
+use rhai::{EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+type SharedModule = Shared<Module>;
+
+/// The embedded library: its import paths and texts.
+pub const STD: [(&str, &str); 6] = [
+    ("std/check", include_str!("../../stdlib/check.rhai")),
+    ("std/engine", include_str!("../../stdlib/engine.rhai")),
+    ("std/llamacpp", include_str!("../../stdlib/llamacpp.rhai")),
+    ("std/load", include_str!("../../stdlib/load.rhai")),
+    ("std/sim", include_str!("../../stdlib/sim.rhai")),
+    ("std/vllm", include_str!("../../stdlib/vllm.rhai")),
+];
+
+/// Resolves imports relative to one folder. Clones share what they have loaded.
+#[derive(Clone)]
+pub struct Modules(Rc<Inner>);
+
+struct Inner {
+    base: PathBuf,
+    loaded: RefCell<BTreeMap<String, SharedModule>>,
+    loading: RefCell<Vec<String>>,
+}
+
+impl Modules {
+    /// Imports relative to `base`.
+    pub fn new(base: &Path) -> Self {
+        Self(Rc::new(Inner { base: base.into(), loaded: RefCell::default(), loading: RefCell::default() }))
+    }
+
+    /// The functions of every loaded module, as `last part of its path::function`.
+    pub fn function_names(&self) -> Vec<String> {
+        let loaded = self.0.loaded.borrow();
+        let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+        let names = loaded.iter().flat_map(|(path, module)| {
+            let functions = module.gen_fn_signatures_with_mapper(|name| name.into());
+            functions.map(move |signature| format!("{}::{}", last(path), name_of(&signature))).collect::<Vec<_>>()
+        });
+        names.collect()
+    }
+
+    /// The text of a module, for drawing errors in it.
+    pub fn source(&self, path: &str) -> Option<String> {
+        let embedded = STD.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned());
+        embedded.or_else(|| std::fs::read_to_string(self.file(path)).ok())
+    }
+
+    fn file(&self, path: &str) -> PathBuf {
+        self.0.base.join(path).with_extension("rhai")
+    }
+
+    fn load(&self, engine: &rhai::Engine, path: &str) -> Result<SharedModule, Box<EvalAltResult>> {
+        if let Some(native) = api::native(path) {
+            return Ok(native.into());
+        }
+        let text = self.source(path).ok_or_else(|| self.not_found(path))?;
+        let mut ast = engine.compile(&text).map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
+        ast.set_source(path);
+        Ok(Module::eval_ast_as_new(Scope::new(), &ast, engine)?.into())
+    }
+
+    fn not_found(&self, path: &str) -> Fault {
+        let known = STD.iter().map(|(name, _)| *name);
+        let fault = Fault::new(format!("there is no module `{path}`")).at_word(path);
+        match nearest(path, known) {
+            Some(near) => fault.help(format!("did you mean `{near}`?")),
+            None => fault.help(format!("a module of your own would be the file {}", self.file(path).display())),
+        }
+    }
+}
+
+fn name_of(signature: &str) -> &str {
+    signature.split(['(', ' ']).next().unwrap_or_default()
+}
+
+impl ModuleResolver for Modules {
+    fn resolve(
+        &self,
+        engine: &rhai::Engine,
+        _source: Option<&str>,
+        path: &str,
+        position: Position,
+    ) -> Result<SharedModule, Box<EvalAltResult>> {
+        if let Some(module) = self.0.loaded.borrow().get(path) {
+            return Ok(module.clone());
+        }
+        // A cycle would overflow the native stack.
+        if self.0.loading.borrow().iter().any(|loading| loading == path) {
+            let cycle = self.0.loading.borrow().join("` → `");
+            return Err(Fault::new(format!("modules import each other: `{cycle}` → `{path}`")).into());
+        }
+        self.0.loading.borrow_mut().push(path.into());
+        let loaded = self.load(engine, path);
+        self.0.loading.borrow_mut().pop();
+        let module = loaded.map_err(|error| in_module(path, error, position))?;
+        self.0.loaded.borrow_mut().insert(path.into(), module.clone());
+        Ok(module)
+    }
+}
+
+/// An error inside the module names it; one about the module stands at the import.
+fn in_module(path: &str, error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
+    match *error {
+        EvalAltResult::ErrorRuntime(fault, Position::NONE) => EvalAltResult::ErrorRuntime(fault, position).into(),
+        EvalAltResult::ErrorTerminated(..) => error,
+        inner => EvalAltResult::ErrorInModule(path.into(), inner.into(), position).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_the_folder() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("stdlib");
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .expect("the folder")
+            .map(|entry| entry.expect("a file").path().file_stem().expect("a name").to_string_lossy().into_owned())
+            .map(|name| format!("std/{name}"))
+            .collect();
+        files.sort();
+        assert_eq!(files, STD.map(|(name, _)| name));
+    }
+}

@@ -1,0 +1,133 @@
+//! Options maps: one a function, every key checked.
+
+use super::fault::Fault;
+use super::suggest::did_you_mean;
+use rhai::{Dynamic, Map};
+use serde::de::{DeserializeOwned, Deserializer, Error, Visitor};
+use serde_json::Value;
+
+/// Reads `given` as `T`. `function` is whose options they are, as scripts call it.
+pub fn read<T: DeserializeOwned>(function: &str, given: &Map) -> Result<T, Fault> {
+    check_keys(function, given, fields::<T>())?;
+    typed(function, json(function, given)?)
+}
+
+/// Reads `given` as two structs: the keys of `U`, and all others as `T`.
+pub fn read_two<T: DeserializeOwned, U: DeserializeOwned>(function: &str, given: &Map) -> Result<(T, U), Fault> {
+    let known: Vec<&str> = fields::<T>().iter().chain(fields::<U>()).copied().collect();
+    check_keys(function, given, &known)?;
+    let split = |is_second: bool| -> Map {
+        let second = |key: &str| fields::<U>().contains(&key);
+        given.iter().filter(|(key, _)| second(key) == is_second).map(|(k, v)| (k.clone(), v.clone())).collect()
+    };
+    Ok((typed(function, json(function, &split(false))?)?, typed(function, json(function, &split(true))?)?))
+}
+
+/// `defaults` with what is `given` in their place. A key that has no default is unknown.
+pub fn fill(function: &str, given: &Map, defaults: &Map) -> Result<Map, Fault> {
+    let known: Vec<&str> = defaults.keys().map(AsRef::as_ref).collect();
+    check_keys(function, given, &known)?;
+    let mut filled = defaults.clone();
+    filled.extend(given.iter().map(|(key, value)| (key.clone(), value.clone())));
+    Ok(filled)
+}
+
+fn check_keys(function: &str, given: &Map, known: &[&str]) -> Result<(), Fault> {
+    match given.keys().find(|key| !known.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(key) => Err(Fault::new(format!("unknown option `{key}` of `{function}`"))
+            .at_word(key)
+            .help(did_you_mean(key, "options", known))),
+    }
+}
+
+/// `()` stands for "not given".
+fn json(function: &str, given: &Map) -> Result<Value, Fault> {
+    let given: Map = given.iter().filter(|(_, v)| !v.is_unit()).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let unreadable = |e| Fault::new(format!("the options of `{function}` cannot be read: {e}"));
+    serde_json::to_value(Dynamic::from_map(given)).map_err(unreadable)
+}
+
+fn typed<T: DeserializeOwned>(function: &str, value: Value) -> Result<T, Fault> {
+    serde_path_to_error::deserialize(value).map_err(|e| {
+        let option = e.path().to_string();
+        let problem = e.inner().to_string().replace("expected u64", "expected a whole number, zero or more");
+        let problem = problem.replace("expected f64", "expected a number");
+        Fault::new(format!("option `{option}` of `{function}`: {problem}")).at_word(&option)
+    })
+}
+
+/// The names of the fields of a struct, as its `Deserialize` announces them.
+fn fields<T: DeserializeOwned>() -> &'static [&'static str] {
+    let mut names: &'static [&'static str] = &[];
+    // It always fails: all that is wanted is what it asks for.
+    let _ = T::deserialize(Announced(&mut names));
+    names
+}
+
+struct Announced<'a>(&'a mut &'static [&'static str]);
+
+impl<'de> Deserializer<'de> for Announced<'_> {
+    type Error = serde::de::value::Error;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        _: V,
+    ) -> Result<V::Value, Self::Error> {
+        *self.0 = fields;
+        Err(Error::custom("only the names are wanted"))
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
+        Err(Error::custom("not a struct"))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
+        unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::workload::{Dummy, RequestOptions};
+
+    fn map(json: &str) -> Map {
+        serde_json::from_str::<Dynamic>(json).expect("a value").cast()
+    }
+
+    #[test]
+    fn keys_go_to_the_struct_that_has_them() {
+        let given = map(r#"{"requests": 3, "gap_s": 2, "max_tokens": 5}"#);
+        let (dummy, request): (Dummy, RequestOptions) = read_two("load::dummy", &given).expect("known options");
+        assert_eq!((dummy.requests, request.max_tokens), (Some(3), 5));
+    }
+
+    #[test]
+    fn an_unknown_key_and_a_wrong_type_are_named() {
+        let error = read::<Dummy>("load::dummy", &map(r#"{"contxt_len": 3}"#)).expect_err("unknown");
+        assert_eq!(error.message, "unknown option `contxt_len` of `load::dummy`");
+        assert_eq!(error.help.as_deref(), Some("did you mean `context_len`?"));
+        let error = read::<Dummy>("load::dummy", &map(r#"{"gap_s": "x"}"#)).expect_err("a text");
+        assert_eq!(
+            error.message,
+            "option `gap_s` of `load::dummy`: invalid type: string \"x\", expected a number of seconds, zero or more"
+        );
+        let error = read::<Dummy>("load::dummy", &map(r#"{"requests": -1}"#)).expect_err("negative");
+        assert_eq!(
+            error.message,
+            "option `requests` of `load::dummy`: invalid value: integer `-1`, expected a whole number, zero or more"
+        );
+    }
+
+    #[test]
+    fn filling_keeps_what_is_given() {
+        let filled = fill("f", &map(r#"{"a": 1}"#), &map(r#"{"a": 0, "b": 2}"#)).expect("known");
+        assert_eq!(filled["a"].as_int(), Ok(1));
+        assert_eq!(filled["b"].as_int(), Ok(2));
+        assert!(fill("f", &map(r#"{"c": 1}"#), &map("{}")).is_err());
+    }
+}

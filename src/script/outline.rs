@@ -1,0 +1,81 @@
+//! The tests of a script, read without running it.
+
+use rhai::{AST, FnAccess};
+
+/// A public function without parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestFunction {
+    /// Its name.
+    pub name: String,
+    /// Its doc comment, without the slashes.
+    pub doc: String,
+}
+
+impl TestFunction {
+    /// The first sentence of its doc comment: what it claims.
+    pub fn claim(&self) -> String {
+        let paragraph = self.doc.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+        match paragraph.find(". ") {
+            Some(end) => paragraph[..=end].to_owned(),
+            None => paragraph,
+        }
+    }
+}
+
+/// The tests of a script in the order in which they stand in it.
+pub fn tests(ast: &AST, text: &str) -> Vec<TestFunction> {
+    let mut tests: Vec<TestFunction> = ast
+        .iter_functions()
+        .filter(|f| f.access == FnAccess::Public && f.params.is_empty() && !f.name.starts_with("anon$"))
+        .map(|f| TestFunction { name: f.name.to_owned(), doc: doc(&f.comments) })
+        .collect();
+    // Rhai lists functions in no order.
+    tests.sort_by_key(|test| place(text, &test.name));
+    tests
+}
+
+fn place(text: &str, name: &str) -> usize {
+    let defines = |line: &str| {
+        let rest = line.trim_start().strip_prefix("fn ").map(str::trim_start);
+        rest.and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.trim_start().starts_with('('))
+    };
+    text.lines().position(defines).unwrap_or(usize::MAX)
+}
+
+fn doc(comments: &[&str]) -> String {
+    let lines = comments.iter().flat_map(|comment| comment.lines());
+    let bare = lines.map(|line| line.trim_start().trim_start_matches(['/', '*']).trim_end_matches("*/").trim());
+    bare.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn public_functions_without_parameters_in_file_order() {
+        let text = "
+            //! A script.
+            /// Zeta first. And more.
+            ///
+            /// Details.
+            fn test_zeta() { let f = || 1; }
+            private fn test_private() {}
+            fn helper(x) {}
+            /// Alpha is split
+            /// over two lines.
+            fn test_alpha () {}
+            fn offline_test() {}";
+        let ast = rhai::Engine::new().compile(text).expect("a script");
+        let tests = tests(&ast, text);
+        let names: Vec<_> = tests.iter().map(|test| (test.name.as_str(), test.claim())).collect();
+        assert_eq!(
+            names,
+            [
+                ("test_zeta", "Zeta first.".to_owned()),
+                ("test_alpha", "Alpha is split over two lines.".to_owned()),
+                ("offline_test", String::new())
+            ]
+        );
+    }
+}

@@ -1,0 +1,130 @@
+//! A script: loaded, listed, and its tests run one by one.
+
+use super::fault::Diagnosis;
+use super::host::Host;
+use super::language::{compiler, interpreter};
+use super::modules::Modules;
+use super::outline::{self, TestFunction};
+use super::suggest::nearest;
+use crate::bench::{Code, Outcome};
+use rhai::{AST, Dynamic, EvalAltResult, Scope};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
+
+/// A compiled script.
+pub struct Program {
+    name: String,
+    folder: PathBuf,
+    text: String,
+    ast: AST,
+    tests: Vec<TestFunction>,
+}
+
+impl Program {
+    /// Reads and compiles a script. Nothing of it is run.
+    ///
+    /// # Errors
+    /// When there is no such script, or it does not compile.
+    pub fn load(path: &Path) -> Result<Self, Diagnosis> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            let nearby = neighbour(path).map(|near| format!("did you mean `{near}`?"));
+            Diagnosis::plain(format!("cannot read the script `{name}`: {e}"), nearby)
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
+        let mut ast = compiler().compile(&text).map_err(|e| {
+            let error = EvalAltResult::ErrorParsing(*e.0, e.1);
+            Diagnosis::of(&error, &name)
+        })?;
+        ast.set_source(name.as_str());
+        let tests = outline::tests(&ast, &text);
+        Ok(Self { name, folder, text, ast, tests })
+    }
+
+    /// Its test functions, in their order.
+    pub fn tests(&self) -> &[TestFunction] {
+        &self.tests
+    }
+
+    /// The folder that its imports and paths are relative to.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Its text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Draws an error in this script, or in what it imports.
+    pub fn draw(&self, diagnosis: &Diagnosis, color: bool) -> String {
+        let modules = Modules::new(&self.folder);
+        let source = |file: &str| if file == self.name { Some(self.text.clone()) } else { modules.source(file) };
+        diagnosis.draw(source, color)
+    }
+
+    /// Runs one test to its end and closes every engine that it left running.
+    pub fn run(&self, test: &str, host: &Host, color: bool) -> Outcome {
+        let bench = host.bench();
+        bench.experiments.store(0, Relaxed);
+        bench.failed_checks.store(0, Relaxed);
+        let called = self.call(test, host);
+        let closed = host.wait(bench.fleet.close_all());
+        let diagnosis = match (called, closed) {
+            (Err(diagnosis), _) => diagnosis,
+            (Ok(()), Err(survivors)) => Diagnosis::plain(survivors.to_string(), None).with_code(Code::Engine),
+            (Ok(()), Ok(())) => match bench.failed_checks.load(Relaxed) {
+                0 => return Outcome::Passed,
+                1 => return checks_failed("1 check failed".into()),
+                n => return checks_failed(format!("{n} checks failed")),
+            },
+        };
+        let summary = diagnosis.message.lines().next().unwrap_or_default().to_owned();
+        Outcome::Failed { code: diagnosis.code, summary, report: self.draw(&diagnosis, color) }
+    }
+
+    fn call(&self, test: &str, host: &Host) -> Result<(), Diagnosis> {
+        let modules = Modules::new(&self.folder);
+        let engine = interpreter(host, modules.clone());
+        let call = || engine.call_fn::<Dynamic>(&mut Scope::new(), &self.ast, test, ());
+        match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.diagnose(&error, &modules)),
+            Err(_) => Err(Diagnosis::plain("lmrun itself failed: this is a bug in it", None)),
+        }
+    }
+
+    fn diagnose(&self, error: &EvalAltResult, modules: &Modules) -> Diagnosis {
+        let diagnosis = Diagnosis::of(error, &self.name);
+        let Some(missing) = diagnosis.message.strip_prefix("function not found: ") else { return diagnosis };
+        let missing = missing.split([' ', '(']).next().unwrap_or_default();
+        let own = self.ast.iter_functions().map(|f| f.name.to_owned());
+        let natives = super::api::GLOBALS.iter().map(|name| (*name).to_owned());
+        let known: Vec<String> = own.chain(natives).chain(modules.function_names()).collect();
+        let near = nearest(missing, known.iter().map(String::as_str));
+        let help = match near {
+            Some(near) if near == missing => format!("`{near}` takes other arguments"),
+            Some(near) => format!("did you mean `{near}`?"),
+            None => return diagnosis,
+        };
+        diagnosis.with_help(Some(help))
+    }
+}
+
+fn checks_failed(summary: String) -> Outcome {
+    Outcome::Failed { code: Code::Check, report: String::new(), summary }
+}
+
+/// A script in the same folder with a name like this one's.
+fn neighbour(path: &Path) -> Option<String> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names: Vec<String> = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|entry| entry.extension().is_some_and(|extension| extension == "rhai"))
+        .map(|entry| entry.display().to_string().trim_start_matches("./").to_owned())
+        .collect();
+    let wanted = path.display().to_string();
+    nearest(&wanted, names.iter().map(String::as_str)).map(str::to_owned)
+}

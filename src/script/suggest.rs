@@ -1,0 +1,38 @@
+//! Did you mean.
+
+/// The candidate most like `word`, if one is like it at all.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const ALIKE: f64 = 0.7;
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// `did you mean …`, else the whole choice.
+pub fn did_you_mean(word: &str, what: &str, candidates: &[&str]) -> String {
+    match nearest(word, candidates.iter().copied()) {
+        Some(candidate) => format!("did you mean `{candidate}`?"),
+        None if candidates.is_empty() => format!("there are no {what}"),
+        None => format!("the {what} are {}", quoted(candidates)),
+    }
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_corrected_and_nonsense_gets_the_choice() {
+        let options = ["context_len", "requests"];
+        assert_eq!(did_you_mean("contxt_len", "options", &options), "did you mean `context_len`?");
+        assert_eq!(did_you_mean("zzz", "options", &options), "the options are `context_len`, `requests`");
+        assert_eq!(did_you_mean("zzz", "options", &[]), "there are no options");
+    }
+}
