@@ -1,1 +1,14 @@
-//! sim.
+//! The built-in engine: a model of a cached LLM server, with its HTTP face.
+
+mod cache;
+mod config;
+mod error;
+mod lmcache;
+mod timing;
+pub mod tokens;
+mod words;
+
+pub use config::{LogLines, SimConfig};
+pub use error::SimError;
+pub use lmcache::{LmcacheConfig, LmcacheError, LmcacheSource, Serde};
+pub use timing::{TierSpeed, TierSpeeds, Timing};
