@@ -147,7 +147,11 @@ impl SimConfig {
         positive("gpu_total_mib", self.gpu_total_mib)?;
         positive("gpu_memory_utilization", self.gpu_memory_utilization)?;
         if self.gpu_memory_utilization > 1.0 {
-            return Err(SimError::parameter("gpu_memory_utilization", self.gpu_memory_utilization, "at most 1"));
+            return Err(SimError::parameter(
+                "gpu_memory_utilization",
+                self.gpu_memory_utilization,
+                "at most 1",
+            ));
         }
         positive("kv_kib_per_token", self.kv_kib_per_token)?;
         not_negative("model_mib", self.model_mib)?;
@@ -188,7 +192,11 @@ fn positive(name: &'static str, value: f64) -> Result<(), SimError> {
 }
 
 fn not_negative(name: &'static str, value: f64) -> Result<(), SimError> {
-    if value >= 0.0 && value.is_finite() { Ok(()) } else { Err(SimError::parameter(name, value, "0 or more")) }
+    if value >= 0.0 && value.is_finite() {
+        Ok(())
+    } else {
+        Err(SimError::parameter(name, value, "0 or more"))
+    }
 }
 
 #[cfg(test)]

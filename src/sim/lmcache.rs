@@ -149,7 +149,9 @@ impl<'a> Entries<'a> {
     fn warnings(&self) -> Vec<String> {
         let unknown = self.values.iter().filter(|(key, _)| !known(key));
         unknown
-            .map(|(key, entry)| format!("{}: LMCache knows no key `{key}`", place(self.name, entry.referenced)))
+            .map(|(key, entry)| {
+                format!("{}: LMCache knows no key `{key}`", place(self.name, entry.referenced))
+            })
             .collect()
     }
 }
@@ -244,7 +246,8 @@ mod tests {
     fn each_store_is_read() {
         let disk = parse("local_cpu: false\nlocal_disk: \"file:///kv\"\nmax_local_disk_size: 20\n");
         assert_eq!((disk.cpu_gb, disk.disk_gb), (None, Some(20.0)));
-        let remote = parse("remote_url: lm://localhost:65432\nremote_serde: cachegen\nsave_decode_cache: true\n");
+        let remote =
+            parse("remote_url: lm://localhost:65432\nremote_serde: cachegen\nsave_decode_cache: true\n");
         assert_eq!((remote.remote, remote.save_decode_cache), (Some(Serde::Cachegen), true));
     }
 
@@ -262,7 +265,10 @@ mod tests {
 
     #[test]
     fn text_that_is_no_mapping_names_the_place() {
-        assert!(message("- a\n- b\n").starts_with("lmcache.yaml:1:1: the LMCache configuration is not a YAML mapping"));
+        assert!(
+            message("- a\n- b\n")
+                .starts_with("lmcache.yaml:1:1: the LMCache configuration is not a YAML mapping")
+        );
         assert!(message("a: [1\nb: 2\n").starts_with("lmcache.yaml:"));
     }
 

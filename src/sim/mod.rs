@@ -4,6 +4,7 @@ mod cache;
 mod config;
 mod error;
 mod lmcache;
+mod scheduler;
 mod timing;
 pub mod tokens;
 mod words;

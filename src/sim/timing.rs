@@ -111,11 +111,8 @@ pub struct TierSpeeds {
 
 impl Default for TierSpeeds {
     fn default() -> Self {
-        let speed = |load, store, latency_s| TierSpeed {
-            load_gib_per_s: load,
-            store_gib_per_s: store,
-            latency_s,
-        };
+        let speed =
+            |load, store, latency_s| TierSpeed { load_gib_per_s: load, store_gib_per_s: store, latency_s };
         Self {
             connector_overhead_s: 0.042,
             mp_overhead_s: 0.045,

@@ -124,12 +124,13 @@ fn word(seed: u64, index: u32) -> &'static str {
 }
 
 const WORDS: [&str; 64] = [
-    " amber", " apple", " arrow", " autumn", " beacon", " birch", " bridge", " bronze", " candle", " canyon", " cedar",
-    " cloud", " copper", " coral", " cotton", " dawn", " delta", " desert", " dune", " eagle", " ember", " falcon",
-    " fern", " field", " flint", " forest", " garden", " glass", " grove", " harbor", " hazel", " hill", " island",
-    " ivory", " jade", " lake", " linen", " maple", " marble", " meadow", " mint", " moon", " moss", " north", " oak",
-    " ocean", " olive", " orchid", " pearl", " pine", " plum", " quartz", " rain", " reed", " river", " sage", " sand",
-    " shore", " silver", " stone", " valley", " willow", " winter", " wren",
+    " amber", " apple", " arrow", " autumn", " beacon", " birch", " bridge", " bronze", " candle", " canyon",
+    " cedar", " cloud", " copper", " coral", " cotton", " dawn", " delta", " desert", " dune", " eagle",
+    " ember", " falcon", " fern", " field", " flint", " forest", " garden", " glass", " grove", " harbor",
+    " hazel", " hill", " island", " ivory", " jade", " lake", " linen", " maple", " marble", " meadow",
+    " mint", " moon", " moss", " north", " oak", " ocean", " olive", " orchid", " pearl", " pine", " plum",
+    " quartz", " rain", " reed", " river", " sage", " sand", " shore", " silver", " stone", " valley",
+    " willow", " winter", " wren",
 ];
 
 #[cfg(test)]

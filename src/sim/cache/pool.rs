@@ -114,7 +114,9 @@ impl Pool {
     }
 
     fn evict(&mut self) {
-        while self.used_blocks() + self.idle.len() > self.capacity_blocks && self.idle.pop_oldest().is_some() {}
+        while self.used_blocks() + self.idle.len() > self.capacity_blocks && self.idle.pop_oldest().is_some()
+        {
+        }
     }
 }
 

@@ -1,0 +1,9 @@
+//! Who runs when: a state machine over given times, without a clock, a thread or a socket.
+
+mod job;
+mod queue;
+#[cfg(test)]
+mod tests;
+
+pub use job::{Job, Load, Nanos, Note, RequestId, ResetTiers, Sources, Step};
+pub use queue::{Scheduler, Setup};
