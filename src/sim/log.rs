@@ -40,15 +40,9 @@ impl Log {
         self.put(format_args!("(APIServer pid={}) INFO:     {text}", process::id()));
     }
 
-    /// Something the engine does not do as asked.
-    pub fn warn(&self, text: impl Display) {
-        let now = stamp();
-        self.put(format_args!(
-            "(EngineCore pid={}) WARNING {} {} [lmrun_sim] {text}",
-            process::id(),
-            &now[5..10],
-            &now[11..19]
-        ));
+    /// A tier the engine has.
+    pub fn tier(&self, name: &str, capacity_tokens: u64) {
+        self.lmcache(format_args!("Tier {name}: room for {capacity_tokens} tokens"));
     }
 
     /// What the tiers did for a request.

@@ -38,6 +38,7 @@ pub enum Framing {
 }
 
 /// Token counts of one request.
+#[expect(clippy::struct_field_names, reason = "the names of the API")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Tokens of the prompt.
@@ -149,7 +150,14 @@ impl Events {
     }
 
     fn usage(&mut self, usage: Usage) {
-        write!(self.line, ",\"usage\":{}", usage.json()).expect("a buffer takes any text");
+        let Usage { prompt_tokens, completion_tokens, cached_tokens } = usage;
+        let total_tokens = prompt_tokens + completion_tokens;
+        write!(
+            self.line,
+            ",\"usage\":{{\"prompt_tokens\":{prompt_tokens},\"total_tokens\":{total_tokens},\"completion_tokens\":\
+             {completion_tokens},\"prompt_tokens_details\":{{\"cached_tokens\":{cached_tokens}}}}}"
+        )
+        .expect("a buffer takes any text");
     }
 
     fn finish_line(&mut self, out: &mut Vec<u8>) {

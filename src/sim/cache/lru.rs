@@ -57,7 +57,9 @@ mod tests {
     #[test]
     fn the_oldest_use_goes_first() {
         let mut lru = Lru::default();
-        [1, 2, 3, 1].into_iter().for_each(|hash| lru.touch(hash));
+        for hash in [1, 2, 3, 1] {
+            lru.touch(hash);
+        }
         assert!(lru.remove(3));
         assert!(!lru.remove(3));
         assert_eq!(lru.len(), 2);

@@ -5,4 +5,4 @@ mod pool;
 mod tier;
 
 pub use pool::{Lease, Pool};
-pub use tier::{Found, Tier, TierKind, Tiers};
+pub use tier::{Tier, TierKind, Tiers};

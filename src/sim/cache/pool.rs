@@ -49,7 +49,9 @@ impl Pool {
         if self.used_blocks() + newly_pinned + private_blocks > self.capacity_blocks {
             return None;
         }
-        shared.iter().for_each(|block| self.pin(*block));
+        for block in shared {
+            self.pin(*block);
+        }
         self.private_blocks += private_blocks;
         self.evict();
         Some(Lease { shared: shared.to_vec(), private_blocks })
@@ -193,7 +195,9 @@ mod tests {
                     pool.give_back(held.remove(0));
                 }
             }
-            held.into_iter().for_each(|lease| pool.give_back(lease));
+            for lease in held {
+                pool.give_back(lease);
+            }
             prop_assert_eq!(pool.used_blocks(), 0);
         }
     }

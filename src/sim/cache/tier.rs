@@ -15,6 +15,17 @@ pub enum TierKind {
     Remote,
 }
 
+impl TierKind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::MpServer => "mp server",
+            Self::Disk => "disk",
+            Self::Remote => "remote",
+        }
+    }
+}
+
 /// One tier: a bounded set of chunks.
 #[derive(Debug)]
 pub struct Tier {
@@ -28,16 +39,6 @@ impl Tier {
     /// An empty tier.
     pub fn new(kind: TierKind, capacity_chunks: usize, speed: TierSpeed) -> Self {
         Self { kind, speed, capacity_chunks, chunks: Lru::default() }
-    }
-
-    /// What it is made of.
-    pub fn kind(&self) -> TierKind {
-        self.kind
-    }
-
-    /// How fast it is.
-    pub fn speed(&self) -> TierSpeed {
-        self.speed
     }
 
     /// Keeps the chunks, the first ones where not all fit, and makes the first one the last to go.
@@ -75,6 +76,12 @@ impl Tiers {
     /// Tokens in one chunk.
     pub fn chunk_tokens(&self) -> u32 {
         self.chunk_tokens
+    }
+
+    /// Name of each tier and the tokens it has room for, nearest first.
+    pub fn capacities(&self) -> Vec<(&'static str, u64)> {
+        let capacity = |tier: &Tier| tier.capacity_chunks as u64 * u64::from(self.chunk_tokens);
+        self.tiers.iter().map(|tier| (tier.kind.name(), capacity(tier))).collect()
     }
 
     /// Looks for the leading chunks.

@@ -66,7 +66,9 @@ mod tests {
     #[test]
     fn buckets_are_cumulative_and_include_their_bound() {
         let mut histogram = Histogram::new(&INTER_TOKEN_S);
-        [0.01, 0.02, 0.025, 100.0].into_iter().for_each(|value| histogram.record(value));
+        for value in [0.01, 0.02, 0.025, 100.0] {
+            histogram.record(value);
+        }
         let buckets: Vec<_> = histogram.cumulative().collect();
         assert_eq!(buckets[..2], [("0.01".to_owned(), 1), ("0.025".to_owned(), 3)]);
         assert_eq!(buckets.last(), Some(&("+Inf".to_owned(), 4)));

@@ -83,12 +83,12 @@ mod tests {
     #[test]
     fn quantiles_are_those_of_the_values() {
         let mut lateness = Lateness::default();
-        assert_eq!(lateness.quantile_s(0.99), 0.0);
+        assert!(lateness.quantile_s(0.99) < 1e-12);
         (1..=1_000).for_each(|micros| lateness.record(micros * 1_000));
         assert!((lateness.quantile_s(0.5) / 500e-6 - 1.0).abs() < 0.04);
         assert!((lateness.quantile_s(0.99) / 990e-6 - 1.0).abs() < 0.04);
-        assert_eq!(lateness.quantile_s(1.0), 1e-3);
-        assert_eq!(lateness.max_s(), 1e-3);
+        assert!((lateness.quantile_s(1.0) - 1e-3).abs() < 1e-12);
+        assert!((lateness.max_s() - 1e-3).abs() < 1e-12);
     }
 
     proptest! {

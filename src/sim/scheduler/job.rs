@@ -24,6 +24,7 @@ pub struct Job {
 }
 
 /// Where the tokens of a prompt came from.
+#[expect(clippy::struct_field_names, reason = "the unit is part of a name")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sources {
     /// Found in the KV pool.

@@ -2,8 +2,10 @@
 
 mod job;
 mod queue;
+mod setup;
 #[cfg(test)]
 mod tests;
 
 pub use job::{Job, Load, Nanos, Note, RequestId, ResetTiers, Sources, Step};
-pub use queue::{Scheduler, Setup};
+pub use queue::Scheduler;
+pub use setup::Setup;

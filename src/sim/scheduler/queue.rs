@@ -9,32 +9,11 @@ use std::{
 
 use super::{
     super::{
-        cache::{Lease, Pool, Tiers},
-        timing::Timing,
+        cache::{Lease, Tiers},
         tokens::mix,
     },
-    Job, Load, Nanos, Note, RequestId, ResetTiers, Sources, Step,
+    Job, Load, Nanos, Note, RequestId, ResetTiers, Setup, Sources, Step,
 };
-
-/// What a scheduler is made with.
-pub struct Setup {
-    /// How fast the model computes.
-    pub timing: Timing,
-    /// The KV pool.
-    pub pool: Pool,
-    /// The tiers behind it.
-    pub tiers: Option<Tiers>,
-    /// Seconds every request waits for the connector to the tiers.
-    pub connector_s: f64,
-    /// Tokens in one block of the KV pool.
-    pub block_tokens: u32,
-    /// Size of one token's KV.
-    pub kv_gib_per_token: f64,
-    /// Requests that run at once.
-    pub max_num_seqs: usize,
-    /// Seed of the jitter.
-    pub seed: u64,
-}
 
 /// The scheduler of one engine.
 pub struct Scheduler {

@@ -2,10 +2,11 @@
 //!
 //! A wrong value is an error that names file, place and key. A key that `LMCache` does not know is only warned about.
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{fs, io, path::PathBuf};
 
 use serde_json::Value;
-use serde_saphyr::Spanned;
+
+use super::entries::Entries;
 
 /// Where an `LMCache` configuration is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,55 +112,6 @@ impl LmcacheConfig {
     }
 }
 
-/// The keys of one YAML text, with their places.
-struct Entries<'a> {
-    name: &'a str,
-    values: BTreeMap<String, Spanned<Value>>,
-}
-
-impl<'a> Entries<'a> {
-    fn parse(name: &'a str, text: &str) -> Result<Self, LmcacheError> {
-        let read: Result<Option<BTreeMap<String, Spanned<Value>>>, _> = serde_saphyr::from_str(text);
-        let values = read.map_err(|error| LmcacheError::Syntax {
-            place: error.location().map_or_else(|| name.to_owned(), |at| place(name, at)),
-            message: error.without_snippet().to_string(),
-        })?;
-        Ok(Self { name, values: values.unwrap_or_default() })
-    }
-
-    /// The value of a key, or its default where it is absent or null.
-    fn get<T>(
-        &self,
-        key: &str,
-        default: T,
-        expected: &'static str,
-        read: impl Fn(&Value) -> Option<T>,
-    ) -> Result<T, LmcacheError> {
-        let Some(entry) = self.values.get(key).filter(|entry| !entry.value.is_null()) else {
-            return Ok(default);
-        };
-        read(&entry.value).ok_or_else(|| LmcacheError::Value {
-            place: place(self.name, entry.referenced),
-            key: key.to_owned(),
-            found: entry.value.to_string(),
-            expected,
-        })
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let unknown = self.values.iter().filter(|(key, _)| !known(key));
-        unknown
-            .map(|(key, entry)| {
-                format!("{}: LMCache knows no key `{key}`", place(self.name, entry.referenced))
-            })
-            .collect()
-    }
-}
-
-fn place(name: &str, at: serde_saphyr::Location) -> String {
-    format!("{name}:{}:{}", at.line(), at.column())
-}
-
 fn as_size(value: &Value) -> Option<f64> {
     value.as_f64().filter(|size| *size >= 0.0)
 }
@@ -179,47 +131,6 @@ fn as_serde(value: &Value) -> Option<Serde> {
         _ => None,
     }
 }
-
-/// Keys `LMCache` 0.5 knows, modelled or not.
-fn known(key: &str) -> bool {
-    const FAMILIES: [&str; 5] = ["blend_", "pd_", "nixl_", "internal_api_server_", "p2p_"];
-    KEYS.contains(&key) || FAMILIES.iter().any(|family| key.starts_with(family))
-}
-
-const KEYS: [&str; 32] = [
-    "chunk_size",
-    "local_cpu",
-    "max_local_cpu_size",
-    "local_disk",
-    "max_local_disk_size",
-    "remote_url",
-    "remote_serde",
-    "save_decode_cache",
-    "use_layerwise",
-    "save_unfull_chunk",
-    "blocking_timeout_secs",
-    "cache_policy",
-    "min_retrieve_tokens",
-    "numa_mode",
-    "external_lookup_client",
-    "enable_blending",
-    "enable_p2p",
-    "enable_controller",
-    "controller_url",
-    "controller_pull_url",
-    "controller_reply_url",
-    "lmcache_instance_id",
-    "lmcache_worker_ports",
-    "enable_pd",
-    "enable_nixl",
-    "gds_path",
-    "gds_buffer_size",
-    "weka_path",
-    "error_handling",
-    "pre_caching_hash_algorithm",
-    "lookup_timeout_ms",
-    "extra_config",
-];
 
 #[cfg(test)]
 mod tests {
