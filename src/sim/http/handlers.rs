@@ -1,0 +1,234 @@
+//! The routes.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use axum::{
+    Extension, Json, Router,
+    body::{Body, Bytes},
+    extract::{DefaultBodyLimit, Query, State},
+    http::{Version, header},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::{net::TcpStream, sync::oneshot};
+
+use super::{
+    super::{
+        config::SimConfig,
+        metrics::Identity,
+        pacer::{Engine, Output, StreamOutput, WholeOutput},
+        scheduler::ResetTiers,
+        sse::{Api, Events, Framing, Usage},
+        tokens::{self, GenerationPrompt, mix},
+    },
+    api::{self, Delivery, Plan, Storing},
+    body::{Start, StreamBody},
+    error::Refusal,
+    request::{self, CompletionRequest, TokenizeRequest, chat_tokens},
+};
+
+/// What the routes share.
+pub struct App {
+    /// What is simulated.
+    pub config: SimConfig,
+    /// Who computes.
+    pub engine: Arc<Engine>,
+    /// What the tiers store.
+    pub storing: Option<Storing>,
+    /// The fixed part of the metrics.
+    pub identity: Identity,
+    /// Number of answers so far.
+    pub answers: AtomicU64,
+}
+
+/// The socket a request came on.
+pub type Socket = Extension<Arc<TcpStream>>;
+
+/// All routes of the engine.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/health", get(|| async {}))
+        .route("/ping", get(|| async {}).post(|| async {}))
+        .route("/version", get(version))
+        .route("/v1/models", get(models))
+        .route("/metrics", get(metrics))
+        .route("/tokenize", post(tokenize))
+        .route("/reset_prefix_cache", post(reset_prefix_cache))
+        .route("/v1/chat/completions", post(chat))
+        .route("/v1/completions", post(completion))
+        .fallback(|| async { (http::StatusCode::NOT_FOUND, Json(json!({ "detail": "Not Found" }))) })
+        .method_not_allowed_fallback(|| async {
+            (http::StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "detail": "Method Not Allowed" })))
+        })
+        .layer(DefaultBodyLimit::disable())
+        .with_state(app)
+}
+
+async fn version() -> Json<Value> {
+    Json(json!({ "version": concat!(env!("CARGO_PKG_VERSION"), "+lmrun.sim") }))
+}
+
+async fn models(State(app): State<Arc<App>>) -> Json<Value> {
+    let model = json!({
+        "id": app.config.model,
+        "object": "model",
+        "created": now_s(),
+        "owned_by": "lmrun-sim",
+        "root": app.config.model,
+        "parent": null,
+        "max_model_len": app.config.max_model_len,
+        "permission": [],
+    });
+    Json(json!({ "object": "list", "data": [model] }))
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Response {
+    let page = app.engine.metrics(|metrics| metrics.render(&app.identity));
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
+}
+
+async fn tokenize(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Refusal> {
+    let request: TokenizeRequest = request::parse(&body)?;
+    api::check_model(&app.config, request.model.as_deref())?;
+    let tokens = match (&request.prompt, &request.messages) {
+        (Some(prompt), _) if request.add_special_tokens == Some(false) => tokens::ids(prompt).collect(),
+        (Some(prompt), _) => tokens::prompt_ids(prompt),
+        (None, Some(messages)) => chat_tokens(messages, generation_prompt(&request)),
+        (None, None) => return Err(Refusal::invalid("prompt", "expected `prompt` or `messages`")),
+    };
+    let count = tokens.len();
+    let max_model_len = app.config.max_model_len;
+    Ok(Json(json!({ "count": count, "max_model_len": max_model_len, "tokens": tokens, "token_strs": null })))
+}
+
+fn generation_prompt(request: &TokenizeRequest) -> GenerationPrompt {
+    match request.add_generation_prompt {
+        Some(false) => GenerationPrompt::Omit,
+        _ => GenerationPrompt::Add,
+    }
+}
+
+#[derive(Deserialize)]
+struct ResetQuery {
+    reset_external: Option<bool>,
+}
+
+/// Answers as vLLM does since 0.26: `success` is false while requests hold blocks.
+async fn reset_prefix_cache(State(app): State<Arc<App>>, Query(query): Query<ResetQuery>) -> Json<Value> {
+    let external = query.reset_external == Some(true);
+    let success = app.engine.reset(if external { ResetTiers::Too } else { ResetTiers::Keep }).await;
+    Json(json!({ "success": success }))
+}
+
+async fn chat(
+    state: State<Arc<App>>,
+    socket: Socket,
+    version: Version,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    complete(state.0, Api::Chat, socket.0, version, &body).await
+}
+
+async fn completion(
+    state: State<Arc<App>>,
+    socket: Socket,
+    version: Version,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    complete(state.0, Api::Completion, socket.0, version, &body).await
+}
+
+async fn complete(
+    app: Arc<App>,
+    api: Api,
+    socket: Arc<TcpStream>,
+    version: Version,
+    body: &[u8],
+) -> Result<Response, Refusal> {
+    let arrived = app.engine.now();
+    let request: CompletionRequest = request::parse(body)?;
+    let plan = api::plan(&app.config, app.storing, api, request)?;
+    let name = app.answer_name(api);
+    match plan.delivery {
+        Delivery::Whole => app.whole(api, name, arrived, plan).await,
+        Delivery::Stream(usage) => {
+            let framing = if version == Version::HTTP_10 { Framing::UntilClose } else { Framing::Chunked };
+            let events = Events::new(&name, &app.config.model, now_s(), api, usage, framing);
+            Ok(app.stream(name, arrived, plan, socket, events))
+        }
+    }
+}
+
+impl App {
+    fn answer_name(&self, api: Api) -> String {
+        let number = self.answers.fetch_add(1, Ordering::Relaxed);
+        let prefix = match api {
+            Api::Chat => "chatcmpl",
+            Api::Completion => "cmpl",
+        };
+        format!("{prefix}-{:016x}-{number:08x}", mix(self.config.seed ^ mix(number)))
+    }
+
+    fn stream(
+        &self,
+        name: String,
+        arrived: u64,
+        plan: Plan,
+        socket: Arc<TcpStream>,
+        events: Events,
+    ) -> Response {
+        let (output, written) = StreamOutput::new(socket, events, plan.answer);
+        let engine = Arc::clone(&self.engine);
+        let body = StreamBody::new(Start { engine, name, arrived, job: plan.job, output, written });
+        ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], Body::new(body)).into_response()
+    }
+
+    async fn whole(&self, api: Api, name: String, arrived: u64, plan: Plan) -> Result<Response, Refusal> {
+        let (reply, usage) = oneshot::channel();
+        let output = Output::Whole(WholeOutput { reply: Some(reply) });
+        let ticket = self.engine.submit(name.clone(), arrived, plan.job, output);
+        let usage = usage.await.map_err(|_| Refusal::Stopped)?;
+        drop(ticket);
+        let text = plan.answer.text(usage.completion_tokens);
+        Ok(Json(self.answer(api, &name, &text, plan.answer.finish().name(), usage)).into_response())
+    }
+
+    fn answer(&self, api: Api, name: &str, text: &str, finish: &str, usage: Usage) -> Value {
+        let choice = match api {
+            Api::Chat => json!({
+                "index": 0,
+                "message": { "role": "assistant", "content": text, "refusal": null, "tool_calls": [] },
+                "logprobs": null,
+                "finish_reason": finish,
+                "stop_reason": null,
+            }),
+            Api::Completion => json!({
+                "index": 0,
+                "text": text,
+                "logprobs": null,
+                "finish_reason": finish,
+                "stop_reason": null,
+            }),
+        };
+        json!({
+            "id": name,
+            "object": if api == Api::Chat { "chat.completion" } else { "text_completion" },
+            "created": now_s(),
+            "model": self.config.model,
+            "choices": [choice],
+            "usage": usage.json(),
+        })
+    }
+}
+
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

@@ -1,0 +1,6 @@
+//! `LMCache`'s YAML.
+
+mod config;
+mod entries;
+
+pub use config::{LmcacheConfig, LmcacheError, LmcacheSource, Serde};
