@@ -88,6 +88,8 @@ pub enum Event {
         /// The text.
         text: String,
     },
+    /// There is nothing to come.
+    RunDone,
     /// A test ended.
     TestDone {
         /// The test function.

@@ -1,8 +1,53 @@
 //! The command line: words, flags, exit codes. The only layer that knows clap.
 
+mod args;
+mod run;
+mod sim;
+
+use args::{Cli, Verb};
+use clap::Parser;
 use std::process::ExitCode;
+
+/// Exit codes that are not a test's: the others are [`crate::bench::Code`]'s.
+mod exit {
+    /// Everything passed.
+    pub const OK: u8 = 0;
+    /// The command line or the script is wrong.
+    pub const USAGE: u8 = 2;
+    /// No test matches.
+    pub const NO_TEST: u8 = 4;
+    /// lmrun itself is at fault.
+    pub const BUG: u8 = 101;
+}
+
+/// The hidden verb under which lmrun is its own watchdog.
+const WATCHDOG: &str = "watchdog-of-lmrun";
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = Cli::parse();
+    let code = match cli.verb {
+        Some(Verb::Sim(args)) => sim::run(*args),
+        Some(Verb::Watchdog) => {
+            crate::driver::watchdog::keep_watch();
+            exit::OK
+        }
+        None => on_a_big_stack(move || run::run(&cli.run)),
+    };
+    ExitCode::from(code)
+}
+
+/// Rhai recurses on the native stack: a deep script would overflow that of the main thread.
+fn on_a_big_stack(work: impl FnOnce() -> u8 + Send + 'static) -> u8 {
+    const SIZE: usize = 64 << 20;
+    match std::thread::Builder::new().name("script".into()).stack_size(SIZE).spawn(work) {
+        Ok(thread) => thread.join().unwrap_or(exit::BUG),
+        Err(e) => complain(&format!("the system gives no thread for the script: {e}")),
+    }
+}
+
+/// Says what is wrong with the command line, in clap's manner.
+fn complain(problem: &str) -> u8 {
+    eprintln!("error: {problem}");
+    exit::USAGE
 }

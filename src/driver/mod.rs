@@ -7,6 +7,7 @@ pub mod clock;
 mod family;
 pub mod gpu;
 pub mod http;
+pub mod limits;
 pub mod port;
 pub mod probe;
 pub mod process;

@@ -1,1 +1,13 @@
-//! report.
+//! Events into files and onto the terminal. It runs on a thread of its own and never delays a
+//! request.
+
+mod manifest;
+mod outputs;
+mod reporter;
+mod screen;
+mod tables;
+
+pub use manifest::RunFacts;
+pub use outputs::Outputs;
+pub use reporter::{Reporter, Totals};
+pub use screen::color;

@@ -70,11 +70,14 @@ impl Parameters {
 
 /// Numbers may be whole or not, whatever the default is.
 fn parse(text: &str, default: &Dynamic) -> Option<Dynamic> {
-    let number = || text.parse::<i64>().map(Dynamic::from).or_else(|_| text.parse::<f64>().map(Dynamic::from)).ok();
+    let number =
+        || text.parse::<i64>().map(Dynamic::from).or_else(|_| text.parse::<f64>().map(Dynamic::from)).ok();
     match default.type_name() {
         "i64" | "f64" => number(),
         "bool" => text.parse::<bool>().ok().map(Dynamic::from),
-        "()" => number().or_else(|| text.parse::<bool>().ok().map(Dynamic::from)).or_else(|| Some(text.into())),
+        "()" => {
+            number().or_else(|| text.parse::<bool>().ok().map(Dynamic::from)).or_else(|| Some(text.into()))
+        }
         _ => default.is_string().then(|| text.into()),
     }
 }

@@ -15,5 +15,7 @@ mod suggest;
 
 pub use fault::Diagnosis;
 pub use host::{EngineChoice, Host, Parameters};
+pub use modules::engine_kinds;
 pub use outline::TestFunction;
 pub use program::Program;
+pub use suggest::nearest;

@@ -22,6 +22,15 @@ pub const STD: [(&str, &str); 6] = [
     ("std/vllm", include_str!("../../stdlib/vllm.rhai")),
 ];
 
+/// The kinds of engine that `--engine` can choose: the modules that make one from options.
+pub fn engine_kinds() -> Vec<&'static str> {
+    let makes_engines = |text: &str| text.contains("\nfn engine(given)");
+    STD.iter()
+        .filter(|(_, text)| makes_engines(text))
+        .filter_map(|(name, _)| name.strip_prefix("std/"))
+        .collect()
+}
+
 /// Resolves imports relative to one folder. Clones share what they have loaded.
 #[derive(Clone)]
 pub struct Modules(Rc<Inner>);
@@ -44,7 +53,9 @@ impl Modules {
         let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
         let names = loaded.iter().flat_map(|(path, module)| {
             let functions = module.gen_fn_signatures_with_mapper(|name| name.into());
-            functions.map(move |signature| format!("{}::{}", last(path), name_of(&signature))).collect::<Vec<_>>()
+            functions
+                .map(move |signature| format!("{}::{}", last(path), name_of(&signature)))
+                .collect::<Vec<_>>()
         });
         names.collect()
     }
@@ -74,7 +85,9 @@ impl Modules {
         let fault = Fault::new(format!("there is no module `{path}`")).at_word(path);
         match nearest(path, known) {
             Some(near) => fault.help(format!("did you mean `{near}`?")),
-            None => fault.help(format!("a module of your own would be the file {}", self.file(path).display())),
+            None => {
+                fault.help(format!("a module of your own would be the file {}", self.file(path).display()))
+            }
         }
     }
 }
@@ -111,7 +124,9 @@ impl ModuleResolver for Modules {
 /// An error inside the module names it; one about the module stands at the import.
 fn in_module(path: &str, error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
     match *error {
-        EvalAltResult::ErrorRuntime(fault, Position::NONE) => EvalAltResult::ErrorRuntime(fault, position).into(),
+        EvalAltResult::ErrorRuntime(fault, Position::NONE) => {
+            EvalAltResult::ErrorRuntime(fault, position).into()
+        }
         EvalAltResult::ErrorTerminated(..) => error,
         inner => EvalAltResult::ErrorInModule(path.into(), inner.into(), position).into(),
     }
@@ -126,7 +141,9 @@ mod tests {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("stdlib");
         let mut files: Vec<String> = std::fs::read_dir(folder)
             .expect("the folder")
-            .map(|entry| entry.expect("a file").path().file_stem().expect("a name").to_string_lossy().into_owned())
+            .map(|entry| {
+                entry.expect("a file").path().file_stem().expect("a name").to_string_lossy().into_owned()
+            })
             .map(|name| format!("std/{name}"))
             .collect();
         files.sort();

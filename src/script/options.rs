@@ -13,12 +13,19 @@ pub fn read<T: DeserializeOwned>(function: &str, given: &Map) -> Result<T, Fault
 }
 
 /// Reads `given` as two structs: the keys of `U`, and all others as `T`.
-pub fn read_two<T: DeserializeOwned, U: DeserializeOwned>(function: &str, given: &Map) -> Result<(T, U), Fault> {
+pub fn read_two<T: DeserializeOwned, U: DeserializeOwned>(
+    function: &str,
+    given: &Map,
+) -> Result<(T, U), Fault> {
     let known: Vec<&str> = fields::<T>().iter().chain(fields::<U>()).copied().collect();
     check_keys(function, given, &known)?;
     let split = |is_second: bool| -> Map {
         let second = |key: &str| fields::<U>().contains(&key);
-        given.iter().filter(|(key, _)| second(key) == is_second).map(|(k, v)| (k.clone(), v.clone())).collect()
+        given
+            .iter()
+            .filter(|(key, _)| second(key) == is_second)
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect()
     };
     Ok((typed(function, json(function, &split(false))?)?, typed(function, json(function, &split(true))?)?))
 }
@@ -43,7 +50,8 @@ fn check_keys(function: &str, given: &Map, known: &[&str]) -> Result<(), Fault> 
 
 /// `()` stands for "not given".
 fn json(function: &str, given: &Map) -> Result<Value, Fault> {
-    let given: Map = given.iter().filter(|(_, v)| !v.is_unit()).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let given: Map =
+        given.iter().filter(|(_, v)| !v.is_unit()).map(|(k, v)| (k.clone(), v.clone())).collect();
     let unreadable = |e| Fault::new(format!("the options of `{function}` cannot be read: {e}"));
     serde_json::to_value(Dynamic::from_map(given)).map_err(unreadable)
 }
@@ -102,7 +110,8 @@ mod tests {
     #[test]
     fn keys_go_to_the_struct_that_has_them() {
         let given = map(r#"{"requests": 3, "gap_s": 2, "max_tokens": 5}"#);
-        let (dummy, request): (Dummy, RequestOptions) = read_two("load::dummy", &given).expect("known options");
+        let (dummy, request): (Dummy, RequestOptions) =
+            read_two("load::dummy", &given).expect("known options");
         assert_eq!((dummy.requests, request.max_tokens), (Some(3), 5));
     }
 

@@ -44,7 +44,8 @@ fn place(text: &str, name: &str) -> usize {
 
 fn doc(comments: &[&str]) -> String {
     let lines = comments.iter().flat_map(|comment| comment.lines());
-    let bare = lines.map(|line| line.trim_start().trim_start_matches(['/', '*']).trim_end_matches("*/").trim());
+    let bare =
+        lines.map(|line| line.trim_start().trim_start_matches(['/', '*']).trim_end_matches("*/").trim());
     bare.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 

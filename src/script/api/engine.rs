@@ -46,7 +46,8 @@ pub fn arm_of(value: &Dynamic) -> Result<Arm, Fault> {
     }
     match value.clone().try_cast::<Handle>() {
         Some(handle) if handle.0.is_closed() => {
-            Err(Fault::new(format!("engine `{}` was closed", handle.0.spec.name)).help("start it again with `start`"))
+            Err(Fault::new(format!("engine `{}` was closed", handle.0.spec.name))
+                .help("start it again with `start`"))
         }
         Some(handle) => Ok(Arm::Handle(handle.0)),
         None => Err(Fault::new(format!("`run` takes engines, not {value}"))
@@ -60,7 +61,11 @@ fn wait<T>(host: &Host, work: impl Future<Output = T>) -> Result<T, Box<EvalAltR
     host.wait(async { cancel.run_until_cancelled(work).await }).ok_or_else(fault::interrupted)
 }
 
-fn wait_for(context: &NativeCallContext<'_>, handle: &Handle, timeout_s: f64) -> Result<bool, Box<EvalAltResult>> {
+fn wait_for(
+    context: &NativeCallContext<'_>,
+    handle: &Handle,
+    timeout_s: f64,
+) -> Result<bool, Box<EvalAltResult>> {
     if !(0.0..=1e9).contains(&timeout_s) {
         return Err(Fault::new(format!("cannot wait for {timeout_s} s")).into());
     }

@@ -28,10 +28,15 @@ mod natives {
 
     /// Writes `content` as JSON, which is YAML too, to the run's output folder; returns its path.
     #[rhai_fn(return_raw)]
-    pub fn write_yaml(context: NativeCallContext, name: &str, content: Map) -> Result<String, Box<EvalAltResult>> {
+    pub fn write_yaml(
+        context: NativeCallContext,
+        name: &str,
+        content: Map,
+    ) -> Result<String, Box<EvalAltResult>> {
         let path = Host::of(&context).output_dir().join(name);
         let path = std::path::absolute(&path).unwrap_or(path);
-        let json = serde_json::to_string_pretty(&Dynamic::from_map(content)).map_err(|e| Fault::new(format!("not YAML: {e}")))?;
+        let json = serde_json::to_string_pretty(&Dynamic::from_map(content))
+            .map_err(|e| Fault::new(format!("not YAML: {e}")))?;
         std::fs::write(&path, json + "\n")
             .map_err(|e| Fault::new(format!("cannot write {}: {e}", path.display())))?;
         Ok(path.display().to_string())
@@ -39,6 +44,7 @@ mod natives {
 
     /// Whether a program of this name is on the PATH.
     pub fn has_program(name: &str) -> bool {
-        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(|dir| dir.join(name).is_file())
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+            .any(|dir| dir.join(name).is_file())
     }
 }

@@ -23,7 +23,9 @@ fn experiment(
     options: RunOptions,
 ) -> Result<Experiment, Box<EvalAltResult>> {
     if engines.is_empty() {
-        return Err(Fault::new("`run` needs at least one engine").help("for example `[sim::engine()]`").into());
+        return Err(Fault::new("`run` needs at least one engine")
+            .help("for example `[sim::engine()]`")
+            .into());
     }
     let arms = engines.iter().map(arm_of).collect::<Result<Vec<_>, _>>()?;
     let keys = engines.iter().filter_map(Key::of).collect();
@@ -87,7 +89,11 @@ mod natives {
     /// let gap_s = param("gap_s", 8);
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn param(context: NativeCallContext, name: &str, default: Dynamic) -> Result<Dynamic, Box<EvalAltResult>> {
+    pub fn param(
+        context: NativeCallContext,
+        name: &str,
+        default: Dynamic,
+    ) -> Result<Dynamic, Box<EvalAltResult>> {
         Ok(Host::of(&context).parameter(name, default)?)
     }
 

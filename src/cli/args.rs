@@ -1,0 +1,114 @@
+//! What can be written on the command line.
+
+use super::sim::SimArgs;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  lmrun scripts/tests.rhai -l                          list the tests; starts nothing
+  lmrun scripts/tests.rhai -f local_cpu                run the tests whose name matches
+  lmrun scripts/tests.rhai -f local_cpu -P gap_s=0.5   the same with a parameter changed
+  lmrun scripts/tests.rhai -m meta-llama/Llama-3.1-8B-Instruct -p 8000 8001
+  lmrun scripts/tests.rhai --engine sim -o /tmp/out    on the built-in simulator
+  lmrun sim --port 8000 --model demo                   only the simulator
+
+Exit codes:
+  0    every test passed
+  1    a check failed, or a script did
+  2    the command line is wrong, or the script does not compile
+  3    an engine could not be started, or died
+  4    no test matched
+  5    the measurement is invalid, or could not be written
+  130  interrupted";
+
+/// End-to-end tests of LLM serving engines, written as Rhai scripts.
+#[derive(Debug, Parser)]
+#[command(name = "lmrun", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do instead of running a script.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    /// How to run a script.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+/// The verbs. A script with the name of one is reached as `./sim`.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Serve the built-in simulator: an OpenAI API that behaves like vLLM.
+    Sim(Box<SimArgs>),
+    /// End what is on the list when the parent ends.
+    #[command(name = super::WATCHDOG, hide = true)]
+    Watchdog,
+}
+
+/// The flags of the Python original, and more.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The script whose tests to run.
+    #[arg(value_name = "SCRIPT")]
+    pub script: Option<PathBuf>,
+    /// Run the tests whose name this regular expression finds.
+    #[arg(short, long, value_name = "REGEX", default_value = "test_")]
+    pub filter: String,
+    /// List the tests, one a line, and start nothing.
+    #[arg(short, long)]
+    pub list: bool,
+    /// Where results go.
+    #[arg(short, long, value_name = "DIR", default_value = "outputs/")]
+    pub output_dir: PathBuf,
+    /// The model that the tests use.
+    #[arg(short, long)]
+    pub model: Option<String>,
+    /// The ports of the first two engines; further ones follow the second.
+    #[arg(short, long, num_args = 2, value_names = ["P1", "P2"], default_values_t = [8000, 8001])]
+    pub ports: Vec<u16>,
+    /// Give the parameter `name` of the tests another value.
+    #[arg(short = 'P', value_name = "NAME=VALUE", value_parser = parameter)]
+    pub parameters: Vec<(String, String)>,
+    /// The engine of tests that leave it open; `auto`: vLLM if it is on the PATH, else the simulator.
+    #[arg(long, value_name = "auto|vllm|sim|…", default_value = "auto")]
+    pub engine: String,
+    /// Where engine logs go, `<port>-stdout.log` and `<port>-stderr.log` [default: the output folder].
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<PathBuf>,
+    /// The seed of everything random.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+fn parameter(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
+        _ => Err("expected NAME=VALUE, such as gap_s=0.5".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_originals_command_line_is_understood() {
+        let cli = Cli::parse_from(
+            "lmrun scripts/tests.rhai -f local_cpu -o out -m a/b -p 8100 8101 -P gap_s=2 -l".split(' '),
+        );
+        assert_eq!(cli.run.ports, [8100, 8101]);
+        assert_eq!(cli.run.parameters, [("gap_s".to_owned(), "2".to_owned())]);
+        assert!(cli.run.list);
+    }
+
+    #[test]
+    fn a_script_named_like_a_verb_is_reached_by_its_path() {
+        let cli = Cli::parse_from(["lmrun", "./sim"]);
+        assert_eq!(cli.run.script, Some("./sim".into()));
+    }
+}

@@ -1,0 +1,132 @@
+//! The manifest beside a CSV: what was run, so that it can be run again.
+
+use crate::bench::EngineSpec;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::io::Result;
+use std::path::Path;
+
+/// What is the same for every test of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunFacts {
+    /// The version of lmrun.
+    pub lmrun: &'static str,
+    /// When the run began, seconds since 1970.
+    pub started_unix_s: u64,
+    /// The command line.
+    pub argv: Vec<String>,
+    /// The script.
+    pub script: String,
+    /// The FNV-1a hash of the script's text, as hexadecimal digits.
+    pub script_hash: String,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// Parameters given on the command line.
+    pub parameters: BTreeMap<String, String>,
+    /// The start of every `x-request-id`.
+    pub run_id: String,
+    /// The names of the machine's GPUs.
+    pub gpus: Vec<String>,
+}
+
+impl RunFacts {
+    /// The facts of this process, which runs `script`.
+    pub fn new(
+        started_unix_s: u64,
+        script: String,
+        text: &str,
+        seed: u64,
+        parameters: BTreeMap<String, String>,
+    ) -> Self {
+        Self {
+            lmrun: env!("CARGO_PKG_VERSION"),
+            started_unix_s,
+            argv: std::env::args().collect(),
+            script,
+            script_hash: hash(text),
+            seed,
+            parameters,
+            run_id: format!("lmrun-{started_unix_s:x}-{:x}", std::process::id()),
+            gpus: crate::driver::gpu::names(),
+        }
+    }
+}
+
+/// What one test did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Manifest {
+    #[serde(flatten)]
+    run: RunFacts,
+    test: String,
+    experiments: Vec<Experiment>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Experiment {
+    expr_id: usize,
+    workload: Value,
+    requests: usize,
+    engines: Vec<EngineSpec>,
+}
+
+impl Manifest {
+    /// The manifest of a test that has done nothing yet.
+    pub fn new(run: RunFacts, test: String) -> Self {
+        Self { run, test, experiments: Vec::new() }
+    }
+
+    /// Adds an experiment.
+    pub fn add(&mut self, expr_id: usize, workload: Value, requests: usize, engines: Vec<EngineSpec>) {
+        let engines = engines.into_iter().map(without_secrets).collect();
+        self.experiments.push(Experiment { expr_id, workload, requests, engines });
+    }
+
+    /// Writes it.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let json = serde_json::to_string_pretty(self).map_err(std::io::Error::from)?;
+        std::fs::write(path, json + "\n")
+    }
+}
+
+/// Words in the names of variables whose values nobody should read.
+const SECRET: [&str; 5] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL"];
+
+fn without_secrets(mut spec: EngineSpec) -> EngineSpec {
+    for (name, value) in &mut spec.env {
+        let name = name.to_uppercase();
+        if SECRET.iter().any(|word| name.contains(word)) {
+            *value = "(removed)".into();
+        }
+    }
+    spec
+}
+
+/// FNV-1a: tells whether two scripts are the same, and guards nothing.
+fn hash(text: &str) -> String {
+    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    format!("{:016x}", text.bytes().fold(0xcbf2_9ce4_8422_2325, mix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_removed() {
+        let spec: EngineSpec = serde_json::from_str(
+            r#"{"name": "a", "kind": "k", "model": "m", "command": ["x"],
+                "env": {"HF_TOKEN": "hf_1", "openai_api_key": "sk-1", "CUDA_VISIBLE_DEVICES": "0"}}"#,
+        )
+        .expect("a spec");
+        let env = without_secrets(spec).env;
+        let values: Vec<&str> = env.values().map(String::as_str).collect();
+        assert_eq!(values, ["0", "(removed)", "(removed)"]);
+    }
+
+    #[test]
+    fn the_hash_is_fnv_1a() {
+        assert_eq!(hash(""), "cbf29ce484222325");
+        assert_eq!(hash("a"), "af63dc4c8601ec8c");
+    }
+}
