@@ -193,6 +193,9 @@ impl Diagnosis {
 }
 
 fn token_length(rest: &str) -> usize {
+    if let Some(quoted) = rest.strip_prefix('"') {
+        return quoted.find('"').map_or(rest.len(), |end| end + 2);
+    }
     let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let name: usize = rest.chars().take_while(|c| is_name(*c)).map(char::len_utf8).sum();
     if name > 0 { name } else { rest.chars().next().map_or(0, char::len_utf8) }
