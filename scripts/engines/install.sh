@@ -103,7 +103,7 @@ explain() {
     case $recent in
     *'No space left on device'* | *'Disk quota exceeded'*)
         remedy="The disk is full: free some space, or set LMRUN_ENGINES to a folder on a larger one." ;;
-    *'ConnectionError'* | *'NewConnectionError'* | *'Temporary failure in name resolution'* | *'timed out'* | *'ProxyError'*)
+    *'ConnectionError'* | *'Temporary failure in name resolution'* | *'timed out'* | *'ProxyError'*)
         remedy="The package index was not reached: check the network, or set PIP_INDEX_URL or PIP_PROXY." ;;
     *'No matching distribution'*)
         remedy="The package index that pip uses lacks this version: set PIP_INDEX_URL to one that has it." ;;
@@ -165,6 +165,11 @@ need_mb() {
 }
 
 have_libnuma() { "$python" -I -c 'import ctypes; ctypes.CDLL("libnuma.so.1")' 2>/dev/null; }
+have() {
+    local program
+    for program in "$@"; do command -v "$program" >/dev/null || return 1; done
+}
+
 am_root() { [[ $(id -u) == 0 ]]; }
 
 # debian PACKAGE...: installs Debian packages, or says which ones somebody else has to install.
@@ -205,7 +210,11 @@ pip() {
 
 # pip_lock VENV LOCK [OPTION...].  A pip that was killed may leave a package half-written that the
 # next one takes for complete: with --ignore-installed it writes everything again.
-pip_lock() { pip "$1" install --no-deps --only-binary :all: "${@:3}" -r "$here/locks/$2.txt"; }
+# Compiling, which takes as long as all else, is left to compile_all: pip does it on one core.
+pip_lock() { pip "$1" install --no-deps --no-compile --only-binary :all: "${@:3}" -r "$here/locks/$2.txt"; }
+
+# compile_all VENV: some packages carry files that are no Python of this version, on purpose.
+compile_all() { "$1/bin/python" -I -m compileall -q -j 0 "$1/lib" || true; }
 
 # launcher NAME VENV PROGRAM [VARIABLE=DEFAULT...]: bin/NAME runs PROGRAM with VENV's Python.  What
 # the caller has in the environment wins over the defaults, which the shell expands at start.
@@ -216,6 +225,7 @@ launcher() {
     {
         printf '#!/usr/bin/env bash\n# Written by install.sh.\n'
         for setting in "$@"; do
+            # shellcheck disable=SC2016
             printf 'export %s="${%s:-%s}"\n' "${setting%%=*}" "${setting%%=*}" "${setting#*=}"
         done
         printf 'exec %q %q "$@"\n' "$venv/bin/python" "$program"
@@ -250,7 +260,7 @@ build_model() {
     new_venv "$scratch/venv"
     mkdir -p "$models"
     if ! echo "$model_sha256  $gguf" | sha256sum -c --status - 2>/dev/null; then
-        step "fetching SmolLM2-135M-Instruct (92 MB)" fetch_gguf "$gguf"
+        step "fetching SmolLM2-135M-Instruct (90 MB)" fetch_gguf "$gguf"
     fi
     step "fetching the tools that convert it" pip_lock "$scratch/venv" model
     step "converting" "$scratch/venv/bin/python" -I "$here/make_models.py" make "$gguf" "$scratch/models"
@@ -302,22 +312,23 @@ build_vllm() {
     torch_digest=$(inputs_torch | digest)
     rm -f "$root/.stamps/lmcache"
     need_mb 4500
-    command -v gcc >/dev/null && command -v readelf >/dev/null || debian gcc binutils libc6-dev
+    have gcc readelf || debian gcc binutils libc6-dev
     have_libnuma || debian libnuma1
     if [[ $(cat "$torch_stamp" 2>/dev/null) != "$torch_digest" ]]; then
         new_venv "$venv_vllm"
-        step "fetching torch (530 MB)" pip_lock "$venv_vllm" torch
+        step "fetching torch (540 MB)" pip_lock "$venv_vllm" torch
         step "making torch do without the NVIDIA libraries" in_venv_vllm "$here/cpu_build.py" torch
-        step "trying torch" in_venv_vllm -c \
-            'import torch as t; assert not t.cuda.is_available(); assert float((t.ones(2, 3) @ t.ones(3, 2)).sum()) == 12'
         echo "$torch_digest" >"$torch_stamp"
     fi
     local how=()
     [[ ! -e $venv_vllm/.begun ]] || how=(--ignore-installed)
     touch "$venv_vllm/.begun"
-    step "fetching vLLM and $(($(pins vllm | wc -l) - 1)) packages (420 MB)" pip_lock "$venv_vllm" vllm "${how[@]}"
+    step "fetching vLLM and $(($(pins vllm | wc -l) - 1)) packages (320 MB)" pip_lock "$venv_vllm" vllm "${how[@]}"
+    step "compiling" compile_all "$venv_vllm"
     step "naming vLLM" in_venv_vllm "$here/cpu_build.py" vllm
     launcher vllm "$venv_vllm" "$venv_vllm/bin/vllm" "${defaults_hub[@]}" "${defaults_vllm[@]}"
+    step "trying torch" in_venv_vllm -c \
+        'import torch as t; assert not t.cuda.is_available(); assert float((t.ones(2, 3) @ t.ones(3, 2)).sum()) == 12'
     step "trying vLLM" "$root/bin/vllm" --version
     rm -f "$venv_vllm/.begun"
 }
@@ -334,6 +345,7 @@ build_lmcache() {
     [[ ! -e $venv_vllm/.begun-lmcache ]] || how=(--ignore-installed)
     touch "$venv_vllm/.begun-lmcache"
     step "fetching $(pins lmcache | grep '^lmcache==')" pip_lock "$venv_vllm" lmcache "${how[@]}"
+    step "compiling" compile_all "$venv_vllm"
     for name in lmcache lmcache_server; do
         launcher "$name" "$venv_vllm" "$venv_vllm/bin/$name" "${defaults_hub[@]}"
     done
@@ -343,16 +355,14 @@ build_lmcache() {
 
 # --- redis ----------------------------------------------------------------------------------------
 
-redis_is_there() { command -v redis-server >/dev/null && command -v redis-sentinel >/dev/null; }
-
 # Not in $root, so there is no stamp.
 install_redis() {
-    if redis_is_there; then
+    if have redis-server redis-sentinel; then
         say "redis: there already"
         return
     fi
     debian redis-server redis-sentinel
-    redis_is_there || die "redis: the packages are installed, but redis-server or redis-sentinel is not on PATH"
+    have redis-server redis-sentinel || die "redis: the packages are installed, but redis-server or redis-sentinel is not on PATH"
     say "redis: done"
 }
 
@@ -395,7 +405,10 @@ install() {
     component=$1
     case $1 in
     redis) install_redis ;;
-    lmcache) ensure vllm && ensure lmcache ;;
+    lmcache)
+        ensure vllm
+        ensure lmcache
+        ;;
     all) for component in "${components[@]}"; do install "$component"; done ;;
     *) ensure "$1" ;;
     esac
