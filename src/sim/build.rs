@@ -34,6 +34,7 @@ struct Connector {
 /// Builds what the configuration describes.
 pub fn build(config: &SimConfig) -> Result<Built, SimError> {
     let connector = connector(config)?;
+    check_chunks(config, connector.as_ref())?;
     let (tiers, overhead_s, storing, warnings) = match connector {
         None => (None, 0.0, None, Vec::new()),
         Some(Connector { tiers, overhead_s, storing, warnings }) => {
@@ -51,6 +52,17 @@ pub fn build(config: &SimConfig) -> Result<Built, SimError> {
         seed: config.seed,
     };
     Ok(Built { setup, storing, warnings })
+}
+
+/// The real connector refuses to start otherwise.
+fn check_chunks(config: &SimConfig, connector: Option<&Connector>) -> Result<(), SimError> {
+    let chunk_tokens = connector.map(|connector| connector.storing.chunk_tokens);
+    match chunk_tokens {
+        Some(chunk_tokens) if !chunk_tokens.is_multiple_of(config.block_size) => {
+            Err(SimError::ChunkSize { chunk_tokens, block_tokens: config.block_size })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn connector(config: &SimConfig) -> Result<Option<Connector>, SimError> {
@@ -108,6 +120,16 @@ mod tests {
         assert_eq!(
             tiers("local_disk: file:///kv\nmax_local_disk_size: 2\nremote_url: lm://localhost:1"),
             [("cpu", 40_960), ("disk", 16_384), ("remote", 819_200)]
+        );
+    }
+
+    #[test]
+    fn a_chunk_is_made_of_whole_blocks() {
+        let lmcache = Some(LmcacheSource::Yaml("chunk_size: 100".to_owned()));
+        let error = build(&SimConfig { lmcache, ..SimConfig::default() }).err().unwrap();
+        assert_eq!(
+            error.to_string(),
+            "`chunk_size` of the LMCache configuration is 100, expected a multiple of `block_size` (16)"
         );
     }
 

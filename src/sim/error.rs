@@ -37,6 +37,16 @@ pub enum SimError {
     /// The `LMCache` configuration cannot be used.
     #[error(transparent)]
     Lmcache(#[from] LmcacheError),
+    /// A chunk of `LMCache` does not consist of whole blocks.
+    #[error(
+        "`chunk_size` of the LMCache configuration is {chunk_tokens}, expected a multiple of `block_size` ({block_tokens})"
+    )]
+    ChunkSize {
+        /// Tokens in one chunk.
+        chunk_tokens: u32,
+        /// Tokens in one block of the KV pool.
+        block_tokens: u32,
+    },
     /// The host is not an address of this machine.
     #[error("cannot find the address of `{host}`")]
     Host {

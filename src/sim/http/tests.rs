@@ -160,6 +160,25 @@ async fn a_repeated_prompt_is_found_until_the_cache_is_reset() {
 }
 
 #[tokio::test]
+async fn a_second_turn_finds_the_first_one_and_its_answer() {
+    let server = Server::start(quick()).await;
+    let more = json!({ "max_tokens": 200, "ignore_eos": true });
+    let (_, first) = server.post("/v1/chat/completions", &chat("Hello", &more)).await;
+    let answer = &first["choices"][0]["message"]["content"];
+    let turn = |role: &str, content: &Value| json!({ "role": role, "content": content });
+    let messages =
+        json!([turn("user", &json!("Hello")), turn("assistant", answer), turn("user", &json!("Go on."))]);
+    let (_, second) =
+        server.post("/v1/chat/completions", &json!({ "messages": messages, "max_tokens": 1 })).await;
+    let cached = &second["usage"]["prompt_tokens_details"]["cached_tokens"];
+    assert_eq!(cached, &json!((11 + 199) / 16 * 16));
+
+    let salted = json!({ "messages": messages, "max_tokens": 1, "cache_salt": "other" });
+    let (_, alone) = server.post("/v1/chat/completions", &salted).await;
+    assert_eq!(alone["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
+}
+
+#[tokio::test]
 async fn an_answer_of_16_tokens_or_a_seeded_length_is_the_default() {
     let server = Server::start(SimConfig { mean_output_tokens: 40, ..quick() }).await;
     let (_, plain) = server.post("/v1/completions", &json!({ "prompt": "Hello" })).await;
