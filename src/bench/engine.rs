@@ -1,5 +1,6 @@
 //! An engine that runs: started, awaited, asked, closed.
 
+use super::helper::Helper;
 use super::{EngineSpec, Event};
 use crate::driver::port;
 use crate::driver::probe::{self, ProbeError};
@@ -21,7 +22,7 @@ const QUESTION: Duration = Duration::from_secs(2);
 /// How often a wait is reported.
 const REPORT: Duration = Duration::from_secs(1);
 /// Lines of its log that an error shows.
-const TAIL: usize = 15;
+pub(super) const TAIL: usize = 15;
 
 /// Why an engine does not serve.
 #[derive(Debug, Error)]
@@ -109,6 +110,7 @@ pub struct Engine {
     closed: Mutex<bool>,
     abort: watch::Sender<Option<String>>,
     events: Sender<Event>,
+    helpers: Mutex<Vec<Arc<Helper>>>,
 }
 
 impl Engine {
@@ -122,6 +124,7 @@ impl Engine {
         log_dir: &Path,
         watchdog: &Arc<Watchdog>,
         events: Sender<Event>,
+        helpers: Vec<Arc<Helper>>,
     ) -> Result<Self, EngineError> {
         if let Some(occupant) = port::occupant(&spec.host, port).await {
             return Err(EngineError::PortInUse { name: spec.name, port, occupant });
@@ -143,7 +146,16 @@ impl Engine {
             log: stdout,
         });
         let abort = watch::channel(None).0;
-        Ok(Self { spec, port, process, started: Instant::now(), closed: Mutex::new(false), abort, events })
+        Ok(Self {
+            spec,
+            port,
+            process,
+            started: Instant::now(),
+            closed: Mutex::new(false),
+            abort,
+            events,
+            helpers: Mutex::new(helpers),
+        })
     }
 
     /// Where it answers.
@@ -218,16 +230,23 @@ impl Engine {
             Graces { interrupt_s: self.spec.interrupt_grace_s.0, terminate_s: self.spec.terminate_grace_s.0 };
         let began = Instant::now();
         let pids = self.process.close(graces).await;
-        if pids.is_empty() {
-            let took_s = began.elapsed().as_secs_f64();
-            let _ = self.events.send(Event::EngineClosed {
-                name: self.spec.name.clone(),
-                port: self.port,
-                took_s,
-            });
-            return Ok(());
+        self.close_helpers().await?;
+        if !pids.is_empty() {
+            return Err(EngineError::Survivors { name: self.spec.name.clone(), pids });
         }
-        Err(EngineError::Survivors { name: self.spec.name.clone(), pids })
+        let took_s = began.elapsed().as_secs_f64();
+        let _ =
+            self.events.send(Event::EngineClosed { name: self.spec.name.clone(), port: self.port, took_s });
+        Ok(())
+    }
+
+    /// Ends the helpers that no other engine uses any more.
+    async fn close_helpers(&self) -> Result<(), EngineError> {
+        let helpers = std::mem::take(&mut *self.helpers.lock());
+        for helper in helpers.into_iter().filter_map(Arc::into_inner) {
+            helper.close().await?;
+        }
+        Ok(())
     }
 
     /// Whether [`Engine::close`] was called.
@@ -284,6 +303,6 @@ fn missing(error: &ProbeError) -> String {
     }
 }
 
-fn said(status: Option<ExitStatus>) -> String {
+pub(super) fn said(status: Option<ExitStatus>) -> String {
     status.map_or_else(|| "exit status unknown".into(), |status| status.to_string())
 }

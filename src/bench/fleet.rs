@@ -1,12 +1,13 @@
 //! The engines that run, and the ports they get.
 
-use super::{Engine, EngineError, EngineSpec, Event};
+use super::helper::Helper;
+use super::{Engine, EngineError, EngineSpec, Event, HelperSpec};
 use crate::driver::port;
 use crate::driver::watchdog::Watchdog;
 use parking_lot::Mutex;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, Weak};
 
 /// Starts engines, and knows which live.
 pub struct Fleet {
@@ -19,21 +20,24 @@ pub struct Fleet {
     /// Who hears of it.
     pub events: Sender<Event>,
     live: Mutex<Vec<Arc<Engine>>>,
+    helpers: Mutex<Vec<Weak<Helper>>>,
 }
 
 impl Fleet {
     /// A fleet without engines.
     pub fn new(ports: [u16; 2], log_dir: PathBuf, watchdog: Arc<Watchdog>, events: Sender<Event>) -> Self {
-        Self { ports, log_dir, watchdog, events, live: Mutex::default() }
+        Self { ports, log_dir, watchdog, events, live: Mutex::default(), helpers: Mutex::default() }
     }
 
-    /// Starts an engine and returns at once.
+    /// Starts an engine and returns at once; only its helpers are waited for.
     ///
     /// # Errors
     /// When its port is taken or its program is not to be had.
     pub async fn start(&self, spec: EngineSpec) -> Result<Arc<Engine>, EngineError> {
         let port = self.port_for(&spec);
-        let engine = Engine::start(spec, port, &self.log_dir, &self.watchdog, self.events.clone()).await?;
+        let helpers = self.helpers_of(&spec).await?;
+        let engine =
+            Engine::start(spec, port, &self.log_dir, &self.watchdog, self.events.clone(), helpers).await?;
         let engine = Arc::new(engine);
         self.live.lock().push(engine.clone());
         Ok(engine)
@@ -63,6 +67,26 @@ impl Fleet {
             first = first.and(closed.await.unwrap_or(Ok(())));
         }
         first
+    }
+
+    /// What `spec` needs beside it: what runs already, the rest started.
+    async fn helpers_of(&self, spec: &EngineSpec) -> Result<Vec<Arc<Helper>>, EngineError> {
+        let mut helpers = Vec::new();
+        for wanted in &spec.helpers {
+            let running =
+                self.helpers.lock().iter().filter_map(Weak::upgrade).find(|live| live.spec == *wanted);
+            helpers.push(match running {
+                Some(helper) => helper,
+                None => self.start_helper(wanted.clone()).await?,
+            });
+        }
+        Ok(helpers)
+    }
+
+    async fn start_helper(&self, spec: HelperSpec) -> Result<Arc<Helper>, EngineError> {
+        let helper = Arc::new(Helper::start(spec, &self.log_dir, &self.watchdog, &self.events).await?);
+        self.helpers.lock().push(Arc::downgrade(&helper));
+        Ok(helper)
     }
 
     /// The spec's port; else the first of the run's ports that no live engine has, and beyond

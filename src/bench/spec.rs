@@ -1,6 +1,6 @@
 //! What is needed to start an engine. Which values, the standard library knows.
 
-use super::Seconds;
+use super::{HelperSpec, Seconds};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -55,12 +55,15 @@ pub struct EngineSpec {
     /// How long it may take to end after that, before it is killed.
     #[serde(default = "grace")]
     pub terminate_grace_s: Seconds,
+    /// Processes that it needs beside it.
+    #[serde(default)]
+    pub helpers: Vec<HelperSpec>,
     /// Fields that every request to it carries.
     #[serde(default)]
     pub extra_body: Map<String, Value>,
 }
 
-fn loopback() -> String {
+pub(super) fn loopback() -> String {
     "127.0.0.1".into()
 }
 
@@ -76,7 +79,7 @@ fn ready_timeout() -> Seconds {
     Seconds(300.0)
 }
 
-fn grace() -> Seconds {
+pub(super) fn grace() -> Seconds {
     Seconds(5.0)
 }
 
@@ -92,7 +95,7 @@ impl EngineSpec {
     }
 }
 
-fn with_port(text: &str, port: u16) -> String {
+pub(super) fn with_port(text: &str, port: u16) -> String {
     text.replace("{port}", &port.to_string())
 }
 

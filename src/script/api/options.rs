@@ -2,7 +2,7 @@
 
 use crate::script::options;
 use rhai::plugin::*;
-use rhai::{EvalAltResult, Map, Module};
+use rhai::{Array, Dynamic, EvalAltResult, Map, Module};
 
 /// The module `core/options`.
 pub fn module() -> Module {
@@ -22,5 +22,22 @@ mod natives {
     #[rhai_fn(return_raw)]
     pub fn fill(function: &str, given: Map, defaults: Map) -> Result<Map, Box<EvalAltResult>> {
         Ok(options::fill(function, &given, &defaults)?)
+    }
+
+    /// A map of flags as words of a command: `true` is a flag without a value.
+    ///
+    /// ```rhai
+    /// options::flags(#{ "enforce-eager": true, seed: 1 }); // ["--enforce-eager", "--seed", "1"]
+    /// ```
+    pub fn flags(flags: Map) -> Array {
+        let words = flags.into_iter().flat_map(|(name, value)| {
+            let name = format!("--{name}");
+            if value.is_bool() && value.as_bool() == Ok(true) {
+                vec![name]
+            } else {
+                vec![name, value.to_string()]
+            }
+        });
+        words.map(Dynamic::from).collect()
     }
 }

@@ -1,0 +1,137 @@
+//! Processes that an engine needs beside it: a cache server, a store.
+
+use super::engine::{TAIL, logs, said};
+use super::spec::{grace, loopback, with_port};
+use super::{EngineError, Event, Seconds};
+use crate::driver::process::{CommandLine, Graces, Process};
+use crate::driver::watchdog::Watchdog;
+use crate::driver::{port, probe};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+const POLL: Duration = Duration::from_millis(100);
+const QUESTION: Duration = Duration::from_secs(2);
+
+/// How to start a helper. It is started before the first engine that names it, shared by all
+/// that name the same, and ended after the last of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HelperSpec {
+    /// What messages call it.
+    pub name: String,
+    /// Program and arguments; `{port}` becomes the port.
+    pub command: Vec<String>,
+    /// Added to the environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Where it listens.
+    #[serde(default = "loopback")]
+    pub host: String,
+    /// Its port, which also names its logs.
+    pub port: u16,
+    /// Where it says that it is ready, as `:port/path` or `/path`; without one, it is ready when
+    /// its port takes connections.
+    #[serde(default)]
+    pub ready_path: Option<String>,
+    /// How long it may take to get ready.
+    #[serde(default = "ready_timeout")]
+    pub ready_timeout_s: Seconds,
+    /// How long it may take to end after each signal before the next.
+    #[serde(default = "grace")]
+    pub grace_s: Seconds,
+}
+
+fn ready_timeout() -> Seconds {
+    Seconds(60.0)
+}
+
+/// A helper that runs. Dropping it kills it.
+pub struct Helper {
+    /// What it was started from.
+    pub spec: HelperSpec,
+    process: Process,
+}
+
+impl Helper {
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Errors
+    /// When its port is taken, its program is not to be had, it dies, or takes too long.
+    pub async fn start(
+        spec: HelperSpec,
+        log_dir: &Path,
+        watchdog: &Arc<Watchdog>,
+        events: &Sender<Event>,
+    ) -> Result<Self, EngineError> {
+        if let Some(occupant) = port::occupant(&spec.host, spec.port).await {
+            return Err(EngineError::PortInUse { name: spec.name, port: spec.port, occupant });
+        }
+        let [stdout, stderr] = logs(log_dir, spec.port);
+        let placed = |text: &String| with_port(text, spec.port);
+        let line = CommandLine {
+            argv: spec.command.iter().map(placed).collect(),
+            env: spec.env.iter().map(|(name, value)| (name.clone(), placed(value))).collect(),
+            unset: Vec::new(),
+            stdout: stdout.clone(),
+            stderr,
+        };
+        let process = Process::start(&line, watchdog)
+            .map_err(|source| EngineError::Start { name: spec.name.clone(), source })?;
+        let (name, port) = (spec.name.clone(), spec.port);
+        let _ = events.send(Event::EngineStarting { name: name.clone(), port, argv: line.argv, log: stdout });
+        let began = Instant::now();
+        let helper = Self { spec, process };
+        helper.wait_until_ready().await?;
+        let _ = events.send(Event::EngineReady { name, port, after_s: began.elapsed().as_secs_f64() });
+        Ok(helper)
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When something of it survives even SIGKILL.
+    pub async fn close(self) -> Result<(), EngineError> {
+        let graces = Graces { interrupt_s: self.spec.grace_s.0, terminate_s: self.spec.grace_s.0 };
+        let pids = self.process.close(graces).await;
+        if pids.is_empty() {
+            Ok(())
+        } else {
+            Err(EngineError::Survivors { name: self.spec.name.clone(), pids })
+        }
+    }
+
+    async fn wait_until_ready(&self) -> Result<(), EngineError> {
+        let limit_s = self.spec.ready_timeout_s.0;
+        let deadline = Instant::now() + Duration::from_secs_f64(limit_s);
+        let name = || self.spec.name.clone();
+        loop {
+            if let Some(status) = self.process.exit() {
+                let tail = self.process.log_tail(TAIL);
+                return Err(EngineError::DiedAtStart { name: name(), status: said(Some(status)), tail });
+            }
+            if self.is_ready().await {
+                return Ok(());
+            }
+            if Instant::now() >= deadline {
+                let (awaited, tail) = ("it does not answer yet".into(), self.process.log_tail(TAIL));
+                return Err(EngineError::NotReady { name: name(), limit_s, awaited, tail });
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn is_ready(&self) -> bool {
+        let (host, port) = (&self.spec.host, self.spec.port);
+        match &self.spec.ready_path {
+            None => tokio::net::TcpStream::connect((host.as_str(), port)).await.is_ok(),
+            Some(path) if path.starts_with(':') => {
+                probe::get(&format!("http://{host}{path}"), QUESTION).await.is_ok()
+            }
+            Some(path) => probe::get(&format!("http://{host}:{port}{path}"), QUESTION).await.is_ok(),
+        }
+    }
+}
