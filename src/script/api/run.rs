@@ -1,4 +1,4 @@
-//! The natives that every script has: `run`, `start`, `param`, `sleep`.
+//! The natives that every script has: `run`, `start`, `param`, `env`, `sleep`.
 
 use super::engine::{Handle, Spec, arm_of};
 use super::load::Workload;
@@ -95,6 +95,15 @@ mod natives {
         default: Dynamic,
     ) -> Result<Dynamic, Box<EvalAltResult>> {
         Ok(Host::of(&context).parameter(name, default)?)
+    }
+
+    /// The value of the environment variable `name`, else `default`.
+    ///
+    /// ```rhai
+    /// let home = env("HOME", "/root");
+    /// ```
+    pub fn env(name: &str, default: &str) -> String {
+        std::env::var(name).unwrap_or_else(|_| default.into())
     }
 
     /// Waits for some seconds.
