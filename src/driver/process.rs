@@ -236,7 +236,7 @@ fn tail(path: &Path, start: u64, lines: usize) -> String {
 
 /// A line of an engine's, harmless on a terminal.
 fn printable(line: &str) -> String {
-    line.chars().filter(|c| !c.is_control() || *c == '\t').collect()
+    console::strip_ansi_codes(line).chars().filter(|c| !c.is_control() || *c == '\t').collect()
 }
 
 #[cfg(test)]
@@ -271,8 +271,8 @@ mod tests {
         let process = Process::start(&line(script, dir.path()), &Arc::new(Watchdog::absent())).expect("sh");
         let status = process.exited().await.expect("a status");
         assert_eq!(status.code(), Some(3));
-        assert_eq!(process.log_tail(10), "hello-\n[31mred");
-        assert_eq!(process.last_line().as_deref(), Some("[31mred"));
+        assert_eq!(process.log_tail(10), "hello-\nred");
+        assert_eq!(process.last_line().as_deref(), Some("red"));
         let log = std::fs::read_to_string(dir.path().join("out.log")).expect("the log");
         assert!(log.starts_with("before\nhello-"));
     }

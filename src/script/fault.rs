@@ -114,6 +114,8 @@ pub struct Diagnosis {
     pub place: Option<Place>,
     /// A word on that line to point at.
     word: Option<String>,
+    /// The calls that lead to it.
+    above: Vec<Place>,
     /// The calls below it, down to where it happened.
     below: Vec<Place>,
 }
@@ -127,12 +129,14 @@ impl Diagnosis {
         let own = places.iter().rposition(|place| !is_library(&place.file));
         let below = places.split_off(own.map_or(0, |own| own + 1));
         let place = places.pop();
-        Self { message: fault.message, help: fault.help, code: fault.code, place, word: fault.word, below }
+        let (message, help, code, word) = (fault.message, fault.help, fault.code, fault.word);
+        Self { message, help, code, place, word, above: places, below }
     }
 
     /// A problem of a whole script.
     pub fn plain(message: impl Into<String>, help: Option<String>) -> Self {
-        Self { message: message.into(), help, code: Code::Check, place: None, word: None, below: Vec::new() }
+        let (above, below) = (Vec::new(), Vec::new());
+        Self { message: message.into(), help, code: Code::Check, place: None, word: None, above, below }
     }
 
     /// The same, with other advice.
@@ -172,8 +176,9 @@ impl Diagnosis {
     }
 
     fn advice(&self) -> Option<String> {
-        let below = self.below.iter().map(|place| format!("reached through {place}"));
-        let lines: Vec<String> = self.help.clone().into_iter().chain(below).collect();
+        let above = self.above.iter().rev().map(|place| format!("called from {place}"));
+        let below = self.below.iter().map(|place| format!("raised in {place}"));
+        let lines: Vec<String> = self.help.clone().into_iter().chain(above).chain(below).collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
 

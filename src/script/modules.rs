@@ -61,10 +61,16 @@ impl Modules {
         names.collect()
     }
 
-    /// The text of a module, for drawing errors in it.
+    /// The text of a module, by what errors call it.
     pub fn source(&self, path: &str) -> Option<String> {
         let embedded = STD.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned());
-        embedded.or_else(|| std::fs::read_to_string(self.file(path)).ok())
+        embedded.or_else(|| std::fs::read_to_string(path).ok())
+    }
+
+    /// What errors call a module: its import path, or the file that it is.
+    fn title(&self, path: &str) -> String {
+        let is_ours = path.starts_with("std/") || path.starts_with("core/");
+        if is_ours { path.to_owned() } else { self.file(path).display().to_string() }
     }
 
     fn file(&self, path: &str) -> PathBuf {
@@ -75,9 +81,10 @@ impl Modules {
         if let Some(native) = api::native(path) {
             return Ok(native.into());
         }
-        let text = self.source(path).ok_or_else(|| self.not_found(path))?;
+        let title = self.title(path);
+        let text = self.source(&title).ok_or_else(|| self.not_found(path))?;
         let mut ast = engine.compile(&text).map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
-        ast.set_source(path);
+        ast.set_source(title);
         Ok(Module::eval_ast_as_new(Scope::new(), &ast, engine)?.into())
     }
 
@@ -116,7 +123,7 @@ impl ModuleResolver for Modules {
         self.0.loading.borrow_mut().push(path.into());
         let loaded = self.load(engine, path);
         self.0.loading.borrow_mut().pop();
-        let module = loaded.map_err(|error| in_module(path, error, position))?;
+        let module = loaded.map_err(|error| in_module(&self.title(path), error, position))?;
         self.0.loaded.borrow_mut().insert(path.into(), module.clone());
         Ok(module)
     }

@@ -120,12 +120,12 @@ fn checks_failed(summary: String) -> Outcome {
 /// A script in the same folder with a name like this one's.
 fn neighbour(path: &Path) -> Option<String> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let names: Vec<String> = std::fs::read_dir(folder)
+    let stems: Vec<String> = std::fs::read_dir(folder)
         .ok()?
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|entry| entry.extension().is_some_and(|extension| extension == "rhai"))
-        .map(|entry| entry.display().to_string().trim_start_matches("./").to_owned())
+        .filter_map(|entry| Some(entry.file_stem()?.to_str()?.to_owned()))
         .collect();
-    let wanted = path.display().to_string();
-    nearest(&wanted, names.iter().map(String::as_str)).map(str::to_owned)
+    let near = nearest(path.file_stem()?.to_str()?, stems.iter().map(String::as_str))?;
+    Some(path.with_file_name(format!("{near}.rhai")).display().to_string())
 }

@@ -1,0 +1,205 @@
+//! What a mistake is answered with: the place, the remedy, the exit code, and no engine left.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::{Bench, Ran};
+
+const IMPORTS: &str = "import \"std/load\" as load;\nimport \"std/sim\" as sim;\nimport \"std/vllm\" as vllm;\n";
+
+/// Runs one test whose body is `body`, with the usual imports.
+fn failing(body: &str) -> (Bench, Ran) {
+    let bench = Bench::new().script("t.rhai", &format!("{IMPORTS}fn test_a() {{\n    {body}\n}}\n"));
+    let run = bench.run(&["t.rhai", "--engine", "sim"]);
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+    (bench, run)
+}
+
+/// The drawing of the error, without the lines around it.
+fn drawing(run: &Ran) -> String {
+    let start = run.stderr.find("  ×").unwrap_or_else(|| panic!("no error drawn: {}", run.stderr));
+    run.stderr[start..].trim_end().to_owned()
+}
+
+fn plain(args: &[&str], code: i32, stderr: &str) {
+    let bench = Bench::new().script("t.rhai", "fn test_prefix_cache() {}\n");
+    let run = bench.run(args);
+    assert_eq!((run.code, run.stderr.trim_end()), (code, stderr));
+}
+
+#[test]
+fn no_such_script() {
+    plain(
+        &["tt.rhai"],
+        2,
+        "  × cannot read the script `tt.rhai`: No such file or directory (os error 2)\n  help: did you mean `t.rhai`?",
+    );
+}
+
+#[test]
+fn no_script_at_all() {
+    let bench = Bench::new();
+    let run = bench.run(&[]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.starts_with("error: which script? For example `lmrun scripts/tests.rhai`"), "{}", run.stderr);
+}
+
+#[test]
+fn a_bad_regex() {
+    let run = Bench::new().script("t.rhai", "fn test_a() {}").run(&["t.rhai", "-f", "("]);
+    assert_eq!(run.code, 2);
+    assert!(run.stderr.starts_with("error: `-f (` is not a regular expression: "), "{}", run.stderr);
+}
+
+#[test]
+fn no_test_matches() {
+    plain(
+        &["t.rhai", "-f", "test_prefix_cash"],
+        4,
+        "error: no test matches `test_prefix_cash`; did you mean `test_prefix_cache`?",
+    );
+}
+
+#[test]
+fn a_script_that_does_not_compile() {
+    let bench = Bench::new().script("t.rhai", "fn test_a() {\n    let x = ;\n}\n");
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 2);
+    insta::assert_snapshot!(run.stderr.trim_end(), @r"
+      × unexpected ';'
+       ╭─[t.rhai:2:13]
+     1 │ fn test_a() {
+     2 │     let x = ;
+       ·             ─
+     3 │ }
+       ╰────
+    ");
+}
+
+#[test]
+fn an_unwritable_output_folder_is_found_before_any_engine_starts() {
+    let bench = Bench::new().script("t.rhai", "fn test_a() {}\n").script("out", "a file stands in the way\n");
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 2);
+    assert_eq!(
+        run.stderr.trim_end(),
+        "error: cannot write to the output folder `out`: File exists (os error 17); choose another with `-o DIR`"
+    );
+}
+
+#[test]
+fn an_unknown_engine() {
+    plain(
+        &["t.rhai", "--engine", "vlm"],
+        2,
+        "error: there is no engine `vlm`: `--engine` takes auto, llamacpp, sim, vllm; did you mean `vllm`?",
+    );
+}
+
+#[test]
+fn a_runtime_error_deep_in_an_import() {
+    let bench = Bench::new()
+        .script("t.rhai", "import \"lib/inner\" as inner;\nfn test_a() {\n    inner::outer(3);\n}\n")
+        .script("lib/inner.rhai", "fn outer(x) {\n    deepest(x)\n}\nfn deepest(x) {\n    x + #{ a: 1 }.b\n}\n");
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 1);
+    insta::assert_snapshot!(drawing(&run));
+}
+
+#[test]
+fn an_error_in_the_library_is_drawn_at_the_users_line() {
+    let (_, run) = failing("let w = load::dummy(#{ contxt_len: 100 });");
+    assert_eq!(run.code, 1);
+    insta::assert_snapshot!(drawing(&run));
+}
+
+#[test]
+fn a_function_that_is_not_there() {
+    let (_, run) = failing("load::dumy(#{});");
+    insta::assert_snapshot!(drawing(&run));
+}
+
+#[test]
+fn a_module_that_is_not_there() {
+    let bench = Bench::new().script("t.rhai", "import \"std/lod\" as load;\nfn test_a() {}\n");
+    insta::assert_snapshot!(drawing(&bench.run(&["t.rhai"])));
+}
+
+#[test]
+fn modules_that_import_each_other() {
+    let bench = Bench::new()
+        .script("t.rhai", "import \"a\" as a;\nfn test_a() {}\n")
+        .script("a.rhai", "import \"b\" as b;\n")
+        .script("b.rhai", "import \"a\" as a;\n");
+    insta::assert_snapshot!(drawing(&bench.run(&["t.rhai"])));
+}
+
+#[test]
+fn an_engine_command_that_does_not_exist() {
+    let (_, run) = failing("run(load::dummy(), [vllm::engine(#{ program: \"no-such-vllm\", model: \"m\" })]);");
+    assert_eq!(run.code, 3);
+    insta::assert_snapshot!(drawing(&run));
+}
+
+#[test]
+fn an_engine_that_dies_during_start_shows_the_end_of_its_log() {
+    let (bench, run) = failing(
+        "run(load::dummy(), [vllm::engine(#{ program: [\"sh\", \"-c\", \"echo no such model; exit 7\"], model: \"m\" })]);",
+    );
+    assert_eq!(run.code, 3);
+    insta::assert_snapshot!(drawing(&run));
+    let log = std::fs::read_to_string(bench.path(&format!("out/{}-stdout.log", bench.ports[0]))).expect("the log");
+    assert_eq!(log, "no such model\n");
+}
+
+#[test]
+fn an_engine_that_never_gets_ready() {
+    let (_, run) = failing(
+        "run(load::dummy(), [vllm::engine(#{ program: [\"sh\", \"-c\", \"echo loading; sleep 60\"], model: \"m\", ready_timeout_s: 1 })]);",
+    );
+    assert_eq!(run.code, 3);
+    insta::assert_snapshot!(drawing(&run));
+}
+
+#[test]
+fn an_engine_that_serves_another_model() {
+    let (_, run) = failing(
+        "let other = start(sim::engine(#{ model: \"other\", flags: #{ \"max-num-seqs\": 4 } }));
+         other.wait_until_ready(60);
+         run(load::dummy(), [sim::engine(#{ port: other.port })]);",
+    );
+    assert_eq!(run.code, 3);
+    assert!(run.stderr.contains("is in use by an HTTP server that serves `other`"), "{}", run.stderr);
+}
+
+#[test]
+fn a_port_in_use_is_found_before_the_engine_starts() {
+    let bench = Bench::new();
+    let _listener = std::net::TcpListener::bind(("127.0.0.1", bench.ports[0])).expect("the port");
+    let bench = bench.script("t.rhai", &format!("{IMPORTS}fn test_a() {{ run(load::dummy(), [sim::engine()]); }}"));
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 3);
+    let expected = format!(
+        "cannot start engine `sim`: port {} is in use by a process that does not speak HTTP",
+        bench.ports[0]
+    );
+    assert!(run.stderr.contains(&expected), "{}", run.stderr);
+    assert!(run.stderr.contains("stop it, or choose other ports with `-p P1 P2`"), "{}", run.stderr);
+}
+
+#[test]
+fn a_lmcache_config_that_is_not_there() {
+    let (_, run) = failing("sim::engine(#{ lmcache: \"nowhere.yaml\" });");
+    assert!(drawing(&run).contains("there is no file `nowhere.yaml`"), "{}", run.stderr);
+}
+
+#[test]
+fn requests_that_fail_fail_the_test() {
+    let (bench, run) = failing(
+        "run(load::dummy(#{ requests: 2, gap_s: 0, context_len: 5000, max_tokens: 2 }), [sim::engine(#{ max_model_len: 1000 })]);",
+    );
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(run.stdout.contains("FAILED: `sim` answers every request: 2 of 2 failed: HTTP 400: "), "{}", run.stdout);
+    let rows = bench.rows("out/test_a.csv");
+    assert!(rows.iter().all(|row| row["TTFT"].is_empty() && row["http_status"] == "400"), "{rows:?}");
+}

@@ -1,0 +1,93 @@
+//! What the integration tests share: the real binary, in a folder of its own, on ports of its own.
+#![allow(dead_code, missing_docs, reason = "each test file uses its part")]
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A folder for scripts and outputs, and two ports that are free.
+pub struct Bench {
+    pub dir: TempDir,
+    pub ports: [u16; 2],
+}
+
+/// What a run printed, and its exit code.
+pub struct Ran {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+        let ports = listeners.map(|listener| listener.local_addr().expect("its address").port());
+        Self { dir: tempfile::tempdir().expect("a folder"), ports }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a script.
+    pub fn script(self, name: &str, text: &str) -> Self {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("the folder");
+        std::fs::write(path, text).expect("the script");
+        self
+    }
+
+    /// The command `lmrun SCRIPT …` in the folder, on the bench's ports, with `out/` for results.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+        let [p1, p2] = self.ports.map(|port| port.to_string());
+        command.current_dir(self.dir.path()).args(args).args(["-o", "out", "-p", &p1, &p2]);
+        command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Ran {
+        ran(self.command(args).output().expect("lmrun runs"))
+    }
+
+    /// The rows of a CSV, by column name.
+    pub fn rows(&self, csv: &str) -> Vec<std::collections::HashMap<String, String>> {
+        let mut reader = csv::Reader::from_path(self.path(csv)).expect("the CSV");
+        reader.deserialize().map(|row| row.expect("a row")).collect()
+    }
+
+    /// Processes of the bench's engines that are still alive.
+    pub fn left_running(&self) -> Vec<String> {
+        let marks = self.ports.map(|port| format!("--port {port}"));
+        let alive = procfs::process::all_processes().expect("/proc").filter_map(|process| {
+            let process = process.ok()?;
+            let is_zombie = process.stat().ok()?.state == 'Z';
+            Some(process.cmdline().ok()?.join(" ")).filter(|_| !is_zombie)
+        });
+        alive.filter(|line| marks.iter().any(|mark| line.contains(mark))).collect()
+    }
+}
+
+pub fn ran(output: Output) -> Ran {
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// Waits until `condition` holds, a minute at most.
+pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !condition() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The root of the repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

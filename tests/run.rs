@@ -1,0 +1,214 @@
+//! `lmrun SCRIPT`, from the command line to the files, on the simulator.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::{Bench, eventually, ran, root};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::time::{Duration, Instant};
+
+fn tests_rhai() -> String {
+    root().join("scripts/tests.rhai").display().to_string()
+}
+
+#[test]
+fn the_list_is_one_test_a_line_and_starts_nothing() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        "throw \"the top level must not run\";\n/// Second sentence is left out. Really.\nfn test_b() {}\nfn test_a() {}\n\
+         private fn test_hidden() {}\nfn other() {}\n",
+    );
+    let listed = bench.run(&["t.rhai", "-l"]);
+    assert_eq!((listed.code, listed.stdout.as_str()), (0, "test_b  Second sentence is left out.\ntest_a\n"));
+    assert_eq!(bench.run(&["t.rhai", "-l", "-f", "oth"]).stdout, "other\n");
+    assert!(!bench.path("out").exists());
+}
+
+#[test]
+fn the_main_job_on_the_simulator() {
+    let bench = Bench::new();
+    let script = tests_rhai();
+    let args = [&script, "-f", "local_cpu", "--engine", "sim", "-P", "gap_s=0.6", "-P", "requests=3", "-P", "max_tokens=4"];
+    let run = bench.run(&args);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("lmcache (simulated)"), "{}", run.stdout);
+
+    let rows = bench.rows("out/test_lmcache_local_cpu.csv");
+    assert_eq!(rows.len(), 3 * 2 * 3);
+    let header = std::fs::read_to_string(bench.path("out/test_lmcache_local_cpu.csv")).expect("the CSV");
+    assert!(header.starts_with(
+        "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory,engine,"
+    ));
+    for row in &rows {
+        let number = |column: &str| row[column].parse::<f64>().unwrap_or_else(|_| panic!("{column} of {row:?}"));
+        assert_eq!((row["status"].as_str(), row["simulated"].as_str()), ("ok", "true"));
+        assert!(number("TTFT") > 0.0 && number("TTFT") <= number("latency"));
+        assert!((number("TTFT") - (number("first_token_s") - number("sent_s"))).abs() < 1e-9);
+        assert!(number("send_lag_s") >= 0.0, "sent before it was due");
+        assert_eq!(number("output_tokens"), 4.0);
+        let memory: serde_json::Value = serde_json::from_str(&row["gpu_memory"]).expect("JSON");
+        assert!(memory["gpu-0"].as_f64() > Some(0.0) && memory["gpu-1"].as_f64() > Some(0.0), "{memory}");
+        // Only the second and later requests to the cached engine find anything.
+        let cached = row["engine"] == "lmcache" && row["request_id"] != "0";
+        assert_eq!(number("cached_tokens") > 0.0, cached, "{row:?}");
+    }
+    let ids: std::collections::HashSet<_> = rows.iter().map(|row| &row["x_request_id"]).collect();
+    assert_eq!(ids.len(), rows.len(), "every request has an id of its own");
+
+    let manifest = std::fs::read_to_string(bench.path("out/test_lmcache_local_cpu.manifest.json")).expect("a manifest");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
+    assert_eq!(manifest["experiments"].as_array().map(Vec::len), Some(3));
+    assert_eq!(manifest["parameters"]["gap_s"], "0.6");
+    for port in bench.ports {
+        let log = std::fs::read_to_string(bench.path(&format!("out/{port}-stdout.log"))).expect("a log");
+        assert!(log.contains("Application startup complete."), "{log}");
+    }
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+}
+
+#[test]
+fn a_model_names_the_file_and_a_trailing_slash_does_not_matter() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        "import \"std/load\" as load; import \"std/sim\" as sim;
+         fn test_one() { run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }), [sim::engine()]); }",
+    );
+    let run = ran(bench.command(&["t.rhai", "-m", "org/model"]).args(["-o", "elsewhere/"]).output().expect("lmrun"));
+    assert_eq!(run.code, 2, "-o twice is refused: {}", run.stderr);
+    let [p1, p2] = bench.ports.map(|port| port.to_string());
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lmrun"));
+    command.current_dir(bench.dir.path()).args(["t.rhai", "-m", "org/model", "-o", "elsewhere/", "-p", &p1, &p2]);
+    assert_eq!(ran(command.output().expect("lmrun")).code, 0);
+    assert_eq!(bench.rows("elsewhere/test_one_org.csv")[0]["model"], "org/model");
+}
+
+#[test]
+fn a_failing_test_does_not_stop_the_next_and_keeps_its_rows() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/check\" as check;
+         fn test_1() {
+             let engine = sim::engine();
+             let seen = run(load::dummy(#{ requests: 2, gap_s: 0, context_len: 60, max_tokens: 2 }), [engine]);
+             check::at_least(seen[engine].ttft.p50, 1000.0, \"TTFT\");
+             check::equal(seen[engine].failed, 0, \"failed\");
+         }
+         fn test_2() { print(\"second\"); }",
+    );
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 1, "{}", run.stderr);
+    assert!(run.stdout.contains("FAILED: TTFT: at least 1000.0, seen 0."), "{}", run.stdout);
+    assert!(run.stdout.contains("passed: failed: expected 0, seen 0"), "{}", run.stdout);
+    assert!(run.stdout.contains("second\npassed test_2"), "{}", run.stdout);
+    assert_eq!(bench.rows("out/test_1.csv").len(), 2);
+}
+
+#[test]
+fn a_handle_stays_until_it_is_closed_or_the_test_ends() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/check\" as check;
+         fn test_handle() {
+             let engine = start(sim::engine(#{ prefix_caching: true }));
+             check::that(engine.wait_until_ready(60), \"ready\");
+             check::that(engine.is_healthy(), \"healthy\");
+             let work = load::dummy(#{ requests: 1, gap_s: 0, context_len: 600, max_tokens: 2 });
+             let first = run(work, [engine]);
+             let second = run(work, [engine]);
+             check::equal(first[engine].cached_tokens.max, 0.0, \"cold\");
+             check::at_least(second[engine].cached_tokens.max, 500.0, \"warm: the same engine\");
+             engine.close();
+             check::that(!engine.is_healthy(), \"closed\");
+             start(sim::engine());
+         }",
+    );
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+}
+
+#[test]
+fn parameters_that_nobody_asked_for_are_said() {
+    let bench = Bench::new().script("t.rhai", "fn test_a() { print(param(\"gap_s\", 8) + 1); }");
+    let run = bench.run(&["t.rhai", "-P", "gap=3", "-P", "gap_s=1.5"]);
+    assert!(run.stdout.contains("\n2.5\n"), "{}", run.stdout);
+    assert!(run.stderr.contains("no test asked for the parameter `gap`; did you mean `gap_s`?"), "{}", run.stderr);
+}
+
+const LONG: &str = "import \"std/load\" as load; import \"std/sim\" as sim;
+    fn test_long() {
+        run(load::dummy(#{ requests: 600, gap_s: 0.1, context_len: 60, max_tokens: 2 }), [sim::engine(), sim::engine(#{ name: \"b\" })]);
+    }
+    fn test_never_reached() {}";
+
+fn rows_so_far(bench: &Bench) -> usize {
+    std::fs::read_to_string(bench.path("out/test_long.csv")).map_or(0, |text| text.lines().count())
+}
+
+#[test]
+fn ctrl_c_keeps_the_rows_closes_the_engines_and_exits_with_130() {
+    let bench = Bench::new().script("t.rhai", LONG);
+    let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    eventually("rows are on disk while the run goes on", || rows_so_far(&bench) > 3);
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("the signal");
+    let run = ran(child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, 130, "{}{}", run.stdout, run.stderr);
+    assert!(!run.stdout.contains("test_never_reached"), "{}", run.stdout);
+    let rows = bench.rows("out/test_long.csv");
+    assert!(rows.iter().filter(|row| row["status"] == "ok").count() >= 3);
+    assert!(rows.iter().any(|row| row["error"] == "the run was interrupted"));
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+}
+
+#[test]
+fn ctrl_c_ends_an_endless_loop() {
+    let bench = Bench::new().script("t.rhai", "fn test_loop() { print(\"looping\"); loop { } }");
+    let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    std::thread::sleep(Duration::from_millis(500));
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).expect("the signal");
+    let run = ran(child.wait_with_output().expect("its end"));
+    assert_eq!((run.code, run.stdout.contains("looping")), (130, true), "{}", run.stderr);
+}
+
+#[test]
+fn no_engine_outlives_a_killed_lmrun() {
+    let bench = Bench::new().script("t.rhai", LONG);
+    let mut child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    eventually("rows", || rows_so_far(&bench) > 3);
+    assert!(!bench.left_running().is_empty());
+    child.kill().expect("SIGKILL");
+    child.wait().expect("its end");
+    eventually("the watchdog ends the engines", || bench.left_running().len() <= 1);
+    eventually("and nothing is left", || bench.left_running().is_empty());
+    assert!(bench.rows("out/test_long.csv").len() >= 3, "the rows were on disk");
+}
+
+#[test]
+fn an_engine_that_dies_fails_its_requests_and_not_the_others() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        "import \"std/load\" as load; import \"std/sim\" as sim;
+         fn test_long() {
+             run(load::dummy(#{ requests: 40, gap_s: 0.1, context_len: 60, max_tokens: 2 }),
+                 [sim::engine(#{ name: \"victim\" }), sim::engine(#{ name: \"other\" })]);
+         }",
+    );
+    let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    eventually("rows", || rows_so_far(&bench) > 6);
+    let mark = format!("--port {}", bench.ports[0]);
+    let victim = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
+    let mut victim = victim.filter(|process| process.cmdline().is_ok_and(|line| line.join(" ").contains(&mark)));
+    let victim = victim.find(|process| process.stat().is_ok_and(|stat| stat.ppid == child.id() as i32));
+    kill(Pid::from_raw(victim.expect("the engine").pid), Signal::SIGKILL).expect("the signal");
+    let began = Instant::now();
+    let run = ran(child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("engine `victim` ended while it served"), "{}", run.stderr);
+    assert!(began.elapsed() < Duration::from_secs(30));
+    let rows = bench.rows("out/test_long.csv");
+    let of = |name: &str, status: &str| rows.iter().filter(|r| r["engine"] == name && r["status"] == status).count();
+    assert_eq!((of("other", "ok"), of("victim", "ok") + of("victim", "failed")), (40, 40));
+    assert!(of("victim", "failed") > 0);
+    assert!(rows.iter().any(|row| row["error"] == "the engine's process has ended"));
+}
