@@ -5,7 +5,8 @@ mod common;
 
 use common::{Bench, Ran};
 
-const IMPORTS: &str = "import \"std/load\" as load;\nimport \"std/sim\" as sim;\nimport \"std/vllm\" as vllm;\n";
+const IMPORTS: &str =
+    "import \"std/load\" as load;\nimport \"std/sim\" as sim;\nimport \"std/vllm\" as vllm;\n";
 
 /// Runs one test whose body is `body`, with the usual imports.
 fn failing(body: &str) -> (Bench, Ran) {
@@ -41,7 +42,11 @@ fn no_script_at_all() {
     let bench = Bench::new();
     let run = bench.run(&[]);
     assert_eq!(run.code, 2);
-    assert!(run.stderr.starts_with("error: which script? For example `lmrun scripts/tests.rhai`"), "{}", run.stderr);
+    assert!(
+        run.stderr.starts_with("error: which script? For example `lmrun scripts/tests.rhai`"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -100,7 +105,10 @@ fn an_unknown_engine() {
 fn a_runtime_error_deep_in_an_import() {
     let bench = Bench::new()
         .script("t.rhai", "import \"lib/inner\" as inner;\nfn test_a() {\n    inner::outer(3);\n}\n")
-        .script("lib/inner.rhai", "fn outer(x) {\n    deepest(x)\n}\nfn deepest(x) {\n    x + #{ a: 1 }.b\n}\n");
+        .script(
+            "lib/inner.rhai",
+            "fn outer(x) {\n    deepest(x)\n}\nfn deepest(x) {\n    x + #{ a: 1 }.b\n}\n",
+        );
     let run = bench.run(&["t.rhai"]);
     assert_eq!(run.code, 1);
     insta::assert_snapshot!(drawing(&run));
@@ -136,7 +144,8 @@ fn modules_that_import_each_other() {
 
 #[test]
 fn an_engine_command_that_does_not_exist() {
-    let (_, run) = failing("run(load::dummy(), [vllm::engine(#{ program: \"no-such-vllm\", model: \"m\" })]);");
+    let (_, run) =
+        failing("run(load::dummy(), [vllm::engine(#{ program: \"no-such-vllm\", model: \"m\" })]);");
     assert_eq!(run.code, 3);
     insta::assert_snapshot!(drawing(&run));
 }
@@ -148,7 +157,8 @@ fn an_engine_that_dies_during_start_shows_the_end_of_its_log() {
     );
     assert_eq!(run.code, 3);
     insta::assert_snapshot!(drawing(&run));
-    let log = std::fs::read_to_string(bench.path(&format!("out/{}-stdout.log", bench.ports[0]))).expect("the log");
+    let log =
+        std::fs::read_to_string(bench.path(&format!("out/{}-stdout.log", bench.ports[0]))).expect("the log");
     assert_eq!(log, "no such model\n");
 }
 
@@ -176,7 +186,8 @@ fn an_engine_that_serves_another_model() {
 fn a_port_in_use_is_found_before_the_engine_starts() {
     let bench = Bench::new();
     let _listener = std::net::TcpListener::bind(("127.0.0.1", bench.ports[0])).expect("the port");
-    let bench = bench.script("t.rhai", &format!("{IMPORTS}fn test_a() {{ run(load::dummy(), [sim::engine()]); }}"));
+    let bench =
+        bench.script("t.rhai", &format!("{IMPORTS}fn test_a() {{ run(load::dummy(), [sim::engine()]); }}"));
     let run = bench.run(&["t.rhai"]);
     assert_eq!(run.code, 3);
     let expected = format!(
@@ -199,7 +210,11 @@ fn requests_that_fail_fail_the_test() {
         "run(load::dummy(#{ requests: 2, gap_s: 0, context_len: 5000, max_tokens: 2 }), [sim::engine(#{ max_model_len: 1000 })]);",
     );
     assert_eq!(run.code, 1, "{}", run.stderr);
-    assert!(run.stdout.contains("FAILED: `sim` answers every request: 2 of 2 failed: HTTP 400: "), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("FAILED: `sim` answers every request: 2 of 2 failed: HTTP 400: "),
+        "{}",
+        run.stdout
+    );
     let rows = bench.rows("out/test_a.csv");
     assert!(rows.iter().all(|row| row["TTFT"].is_empty() && row["http_status"] == "400"), "{rows:?}");
 }

@@ -29,7 +29,19 @@ fn the_list_is_one_test_a_line_and_starts_nothing() {
 fn the_main_job_on_the_simulator() {
     let bench = Bench::new();
     let script = tests_rhai();
-    let args = [&script, "-f", "local_cpu", "--engine", "sim", "-P", "gap_s=0.6", "-P", "requests=3", "-P", "max_tokens=4"];
+    let args = [
+        &script,
+        "-f",
+        "local_cpu",
+        "--engine",
+        "sim",
+        "-P",
+        "gap_s=0.6",
+        "-P",
+        "requests=3",
+        "-P",
+        "max_tokens=4",
+    ];
     let run = bench.run(&args);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     assert!(run.stdout.contains("lmcache (simulated)"), "{}", run.stdout);
@@ -41,7 +53,8 @@ fn the_main_job_on_the_simulator() {
         "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory,engine,"
     ));
     for row in &rows {
-        let number = |column: &str| row[column].parse::<f64>().unwrap_or_else(|_| panic!("{column} of {row:?}"));
+        let number =
+            |column: &str| row[column].parse::<f64>().unwrap_or_else(|_| panic!("{column} of {row:?}"));
         assert_eq!((row["status"].as_str(), row["simulated"].as_str()), ("ok", "true"));
         assert!(number("TTFT") > 0.0 && number("TTFT") <= number("latency"));
         assert!((number("TTFT") - (number("first_token_s") - number("sent_s"))).abs() < 1e-9);
@@ -56,7 +69,8 @@ fn the_main_job_on_the_simulator() {
     let ids: std::collections::HashSet<_> = rows.iter().map(|row| &row["x_request_id"]).collect();
     assert_eq!(ids.len(), rows.len(), "every request has an id of its own");
 
-    let manifest = std::fs::read_to_string(bench.path("out/test_lmcache_local_cpu.manifest.json")).expect("a manifest");
+    let manifest =
+        std::fs::read_to_string(bench.path("out/test_lmcache_local_cpu.manifest.json")).expect("a manifest");
     let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
     assert_eq!(manifest["experiments"].as_array().map(Vec::len), Some(3));
     assert_eq!(manifest["parameters"]["gap_s"], "0.6");
@@ -74,11 +88,24 @@ fn a_model_names_the_file_and_a_trailing_slash_does_not_matter() {
         "import \"std/load\" as load; import \"std/sim\" as sim;
          fn test_one() { run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }), [sim::engine()]); }",
     );
-    let run = ran(bench.command(&["t.rhai", "-m", "org/model"]).args(["-o", "elsewhere/"]).output().expect("lmrun"));
+    let run = ran(bench
+        .command(&["t.rhai", "-m", "org/model"])
+        .args(["-o", "elsewhere/"])
+        .output()
+        .expect("lmrun"));
     assert_eq!(run.code, 2, "-o twice is refused: {}", run.stderr);
     let [p1, p2] = bench.ports.map(|port| port.to_string());
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    command.current_dir(bench.dir.path()).args(["t.rhai", "-m", "org/model", "-o", "elsewhere/", "-p", &p1, &p2]);
+    command.current_dir(bench.dir.path()).args([
+        "t.rhai",
+        "-m",
+        "org/model",
+        "-o",
+        "elsewhere/",
+        "-p",
+        &p1,
+        &p2,
+    ]);
     assert_eq!(ran(command.output().expect("lmrun")).code, 0);
     assert_eq!(bench.rows("elsewhere/test_one_org.csv")[0]["model"], "org/model");
 }
@@ -133,7 +160,11 @@ fn parameters_that_nobody_asked_for_are_said() {
     let bench = Bench::new().script("t.rhai", "fn test_a() { print(param(\"gap_s\", 8) + 1); }");
     let run = bench.run(&["t.rhai", "-P", "gap=3", "-P", "gap_s=1.5"]);
     assert!(run.stdout.contains("\n2.5\n"), "{}", run.stdout);
-    assert!(run.stderr.contains("no test asked for the parameter `gap`; did you mean `gap_s`?"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("no test asked for the parameter `gap`; did you mean `gap_s`?"),
+        "{}",
+        run.stderr
+    );
 }
 
 const LONG: &str = "import \"std/load\" as load; import \"std/sim\" as sim;
@@ -198,7 +229,8 @@ fn an_engine_that_dies_fails_its_requests_and_not_the_others() {
     eventually("rows", || rows_so_far(&bench) > 6);
     let mark = format!("--port {}", bench.ports[0]);
     let victim = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
-    let mut victim = victim.filter(|process| process.cmdline().is_ok_and(|line| line.join(" ").contains(&mark)));
+    let mut victim =
+        victim.filter(|process| process.cmdline().is_ok_and(|line| line.join(" ").contains(&mark)));
     let victim = victim.find(|process| process.stat().is_ok_and(|stat| stat.ppid == child.id() as i32));
     kill(Pid::from_raw(victim.expect("the engine").pid), Signal::SIGKILL).expect("the signal");
     let began = Instant::now();
@@ -207,7 +239,9 @@ fn an_engine_that_dies_fails_its_requests_and_not_the_others() {
     assert!(run.stderr.contains("engine `victim` ended while it served"), "{}", run.stderr);
     assert!(began.elapsed() < Duration::from_secs(30));
     let rows = bench.rows("out/test_long.csv");
-    let of = |name: &str, status: &str| rows.iter().filter(|r| r["engine"] == name && r["status"] == status).count();
+    let of = |name: &str, status: &str| {
+        rows.iter().filter(|r| r["engine"] == name && r["status"] == status).count()
+    };
     assert_eq!((of("other", "ok"), of("victim", "ok") + of("victim", "failed")), (40, 40));
     assert!(of("victim", "failed") > 0);
     assert!(rows.iter().any(|row| row["error"] == "the engine's process has ended"));

@@ -37,7 +37,7 @@ pub struct Bench {
 #[derive(Clone)]
 pub enum Arm {
     /// Started for the experiment, and closed after it.
-    Spec(EngineSpec),
+    Spec(Box<EngineSpec>),
     /// Running already, and left running.
     Handle(Arc<Engine>),
 }
@@ -105,7 +105,7 @@ impl Bench {
 
     fn announce(&self, expr_id: usize, config: &WorkloadConfig, arms: &[Arm]) {
         let spec = |arm: &Arm| match arm {
-            Arm::Spec(spec) => spec.clone(),
+            Arm::Spec(spec) => EngineSpec::clone(spec),
             Arm::Handle(engine) => engine.spec.clone(),
         };
         self.emit(Event::ExperimentPlanned {
@@ -146,7 +146,9 @@ impl Bench {
         let engines: Vec<Arc<Engine>> = lanes.iter().map(|lane| lane.engine.clone()).collect();
         let memory = MemoryWatch::start(&engines).await;
         let start = Stamp::now().plus_s(2.0 * Shards::LEAD_S);
-        lanes.iter_mut().for_each(|lane| lane.context.start = start);
+        for lane in &mut lanes {
+            lane.context.start = start;
+        }
         let planned_s = lanes.iter().filter_map(|lane| lane.requests.last()).map(|last| last.timestamp);
         self.emit(Event::ExperimentStarted { planned_s: planned_s.fold(0.0, f64::max) });
         let jobs = lanes.iter().flat_map(Lane::jobs).collect();
@@ -184,7 +186,9 @@ impl Bench {
                 next = exchanges.recv() => next,
                 () = self.cancel.cancelled(), if !interrupted => {
                     interrupted = true;
-                    lanes.iter().for_each(|lane| lane.engine.give_up("the run was interrupted"));
+                    for lane in lanes {
+                        lane.engine.give_up("the run was interrupted");
+                    }
                     continue;
                 }
             };

@@ -44,7 +44,7 @@ impl Bench {
                         starting.into_iter().partition(|other| shares_gpu(&other.spec, &spec));
                     all_ready(sharing).await?;
                     starting = apart;
-                    let engine = self.fleet.start(spec).await?;
+                    let engine = self.fleet.start(*spec).await?;
                     own.lock().push(engine.clone());
                     engine
                 }

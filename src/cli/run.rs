@@ -46,9 +46,9 @@ pub fn run(args: &RunArgs) -> u8 {
         }
         return exit::OK;
     }
-    let names = tests.iter().map(|test| test.name.clone()).collect();
+    let names: Vec<String> = tests.iter().map(|test| test.name.clone()).collect();
     match prepare(args, &program) {
-        Ok(prepared) => perform(args, program, names, prepared),
+        Ok(prepared) => perform(args, &program, &names, prepared),
         Err(problem) => complain(&problem),
     }
 }
@@ -126,7 +126,7 @@ fn on_path(program: &str) -> bool {
 
 /// Runs the tests: the script here, the requests, the report and the signals on threads of
 /// their own.
-fn perform(args: &RunArgs, program: Program, tests: Vec<String>, prepared: Prepared) -> u8 {
+fn perform(args: &RunArgs, program: &Program, tests: &[String], prepared: Prepared) -> u8 {
     limits::raise_descriptors();
     process::adopt_orphans();
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
@@ -138,7 +138,7 @@ fn perform(args: &RunArgs, program: Program, tests: Vec<String>, prepared: Prepa
     };
     let (events, received) = channel();
     let cancel = CancellationToken::new();
-    let facts = facts(args, &program);
+    let facts = facts(args, program);
     let output_dir = prepared.outputs.folder().to_owned();
     let bench = Arc::new(Bench {
         fleet: fleet(args, &prepared, events.clone()),
@@ -156,7 +156,7 @@ fn perform(args: &RunArgs, program: Program, tests: Vec<String>, prepared: Prepa
     let folder = program.folder().to_owned();
     let handle = runtime.handle().clone();
     let host = Host::new(handle, bench, Parameters::new(parameters), folder, output_dir, prepared.engine);
-    run_tests(&program, &tests, &host, &cancel);
+    run_tests(program, tests, &host, &cancel);
     let _ = events.send(Event::RunDone);
     let totals = reporting.join();
     runtime.shutdown_background();

@@ -76,6 +76,7 @@ struct Choice<'a> {
 }
 
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the API's")]
 struct Content<'a> {
     #[serde(borrow, default)]
     content: Option<Cow<'a, str>>,

@@ -61,10 +61,10 @@ impl Splitter {
         if self.partial.len() + self.data.len() > EVENT_LIMIT { Err(TooLong.into()) } else { Ok(()) }
     }
 
-    fn take_line<'a, E>(
+    fn take_line<E>(
         &mut self,
         line: &[u8],
-        whole: &mut Option<&'a [u8]>,
+        whole: &mut Option<&[u8]>,
         event: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         if line.is_empty() {

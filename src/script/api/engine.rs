@@ -42,7 +42,7 @@ impl Handle {
 /// An element of the `engines` of `run`.
 pub fn arm_of(value: &Dynamic) -> Result<Arm, Fault> {
     if let Some(spec) = value.clone().try_cast::<Spec>() {
-        return Ok(Arm::Spec(spec.as_ref().clone()));
+        return Ok(Arm::Spec(Box::new(spec.as_ref().clone())));
     }
     match value.clone().try_cast::<Handle>() {
         Some(handle) if handle.0.is_closed() => {

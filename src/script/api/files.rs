@@ -26,16 +26,16 @@ mod natives {
             .into())
     }
 
-    /// Writes `content` as JSON, which is YAML too, to the run's output folder; returns its path.
+    /// Writes `settings` as JSON, which is YAML too, to the run's output folder; returns its path.
     #[rhai_fn(return_raw)]
     pub fn write_yaml(
         context: NativeCallContext,
         name: &str,
-        content: Map,
+        settings: Map,
     ) -> Result<String, Box<EvalAltResult>> {
         let path = Host::of(&context).output_dir().join(name);
         let path = std::path::absolute(&path).unwrap_or(path);
-        let json = serde_json::to_string_pretty(&Dynamic::from_map(content))
+        let json = serde_json::to_string_pretty(&Dynamic::from_map(settings))
             .map_err(|e| Fault::new(format!("not YAML: {e}")))?;
         std::fs::write(&path, json + "\n")
             .map_err(|e| Fault::new(format!("cannot write {}: {e}", path.display())))?;

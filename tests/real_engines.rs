@@ -1,0 +1,46 @@
+//! Real engines, where `scripts/engines/install.sh` has put them.
+//!
+//! Without them these tests say so and pass, except where `LMRUN_REQUIRE_ENGINES` is set.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::{Bench, root};
+use std::path::PathBuf;
+
+/// Whether an engine is installed; a run that requires it must have it.
+fn installed(program: &str) -> bool {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let folder = std::env::var_os("LMRUN_ENGINES").map_or(home.join(".cache/lmrun-engines"), PathBuf::from);
+    let there = folder.join("bin").join(program).exists();
+    let required = std::env::var_os("LMRUN_REQUIRE_ENGINES").is_some();
+    assert!(there || !required, "{program} is not installed: scripts/engines/install.sh model llamacpp");
+    if !there {
+        eprintln!("skipped: {program} is not installed (scripts/engines/install.sh)");
+    }
+    there
+}
+
+#[test]
+fn llamacpp_reuses_the_prefix_that_a_slot_has_seen() {
+    if !installed("llama-server") {
+        return;
+    }
+    let bench = Bench::new();
+    let script = root().join("scripts/cpu.rhai").display().to_string();
+    let run =
+        bench.run(&[&script, "-f", "llamacpp", "-P", "context_len=600", "-P", "gap_s=2", "-P", "requests=3"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let rows = bench.rows("out/test_llamacpp_prefix_cache.csv");
+    assert_eq!(rows.len(), 6);
+    for row in &rows {
+        let number =
+            |column: &str| row[column].parse::<f64>().unwrap_or_else(|_| panic!("{column} of {row:?}"));
+        assert_eq!((row["status"].as_str(), row["simulated"].as_str()), ("ok", "false"));
+        assert_eq!((number("output_tokens"), number("chunks")), (8.0, 8.0));
+        assert!(number("prompt_tokens") > 600.0);
+        let reuses = row["engine"] == "cached" && row["request_id"] != "0";
+        assert_eq!(number("cached_tokens") > 300.0, reuses, "{row:?}");
+    }
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+}
