@@ -88,7 +88,7 @@ fn a_model_names_the_file_and_a_trailing_slash_does_not_matter() {
         "import \"std/load\" as load; import \"std/sim\" as sim;
          fn test_one() { run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }), [sim::engine()]); }",
     );
-    let run = ran(bench
+    let run = ran(&bench
         .command(&["t.rhai", "-m", "org/model"])
         .args(["-o", "elsewhere/"])
         .output()
