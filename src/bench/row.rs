@@ -263,20 +263,20 @@ mod tests {
         context().start.plus_s(seconds)
     }
 
-    fn arrival(seconds: f64) -> Option<Arrival> {
-        Some(Arrival { kernel: Some(at_s(seconds)), read: at_s(seconds + 0.25) })
+    fn arrival(seconds: f64) -> Arrival {
+        Arrival { kernel: Some(at_s(seconds)), read: at_s(seconds + 0.25) }
     }
 
     fn seen() -> Exchange {
         Exchange {
             sent: Some(at_s(8.5)),
-            headers: arrival(8.75),
+            headers: Some(arrival(8.75)),
             status: Some(200),
-            first_chunk: arrival(9.0),
-            first_token: arrival(10.5),
-            first_answer: arrival(10.5),
+            first_chunk: Some(arrival(9.0)),
+            first_token: Some(arrival(10.5)),
+            first_answer: Some(arrival(10.5)),
             chunks: vec![at_s(10.5), at_s(11.0), at_s(12.5)],
-            done: arrival(12.75),
+            done: Some(arrival(12.75)),
             usage: Some(Usage { completion_tokens: Some(3), ..Usage::default() }),
             ..Exchange::default()
         }

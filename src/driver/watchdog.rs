@@ -78,7 +78,9 @@ pub fn keep_watch() {
     let mut line = String::new();
     loop {
         if lines.buffer().is_empty() && !readable() {
-            watched.iter_mut().for_each(|family| drop(family.alive()));
+            for family in &mut watched {
+                family.alive();
+            }
             continue;
         }
         line.clear();

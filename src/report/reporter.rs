@@ -68,7 +68,7 @@ impl Reporter {
                 self.screen.note(&format!("  {name}: ready after {after_s:.1} s"));
             }
             Event::EngineClosed { name, took_s, .. } => {
-                self.screen.note(&format!("  {name}: closed in {took_s:.1} s"))
+                self.screen.note(&format!("  {name}: closed in {took_s:.1} s"));
             }
             Event::ExperimentPlanned { expr_id, title, workload, engines, requests } => {
                 self.screen.note(&format!("experiment {expr_id}: {title}"));

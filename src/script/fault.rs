@@ -71,6 +71,7 @@ impl From<Fault> for Box<EvalAltResult> {
 }
 
 /// Raises the failure of an experiment. An interrupt cannot be caught by a script.
+#[expect(clippy::unnecessary_box_returns, reason = "Rhai's errors travel in boxes")]
 pub fn raise(error: RunError) -> Box<EvalAltResult> {
     match error {
         RunError::Engine(error) => Fault::from(error).into(),
@@ -79,6 +80,7 @@ pub fn raise(error: RunError) -> Box<EvalAltResult> {
 }
 
 /// Ends the script wherever it is.
+#[expect(clippy::unnecessary_box_returns, reason = "Rhai's errors travel in boxes")]
 pub fn interrupted() -> Box<EvalAltResult> {
     EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE).into()
 }

@@ -53,7 +53,7 @@ impl Modules {
         let loaded = self.0.loaded.borrow();
         let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
         let names = loaded.iter().flat_map(|(path, module)| {
-            let functions = module.gen_fn_signatures_with_mapper(|name| name.into());
+            let functions = module.gen_fn_signatures_with_mapper(Into::into);
             functions
                 .map(move |signature| format!("{}::{}", last(path), name_of(&signature)))
                 .collect::<Vec<_>>()
@@ -62,7 +62,7 @@ impl Modules {
     }
 
     /// The text of a module, by what errors call it.
-    pub fn source(&self, path: &str) -> Option<String> {
+    pub fn source(path: &str) -> Option<String> {
         let embedded = STD.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned());
         embedded.or_else(|| std::fs::read_to_string(path).ok())
     }
@@ -82,7 +82,7 @@ impl Modules {
             return Ok(native.into());
         }
         let title = self.title(path);
-        let text = self.source(&title).ok_or_else(|| self.not_found(path))?;
+        let text = Self::source(&title).ok_or_else(|| self.not_found(path))?;
         let mut ast = engine.compile(&text).map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
         ast.set_source(title);
         Ok(Module::eval_ast_as_new(Scope::new(), &ast, engine)?.into())
@@ -130,6 +130,7 @@ impl ModuleResolver for Modules {
 }
 
 /// An error inside the module names it; one about the module stands at the import.
+#[expect(clippy::unnecessary_box_returns, reason = "Rhai's errors travel in boxes")]
 fn in_module(path: &str, error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
     match *error {
         EvalAltResult::ErrorRuntime(fault, Position::NONE) => {

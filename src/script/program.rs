@@ -59,9 +59,8 @@ impl Program {
 
     /// Draws an error in this script, or in what it imports.
     pub fn draw(&self, diagnosis: &Diagnosis, color: bool) -> String {
-        let modules = Modules::new(&self.folder);
         let source =
-            |file: &str| if file == self.name { Some(self.text.clone()) } else { modules.source(file) };
+            |file: &str| if file == self.name { Some(self.text.clone()) } else { Modules::source(file) };
         diagnosis.draw(source, color)
     }
 

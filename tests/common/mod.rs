@@ -49,7 +49,7 @@ impl Bench {
     }
 
     pub fn run(&self, args: &[&str]) -> Ran {
-        ran(self.command(args).output().expect("lmrun runs"))
+        ran(&self.command(args).output().expect("lmrun runs"))
     }
 
     /// The rows of a CSV, by column name.
@@ -70,7 +70,7 @@ impl Bench {
     }
 }
 
-pub fn ran(output: Output) -> Ran {
+pub fn ran(output: &Output) -> Ran {
     Ran {
         code: output.status.code().unwrap_or(-1),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -80,7 +80,7 @@ pub fn ran(output: Output) -> Ran {
 
 /// Waits until `condition` holds, a minute at most.
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     while !condition() {
         assert!(Instant::now() < deadline, "never: {what}");
         std::thread::sleep(Duration::from_millis(20));

@@ -115,7 +115,7 @@ mod natives {
         let host = Host::of(&context);
         let cancel = host.bench().cancel.clone();
         let slept = tokio::time::timeout(Duration::from_secs_f64(seconds), cancel.cancelled());
-        match host.wait(async { slept.await }) {
+        match host.wait(slept) {
             Ok(()) => Err(fault::interrupted()),
             Err(_) => Ok(()),
         }

@@ -91,7 +91,7 @@ async fn models(State(app): State<Arc<App>>) -> Json<Value> {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let page = app.engine.metrics(|metrics| metrics.render(&app.identity));
+    let page = app.engine.metrics(|metrics| metrics.render(&app.identity)).await;
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
 }
 

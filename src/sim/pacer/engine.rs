@@ -31,6 +31,8 @@ pub enum Command {
     Abort(RequestId),
     /// Forget the caches.
     Reset(ResetTiers, oneshot::Sender<bool>),
+    /// Bring the metrics up to date with all that is written.
+    Settle(oneshot::Sender<()>),
     /// Drop everything and end.
     Stop,
 }
@@ -121,8 +123,12 @@ impl Engine {
         answer.await.unwrap_or(false)
     }
 
-    /// Reads the metrics.
-    pub fn metrics<T>(&self, read: impl FnOnce(&Metrics) -> T) -> T {
+    /// Reads the metrics: they count every chunk that any client has seen by now.
+    pub async fn metrics<T>(&self, read: impl FnOnce(&Metrics) -> T) -> T {
+        let (reply, settled) = oneshot::channel();
+        self.inbox.send(Command::Settle(reply));
+        // An engine that stopped counts no more.
+        let _ = settled.await;
         read(&self.metrics.lock())
     }
 

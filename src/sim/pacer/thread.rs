@@ -76,6 +76,11 @@ impl Pacer {
                 Command::Submit(submission) => self.submit(*submission),
                 Command::Abort(id) => self.abort(id),
                 Command::Reset(reset, reply) => drop(reply.send(self.scheduler.reset(reset))),
+                Command::Settle(reply) => {
+                    self.tell();
+                    // An error means that nobody waits any more.
+                    let _ = reply.send(());
+                }
                 Command::Stop => return false,
             }
         }

@@ -23,6 +23,14 @@ pub struct Job {
     pub chunks: Vec<u64>,
 }
 
+impl Job {
+    /// The chunks that the prompt fills.
+    pub fn prompt_chunks(&self, chunk_tokens: u32) -> &[u64] {
+        let full = (self.prompt_tokens / chunk_tokens) as usize;
+        &self.chunks[..full.min(self.chunks.len())]
+    }
+}
+
 /// Where the tokens of a prompt came from.
 #[expect(clippy::struct_field_names, reason = "the unit is part of a name")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -8,10 +8,7 @@ use std::{
 };
 
 use super::{
-    super::{
-        cache::{Lease, Tiers},
-        tokens::mix,
-    },
+    super::{cache::Lease, tokens::mix},
     Job, Load, Nanos, Note, RequestId, ResetTiers, Setup, Sources, Step,
 };
 
@@ -143,7 +140,7 @@ impl Scheduler {
             let computed_tokens = computed(gpu_tokens);
             return (Sources { gpu_tokens, tier_tokens: 0, computed_tokens }, 0.0);
         };
-        let found = tiers.find(&job.chunks[..prompt_chunks(job, tiers)]);
+        let found = tiers.find(job.prompt_chunks(tiers.chunk_tokens()));
         let hit_tokens = tiers.hit_tokens(&found, job.prompt_tokens);
         let tier_tokens = hit_tokens.saturating_sub(gpu_tokens);
         let sources =
@@ -161,7 +158,7 @@ impl Scheduler {
 
     fn store_s(&self, job: &Job) -> f64 {
         let Some(tiers) = &self.setup.tiers else { return 0.0 };
-        tiers.store_s(&job.chunks[..prompt_chunks(job, tiers)], self.setup.kv_gib_per_token)
+        tiers.store_s(job.prompt_chunks(tiers.chunk_tokens()), self.setup.kv_gib_per_token)
     }
 
     fn warmup_s(&mut self) -> f64 {
@@ -243,10 +240,6 @@ impl Scheduler {
         let part = bits as f64 / (1u64 << 53) as f64;
         1.0 + self.setup.timing.jitter * (2.0 * part - 1.0)
     }
-}
-
-fn prompt_chunks(job: &Job, tiers: &Tiers) -> usize {
-    job.chunks.len().min((job.prompt_tokens / tiers.chunk_tokens()) as usize)
 }
 
 fn nanos(seconds: f64) -> Nanos {

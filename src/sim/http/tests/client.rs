@@ -1,0 +1,116 @@
+//! A server to test, and a client that leaves nothing to a library.
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::oneshot,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use super::super::{
+    super::{LogLines, SimConfig, SimError, Timing},
+    Simulator,
+};
+
+/// A server that is as fast as it can be.
+pub fn quick() -> SimConfig {
+    let timing = Timing { prefill_overhead_s: 0.001, warmup_s: 0.0, itl_s: 0.0005, ..Timing::default() };
+    SimConfig {
+        port: 0,
+        model: "m".to_owned(),
+        startup_s: 0.0,
+        timing,
+        log: LogLines::Off,
+        ..SimConfig::default()
+    }
+}
+
+pub struct Server {
+    pub address: SocketAddr,
+    pub shutdown: oneshot::Sender<()>,
+    pub task: JoinHandle<Result<(), SimError>>,
+}
+
+impl Server {
+    pub async fn start(config: SimConfig) -> Self {
+        let simulator = Simulator::bind(config).await.unwrap();
+        let address = simulator.address();
+        let (shutdown, asked) = oneshot::channel();
+        let task = tokio::spawn(simulator.serve(async { drop(asked.await) }));
+        while TcpStream::connect(address).await.is_err() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        Self { address, shutdown, task }
+    }
+
+    pub async fn open(&self, method: &str, path: &str, body: &str) -> TcpStream {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        let length = body.len();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: sim\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        socket
+    }
+
+    /// Status and body, without the framing of chunks.
+    pub async fn call(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let mut socket = self.open(method, path, body).await;
+        let mut answer = String::new();
+        timeout(Duration::from_secs(10), socket.read_to_string(&mut answer)).await.unwrap().unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let chunked = head.contains("transfer-encoding: chunked");
+        (status, if chunked { joined(body) } else { body.to_owned() })
+    }
+
+    pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        let (status, text) = self.call("POST", path, &body.to_string()).await;
+        (status, serde_json::from_str(&text).unwrap())
+    }
+
+    pub async fn stream(&self, path: &str, body: &Value) -> Vec<Value> {
+        let (status, text) = self.call("POST", path, &body.to_string()).await;
+        assert_eq!(status, 200, "{text}");
+        let events: Vec<_> =
+            text.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").unwrap()).collect();
+        let (done, events) = events.split_last().unwrap();
+        assert_eq!(*done, "[DONE]");
+        events.iter().map(|event| serde_json::from_str(event).unwrap()).collect()
+    }
+
+    pub async fn metric(&self, line: &str) -> f64 {
+        let (_, page) = self.call("GET", "/metrics", "").await;
+        let found = page.lines().find_map(|seen| seen.strip_prefix(line));
+        found.unwrap_or_else(|| panic!("{line}\n{page}")).trim().parse().unwrap()
+    }
+}
+
+pub fn joined(mut rest: &str) -> String {
+    let mut body = String::new();
+    while let Some((length, tail)) = rest.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).unwrap();
+        body.push_str(&tail[..length]);
+        rest = &tail[length + 2..];
+    }
+    body
+}
+
+pub fn chat(content: &str, more: &Value) -> Value {
+    let mut body = json!({ "model": "m", "messages": [{ "role": "user", "content": content }] });
+    let fields = body.as_object_mut().unwrap();
+    fields.extend(more.as_object().unwrap().clone());
+    body
+}
+
+/// Reads until the first event of a stream is there.
+pub async fn first_event(socket: &mut TcpStream) {
+    let mut seen = Vec::new();
+    while !seen.windows(6).any(|bytes| bytes == b"data: ") {
+        assert!(socket.read_buf(&mut seen).await.unwrap() > 0);
+    }
+}

@@ -1,0 +1,106 @@
+//! Answers that come at once, and refusals.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::{super::SimConfig, Simulator},
+    client::{Server, chat, quick},
+};
+
+#[tokio::test]
+async fn a_repeated_prompt_is_found_until_the_cache_is_reset() {
+    let server = Server::start(quick()).await;
+    let body = json!({ "model": "m", "prompt": "some dummy text. ".repeat(100), "max_tokens": 1 });
+    let cached = async || {
+        server.post("/v1/completions", &body).await.1["usage"]["prompt_tokens_details"]["cached_tokens"]
+            .clone()
+    };
+    assert_eq!([cached().await, cached().await], [json!(0), json!(400)]);
+    assert_eq!(server.post("/reset_prefix_cache", &json!({})).await, (200, json!({ "success": true })));
+    assert_eq!(cached().await, json!(0));
+    let source =
+        "vllm:prompt_tokens_by_source_total{engine=\"0\",model_name=\"m\",source=\"local_cache_hit\"}";
+    assert_eq!(server.metric(source).await as u64, 400);
+}
+
+#[tokio::test]
+async fn a_second_turn_finds_the_first_one_and_its_answer() {
+    let server = Server::start(quick()).await;
+    let more = json!({ "max_tokens": 200, "ignore_eos": true });
+    let (_, first) = server.post("/v1/chat/completions", &chat("Hello", &more)).await;
+    let answer = &first["choices"][0]["message"]["content"];
+    let turn = |role: &str, content: &Value| json!({ "role": role, "content": content });
+    let messages =
+        json!([turn("user", &json!("Hello")), turn("assistant", answer), turn("user", &json!("Go on."))]);
+    let (_, second) =
+        server.post("/v1/chat/completions", &json!({ "messages": messages, "max_tokens": 1 })).await;
+    let cached = &second["usage"]["prompt_tokens_details"]["cached_tokens"];
+    assert_eq!(cached, &json!((11 + 199) / 16 * 16));
+
+    let salted = json!({ "messages": messages, "max_tokens": 1, "cache_salt": "other" });
+    let (_, alone) = server.post("/v1/chat/completions", &salted).await;
+    assert_eq!(alone["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
+}
+
+#[tokio::test]
+async fn an_answer_of_16_tokens_or_a_seeded_length_is_the_default() {
+    let server = Server::start(SimConfig { mean_output_tokens: 40, ..quick() }).await;
+    let (_, plain) = server.post("/v1/completions", &json!({ "prompt": "Hello" })).await;
+    assert_eq!(
+        (&plain["usage"]["completion_tokens"], &plain["choices"][0]["finish_reason"]),
+        (&json!(16), &json!("length"))
+    );
+    let (_, answer) = server.post("/v1/chat/completions", &chat("Hello", &json!({}))).await;
+    let tokens = answer["usage"]["completion_tokens"].as_u64().unwrap();
+    assert!((20..=60).contains(&tokens), "{tokens}");
+    assert_eq!(answer["choices"][0]["finish_reason"], "stop");
+}
+
+#[tokio::test]
+async fn what_vllm_refuses_is_refused_in_its_shape() {
+    let server = Server::start(quick()).await;
+    let (status, body) =
+        server.post("/v1/completions", &json!({ "model": "other", "prompt": "Hello" })).await;
+    let error = json!({ "message": "The model `other` does not exist.", "type": "NotFoundError", "param": "model", "code": 404 });
+    assert_eq!((status, body), (404, json!({ "error": error })));
+
+    let (status, body) =
+        server.post("/v1/completions", &json!({ "prompt": "Hello", "max_tokens": 32_768 })).await;
+    assert_eq!((status, &body["error"]["type"]), (400, &json!("BadRequestError")));
+    assert_eq!(
+        body["error"]["message"],
+        "This model's maximum context length is 32768 tokens. However, you requested 32768 output tokens and your \
+         prompt contains at least 2 input tokens, for a total of at least 32770 tokens. Please reduce the length of \
+         the input prompt or the number of requested output tokens."
+    );
+    let (status, text) = server.call("POST", "/v1/chat/completions", "{not json").await;
+    assert!(status == 400 && text.contains("JSON decode error"), "{status} {text}");
+    assert_eq!(server.call("GET", "/nowhere", "").await, (404, json!({ "detail": "Not Found" }).to_string()));
+    assert_eq!(server.call("GET", "/v1/completions", "").await.0, 405);
+}
+
+#[tokio::test]
+async fn health_models_and_tokenize_answer() {
+    let server = Server::start(quick()).await;
+    assert_eq!(server.call("GET", "/health", "").await, (200, String::new()));
+    let (_, models) = server.call("GET", "/v1/models", "").await;
+    let models: Value = serde_json::from_str(&models).unwrap();
+    assert_eq!(
+        (&models["data"][0]["id"], &models["data"][0]["max_model_len"]),
+        (&json!("m"), &json!(32_768))
+    );
+    let bare = json!({ "prompt": "This is some dummy text. ", "add_special_tokens": false });
+    assert_eq!(server.post("/tokenize", &bare).await.1["count"], 6);
+    assert_eq!(server.post("/tokenize", &chat("This is some dummy text. ", &json!({}))).await.1["count"], 16);
+    assert_eq!(server.metric("lmrun_sim:gpu_memory_used_mib{gpu=\"0\"}").await as u64, 25_714);
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named() {
+    let server = Server::start(quick()).await;
+    let error = match Simulator::bind(SimConfig { port: server.address.port(), ..quick() }).await {
+        Ok(simulator) => simulator.serve(async {}).await.err(),
+        Err(error) => Some(error),
+    };
+    assert_eq!(error.unwrap().to_string(), format!("cannot listen on {}", server.address));
+}
