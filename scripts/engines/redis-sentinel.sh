@@ -71,7 +71,10 @@ daemon() {
 
 start() {
     local redis_port=$2 first=$3 service=${4:-lmcache-master} number
-    command -v redis-server redis-cli >/dev/null || fail "no redis-server here: install.sh redis"
+    local program
+    for program in redis-server redis-cli; do
+        command -v "$program" >/dev/null || fail "no $program here: install.sh redis"
+    done
     mkdir -p "$1"
     dir=$(cd "$1" && pwd -P)
     gone "$dir" || fail "running in $dir already"
