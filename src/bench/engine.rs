@@ -107,6 +107,7 @@ pub struct Engine {
     pub port: u16,
     process: Process,
     started: Instant,
+    was_ready: Mutex<bool>,
     closed: Mutex<bool>,
     abort: watch::Sender<Option<String>>,
     events: Sender<Event>,
@@ -151,7 +152,8 @@ impl Engine {
             port,
             process,
             started: Instant::now(),
-            closed: Mutex::new(false),
+            was_ready: Mutex::default(),
+            closed: Mutex::default(),
             abort,
             events,
             helpers: Mutex::new(helpers),
@@ -267,8 +269,10 @@ impl Engine {
 
     fn is_ready(&self) -> Readiness {
         let after_s = self.started.elapsed().as_secs_f64();
-        let _ =
-            self.events.send(Event::EngineReady { name: self.spec.name.clone(), port: self.port, after_s });
+        if !std::mem::replace(&mut *self.was_ready.lock(), true) {
+            let (name, port) = (self.spec.name.clone(), self.port);
+            let _ = self.events.send(Event::EngineReady { name, port, after_s });
+        }
         Readiness::Ready { after_s }
     }
 

@@ -54,6 +54,7 @@ pub struct Helper {
     /// What it was started from.
     pub spec: HelperSpec,
     process: Process,
+    events: Sender<Event>,
 }
 
 impl Helper {
@@ -84,7 +85,7 @@ impl Helper {
         let (name, port) = (spec.name.clone(), spec.port);
         let _ = events.send(Event::EngineStarting { name: name.clone(), port, argv: line.argv, log: stdout });
         let began = Instant::now();
-        let helper = Self { spec, process };
+        let helper = Self { spec, process, events: events.clone() };
         helper.wait_until_ready().await?;
         let _ = events.send(Event::EngineReady { name, port, after_s: began.elapsed().as_secs_f64() });
         Ok(helper)
@@ -96,12 +97,15 @@ impl Helper {
     /// When something of it survives even SIGKILL.
     pub async fn close(self) -> Result<(), EngineError> {
         let graces = Graces { interrupt_s: self.spec.grace_s.0, terminate_s: self.spec.grace_s.0 };
+        let began = Instant::now();
         let pids = self.process.close(graces).await;
-        if pids.is_empty() {
-            Ok(())
-        } else {
-            Err(EngineError::Survivors { name: self.spec.name.clone(), pids })
+        let name = self.spec.name.clone();
+        if !pids.is_empty() {
+            return Err(EngineError::Survivors { name, pids });
         }
+        let took_s = began.elapsed().as_secs_f64();
+        let _ = self.events.send(Event::EngineClosed { name, port: self.spec.port, took_s });
+        Ok(())
     }
 
     async fn wait_until_ready(&self) -> Result<(), EngineError> {

@@ -30,7 +30,7 @@ pub struct RowContext {
 ///
 /// The first ten columns are those of LMCache's Python tests, in their order. A measure that
 /// was not made is empty.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Row {
     /// The experiment within its test, from 0.
     pub expr_id: usize,

@@ -74,7 +74,7 @@ pub struct RunArgs {
     /// Where engine logs go, `<port>-stdout.log` and `<port>-stderr.log` [default: the output folder].
     #[arg(long, value_name = "DIR")]
     pub log_dir: Option<PathBuf>,
-    /// The seed of everything random.
+    /// The seed of everything random: the simulator's words and times.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 }

@@ -209,6 +209,7 @@ fn parameters(args: &RunArgs) -> BTreeMap<String, String> {
     if let Some(model) = &args.model {
         parameters.insert("model".into(), model.clone());
     }
+    parameters.entry("seed".into()).or_insert_with(|| args.seed.to_string());
     parameters
 }
 

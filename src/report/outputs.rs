@@ -2,7 +2,7 @@
 
 use crate::bench::Row;
 use std::fs::File;
-use std::io::{Error, Result};
+use std::io::{Error, Result, Write};
 use std::path::{Path, PathBuf};
 
 /// Where results go, and how their files are called.
@@ -36,6 +36,13 @@ impl Outputs {
         self.folder.join(format!("{test}{}.csv", self.suffix))
     }
 
+    /// Takes away what an earlier run of a test left: it would pass for this run's.
+    pub fn clear(&self, test: &str) {
+        for path in [self.csv(test), self.manifest(test)] {
+            let _ = std::fs::remove_file(path); // mostly there is none
+        }
+    }
+
     /// The manifest of a test.
     pub fn manifest(&self, test: &str) -> PathBuf {
         self.folder.join(format!("{test}{}.manifest.json", self.suffix))
@@ -57,10 +64,11 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Makes the file anew.
+    /// Makes the file anew, with its header: a test without a row has a readable file too.
     pub fn create(path: PathBuf) -> Result<Self> {
-        let file = File::create(&path).map_err(|e| in_file(&path, &e))?;
-        Ok(Self { writer: csv::Writer::from_writer(file), path })
+        let mut file = File::create(&path).map_err(|e| in_file(&path, &e))?;
+        header().and_then(|header| file.write_all(header.as_bytes())).map_err(|e| in_file(&path, &e))?;
+        Ok(Self { writer: csv::WriterBuilder::new().has_headers(false).from_writer(file), path })
     }
 
     /// Writes one row through to the file.
@@ -73,6 +81,14 @@ impl Rows {
     pub fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// The names of the columns, as a line.
+fn header() -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.serialize(Row::default())?;
+    let text = writer.into_inner().map_err(|e| Error::other(e.to_string()))?;
+    Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned() + "\n")
 }
 
 fn in_file(path: &Path, error: &Error) -> Error {

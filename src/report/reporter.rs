@@ -107,6 +107,7 @@ impl Reporter {
 
     fn test_started(&mut self, test: String) {
         self.screen.result(&format!("\n{test}"));
+        self.outputs.clear(&test);
         let manifest = Manifest::new(self.facts.clone(), test.clone());
         self.test = Some(Test { name: test, manifest, rows: None, planned: 0, done: 0, failed: 0 });
     }
@@ -200,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_command_can_be_pasted_into_a_shell() {
-        let argv = ["vllm", "--json", r#"{"a": "it's"}"#, ""].map(String::from);
-        assert_eq!(shell(&argv), r#"vllm --json '{"a": "it'\''s"}' ''"#);
+        let argv = ["serve", "--json", r#"{"a": "it's"}"#, ""].map(String::from);
+        assert_eq!(shell(&argv), r#"serve --json '{"a": "it'\''s"}' ''"#);
     }
 }

@@ -69,7 +69,7 @@ pub fn run(lines: &[TestLine]) -> String {
     for line in lines {
         let result = match &line.outcome {
             Outcome::Passed => "passed".to_owned(),
-            Outcome::Failed { summary, .. } => format!("FAILED: {summary}"),
+            Outcome::Failed { summary, .. } => format!("FAILED: {}", cut(summary)),
         };
         let csv = line.csv.as_ref().map_or_else(|| "-".into(), |path| path.display().to_string());
         table.add_row([line.test.clone(), result, format!("{:.1}", line.took_s), csv]);
@@ -81,6 +81,15 @@ pub fn run(lines: &[TestLine]) -> String {
         column.set_cell_alignment(CellAlignment::Left);
     }
     table.to_string()
+}
+
+/// The start of a text: the whole of it stands above the table.
+fn cut(text: &str) -> String {
+    const SHOWN: usize = 60;
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
 }
 
 fn new_table(header: &[&str]) -> Table {

@@ -59,7 +59,10 @@ impl Parameters {
     /// What to say of parameters that were given and that no script asked for.
     pub fn unused(&self) -> Vec<String> {
         let asked = self.asked.borrow();
-        let unused = self.given.keys().filter(|name| !asked.contains_key(*name) && *name != "model");
+        let unused = self
+            .given
+            .keys()
+            .filter(|name| !asked.contains_key(*name) && !["model", "seed"].contains(&name.as_str()));
         let hint = |name: &str| match nearest(name, asked.keys().map(String::as_str)) {
             Some(near) => format!("; did you mean `{near}`?"),
             None => String::new(),

@@ -101,12 +101,11 @@ impl Dummy {
     }
 
     pub(super) fn title(&self) -> String {
-        format!(
-            "context {} tokens, {} requests, one every {} s",
-            self.context_len,
-            self.count(),
-            self.period_s()
-        )
+        let pace = match self.period_s() {
+            0.0 => "all at once".to_owned(),
+            period_s => format!("one every {period_s} s"),
+        };
+        format!("context {} tokens, {} requests, {pace}", self.context_len, self.count())
     }
 
     fn period_s(&self) -> f64 {
