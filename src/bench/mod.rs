@@ -4,6 +4,7 @@
 //! sends [`Event`]s. It knows neither Rhai nor any engine by name.
 
 mod engine;
+mod engine_error;
 mod event;
 mod experiment;
 mod fleet;
@@ -18,7 +19,8 @@ mod stats;
 mod units;
 pub mod workload;
 
-pub use engine::{Engine, EngineError, Readiness};
+pub use engine::{Engine, Readiness};
+pub use engine_error::EngineError;
 pub use event::{Code, Event, Outcome};
 pub use experiment::{Arm, Bench, RunError, RunOptions};
 pub use fleet::Fleet;

@@ -83,6 +83,7 @@ impl Reporter {
             }
             Event::ExperimentStarted { planned_s } => {
                 self.screen.note(&format!("  sending for {planned_s:.1} s"));
+                self.show_requests();
             }
             Event::RequestDone(row) => {
                 let written = self.on_test(|test, _| {

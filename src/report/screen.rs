@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 /// Without a terminal, progress is a line every so often.
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
+/// How often the spinner moves: it shows that lmrun is alive while an engine is silent.
+const TICK: Duration = Duration::from_millis(200);
+
 /// What people see of a run.
 pub struct Screen {
     bar: ProgressBar,
@@ -55,7 +58,7 @@ impl Screen {
     pub fn progress(&mut self, text: String) {
         if !self.plain_progress {
             self.bar.set_message(text);
-            self.bar.tick();
+            self.bar.enable_steady_tick(TICK);
         } else if self.last_plain.elapsed() >= PLAIN_EVERY {
             self.last_plain = Instant::now();
             self.note(&text);
@@ -65,7 +68,9 @@ impl Screen {
     /// Nothing is going on any more.
     pub fn progress_done(&mut self) {
         self.last_plain = Instant::now();
+        self.bar.disable_steady_tick();
         self.bar.set_message("");
+        self.bar.tick();
     }
 
     /// A word in green or red, where the terminal has colors.

@@ -1,7 +1,8 @@
 //! The connections of one shard.
 
-use super::exchange::{Failure, Target};
+use super::failure::Failure;
 use super::socket::{Marks, StampedStream};
+use super::target::Target;
 use crate::driver::clock::Stamp;
 use bytes::Bytes;
 use http_body_util::Full;

@@ -4,126 +4,18 @@ pub use super::socket::Arrival;
 
 use super::connection::Connection;
 use super::delta::{self, Delta, Event, Usage};
+use super::failure::Failure;
 use super::socket::Marks;
-use super::sse::{Splitter, TooLong};
+use super::sse::Splitter;
+use super::target::{Limits, Target};
 use crate::driver::clock::Stamp;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Incoming;
 use std::cell::Cell;
-use std::collections::BTreeMap;
 use std::time::Duration;
-use thiserror::Error;
 use tokio::sync::watch;
-
-/// Where requests go, and how long they may take.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// `host:port`.
-    pub authority: String,
-    /// `/v1/chat/completions`, say.
-    pub path: String,
-    /// Added to every request.
-    pub headers: BTreeMap<String, String>,
-    /// When to give a request up.
-    pub limits: Limits,
-    /// Whether the text of the answer is wanted.
-    pub keep_text: bool,
-    /// Holds the reason once the requests under way are to be given up.
-    pub abort: watch::Receiver<Option<String>>,
-}
-
-/// How long each part of a request may take, seconds. No wait is without a limit.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// Connecting.
-    pub connect_s: f64,
-    /// From the send to the first output: queueing and prefill are in it.
-    pub first_token_s: f64,
-    /// Between two events of the stream.
-    pub between_chunks_s: f64,
-    /// The whole request.
-    pub total_s: f64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { connect_s: 10.0, first_token_s: 300.0, between_chunks_s: 60.0, total_s: 900.0 }
-    }
-}
-
-/// Why a request has no complete answer.
-#[derive(Clone, Debug, PartialEq, Error)]
-pub enum Failure {
-    /// No connection.
-    #[error("cannot connect to {authority}: {reason}")]
-    Connect {
-        /// `host:port`.
-        authority: String,
-        /// What the system said.
-        reason: String,
-    },
-    /// An HTTP status other than 200.
-    #[error("HTTP {status}: {message}")]
-    Status {
-        /// The status.
-        status: u16,
-        /// The server's message.
-        message: String,
-    },
-    /// A limit was reached.
-    #[error("no {what} within {limit_s} s, {chunks} chunks in")]
-    Timeout {
-        /// What did not come.
-        what: &'static str,
-        /// The limit, seconds.
-        limit_s: f64,
-        /// Chunks of output received until then.
-        chunks: usize,
-    },
-    /// The connection broke.
-    #[error("the connection broke after {chunks} chunks: {reason}")]
-    Broken {
-        /// Chunks of output received until then.
-        chunks: usize,
-        /// What the system said.
-        reason: String,
-    },
-    /// The stream ended before `[DONE]`.
-    #[error("the stream ended without [DONE], {chunks} chunks in")]
-    NoDone {
-        /// Chunks of output received until then.
-        chunks: usize,
-    },
-    /// An error event in the stream.
-    #[error("the engine reported in its stream: {message}")]
-    InStream {
-        /// The server's message.
-        message: String,
-    },
-    /// An event that is not what the API promises.
-    #[error("not an event of the API: {message}")]
-    Invalid {
-        /// What is wrong with it.
-        message: String,
-    },
-    /// The stream was complete, but nothing was generated.
-    #[error("the answer is empty")]
-    Empty,
-    /// Given up by this program.
-    #[error("{reason}")]
-    Aborted {
-        /// Why.
-        reason: String,
-    },
-}
-
-impl From<TooLong> for Failure {
-    fn from(_: TooLong) -> Self {
-        Self::Invalid { message: format!("an event of over {} MiB", super::sse::EVENT_LIMIT >> 20) }
-    }
-}
 
 /// What was seen of one request. A moment that never came is `None`.
 #[derive(Clone, Debug, Default)]

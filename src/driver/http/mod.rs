@@ -6,11 +6,15 @@
 mod connection;
 mod delta;
 mod exchange;
+mod failure;
 mod pacer;
 mod shards;
 mod socket;
 mod sse;
+mod target;
 
 pub use delta::{Delta, Usage};
-pub use exchange::{Arrival, Exchange, Failure, Limits, Target};
+pub use exchange::{Arrival, Exchange};
+pub use failure::Failure;
 pub use shards::{BuildBody, Job, Shards};
+pub use target::{Limits, Target};

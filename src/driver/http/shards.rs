@@ -4,8 +4,10 @@
 //! shared, and neither the script nor the terminal nor the writer of rows runs there.
 
 use super::connection::Pool;
-use super::exchange::{self, Exchange, Failure, Target};
+use super::exchange::{self, Exchange};
+use super::failure::Failure;
 use super::pacer::Pacer;
+use super::target::Target;
 use crate::driver::clock::Stamp;
 use bytes::Bytes;
 use std::rc::Rc;

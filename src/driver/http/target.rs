@@ -1,0 +1,40 @@
+//! Where requests go, and how long they may take.
+
+use std::collections::BTreeMap;
+use tokio::sync::watch;
+
+/// Where requests go, and how long they may take.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// `host:port`.
+    pub authority: String,
+    /// `/v1/chat/completions`, say.
+    pub path: String,
+    /// Added to every request.
+    pub headers: BTreeMap<String, String>,
+    /// When to give a request up.
+    pub limits: Limits,
+    /// Whether the text of the answer is wanted.
+    pub keep_text: bool,
+    /// Holds the reason once the requests under way are to be given up.
+    pub abort: watch::Receiver<Option<String>>,
+}
+
+/// How long each part of a request may take, seconds. No wait is without a limit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Connecting.
+    pub connect_s: f64,
+    /// From the send to the first output: queueing and prefill are in it.
+    pub first_token_s: f64,
+    /// Between two events of the stream.
+    pub between_chunks_s: f64,
+    /// The whole request.
+    pub total_s: f64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { connect_s: 10.0, first_token_s: 300.0, between_chunks_s: 60.0, total_s: 900.0 }
+    }
+}
