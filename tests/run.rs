@@ -72,6 +72,23 @@ fn the_main_job_on_the_simulator() {
 }
 
 #[test]
+fn growing_contexts_and_two_caches_at_once() {
+    let bench = Bench::new();
+    let script = tests_rhai();
+    let quick = ["-P", "gap_s=1", "-P", "requests=3", "-P", "max_tokens=2"];
+    let run = bench
+        .run(&[&[script.as_str(), "-f", "vary|compatibility", "--engine", "sim"][..], &quick[..]].concat());
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let lengths: Vec<String> = bench
+        .rows("out/test_vary_length_workload.csv")
+        .iter()
+        .map(|row| row["context_len"].clone())
+        .collect();
+    assert_eq!(lengths, ["12288", "24576", "24576"]);
+    assert_eq!(bench.rows("out/test_cache_compatibility.csv").len(), 3 * 2 * 3);
+}
+
+#[test]
 fn a_model_names_the_file_and_a_trailing_slash_does_not_matter() {
     let bench = Bench::new().script(
         "t.rhai",

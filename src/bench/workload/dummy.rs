@@ -82,16 +82,19 @@ impl Dummy {
         Ok(self)
     }
 
-    pub(super) fn generate(&self) -> Vec<Request> {
-        let context = self.context_len.min(MAX_CONTEXT_LEN - self.query_len);
+    /// The requests; the context of request `i`, counted from 0, is `growth(i)` times as long as
+    /// configured, and none is longer than the longest prompt.
+    pub(super) fn generate(&self, growth: impl Fn(u64) -> u64) -> Vec<Request> {
+        let longest = MAX_CONTEXT_LEN - self.query_len;
+        let context = |i| self.context_len.saturating_mul(growth(i)).min(longest);
         let times = |tokens: u64| (tokens / estimate_tokens(FILLER)) as usize;
         (0..self.count())
             .map(|i| Request {
                 timestamp: self.due_s(i),
-                context_len: context,
+                context_len: context(i),
                 query_len: self.query_len,
                 prompt: Prompt(vec![
-                    Part::Repeated { unit: FILLER, times: times(context) },
+                    Part::Repeated { unit: FILLER, times: times(context(i)) },
                     Part::Literal(format!(" Index {i}. ")),
                     Part::Repeated { unit: FILLER, times: times(self.query_len) },
                     Part::Literal(QUESTION.into()),
@@ -135,6 +138,7 @@ impl Dummy {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Generator, RequestOptions, WorkloadConfig};
     use super::*;
     use proptest::prelude::*;
 
@@ -145,7 +149,7 @@ mod tests {
     #[test]
     fn timestamps_are_i_over_qps_plus_offset() {
         let config = dummy(r#"{"qps": 0.5, "duration_s": 7, "offset_s": 1}"#).expect("a config");
-        let timestamps: Vec<f64> = config.generate().iter().map(|request| request.timestamp).collect();
+        let timestamps: Vec<f64> = config.generate(|_| 1).iter().map(|request| request.timestamp).collect();
         assert_eq!(timestamps, [1.0, 3.0, 5.0]);
     }
 
@@ -153,7 +157,7 @@ mod tests {
     fn the_text_is_the_originals() {
         let config = dummy(r#"{"context_len": 12, "query_len": 7, "requests": 2}"#).expect("a config");
         assert_eq!(
-            config.generate()[1].prompt.text(),
+            config.generate(|_| 1)[1].prompt.text(),
             "This is some dummy text. This is some dummy text.  Index 1. This is some dummy text.  \
              Question: How are you doing today?"
         );
@@ -162,7 +166,21 @@ mod tests {
     #[test]
     fn the_context_is_capped_at_the_models() {
         let config = dummy(r#"{"context_len": 100000}"#).expect("a config");
-        assert_eq!(config.generate()[0].context_len, MAX_CONTEXT_LEN - 16);
+        assert_eq!(config.generate(|_| 1)[0].context_len, MAX_CONTEXT_LEN - 16);
+    }
+
+    #[test]
+    fn growing_contexts_are_the_originals() {
+        let dummy = dummy(r#"{"context_len": 12288, "requests": 6}"#).expect("a config");
+        let config = WorkloadConfig { generator: Generator::Vary(dummy), request: RequestOptions::default() };
+        let lengths: Vec<u64> = config.generate().iter().map(|request| request.context_len).collect();
+        assert_eq!(lengths, [12_288, 24_576, 24_576, 32_752, 32_752, 32_752]);
+        let shared = config.generate()[0].prompt.text();
+        let shared = shared.split(" Index").next().expect("the context");
+        assert!(
+            config.generate()[1].prompt.text().starts_with(shared),
+            "the longer context begins with the shorter"
+        );
     }
 
     #[test]
@@ -189,7 +207,7 @@ mod tests {
             let config = Dummy {
                 requests: Some(requests), gap_s: Some(Seconds(gap_s)), context_len, ..Dummy::default()
             };
-            let made = config.generate();
+            let made = config.generate(|_| 1);
             prop_assert_eq!(made.len() as u64, requests);
             prop_assert!(made.is_sorted_by(|a, b| a.timestamp <= b.timestamp));
             let text = made[0].prompt.text();

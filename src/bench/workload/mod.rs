@@ -40,6 +40,8 @@ pub struct WorkloadConfig {
 pub enum Generator {
     /// One long shared context, a short question of its own for each request.
     Dummy(Dummy),
+    /// The same with contexts that grow: a, 2a, 2a, 3a, 3a …
+    Vary(Dummy),
 }
 
 /// A config that cannot be generated.
@@ -56,7 +58,9 @@ impl WorkloadConfig {
     /// The requests, in order of their timestamps. The same config gives the same requests.
     pub fn generate(&self) -> Vec<Request> {
         match &self.generator {
-            Generator::Dummy(dummy) => dummy.generate(),
+            Generator::Dummy(dummy) => dummy.generate(|_| 1),
+            // The original counts its requests from one.
+            Generator::Vary(dummy) => dummy.generate(|i| i.div_ceil(2) + 1),
         }
     }
 
@@ -64,6 +68,7 @@ impl WorkloadConfig {
     pub fn name(&self) -> &'static str {
         match &self.generator {
             Generator::Dummy(_) => "dummy",
+            Generator::Vary(_) => "vary",
         }
     }
 
@@ -71,6 +76,7 @@ impl WorkloadConfig {
     pub fn title(&self) -> String {
         match &self.generator {
             Generator::Dummy(dummy) => dummy.title(),
+            Generator::Vary(dummy) => format!("growing {}", dummy.title()),
         }
     }
 }

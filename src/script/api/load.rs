@@ -1,6 +1,6 @@
 //! `core/load`: workload configs.
 
-use crate::bench::workload::{ConfigError, Generator, Request, WorkloadConfig, estimate_tokens};
+use crate::bench::workload::{ConfigError, Dummy, Generator, Request, WorkloadConfig, estimate_tokens};
 use crate::script::fault::Fault;
 use crate::script::options;
 use rhai::plugin::*;
@@ -19,6 +19,17 @@ pub fn types() -> Module {
 
 /// A workload config in a script.
 pub type Workload = Rc<WorkloadConfig>;
+
+/// Reads the options of a generator that takes those of DUMMY.
+fn workload(
+    function: &str,
+    given: &Map,
+    generator: impl Fn(Dummy) -> Generator,
+) -> Result<Workload, Box<EvalAltResult>> {
+    let (dummy, request) = options::read_two::<Dummy, _>(function, given)?;
+    let dummy = dummy.checked().map_err(|e| config_fault(function, &e))?;
+    Ok(Rc::new(WorkloadConfig { generator: generator(dummy), request }))
+}
 
 fn config_fault(function: &str, error: &ConfigError) -> Fault {
     Fault::new(format!("options of `{function}`: {error}")).at_word(error.option)
@@ -39,9 +50,13 @@ mod natives {
     /// The DUMMY workload. Its options are described at `load::dummy`.
     #[rhai_fn(return_raw)]
     pub fn dummy(given: Map) -> Result<Workload, Box<EvalAltResult>> {
-        let (dummy, request) = options::read_two::<crate::bench::workload::Dummy, _>("load::dummy", &given)?;
-        let dummy = dummy.checked().map_err(|e| config_fault("load::dummy", &e))?;
-        Ok(Rc::new(WorkloadConfig { generator: Generator::Dummy(dummy), request }))
+        workload("load::dummy", &given, Generator::Dummy)
+    }
+
+    /// The VARY workload. Its options are described at `load::vary`.
+    #[rhai_fn(return_raw)]
+    pub fn vary(given: Map) -> Result<Workload, Box<EvalAltResult>> {
+        workload("load::vary", &given, Generator::Vary)
     }
 
     /// How many tokens `text` has, by the stated rule of estimation.
