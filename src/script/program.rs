@@ -81,7 +81,10 @@ impl Program {
             },
         };
         let summary = diagnosis.message.lines().next().unwrap_or_default().to_owned();
-        Outcome::Failed { code: diagnosis.code, summary, report: self.draw(&diagnosis, color) }
+        // Whoever interrupts a run knows why it ended.
+        let is_news = diagnosis.code != Code::Interrupted;
+        let report = if is_news { self.draw(&diagnosis, color) } else { String::new() };
+        Outcome::Failed { code: diagnosis.code, summary, report }
     }
 
     fn call(&self, test: &str, host: &Host) -> Result<(), Diagnosis> {
