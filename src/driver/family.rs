@@ -78,9 +78,12 @@ pub fn reap(pids: &[i32]) {
 /// Every living process. One that ends while we look is not listed.
 fn processes() -> Vec<Stat> {
     let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
-    all.filter_map(|process| process.ok()?.stat().ok())
-        .filter(|stat| !matches!(stat.state, 'Z' | 'X'))
-        .collect()
+    all.filter_map(|process| process.ok()?.stat().ok()).filter(is_alive).collect()
+}
+
+/// A zombie whose other threads still end holds its ports and its memory.
+fn is_alive(stat: &Stat) -> bool {
+    !matches!(stat.state, 'Z' | 'X') || stat.num_threads > 1
 }
 
 fn group_of(pid: i32) -> Result<i32, Errno> {

@@ -145,6 +145,8 @@ impl Process {
             members = self.wait_for_end(members, grace_s).await;
         }
         if members.is_empty() {
+            // Only when it can be waited for are its ports and its memory free.
+            let _ = tokio::time::timeout(Duration::from_secs_f64(KILL_S), self.exited()).await;
             self.watchdog.remove(self.family.lock().leader());
         }
         members
