@@ -114,7 +114,7 @@ impl Bench {
             // A config is numbers and texts: it can be written as JSON.
             workload: serde_json::to_value(config).unwrap_or_default(),
             engines: arms.iter().map(spec).collect(),
-            requests: config.generate().len(),
+            requests: config.count(),
         });
     }
 

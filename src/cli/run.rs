@@ -158,9 +158,9 @@ fn perform(args: &RunArgs, program: &Program, tests: &[String], prepared: Prepar
     let host = Host::new(handle, bench, Parameters::new(parameters), folder, output_dir, prepared.engine);
     run_tests(program, tests, &host, &cancel);
     let _ = events.send(Event::RunDone);
-    let totals = reporting.join();
+    let gravest = reporting.join();
     runtime.shutdown_background();
-    totals.map_or(exit::BUG, |totals| totals.gravest.map_or(exit::OK, Code::exit))
+    gravest.map_or(exit::BUG, |gravest| gravest.map_or(exit::OK, Code::exit))
 }
 
 fn run_tests(program: &Program, tests: &[String], host: &Host, cancel: &CancellationToken) {

@@ -9,5 +9,5 @@ mod tables;
 
 pub use manifest::RunFacts;
 pub use outputs::Outputs;
-pub use reporter::{Reporter, Totals};
+pub use reporter::Reporter;
 pub use screen::color;

@@ -29,15 +29,6 @@ struct Test {
     failed: usize,
 }
 
-/// What became of a run.
-#[derive(Debug)]
-pub struct Totals {
-    /// Tests that ran.
-    pub tests: usize,
-    /// The gravest failure.
-    pub gravest: Option<Code>,
-}
-
 impl Reporter {
     /// A reporter that cancels the run when results can no longer be written.
     pub fn new(outputs: Outputs, facts: RunFacts, cancel: CancellationToken) -> Self {
@@ -45,8 +36,8 @@ impl Reporter {
         Self { outputs, facts, screen, cancel, test: None, lines, broken: None }
     }
 
-    /// Works until the run is done.
-    pub fn work(mut self, events: &Receiver<Event>) -> Totals {
+    /// Works until the run is done; returns its gravest failure.
+    pub fn work(mut self, events: &Receiver<Event>) -> Option<Code> {
         for event in events.iter().take_while(|event| !matches!(event, Event::RunDone)) {
             self.take(event);
         }
@@ -159,7 +150,7 @@ impl Reporter {
         }
     }
 
-    fn close(self) -> Totals {
+    fn close(self) -> Option<Code> {
         if !self.lines.is_empty() {
             self.screen.result(&format!("\n{}", tables::run(&self.lines)));
         }
@@ -168,8 +159,7 @@ impl Reporter {
             Outcome::Failed { code, .. } => Some(code),
         };
         let gravest = self.lines.iter().filter_map(code).max();
-        let gravest = if self.broken.is_some() { Some(Code::Invalid) } else { gravest };
-        Totals { tests: self.lines.len(), gravest }
+        if self.broken.is_some() { Some(Code::Invalid) } else { gravest }
     }
 }
 

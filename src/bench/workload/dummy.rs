@@ -124,7 +124,8 @@ impl Dummy {
         since_first + self.offset_s.0
     }
 
-    fn count(&self) -> u64 {
+    /// How many requests there are.
+    pub(super) fn count(&self) -> u64 {
         match (self.requests, self.duration_s) {
             (Some(requests), _) => requests,
             (None, Some(Seconds(duration_s))) => match self.qps {

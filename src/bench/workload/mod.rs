@@ -64,6 +64,13 @@ impl WorkloadConfig {
         }
     }
 
+    /// How many requests [`WorkloadConfig::generate`] makes.
+    pub fn count(&self) -> usize {
+        match &self.generator {
+            Generator::Dummy(dummy) | Generator::Vary(dummy) => dummy.count() as usize,
+        }
+    }
+
     /// The generator's name.
     pub fn name(&self) -> &'static str {
         match &self.generator {

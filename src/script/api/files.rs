@@ -41,10 +41,4 @@ mod natives {
             .map_err(|e| Fault::new(format!("cannot write {}: {e}", path.display())))?;
         Ok(path.display().to_string())
     }
-
-    /// Whether a program of this name is on the PATH.
-    pub fn has_program(name: &str) -> bool {
-        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-            .any(|dir| dir.join(name).is_file())
-    }
 }
