@@ -139,6 +139,12 @@ impl Engine {
         }
     }
 
+    /// How many tokens it counts in `text`; `None` where it does not count.
+    pub async fn count_tokens(&self, text: &str) -> Option<u64> {
+        let url = format!("{}{}", self.base(), self.spec.tokenize_path);
+        probe::count_tokens(&url, &self.spec.model, text, QUESTION).await.ok()
+    }
+
     /// Whether it lives and says that it is healthy, now.
     pub async fn is_healthy(&self) -> bool {
         let url = format!("{}{}", self.base(), self.spec.health_path);

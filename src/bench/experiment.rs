@@ -1,17 +1,17 @@
 //! An experiment: one workload config, N engines, all at the same time.
 
-use super::lane::Lane;
+use super::lane::{Ended, Lane};
 use super::memory::MemoryWatch;
 use super::workload::WorkloadConfig;
 use super::{Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Row, Seen};
 use crate::driver::clock::Stamp;
-use crate::driver::http::{Exchange, Shards};
+use crate::driver::http::Shards;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use thiserror::Error;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -127,13 +127,14 @@ impl Bench {
         own: &Mutex<Vec<Arc<Engine>>>,
     ) -> Result<Seen, RunError> {
         let engines = tokio::select! {
-            engines = self.prepare(arms, options, own) => engines?,
+            engines = self.prepare(config, arms, options, own) => engines?,
             () = self.cancel.cancelled() => return Err(RunError::Interrupted),
         };
+        let lexicon = self.lexicon(config, &engines).await;
         let serial = self.serial.fetch_add(1, Relaxed);
         let prefix = |engine_id| format!("{}-{serial}-{engine_id}", self.run_id);
-        let lanes =
-            engines.iter().enumerate().map(|(id, engine)| Lane::new(expr_id, id, prefix(id), engine, config));
+        let lane = |(id, engine)| Lane::new(expr_id, id, prefix(id), engine, config, &lexicon);
+        let lanes = engines.iter().enumerate().map(lane);
         let seen = self.measure(expr_id, config.title(), lanes.collect()).await?;
         if !options.may_fail {
             self.check_answers(&seen);
@@ -149,12 +150,17 @@ impl Bench {
         for lane in &mut lanes {
             lane.context.start = start;
         }
-        let planned_s = lanes.iter().filter_map(|lane| lane.requests.last()).map(|last| last.timestamp);
-        self.emit(Event::ExperimentStarted { planned_s: planned_s.fold(0.0, f64::max) });
-        let jobs = lanes.iter().flat_map(Lane::jobs).collect();
-        let exchanges = self.shards.send(jobs);
+        let moments =
+            lanes.iter().flat_map(|lane| lane.requests.iter()).filter_map(|request| request.timestamp);
+        self.emit(Event::ExperimentStarted { planned_s: moments.fold(0.0, f64::max) });
+        let (sender, ended) = unbounded_channel();
+        for lane in &lanes {
+            let (plan, jobs) = lane.plan(sender.clone());
+            self.shards.send(&plan, jobs);
+        }
+        drop(sender); // the channel ends with the last plan
         let died = watch_over(&engines);
-        let mut rows = self.collect(&lanes, exchanges, &memory).await;
+        let mut rows = self.collect(&mut lanes, ended, &memory).await;
         let dead = died.first();
         let engines = lanes.iter().zip(&mut rows).map(|(lane, rows)| {
             rows.sort_by_key(|row| row.request_id);
@@ -172,31 +178,30 @@ impl Bench {
         dead.map_or(Ok(seen), |error| Err(error.into()))
     }
 
-    /// Makes a row of every exchange as it ends. An interrupt gives up what is under way.
+    /// Makes a row of every request as it ends. An interrupt gives up what is under way.
     async fn collect(
         &self,
-        lanes: &[Lane],
-        mut exchanges: UnboundedReceiver<(usize, Exchange)>,
+        lanes: &mut [Lane],
+        mut requests: UnboundedReceiver<Ended>,
         memory: &MemoryWatch,
     ) -> Vec<Vec<Row>> {
         let mut rows: Vec<Vec<Row>> = lanes.iter().map(|_| Vec::new()).collect();
         let mut interrupted = false;
         loop {
             let next = tokio::select! {
-                next = exchanges.recv() => next,
+                next = requests.recv() => next,
                 () = self.cancel.cancelled(), if !interrupted => {
                     interrupted = true;
-                    for lane in lanes {
+                    for lane in &*lanes {
                         lane.engine.give_up("the run was interrupted");
                     }
                     continue;
                 }
             };
-            let Some((index, exchange)) = next else { return rows };
-            let lane = &lanes[index / lanes[0].requests.len()];
-            let row = lane.row(index, memory.latest_json(), exchange);
+            let Some(Ended { engine_id, job, exchange }) = next else { return rows };
+            let row = lanes[engine_id].row(&job, memory.latest_json(), exchange);
             self.emit(Event::RequestDone(Box::new(row.clone())));
-            rows[lane.context.engine_id].push(row);
+            rows[engine_id].push(row);
         }
     }
 

@@ -22,6 +22,8 @@ pub struct RowContext {
     pub simulated: bool,
     /// The model.
     pub model: Arc<str>,
+    /// Who counted the tokens that were asked for.
+    pub context_len_from: &'static str,
     /// The start of the experiment.
     pub start: Stamp,
 }
@@ -34,7 +36,7 @@ pub struct RowContext {
 pub struct Row {
     /// The experiment within its test, from 0.
     pub expr_id: usize,
-    /// When the workload plans the request.
+    /// When the workload plans the request; `planned_s` where the end of another decides.
     pub timestamp: f64,
     /// The engine within its experiment, from 0.
     pub engine_id: usize,
@@ -47,7 +49,7 @@ pub struct Row {
     pub throughput: Option<f64>,
     /// `last_token_s - sent_s`.
     pub latency: Option<f64>,
-    /// Tokens of the context, as configured.
+    /// Tokens of the context, as configured; of a conversation, with what was said before.
     pub context_len: u64,
     /// Tokens of the query, as configured.
     pub query_len: u64,
@@ -61,6 +63,12 @@ pub struct Row {
     pub simulated: bool,
     /// The model.
     pub model: Arc<str>,
+    /// The user, conversation or document that the request belongs to, from 0.
+    pub session: u64,
+    /// Which request of its session it is, from 0.
+    pub turn: u64,
+    /// Who counted `context_len` and `query_len`: `rule`, `tokenizer` or `engine`.
+    pub context_len_from: &'static str,
     /// `ok` or `failed`.
     pub status: &'static str,
     /// Why it failed.
@@ -129,6 +137,7 @@ impl Row {
         context: &RowContext,
         request_id: usize,
         request: &Request,
+        due: Stamp,
         x_request_id: String,
         gpu_memory: Arc<str>,
         seen: Exchange,
@@ -137,13 +146,15 @@ impl Row {
         let sent_s = seen.sent.map(|sent| sent.since_s(context.start));
         let measures = Measures::of(&seen);
         let usage = seen.usage.unwrap_or_default();
-        let from_planned = |moment: Option<f64>| moment.map(|moment| moment - request.timestamp);
+        let planned_s = due.since_s(context.start);
+        let from_planned = |moment: Option<f64>| moment.map(|moment| moment - planned_s);
+        let is_free = request.after.is_none() && request.round == 0;
         let first_token_s = at(seen.first_token);
         let last_token_s = seen.chunks.last().map(|last| last.since_s(context.start));
         let ok = seen.failure.is_none();
         Self {
             expr_id: context.expr_id,
-            timestamp: request.timestamp,
+            timestamp: request.timestamp.filter(|_| is_free).unwrap_or(planned_s),
             engine_id: context.engine_id,
             request_id,
             ttft: measures.ttft,
@@ -156,6 +167,9 @@ impl Row {
             engine_kind: context.engine_kind.clone(),
             simulated: context.simulated,
             model: context.model.clone(),
+            session: request.session,
+            turn: request.turn,
+            context_len_from: context.context_len_from,
             status: if ok { "ok" } else { "failed" },
             error: seen.failure.as_ref().map(ToString::to_string),
             http_status: seen.status,
@@ -175,7 +189,7 @@ impl Row {
             icl_max_s: measures.icl.max(),
             ttft_from_planned_s: from_planned(first_token_s).filter(|_| ok),
             latency_from_planned_s: from_planned(last_token_s).filter(|_| ok),
-            planned_s: request.timestamp,
+            planned_s,
             sent_s,
             headers_s: at(seen.headers),
             first_chunk_s: at(seen.first_chunk),
@@ -244,7 +258,6 @@ fn one_token_a_chunk(seen: &Exchange, reported: Option<u64>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::workload::Prompt;
     use crate::driver::http::{Failure, Usage};
 
     fn context() -> RowContext {
@@ -255,6 +268,7 @@ mod tests {
             engine_kind: "k".into(),
             simulated: false,
             model: "m".into(),
+            context_len_from: "rule",
             start: Stamp(1_000_000_000),
         }
     }
@@ -283,8 +297,9 @@ mod tests {
     }
 
     fn row(seen: Exchange) -> Row {
-        let request = Request { timestamp: 8.0, context_len: 8192, query_len: 16, prompt: Prompt::default() };
-        Row::new(&context(), 1, &request, "id".into(), "{}".into(), seen)
+        let request =
+            Request { timestamp: Some(8.0), context_len: 8192, query_len: 16, ..Request::default() };
+        Row::new(&context(), 1, &request, at_s(8.0), "id".into(), "{}".into(), seen)
     }
 
     #[test]

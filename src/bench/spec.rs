@@ -46,6 +46,12 @@ pub struct EngineSpec {
     /// Where chat completions are.
     #[serde(default = "chat")]
     pub chat_path: String,
+    /// Where plain completions are.
+    #[serde(default = "completions")]
+    pub completions_path: String,
+    /// Where it counts the tokens of a text.
+    #[serde(default = "tokenize")]
+    pub tokenize_path: String,
     /// How long it may take to get ready.
     #[serde(default = "ready_timeout")]
     pub ready_timeout_s: Seconds,
@@ -73,6 +79,14 @@ fn health() -> String {
 
 fn chat() -> String {
     "/v1/chat/completions".into()
+}
+
+fn completions() -> String {
+    "/v1/completions".into()
+}
+
+fn tokenize() -> String {
+    "/tokenize".into()
 }
 
 fn ready_timeout() -> Seconds {

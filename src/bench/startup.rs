@@ -2,13 +2,15 @@
 
 use super::experiment::{Arm, Bench, RunOptions};
 use super::lane::target;
-use super::workload::{Part, Prompt, RequestOptions};
+use super::workload::{CountedBy, Lexicon, Request, RequestOptions, Said, TextOptions, WorkloadConfig};
 use super::{Engine, EngineError, EngineSpec, Event, Readiness};
 use crate::driver::clock::Stamp;
-use crate::driver::http::{BuildBody, Exchange, Job, Shards};
+use crate::driver::http::{Exchange, Job, Plan, Shards, Target};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 impl Bench {
@@ -16,13 +18,14 @@ impl Bench {
     /// it started stand in `own`, also when it fails half-way.
     pub(super) async fn prepare(
         &self,
+        config: &WorkloadConfig,
         arms: Vec<Arm>,
         options: RunOptions,
         own: &Mutex<Vec<Arc<Engine>>>,
     ) -> Result<Vec<Arc<Engine>>, EngineError> {
         let engines = self.start_all(arms, own).await?;
         for engine in &engines {
-            self.warm_up(engine, options.warmup).await;
+            self.warm_up(engine, &config.request, options.warmup).await;
         }
         Ok(engines)
     }
@@ -58,25 +61,72 @@ impl Bench {
 
     /// Sends requests that pay for what only a fresh engine does. Their text shares no prefix
     /// with any workload's.
-    async fn warm_up(&self, engine: &Arc<Engine>, requests: usize) {
-        let options = RequestOptions { max_tokens: 2, ..RequestOptions::default() };
-        let (model, extra) = (engine.spec.model.clone(), engine.spec.extra_body.clone());
-        let body: BuildBody = Arc::new(move |i| {
-            let prompt = Prompt(vec![Part::Repeated { unit: "Warm up, please. ", times: 40 + i }]);
-            options.chat(&model, &prompt, &extra)
-        });
-        let target = target(engine);
-        for index in 0..requests {
-            let request_id = format!("{}-warmup-{index}", self.run_id);
+    async fn warm_up(&self, engine: &Arc<Engine>, options: &RequestOptions, requests: usize) {
+        let options = RequestOptions { max_tokens: 2, min_tokens: None, ..options.clone() };
+        for number in 0..requests {
+            let (sender, mut ended) = unbounded_channel();
+            let warmup = Warmup {
+                target: target(engine, &options),
+                request_id: format!("{}-warmup-{number}", self.run_id),
+                said: ("user".into(), "Warm up, please. ".repeat(40 + number)),
+                engine: engine.clone(),
+                options: options.clone(),
+                ended: sender,
+            };
+            let plan: Arc<dyn Plan> = Arc::new(warmup);
             let due = Stamp::now().plus_s(Shards::LEAD_S);
-            let job = Job { index, due, request_id, target: target.clone(), body: body.clone() };
-            if let Some((_, Exchange { failure: Some(failure), .. })) =
-                self.shards.send(vec![job]).recv().await
-            {
+            self.shards.send(&plan, vec![Job { index: number, due, unsent: None }]);
+            if let Some(Exchange { failure: Some(failure), .. }) = ended.recv().await {
                 let text = format!("a warm-up request to `{}` failed: {failure}", engine.spec.name);
                 self.emit(Event::Warned { text });
             }
         }
+    }
+
+    /// The words of a workload's texts: by the first engine that counts tokens, where the config
+    /// asks for that.
+    pub(super) async fn lexicon(&self, config: &WorkloadConfig, engines: &[Arc<Engine>]) -> Arc<Lexicon> {
+        if config.text.tokenizer.as_deref() != Some(TextOptions::ENGINE) {
+            return config.lexicon.clone();
+        }
+        for engine in engines {
+            let count = async |text: &str| engine.count_tokens(text).await;
+            if let Some(fitted) = Lexicon::fit(CountedBy::Engine, count).await {
+                return Arc::new(fitted);
+            }
+        }
+        config.lexicon.clone()
+    }
+}
+
+/// One warm-up request.
+struct Warmup {
+    target: Target,
+    request_id: String,
+    said: Said,
+    engine: Arc<Engine>,
+    options: RequestOptions,
+    ended: UnboundedSender<Exchange>,
+}
+
+impl Plan for Warmup {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn request_id(&self, _: usize) -> String {
+        self.request_id.clone()
+    }
+
+    fn body(&self, _: usize) -> Bytes {
+        let spec = &self.engine.spec;
+        let said = std::slice::from_ref(&self.said);
+        self.options.body(&spec.model, &Request::default(), said, &spec.extra_body)
+    }
+
+    fn ended(&self, _: Job, exchange: Exchange) -> Vec<Job> {
+        let _ = self.ended.send(exchange); // nobody waits for a warm-up that was interrupted
+        Vec::new()
     }
 }
 

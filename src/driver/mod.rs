@@ -11,4 +11,5 @@ pub mod limits;
 pub mod port;
 pub mod probe;
 pub mod process;
+pub mod tokenizer;
 pub mod watchdog;

@@ -73,6 +73,33 @@ pub async fn models(base: &str, limit: Duration) -> Result<Vec<String>, ProbeErr
     Ok(models.data.into_iter().map(|model| model.id).collect())
 }
 
+/// How many tokens the server at `url` counts in `text`, without any that it adds.
+///
+/// # Errors
+/// When it does not say.
+pub async fn count_tokens(url: &str, model: &str, text: &str, limit: Duration) -> Result<u64, ProbeError> {
+    #[derive(Deserialize)]
+    struct Tokens {
+        #[serde(default)]
+        count: Option<u64>,
+        #[serde(default)]
+        tokens: Vec<serde_json::Value>,
+    }
+    // vLLM and SGLang call the text `prompt`, llama.cpp `content`; each ignores the other's word.
+    let body = serde_json::json!({
+        "model": model, "prompt": text, "content": text, "add_special_tokens": false, "add_special": false,
+    });
+    let unreachable = |e: reqwest::Error| ProbeError::Unreachable { url: url.into(), reason: root_cause(&e) };
+    let response = CLIENT.post(url).json(&body).timeout(limit).send().await.map_err(unreachable)?;
+    match response.status().as_u16() {
+        200 => {}
+        status => return Err(ProbeError::Status { url: url.into(), status }),
+    }
+    let tokens: Tokens = serde_json::from_slice(&response.bytes().await.map_err(unreachable)?)
+        .map_err(|e| ProbeError::Body { url: url.into(), reason: e.to_string() })?;
+    Ok(tokens.count.unwrap_or(tokens.tokens.len() as u64))
+}
+
 /// Model names as a message has them.
 pub fn named(models: &[String]) -> String {
     match models {

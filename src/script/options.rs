@@ -12,22 +12,32 @@ pub fn read<T: DeserializeOwned>(function: &str, given: &Map) -> Result<T, Fault
     typed(function, json(function, given)?)
 }
 
-/// Reads `given` as two structs: the keys of `U`, and all others as `T`.
-pub fn read_two<T: DeserializeOwned, U: DeserializeOwned>(
-    function: &str,
-    given: &Map,
-) -> Result<(T, U), Fault> {
-    let known: Vec<&str> = fields::<T>().iter().chain(fields::<U>()).copied().collect();
-    check_keys(function, given, &known)?;
-    let split = |is_second: bool| -> Map {
-        let second = |key: &str| fields::<U>().contains(&key);
-        given
-            .iter()
-            .filter(|(key, _)| second(key) == is_second)
-            .map(|(k, v)| (k.clone(), v.clone()))
-            .collect()
-    };
-    Ok((typed(function, json(function, &split(false))?)?, typed(function, json(function, &split(true))?)?))
+/// Reads the options of one function as several structs, each key as the field that has its name.
+pub struct Parts<'a> {
+    function: &'a str,
+    given: &'a Map,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Parts<'a> {
+    /// The options of `function`.
+    pub fn of(function: &'a str, given: &'a Map) -> Self {
+        Self { function, given, known: Vec::new() }
+    }
+
+    /// Those that `T` has; all others stay.
+    pub fn take<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
+        self.known.extend(fields::<T>());
+        let own = |(key, _): &(&_, &_)| fields::<T>().contains(&AsRef::<str>::as_ref(*key));
+        let taken: Map =
+            self.given.iter().filter(own).map(|(key, value)| (key.clone(), value.clone())).collect();
+        typed(self.function, json(self.function, &taken)?)
+    }
+
+    /// That none is left.
+    pub fn done(self) -> Result<(), Fault> {
+        check_keys(self.function, self.given, &self.known)
+    }
 }
 
 /// `defaults` with what is `given` in their place. A key that has no default is unknown.
@@ -101,7 +111,7 @@ impl<'de> Deserializer<'de> for Announced<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::workload::{Dummy, RequestOptions};
+    use crate::bench::workload::{Arrivals, Dummy, RequestOptions};
 
     fn map(json: &str) -> Map {
         serde_json::from_str::<Dynamic>(json).expect("a value").cast()
@@ -110,22 +120,27 @@ mod tests {
     #[test]
     fn keys_go_to_the_struct_that_has_them() {
         let given = map(r#"{"requests": 3, "gap_s": 2, "max_tokens": 5}"#);
-        let (dummy, request): (Dummy, RequestOptions) =
-            read_two("load::dummy", &given).expect("known options");
-        assert_eq!((dummy.requests, request.max_tokens), (Some(3), 5));
+        let mut parts = Parts::of("load::dummy", &given);
+        let (arrivals, request): (Arrivals, RequestOptions) =
+            (parts.take().expect("arrivals"), parts.take().expect("request options"));
+        assert_eq!((arrivals.requests, request.max_tokens), (Some(3), 5));
+        assert!(parts.done().is_ok());
     }
 
     #[test]
     fn an_unknown_key_and_a_wrong_type_are_named() {
-        let error = read::<Dummy>("load::dummy", &map(r#"{"contxt_len": 3}"#)).expect_err("unknown");
+        let given = map(r#"{"contxt_len": 3}"#);
+        let mut parts = Parts::of("load::dummy", &given);
+        parts.take::<Dummy>().expect("nothing of it");
+        let error = parts.done().expect_err("unknown");
         assert_eq!(error.message, "unknown option `contxt_len` of `load::dummy`");
         assert_eq!(error.help.as_deref(), Some("did you mean `context_len`?"));
-        let error = read::<Dummy>("load::dummy", &map(r#"{"gap_s": "x"}"#)).expect_err("a text");
+        let error = read::<Arrivals>("load::dummy", &map(r#"{"gap_s": "x"}"#)).expect_err("a text");
         assert_eq!(
             error.message,
             "option `gap_s` of `load::dummy`: invalid type: string \"x\", expected a number of seconds, zero or more"
         );
-        let error = read::<Dummy>("load::dummy", &map(r#"{"requests": -1}"#)).expect_err("negative");
+        let error = read::<Arrivals>("load::dummy", &map(r#"{"requests": -1}"#)).expect_err("negative");
         assert_eq!(
             error.message,
             "option `requests` of `load::dummy`: invalid value: integer `-1`, expected a whole number, zero or more"

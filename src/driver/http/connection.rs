@@ -30,11 +30,11 @@ const IDLE_LIMIT_S: f64 = 1.0;
 pub struct Pool(RefCell<HashMap<String, Vec<(Stamp, Connection)>>>);
 
 impl Pool {
-    /// An idle connection, else a new one.
-    pub async fn take(&self, target: &Target) -> Result<Connection, Failure> {
+    /// An idle connection, else a new one, and whether it is new.
+    pub async fn take(&self, target: &Target) -> Result<(Connection, bool), Failure> {
         while let Some(connection) = self.idle(&target.authority) {
             if connection.sender.is_ready() {
-                return Ok(connection);
+                return Ok((connection, false));
             }
         }
         let reason = match tokio::time::timeout(
@@ -43,7 +43,7 @@ impl Pool {
         )
         .await
         {
-            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Ok(connection)) => return Ok((connection, true)),
             Ok(Err(e)) => e.to_string(),
             Err(_) => format!("no answer within {} s", target.limits.connect_s),
         };

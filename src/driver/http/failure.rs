@@ -61,6 +61,12 @@ pub enum Failure {
     /// The stream was complete, but nothing was generated.
     #[error("the answer is empty")]
     Empty,
+    /// Never sent: what it builds on is missing.
+    #[error("not sent: {reason}")]
+    Unsent {
+        /// Why.
+        reason: String,
+    },
     /// Given up by this program.
     #[error("{reason}")]
     Aborted {

@@ -16,5 +16,5 @@ mod target;
 pub use delta::{Delta, Usage};
 pub use exchange::{Arrival, Exchange};
 pub use failure::Failure;
-pub use shards::{BuildBody, Job, Shards};
+pub use shards::{Job, Plan, Shards};
 pub use target::{Limits, Target};

@@ -10,43 +10,54 @@ use super::pacer::Pacer;
 use super::target::Target;
 use crate::driver::clock::Stamp;
 use bytes::Bytes;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{LocalSet, spawn_local};
 
-/// Makes the body of a request, called just before it is due.
-pub type BuildBody = Arc<dyn Fn(usize) -> Bytes + Send + Sync>;
-
-/// One planned request.
-#[derive(Clone)]
+/// One request that is to be sent.
+#[derive(Clone, Debug)]
 pub struct Job {
     /// Which one it is, in the words of whoever planned it.
     pub index: usize,
-    /// When to send it.
+    /// When to send it; at once where that is past.
     pub due: Stamp,
-    /// Its `x-request-id`.
-    pub request_id: String,
-    /// Where to.
-    pub target: Arc<Target>,
-    /// Its body, given `index`.
-    pub body: BuildBody,
+    /// Why it cannot be sent at all.
+    pub unsent: Option<String>,
+}
+
+/// What a batch of jobs is about. Its methods are called on the sending threads.
+pub trait Plan: Send + Sync {
+    /// Where they go.
+    fn target(&self) -> &Target;
+
+    /// The `x-request-id` of one.
+    fn request_id(&self, index: usize) -> String;
+
+    /// The body of one, asked for just before it is due.
+    fn body(&self, index: usize) -> Bytes;
+
+    /// Takes what was seen of one, and says what can be sent now.
+    fn ended(&self, job: Job, exchange: Exchange) -> Vec<Job>;
 }
 
 /// So long before a request is due its body is built and its connection is opened.
 const LEAD_S: f64 = 0.05;
 
-/// A batch of jobs in order of their moments, and where their exchanges go.
+/// A batch of jobs in order of their moments.
 struct Batch {
+    plan: Arc<dyn Plan>,
     jobs: Vec<Job>,
-    exchanges: UnboundedSender<(usize, Exchange)>,
 }
 
 /// The sending threads. They end when this is dropped.
 pub struct Shards {
     senders: Vec<UnboundedSender<Batch>>,
     threads: Vec<JoinHandle<()>>,
+    next: AtomicUsize,
 }
 
 impl Shards {
@@ -55,7 +66,7 @@ impl Shards {
     /// # Errors
     /// When the system gives no thread, runtime or timer.
     pub fn start(count: usize) -> std::io::Result<Self> {
-        let mut shards = Self { senders: Vec::new(), threads: Vec::new() };
+        let mut shards = Self { senders: Vec::new(), threads: Vec::new(), next: AtomicUsize::new(0) };
         for number in 0..count {
             let (sender, batches) = unbounded_channel();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -75,19 +86,22 @@ impl Shards {
         Self::start((cores / 4).clamp(1, 8))
     }
 
-    /// Sends every job when it is due; each exchange comes out as it ends.
-    pub fn send(&self, mut jobs: Vec<Job>) -> UnboundedReceiver<(usize, Exchange)> {
-        let (exchanges, receiver) = unbounded_channel();
+    /// Sends every job when it is due, and what follows from it. The plan is dropped when all
+    /// have ended.
+    pub fn send(&self, plan: &Arc<dyn Plan>, mut jobs: Vec<Job>) {
         jobs.sort_by_key(|job| job.due);
-        let mut parts = vec![Vec::new(); self.senders.len()];
+        let shards = self.senders.len();
+        // Batches begin at different shards: engines that are asked at the same moment are asked
+        // by different threads.
+        let first = self.next.fetch_add(1, Relaxed);
+        let mut parts = vec![Vec::new(); shards];
         for (place, job) in jobs.into_iter().enumerate() {
-            parts[place % self.senders.len()].push(job);
+            parts[(first + place) % shards].push(job);
         }
         for (sender, jobs) in self.senders.iter().zip(parts) {
             // A shard ends only when `self` does.
-            let _ = sender.send(Batch { jobs, exchanges: exchanges.clone() });
+            let _ = sender.send(Batch { plan: plan.clone(), jobs });
         }
-        receiver
     }
 
     /// How early a first request must be planned to be prepared in time, seconds.
@@ -114,26 +128,50 @@ async fn serve(mut batches: UnboundedReceiver<Batch>) {
 /// Starts each job of a batch in time to be prepared when it is due.
 async fn pace(batch: Batch, pacer: Pacer, pool: Rc<Pool>) {
     for job in batch.jobs {
-        let mut abort = job.target.abort.clone();
+        let mut abort = batch.plan.target().abort.clone();
         tokio::select! {
             () = pacer.sleep_until(job.due.plus_s(-LEAD_S)) => {}
             _ = exchange::aborted(&mut abort) => {} // the job will say so itself
         }
-        let (pacer, pool, exchanges) = (pacer.clone(), pool.clone(), batch.exchanges.clone());
-        spawn_local(async move {
-            let exchange = run(&job, &pacer, &pool).await;
-            let _ = exchanges.send((job.index, exchange)); // nobody waits for a run that was given up
-        });
+        spawn_local(follow(job, batch.plan.clone(), pacer.clone(), pool.clone()));
     }
 }
 
+/// Sends one job and then, on this thread, what it sets free.
+async fn follow(job: Job, plan: Arc<dyn Plan>, pacer: Pacer, pool: Rc<Pool>) {
+    let mut next = Some(job);
+    while let Some(job) = next.take() {
+        let exchange = run(&job, &*plan, &pacer, &pool).await;
+        let mut jobs = plan.ended(job, exchange).into_iter();
+        next = jobs.next();
+        if jobs.len() > 0 {
+            spawn_local(again(
+                Batch { plan: plan.clone(), jobs: jobs.collect() },
+                pacer.clone(),
+                pool.clone(),
+            ));
+        }
+    }
+}
+
+/// [`pace`] in a box: a future cannot hold one of its own kind.
+fn again(mut batch: Batch, pacer: Pacer, pool: Rc<Pool>) -> Pin<Box<dyn Future<Output = ()>>> {
+    batch.jobs.sort_by_key(|job| job.due);
+    Box::pin(pace(batch, pacer, pool))
+}
+
 /// Prepares, waits, sends and reads one request.
-async fn run(job: &Job, pacer: &Pacer, pool: &Pool) -> Exchange {
-    let mut abort = job.target.abort.clone();
+async fn run(job: &Job, plan: &dyn Plan, pacer: &Pacer, pool: &Pool) -> Exchange {
+    if let Some(reason) = &job.unsent {
+        return failed(Failure::Unsent { reason: reason.clone() });
+    }
+    let target = plan.target();
+    let mut abort = target.abort.clone();
     let prepared = async {
-        let body = (job.body)(job.index);
-        let connection = pool.take(&job.target).await?;
-        let connected_late = Stamp::now() > job.due;
+        pacer.sleep_until(job.due.plus_s(-LEAD_S)).await;
+        let body = plan.body(job.index);
+        let (connection, is_new) = pool.take(target).await?;
+        let connected_late = is_new && Stamp::now() > job.due;
         pacer.sleep_until(job.due).await;
         Ok((body, connection, connected_late))
     };
@@ -141,26 +179,16 @@ async fn run(job: &Job, pacer: &Pacer, pool: &Pool) -> Exchange {
         prepared = prepared => prepared,
         failure = exchange::aborted(&mut abort) => Err(failure),
     };
-    match prepared {
-        Ok((body, connection, connected_late)) => {
-            let seen = send(job, pool, body, connection).await;
-            Exchange { connected_late, ..seen }
-        }
-        Err(failure) => failed(failure),
-    }
-}
-
-async fn send(
-    job: &Job,
-    pool: &Pool,
-    body: Bytes,
-    mut connection: super::connection::Connection,
-) -> Exchange {
-    let (seen, reusable) = exchange::exchange(&mut connection, &job.target, &job.request_id, body).await;
+    let (body, mut connection, connected_late) = match prepared {
+        Ok(prepared) => prepared,
+        Err(failure) => return failed(failure),
+    };
+    let request_id = plan.request_id(job.index);
+    let (seen, reusable) = exchange::exchange(&mut connection, target, &request_id, body).await;
     if reusable {
-        pool.give_back(&job.target.authority, connection);
+        pool.give_back(&target.authority, connection);
     }
-    seen
+    Exchange { connected_late, ..seen }
 }
 
 fn failed(failure: Failure) -> Exchange {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use tokio::sync::watch;
 
 /// Where requests go, and how long they may take.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Target {
     /// `host:port`.
     pub authority: String,
     /// `/v1/chat/completions`, say.
     pub path: String,
-    /// Added to every request.
+    /// Added to every request; an API key may be among them, so that this is not printed.
     pub headers: BTreeMap<String, String>,
     /// When to give a request up.
     pub limits: Limits,

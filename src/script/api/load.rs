@@ -1,11 +1,18 @@
 //! `core/load`: workload configs.
 
-use crate::bench::workload::{ConfigError, Dummy, Generator, Request, WorkloadConfig, estimate_tokens};
+use crate::bench::workload::{
+    Agent, Arrivals, Chat, ConfigError, CountedBy, Custom, Dummy, Generator, Growth, Lexicon, LongDocQa,
+    MultiTurn, PrefixReuse, Rag, Random, Request, RequestOptions, TextOptions, WorkloadConfig,
+    estimate_tokens,
+};
+use crate::driver::tokenizer::Tokenizer;
 use crate::script::fault::Fault;
-use crate::script::options;
+use crate::script::host::Host;
+use crate::script::options::{self, Parts};
 use rhai::plugin::*;
-use rhai::{Array, EvalAltResult, Map, Module};
+use rhai::{Array, Dynamic, EvalAltResult, Map, Module, NativeCallContext};
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// The module `core/load`.
 pub fn module() -> Module {
@@ -20,43 +27,123 @@ pub fn types() -> Module {
 /// A workload config in a script.
 pub type Workload = Rc<WorkloadConfig>;
 
-/// Reads the options of a generator that takes those of DUMMY.
+/// Reads the options of one generator.
+type Read = fn(&mut Parts) -> Result<Generator, Fault>;
+
+/// The generators that are made from options alone.
+const GENERATORS: [(&str, Read); 9] = [
+    ("dummy", |options| Ok(Generator::Dummy(options.take()?))),
+    ("vary", |options| Ok(Generator::Vary(Dummy { growth: Growth::Steps, ..options.take()? }))),
+    ("multi_turn", |options| Ok(Generator::MultiTurn(options.take::<MultiTurn>()?))),
+    ("prefix_reuse", |options| Ok(Generator::PrefixReuse(options.take::<PrefixReuse>()?))),
+    ("rag", |options| Ok(Generator::Rag(options.take::<Rag>()?))),
+    ("chat", |options| Ok(Generator::Chat(options.take::<Chat>()?))),
+    ("agent", |options| Ok(Generator::Agent(options.take::<Agent>()?))),
+    ("long_doc_qa", |options| Ok(Generator::LongDocQa(options.take::<LongDocQa>()?))),
+    ("random", |options| Ok(Generator::Random(options.take::<Random>()?))),
+];
+
+/// Reads what all generators share, and puts it together.
 fn workload(
+    context: &NativeCallContext<'_>,
     function: &str,
-    given: &Map,
-    generator: impl Fn(Dummy) -> Generator,
+    generator: Generator,
+    mut options: Parts<'_>,
 ) -> Result<Workload, Box<EvalAltResult>> {
-    let (dummy, request) = options::read_two::<Dummy, _>(function, given)?;
-    let dummy = dummy.checked().map_err(|e| config_fault(function, &e))?;
-    Ok(Rc::new(WorkloadConfig { generator: generator(dummy), request }))
+    let arrivals = options.take::<Arrivals>()?;
+    let text = options.take::<TextOptions>()?;
+    let seed = Host::of(context).parameter("seed", 0.into())?.as_int().unwrap_or_default() as u64;
+    let text = TextOptions { seed: text.seed.or(Some(seed)), ..text };
+    let request = options.take::<RequestOptions>()?;
+    options.done()?;
+    let lexicon = lexicon(&Host::of(context), function, &text)?;
+    let config = WorkloadConfig::new(generator, arrivals, text, request);
+    let config = config.map_err(|e| config_fault(function, &e))?;
+    Ok(Rc::new(WorkloadConfig { lexicon, ..config }))
+}
+
+/// The words of the texts of `function`, as far as they are known without an engine.
+fn lexicon(host: &Host, function: &str, options: &TextOptions) -> Result<Arc<Lexicon>, Fault> {
+    let path = match options.tokenizer.as_deref() {
+        None | Some(TextOptions::RULE | TextOptions::ENGINE) => return Ok(Arc::default()),
+        Some(path) => path,
+    };
+    let fault = |problem| {
+        Fault::new(format!("option `tokenizer` of `{function}`: {problem}"))
+            .at_word(path)
+            .help("give the path of a `tokenizer.json`, \"engine\" or \"rule\"")
+    };
+    let tokenizer = Tokenizer::load(&host.path(path)).map_err(fault)?;
+    let fitted = host.wait(Lexicon::fit(CountedBy::Tokenizer, async |text: &str| tokenizer.count(text)));
+    let unfit = || fault(format!("{path} counts too few common words as one token each"));
+    fitted.map(Arc::new).ok_or_else(unfit)
 }
 
 fn config_fault(function: &str, error: &ConfigError) -> Fault {
     Fault::new(format!("options of `{function}`: {error}")).at_word(error.option)
 }
 
-fn as_map(request: &Request) -> Map {
+fn as_map(request: &Request, lexicon: &Lexicon) -> Map {
+    let whole = |number: u64| Dynamic::from(number as i64);
+    let messages: Array = request
+        .messages
+        .iter()
+        .map(|message| {
+            let content = message.text(lexicon);
+            Map::from([("role".into(), (&*message.role).into()), ("content".into(), content.into())]).into()
+        })
+        .collect();
     Map::from([
-        ("timestamp".into(), request.timestamp.into()),
-        ("context_len".into(), (request.context_len as i64).into()),
-        ("query_len".into(), (request.query_len as i64).into()),
-        ("prompt".into(), request.prompt.text().into()),
+        ("timestamp".into(), request.timestamp.map_or(Dynamic::UNIT, Dynamic::from)),
+        ("after".into(), request.after.map_or(Dynamic::UNIT, |after| whole(after.request as u64))),
+        ("session".into(), whole(request.session)),
+        ("turn".into(), whole(request.turn)),
+        ("context_len".into(), whole(request.context_len)),
+        ("query_len".into(), whole(request.query_len)),
+        ("output_len".into(), request.output_len.map_or(Dynamic::UNIT, whole)),
+        ("prompt".into(), request.text(lexicon).into()),
+        ("messages".into(), messages.into()),
     ])
 }
 
 /// Workload configs.
 #[export_module]
 mod natives {
-    /// The DUMMY workload. Its options are described at `load::dummy`.
+    /// A workload by its generator's name. The options are described at `load::…`.
     #[rhai_fn(return_raw)]
-    pub fn dummy(given: Map) -> Result<Workload, Box<EvalAltResult>> {
-        workload("load::dummy", &given, Generator::Dummy)
+    pub fn workload(
+        context: NativeCallContext,
+        name: &str,
+        given: Map,
+    ) -> Result<Workload, Box<EvalAltResult>> {
+        let function = format!("load::{name}");
+        let mut options = Parts::of(&function, &given);
+        let generator = GENERATORS.iter().find(|(known, _)| *known == name);
+        let (_, read) = generator.ok_or_else(|| Fault::new(format!("there is no generator `{name}`")))?;
+        let generator = read(&mut options)?;
+        super::workload(&context, &function, generator, options)
     }
 
-    /// The VARY workload. Its options are described at `load::vary`.
+    /// A workload of `requests` as they stand there. Their keys and the options are described at
+    /// `load::custom`.
     #[rhai_fn(return_raw)]
-    pub fn vary(given: Map) -> Result<Workload, Box<EvalAltResult>> {
-        workload("load::vary", &given, Generator::Vary)
+    pub fn custom(
+        context: NativeCallContext,
+        requests: Array,
+        given: Map,
+    ) -> Result<Workload, Box<EvalAltResult>> {
+        let function = "load::custom";
+        let request = |request: Dynamic| {
+            let map = request.try_cast::<Map>();
+            let map = map.ok_or_else(|| {
+                Fault::new("a request of `load::custom` is a map")
+                    .help("for example `#{ prompt: \"Hello\" }`")
+            })?;
+            options::read(function, &map)
+        };
+        let given_requests = requests.into_iter().map(request).collect::<Result<Vec<_>, Fault>>()?;
+        let generator = Generator::Custom(Custom { given: given_requests });
+        super::workload(&context, function, generator, Parts::of(function, &given))
     }
 
     /// How many tokens `text` has, by the stated rule of estimation.
@@ -71,15 +158,23 @@ mod methods {
     /// A workload config.
     pub type Workload = super::Workload;
 
-    /// The requests: an array of maps with `timestamp`, `context_len`, `query_len`, `prompt`.
+    /// The requests: an array of maps with `timestamp`, `after`, `session`, `turn`, `context_len`,
+    /// `query_len`, `output_len`, `prompt`, `messages`.
     #[rhai_fn(pure)]
     pub fn generate(workload: &mut Workload) -> Array {
-        WorkloadConfig::generate(workload).iter().map(|request| as_map(request).into()).collect()
+        let lexicon = &workload.lexicon;
+        workload.generate(lexicon).iter().map(|request| as_map(request, lexicon).into()).collect()
+    }
+
+    /// How many requests there are.
+    #[rhai_fn(get = "count", pure)]
+    pub fn count(workload: &mut Workload) -> i64 {
+        WorkloadConfig::count(workload) as i64
     }
 
     /// The config in words.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn text(workload: &mut Workload) -> String {
-        format!("{}: {}", workload.name(), workload.title())
+        format!("{}: {}", workload.generator.name(), workload.title())
     }
 }
