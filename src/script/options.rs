@@ -12,31 +12,33 @@ pub fn read<T: DeserializeOwned>(function: &str, given: &Map) -> Result<T, Fault
     typed(function, json(function, given)?)
 }
 
-/// Reads the options of one function as several structs, each key as the field that has its name.
+/// Reads the options of one function as several structs, one after the other.
 pub struct Parts<'a> {
-    function: &'a str,
-    given: &'a Map,
+    /// Whose options they are.
+    pub function: &'a str,
+    left: Map,
     known: Vec<&'static str>,
 }
 
 impl<'a> Parts<'a> {
     /// The options of `function`.
-    pub fn of(function: &'a str, given: &'a Map) -> Self {
-        Self { function, given, known: Vec::new() }
+    pub fn of(function: &'a str, given: Map) -> Self {
+        Self { function, left: given, known: Vec::new() }
     }
 
-    /// Those that `T` has; all others stay.
+    /// Those of which `T` has a field.
     pub fn take<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
         self.known.extend(fields::<T>());
-        let own = |(key, _): &(&_, &_)| fields::<T>().contains(&AsRef::<str>::as_ref(*key));
-        let taken: Map =
-            self.given.iter().filter(own).map(|(key, value)| (key.clone(), value.clone())).collect();
-        typed(self.function, json(self.function, &taken)?)
+        let (own, left) = std::mem::take(&mut self.left)
+            .into_iter()
+            .partition(|(key, _)| fields::<T>().contains(&key.as_str()));
+        self.left = left;
+        typed(self.function, json(self.function, &own)?)
     }
 
     /// That none is left.
     pub fn done(self) -> Result<(), Fault> {
-        check_keys(self.function, self.given, &self.known)
+        check_keys(self.function, &self.left, &self.known)
     }
 }
 
@@ -120,7 +122,7 @@ mod tests {
     #[test]
     fn keys_go_to_the_struct_that_has_them() {
         let given = map(r#"{"requests": 3, "gap_s": 2, "max_tokens": 5}"#);
-        let mut parts = Parts::of("load::dummy", &given);
+        let mut parts = Parts::of("load::dummy", given);
         let (arrivals, request): (Arrivals, RequestOptions) =
             (parts.take().expect("arrivals"), parts.take().expect("request options"));
         assert_eq!((arrivals.requests, request.max_tokens), (Some(3), 5));
@@ -130,7 +132,7 @@ mod tests {
     #[test]
     fn an_unknown_key_and_a_wrong_type_are_named() {
         let given = map(r#"{"contxt_len": 3}"#);
-        let mut parts = Parts::of("load::dummy", &given);
+        let mut parts = Parts::of("load::dummy", given);
         parts.take::<Dummy>().expect("nothing of it");
         let error = parts.done().expect_err("unknown");
         assert_eq!(error.message, "unknown option `contxt_len` of `load::dummy`");

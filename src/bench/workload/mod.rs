@@ -15,6 +15,7 @@ mod rag;
 mod random;
 mod request;
 mod text;
+mod trace;
 
 pub use agent::Agent;
 pub use arrivals::Arrivals;
@@ -31,6 +32,7 @@ pub use rag::Rag;
 pub use random::Random;
 pub use request::{After, Request};
 pub use text::{CountedBy, Lexicon, Message, Part, estimate_tokens};
+pub use trace::Trace;
 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -95,6 +97,8 @@ pub enum Generator {
     LongDocQa(LongDocQa),
     /// Nothing shared, lengths by distribution.
     Random(Random),
+    /// A recorded workload.
+    Trace(Trace),
     /// Requests as a script gives them.
     Custom(Custom),
 }
@@ -172,6 +176,7 @@ impl Generator {
             Self::Agent(agent) => agent,
             Self::LongDocQa(long_doc_qa) => long_doc_qa,
             Self::Random(random) => random,
+            Self::Trace(trace) => trace,
             Self::Custom(custom) => custom,
         }
     }
@@ -188,6 +193,7 @@ impl Generator {
             Self::Agent(_) => "agent",
             Self::LongDocQa(_) => "long_doc_qa",
             Self::Random(_) => "random",
+            Self::Trace(_) => "trace",
             Self::Custom(_) => "custom",
         }
     }

@@ -1,8 +1,9 @@
 //! `core/load`: workload configs.
 
+use crate::bench::Event;
 use crate::bench::workload::{
     Agent, Arrivals, Chat, ConfigError, CountedBy, Custom, Dummy, Generator, Growth, Lexicon, LongDocQa,
-    MultiTurn, PrefixReuse, Rag, Random, Request, RequestOptions, TextOptions, WorkloadConfig,
+    MultiTurn, PrefixReuse, Rag, Random, Request, RequestOptions, TextOptions, Trace, WorkloadConfig,
     estimate_tokens,
 };
 use crate::driver::tokenizer::Tokenizer;
@@ -11,6 +12,8 @@ use crate::script::host::Host;
 use crate::script::options::{self, Parts};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module, NativeCallContext};
+use std::fs::File;
+use std::io::BufReader;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -46,12 +49,12 @@ const GENERATORS: [(&str, Read); 9] = [
 /// Reads what all generators share, and puts it together.
 fn workload(
     context: &NativeCallContext<'_>,
-    function: &str,
     generator: Generator,
+    text: TextOptions,
     mut options: Parts<'_>,
 ) -> Result<Workload, Box<EvalAltResult>> {
     let arrivals = options.take::<Arrivals>()?;
-    let text = options.take::<TextOptions>()?;
+    let function = options.function;
     let seed = Host::of(context).parameter("seed", 0.into())?.as_int().unwrap_or_default() as u64;
     let text = TextOptions { seed: text.seed.or(Some(seed)), ..text };
     let request = options.take::<RequestOptions>()?;
@@ -60,6 +63,24 @@ fn workload(
     let config = WorkloadConfig::new(generator, arrivals, text, request);
     let config = config.map_err(|e| config_fault(function, &e))?;
     Ok(Rc::new(WorkloadConfig { lexicon, ..config }))
+}
+
+fn trace(context: &NativeCallContext<'_>, path: &str, given: Map) -> Result<Workload, Box<EvalAltResult>> {
+    const FUNCTION: &str = "load::trace";
+    let host = Host::of(context);
+    let file = host.path(path);
+    let unreadable = |e| Fault::new(format!("cannot read the trace {}: {e}", file.display())).at_word(path);
+    let reader = BufReader::new(File::open(&file).map_err(unreadable)?);
+    let mut options = Parts::of(FUNCTION, given);
+    let trace = options.take::<Trace>()?;
+    let trace = trace.read(path.into(), reader).map_err(|e| config_fault(FUNCTION, &e))?;
+    if let Some(text) = trace.noted() {
+        host.bench().emit(Event::Warned { text });
+    }
+    let text = options.take::<TextOptions>()?;
+    // Words are chosen by the tokenizer; recorded texts are what they are.
+    let tokenizer = text.tokenizer.filter(|_| !trace.has_texts());
+    workload(context, Generator::Trace(trace), TextOptions { tokenizer, ..text }, options)
 }
 
 /// The words of the texts of `function`, as far as they are known without an engine.
@@ -117,11 +138,12 @@ mod natives {
         given: Map,
     ) -> Result<Workload, Box<EvalAltResult>> {
         let function = format!("load::{name}");
-        let mut options = Parts::of(&function, &given);
+        let mut options = Parts::of(&function, given);
         let generator = GENERATORS.iter().find(|(known, _)| *known == name);
         let (_, read) = generator.ok_or_else(|| Fault::new(format!("there is no generator `{name}`")))?;
         let generator = read(&mut options)?;
-        super::workload(&context, &function, generator, options)
+        let text = options.take()?;
+        super::workload(&context, generator, text, options)
     }
 
     /// A workload of `requests` as they stand there. Their keys and the options are described at
@@ -143,7 +165,16 @@ mod natives {
         };
         let given_requests = requests.into_iter().map(request).collect::<Result<Vec<_>, Fault>>()?;
         let generator = Generator::Custom(Custom { given: given_requests });
-        super::workload(&context, function, generator, Parts::of(function, &given))
+        let mut options = Parts::of(function, given);
+        let text = options.take()?;
+        super::workload(&context, generator, text, options)
+    }
+
+    /// The workload that was recorded in the file `path`. The options are described at
+    /// `load::trace`.
+    #[rhai_fn(return_raw)]
+    pub fn trace(context: NativeCallContext, path: &str, given: Map) -> Result<Workload, Box<EvalAltResult>> {
+        super::trace(&context, path, given)
     }
 
     /// How many tokens `text` has, by the stated rule of estimation.

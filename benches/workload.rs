@@ -1,0 +1,50 @@
+//! What a large workload costs: 100,000 requests of about 8,000 tokens, planned, and their bodies
+//! built one after the other as a run does. `cargo bench --bench workload`.
+
+use lmrun::bench::workload::{
+    Arrivals, Generator, Lexicon, RequestOptions, Said, TextOptions, WorkloadConfig,
+};
+use std::hint::black_box;
+use std::time::Instant;
+
+const REQUESTS: u64 = 100_000;
+
+fn main() {
+    println!("{REQUESTS} requests      plan s   MiB held   bodies s   GiB of text   peak MiB");
+    measure("dummy", Generator::Dummy(options(r#"{"context_len": 8000}"#)));
+    measure("prefix_reuse", Generator::PrefixReuse(options(r#"{"prefixes": 1000, "context_len": 8000}"#)));
+    measure("rag", Generator::Rag(options(r#"{"documents": 1000, "retrieved": 4, "document_len": 2000}"#)));
+    measure("random", Generator::Random(options(r#"{"input_len": {"lognormal": [8000, 4000]}}"#)));
+}
+
+fn options<T: serde::de::DeserializeOwned>(json: &str) -> T {
+    serde_json::from_str(json).expect("options of the generator")
+}
+
+fn measure(name: &str, generator: Generator) {
+    let arrivals = Arrivals { requests: Some(REQUESTS), qps: Some(100.0), ..Arrivals::default() };
+    let request = RequestOptions::default();
+    let config = WorkloadConfig::new(generator, arrivals, TextOptions::default(), request.clone());
+    let (config, lexicon) = (config.expect("a workload"), Lexicon::default());
+    let (before, began) = (memory_mib("VmRSS:"), Instant::now());
+    let requests = config.generate(&lexicon);
+    let (plan_s, held) = (began.elapsed().as_secs_f64(), memory_mib("VmRSS:") - before);
+    let began = Instant::now();
+    let mut bytes = 0;
+    for each in &requests {
+        let said: Vec<Said> =
+            each.messages.iter().map(|message| (message.role.clone(), message.text(&lexicon))).collect();
+        bytes += black_box(request.body("m", each, &said, &serde_json::Map::new())).len();
+    }
+    let (bodies_s, gib, peak) =
+        (began.elapsed().as_secs_f64(), bytes as f64 / f64::from(1 << 30), memory_mib("VmHWM:"));
+    println!("{name:<20} {plan_s:8.2} {held:10.0} {bodies_s:10.1} {gib:13.2} {peak:10.0}");
+}
+
+/// A line of `/proc/self/status`, MiB.
+fn memory_mib(line: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib =
+        status.lines().find_map(|l| l.strip_prefix(line)?.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or_default() / 1024.0
+}

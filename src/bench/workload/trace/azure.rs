@@ -1,0 +1,45 @@
+//! Azure's LLM inference CSV: `TIMESTAMP` (`2023-11-16 18:17:03.9799600`, with or without a fraction
+//! and an offset), `ContextTokens`, `GeneratedTokens`.
+
+use super::{Sink, TracePrompt, TraceRow};
+use jiff::civil::DateTime;
+use jiff::{Timestamp, tz::TimeZone};
+use serde::Deserialize;
+use std::io::BufRead;
+
+#[derive(Deserialize)]
+struct Line {
+    #[serde(rename = "TIMESTAMP")]
+    timestamp: String,
+    #[serde(rename = "ContextTokens")]
+    context_tokens: u64,
+    #[serde(rename = "GeneratedTokens")]
+    generated_tokens: u64,
+}
+
+pub fn read(reader: impl BufRead, sink: &mut Sink) {
+    for (number, line) in csv::Reader::from_reader(reader).deserialize::<Line>().enumerate() {
+        let row = line.map_err(|e| e.to_string()).and_then(|line| {
+            Ok(TraceRow {
+                at_s: Some(seconds(&line.timestamp)?),
+                input_len: line.context_tokens,
+                output_len: line.generated_tokens,
+                prompt: TracePrompt::Unknown,
+                ..TraceRow::default()
+            })
+        });
+        match row {
+            Ok(row) => sink.row(row),
+            Err(problem) => sink.unreadable(format!("row {}", number + 1), problem),
+        }
+    }
+}
+
+/// Seconds since 1970; a time without an offset is taken as UTC.
+fn seconds(text: &str) -> Result<f64, String> {
+    let civil = || text.parse::<DateTime>().and_then(|civil| TimeZone::UTC.to_timestamp(civil));
+    let timestamp = text.parse::<Timestamp>().or_else(|_| civil());
+    timestamp
+        .map(|timestamp| timestamp.as_nanosecond() as f64 / 1e9)
+        .map_err(|_| format!("`{text}` is no time"))
+}

@@ -1,0 +1,35 @@
+//! `BurstGPT`'s CSV: `Timestamp` (s), `Request tokens`, `Response tokens`; newer files have a
+//! `Session ID`. A failed call has no response tokens.
+
+use super::{Sink, TracePrompt, TraceRow};
+use serde::Deserialize;
+use std::io::BufRead;
+
+#[derive(Deserialize)]
+struct Line {
+    #[serde(rename = "Timestamp")]
+    timestamp: f64,
+    #[serde(rename = "Session ID", default)]
+    session: Option<String>,
+    #[serde(rename = "Request tokens")]
+    request_tokens: u64,
+    #[serde(rename = "Response tokens")]
+    response_tokens: u64,
+}
+
+pub fn read(reader: impl BufRead, sink: &mut Sink) {
+    for (number, line) in csv::Reader::from_reader(reader).deserialize::<Line>().enumerate() {
+        match line {
+            Ok(line) if line.timestamp.is_finite() => sink.row(TraceRow {
+                at_s: Some(line.timestamp),
+                session: line.session.filter(|session| !session.is_empty()),
+                wait_s: None,
+                input_len: line.request_tokens,
+                output_len: line.response_tokens,
+                prompt: TracePrompt::Unknown,
+            }),
+            Ok(_) => sink.unreadable(format!("row {}", number + 1), "its timestamp is no number"),
+            Err(e) => sink.unreadable(format!("row {}", number + 1), e),
+        }
+    }
+}

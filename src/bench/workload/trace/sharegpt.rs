@@ -1,0 +1,83 @@
+//! `ShareGPT`'s JSON: an array of `{"id", "conversations": [{"from": "human", "value": …}, …]}`.
+//!
+//! Each question is a request; the engine's own answer goes into the history, generated as long as
+//! the recorded one.
+
+use super::{Sink, TracePrompt, TraceRow};
+use crate::bench::workload::estimate_tokens;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use std::io::BufRead;
+
+#[derive(Deserialize)]
+struct Conversation {
+    #[serde(default)]
+    conversations: Vec<Said>,
+}
+
+#[derive(Deserialize)]
+struct Said {
+    from: String,
+    value: String,
+}
+
+pub fn read(reader: impl BufRead, sink: &mut Sink) {
+    let mut json = serde_json::Deserializer::from_reader(reader);
+    if let Err(e) = Each(sink).deserialize(&mut json) {
+        sink.unreadable(format!("line {}", e.line()), e);
+    }
+}
+
+/// Takes conversation after conversation: the file may not fit into memory.
+struct Each<'a, 'b>(&'a mut Sink<'b>);
+
+impl<'de> DeserializeSeed<'de> for Each<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Each<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an array of conversations")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut conversations: A) -> Result<(), A::Error> {
+        let mut number = 0;
+        while let Some(conversation) = conversations.next_element::<Conversation>()? {
+            take(number, &conversation, self.0);
+            number += 1;
+        }
+        Ok(())
+    }
+}
+
+fn take(number: usize, conversation: &Conversation, sink: &mut Sink) {
+    let said = &conversation.conversations;
+    let system = said.first().filter(|said| said.from == "system");
+    let pairs = said.windows(2).filter(|pair| is_user(&pair[0].from) && !is_user(&pair[1].from));
+    let pairs: Vec<&[Said]> = pairs.take(sink.trace.turns).collect();
+    if pairs.is_empty() {
+        return sink.note("without a question and its answer: left out");
+    }
+    for (turn, pair) in pairs.iter().enumerate() {
+        let system = system.filter(|_| turn == 0).map(|said| ("system".to_owned(), said.value.clone()));
+        let messages: Vec<_> =
+            system.into_iter().chain([("user".to_owned(), pair[0].value.clone())]).collect();
+        sink.row(TraceRow {
+            session: Some(number.to_string()),
+            input_len: messages.iter().map(|(_, text)| estimate_tokens(text)).sum(),
+            output_len: estimate_tokens(&pair[1].value),
+            prompt: TracePrompt::Said { messages, continues: true },
+            ..TraceRow::default()
+        });
+    }
+}
+
+fn is_user(from: &str) -> bool {
+    from == "human" || from == "user"
+}
