@@ -5,23 +5,38 @@ use lmrun::bench::workload::{
     Arrivals, Generator, Lexicon, RequestOptions, Said, TextOptions, WorkloadConfig,
 };
 use std::hint::black_box;
+use std::process::Command;
 use std::time::Instant;
 
 const REQUESTS: u64 = 100_000;
+/// The variable that names the only generator to measure.
+const ONLY: &str = "LMRUN_BENCH_ONLY";
 
+/// Each generator is measured in a process of its own, so that none has the memory of another.
 fn main() {
+    let generators = [
+        Generator::Dummy(options(r#"{"context_len": 8000}"#)),
+        Generator::PrefixReuse(options(r#"{"prefixes": 1000, "context_len": 8000}"#)),
+        Generator::Rag(options(r#"{"documents": 1000, "retrieved": 4, "document_len": 2000}"#)),
+        Generator::Random(options(r#"{"input_len": {"lognormal": [8000, 4000]}}"#)),
+    ];
+    if let Ok(name) = std::env::var(ONLY) {
+        return generators.into_iter().filter(|generator| generator.name() == name).for_each(measure);
+    }
     println!("{REQUESTS} requests      plan s   MiB held   bodies s   GiB of text   peak MiB");
-    measure("dummy", Generator::Dummy(options(r#"{"context_len": 8000}"#)));
-    measure("prefix_reuse", Generator::PrefixReuse(options(r#"{"prefixes": 1000, "context_len": 8000}"#)));
-    measure("rag", Generator::Rag(options(r#"{"documents": 1000, "retrieved": 4, "document_len": 2000}"#)));
-    measure("random", Generator::Random(options(r#"{"input_len": {"lognormal": [8000, 4000]}}"#)));
+    for generator in generators {
+        let program = std::env::current_exe().expect("this program");
+        let status = Command::new(program).env(ONLY, generator.name()).status();
+        assert!(status.expect("it starts").success());
+    }
 }
 
 fn options<T: serde::de::DeserializeOwned>(json: &str) -> T {
     serde_json::from_str(json).expect("options of the generator")
 }
 
-fn measure(name: &str, generator: Generator) {
+fn measure(generator: Generator) {
+    let name = generator.name();
     let arrivals = Arrivals { requests: Some(REQUESTS), qps: Some(100.0), ..Arrivals::default() };
     let request = RequestOptions::default();
     let config = WorkloadConfig::new(generator, arrivals, TextOptions::default(), request.clone());

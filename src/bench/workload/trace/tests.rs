@@ -143,11 +143,8 @@ fn what_is_no_trace_is_said() {
             .contains("no request that can be replayed: line 1: it has no `input_length`")
     );
     assert_eq!(error(r#"{"start_s": 100}"#, MOONCAKE), "`start_s` and `duration_s` leave no request of t");
-    assert!(
-        error(r#"{"format": "azure"}"#, MOONCAKE).contains("missing field"),
-        "{}",
-        error(r#"{"format": "azure"}"#, MOONCAKE)
-    );
+    let other = error(r#"{"format": "azure"}"#, MOONCAKE);
+    assert!(other.contains("no request that can be replayed: row 1: "), "{other}");
 }
 
 proptest! {
