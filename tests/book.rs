@@ -97,14 +97,16 @@ fn lmrun(place: &str, folder: &Path, args: &[&str]) {
     );
 }
 
-/// A folder with the block as `block.rhai` and the configurations that it may name.
+/// A folder with the block as `block.rhai` and the files that it may name.
 fn bench_of(block: &Block) -> Bench {
     let mut bench = Bench::new().script("block.rhai", &block.text);
-    for entry in std::fs::read_dir(root().join("scripts/configs")).expect("the configurations") {
-        let path = entry.expect("an entry").path();
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(&path).expect("a configuration");
-        bench = bench.script(&format!("configs/{name}"), &text);
+    for folder in ["configs", "data"] {
+        for entry in std::fs::read_dir(root().join("scripts").join(folder)).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).expect("a file");
+            bench = bench.script(&format!("{folder}/{name}"), &text);
+        }
     }
     bench
 }

@@ -64,8 +64,8 @@ pub enum Event {
     },
     /// The requests of an experiment begin.
     ExperimentStarted {
-        /// From the first to the last planned request, seconds.
-        planned_s: f64,
+        /// From the first to the last planned request, seconds; `None` where answers decide it.
+        planned_s: Option<f64>,
     },
     /// A request has ended, well or not.
     RequestDone(Box<Row>),

@@ -73,7 +73,9 @@ impl Reporter {
                 self.note_broken(planned);
             }
             Event::ExperimentStarted { planned_s } => {
-                self.screen.note(&format!("  sending for {planned_s:.1} s"));
+                let planned =
+                    planned_s.map_or_else(String::new, |planned_s| format!(" for {planned_s:.1} s"));
+                self.screen.note(&format!("  sending{planned}"));
                 self.show_requests();
             }
             Event::RequestDone(row) => {

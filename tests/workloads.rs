@@ -1,0 +1,201 @@
+//! The workload generators through the real binary, on the simulator.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::{Bench, Ran, root};
+use std::collections::HashMap;
+
+type Row = HashMap<String, String>;
+
+const IMPORTS: &str =
+    "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/check\" as check;\n";
+
+/// Runs `body` as a test; returns the bench, what was printed, and the rows.
+fn run(body: &str) -> (Bench, Ran, Vec<Row>) {
+    let bench = Bench::new().script("t.rhai", &format!("{IMPORTS}fn test_a() {{ {body} }}"));
+    let ran = bench.run(&["t.rhai"]);
+    let rows = bench.rows("out/test_a.csv");
+    (bench, ran, rows)
+}
+
+fn number(row: &Row, column: &str) -> f64 {
+    row[column].parse().unwrap_or_else(|_| panic!("{column} of {row:?}"))
+}
+
+#[test]
+fn every_workload_keeps_its_claim() {
+    let bench = Bench::new();
+    let script = root().join("scripts/workloads.rhai").display().to_string();
+    let quick = ["-P", "qps=8", "-P", "max_tokens=4", "-P", "at_least=0", "-P", "speed=20"];
+    let ran = bench.run(&[&[script.as_str(), "--engine", "sim"][..], &quick].concat());
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+}
+
+#[test]
+fn turns_follow_each_other_and_carry_the_conversation() {
+    let (_, ran, rows) =
+        run("run(load::multi_turn(#{ turns: 4, gap_s: 0.2, max_tokens: 10 }), [sim::engine()]);");
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(rows.iter().map(|row| row["turn"].as_str()).collect::<Vec<_>>(), ["0", "1", "2", "3"]);
+    for (turn, pair) in rows.windows(2).enumerate() {
+        let (before, row) = (&pair[0], &pair[1]);
+        assert!(number(row, "sent_s") >= number(before, "done_s"), "sent before the answer was there");
+        assert!(number(row, "planned_s") >= 0.2 * (turn + 1) as f64 - 1e-6, "sent before its moment");
+        // The 25 ms a token of the simulator make turns longer than the gap: the answer decides.
+        assert!((number(row, "planned_s") - number(before, "done_s")).abs() < 1e-6);
+        assert_eq!(row["timestamp"], row["planned_s"]);
+        let history =
+            number(before, "context_len") + number(before, "query_len") + number(before, "output_tokens");
+        assert!((number(row, "context_len") - history).abs() < 1e-9);
+        let grown = number(row, "prompt_tokens") - number(before, "prompt_tokens");
+        assert!(grown > 10.0 + 16.0, "the answer and the question are in the prompt: {grown} more");
+        assert!(number(row, "latency") > number(row, "TTFT") && number(row, "TTFT") > 0.0);
+    }
+}
+
+#[test]
+fn a_turn_without_the_answer_before_it_is_a_row_that_says_so() {
+    let (_, ran, rows) = run(
+        "run(load::multi_turn(#{ turns: 3, gap_s: 0, context_len: 3000, max_tokens: 4 }), [sim::engine(#{ max_model_len: 500 })], #{ may_fail: true });",
+    );
+    assert_eq!((ran.code, rows.len()), (0, 3), "{}{}", ran.stdout, ran.stderr);
+    assert!(rows[0]["error"].starts_with("HTTP 400"), "{:?}", rows[0]);
+    for (turn, before) in [(1, 0), (2, 1)] {
+        assert_eq!(
+            rows[turn]["error"],
+            format!("not sent: request {before}, which it answers to, has no answer")
+        );
+        assert_eq!(rows[turn]["sent_s"], "");
+    }
+}
+
+#[test]
+fn a_closed_loop_has_so_many_under_way() {
+    let (_, ran, rows) = run(
+        "run(load::random(#{ input_len: 50, output_len: #{ uniform: [2, 8] }, requests: 20, concurrency: 3 }), [sim::engine()]);",
+    );
+    assert_eq!((ran.code, rows.len()), (0, 20), "{}{}", ran.stdout, ran.stderr);
+    let under_way =
+        |at: f64| rows.iter().filter(|row| number(row, "sent_s") <= at && number(row, "done_s") > at).count();
+    let most = rows.iter().map(|row| under_way(number(row, "sent_s"))).max();
+    assert_eq!(most, Some(3));
+    let starts = rows.iter().filter(|row| number(row, "planned_s") == 0.0).count();
+    assert_eq!(starts, 3, "three at once, then one for one");
+}
+
+#[test]
+fn the_questions_wait_for_the_first_round() {
+    let (_, ran, rows) = run(
+        "run(load::long_doc_qa(#{ documents: 3, context_len: 500, repeats: 1, gap_s: 0.1, max_tokens: 4 }), [sim::engine()]);",
+    );
+    assert_eq!((ran.code, rows.len()), (0, 6), "{}{}", ran.stdout, ran.stderr);
+    let (first, second): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row["turn"] == "0");
+    let ended = first.iter().map(|row| number(row, "done_s")).fold(0.0, f64::max);
+    assert!(second.iter().all(|row| number(row, "sent_s") >= ended), "{rows:?}");
+}
+
+#[test]
+fn lengths_are_exact_where_the_engine_counts() {
+    let (_, ran, rows) = run(
+        "run(load::random(#{ input_len: #{ uniform: [20, 400] }, requests: 6, gap_s: 0, max_tokens: 2 }), [sim::engine()]);
+         run(load::random(#{ input_len: 100, requests: 1, gap_s: 0, max_tokens: 2, tokenizer: \"rule\" }), [sim::engine()]);",
+    );
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let extra: Vec<f64> =
+        rows[..6].iter().map(|row| number(row, "prompt_tokens") - number(row, "query_len")).collect();
+    assert!(
+        extra.iter().all(|tokens| (tokens - extra[0]).abs() < 1e-9),
+        "the chat template alone is added: {extra:?}"
+    );
+    assert!(rows[..6].iter().all(|row| row["context_len_from"] == "engine"));
+    assert_eq!(rows[6]["context_len_from"], "rule");
+}
+
+#[test]
+fn requests_are_what_the_options_say() {
+    let (_, ran, rows) = run(
+        "let engine = sim::engine();
+         run(load::custom([#{ prompt: \"one two three\", output_len: 5 }], #{ endpoint: \"completions\", headers: #{ \"x-tag\": \"a\" } }), [engine]);
+         run(load::custom([#{ messages: [#{ role: \"system\", content: \"be brief\" }, #{ role: \"user\", content: \"hi\" }] }],
+                          #{ max_tokens: 3, min_tokens: 3, stop: [\"zzz\"], cache_salt: \"s\" }), [engine]);",
+    );
+    assert_eq!((ran.code, rows.len()), (0, 2), "{}{}", ran.stdout, ran.stderr);
+    assert_eq!((rows[0]["output_tokens"].as_str(), rows[0]["query_len"].as_str()), ("5", "3"));
+    // A completion has no chat template around its prompt: three words and the mark of the beginning.
+    assert_eq!(rows[0]["prompt_tokens"], "4");
+    assert_eq!((rows[1]["output_tokens"].as_str(), rows[1]["context_len"].as_str()), ("3", "2"));
+}
+
+#[test]
+fn a_salt_keeps_prompts_apart() {
+    let (_, ran, rows) = run(
+        "let engine = start(sim::engine(#{ prefix_caching: true }));
+         engine.wait_until_ready(30);
+         for salt in [\"a\", \"a\", \"b\"] { run(load::dummy(#{ requests: 1, context_len: 600, max_tokens: 2, cache_salt: salt }), [engine]); }",
+    );
+    assert_eq!((ran.code, rows.len()), (0, 3), "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(
+        rows.iter().map(|row| number(row, "cached_tokens") > 0.0).collect::<Vec<_>>(),
+        [false, true, false]
+    );
+}
+
+#[test]
+fn an_api_key_is_written_nowhere() {
+    const KEY: &str = "sk-very-secret-0815";
+    let bench = Bench::new().script(
+        "t.rhai",
+        &format!("{IMPORTS}fn test_a() {{ run(load::dummy(#{{ requests: 1, context_len: 20, max_tokens: 2, api_key_env: \"MY_KEY\" }}), [sim::engine()]); }}"),
+    );
+    let output = bench.command(&["t.rhai"]).env("MY_KEY", KEY).output().expect("lmrun runs");
+    let ran = common::ran(&output);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert!(![&ran.stdout, &ran.stderr].iter().any(|printed| printed.contains(KEY)));
+    let manifest = std::fs::read_to_string(bench.path("out/test_a.manifest.json")).expect("the manifest");
+    assert!(manifest.contains("\"MY_KEY\""), "its name is kept: {manifest}");
+    for entry in std::fs::read_dir(bench.path("out")).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_file() {
+            let text = std::fs::read(&path).expect("a file");
+            assert!(!String::from_utf8_lossy(&text).contains(KEY), "{} has the key", path.display());
+        }
+    }
+}
+
+/// Counted by a real tokenizer, texts of drawn words have exactly their length, and the fixed
+/// sentences are within the stated three per cent.
+#[test]
+fn lengths_by_a_real_tokenizer() {
+    let home = std::path::PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    let folder = std::env::var_os("LMRUN_ENGINES").map_or(home.join(".cache/lmrun-engines"), Into::into);
+    let model = folder.join("models/smollm2-hf");
+    if !model.exists() {
+        assert!(std::env::var_os("LMRUN_REQUIRE_ENGINES").is_none(), "scripts/engines/install.sh model");
+        return eprintln!("skipped: no tokenizer (scripts/engines/install.sh model)");
+    }
+    let tokenizer = lmrun::driver::tokenizer::Tokenizer::load(&model).expect("a tokenizer");
+    let bench = Bench::new().script(
+        "t.rhai",
+        &format!(
+            "{IMPORTS}fn test_a() {{
+                 for r in load::rag(#{{ requests: 3, separator: \"\", tokenizer: \"{0}\" }}).generate() {{ print(`${{r.context_len + r.query_len}}|${{r.prompt}}`); }}
+                 for r in load::random(#{{ requests: 3, input_len: #{{ lognormal: [900, 300] }} }}).generate() {{ print(`${{r.query_len}}|${{r.prompt}}`); }}
+                 for r in load::dummy(#{{ requests: 1, query_len: 0 }}).generate() {{ print(`${{r.context_len}}|${{r.prompt.split(\" Index\")[0]}}`); }}
+             }}",
+            model.display()
+        ),
+    );
+    let ran = bench.run(&["t.rhai"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let printed = ran.stdout.lines().filter_map(|line| line.trim().split_once('|'));
+    let lengths: Vec<(u64, u64)> = printed
+        .filter_map(|(asked, text)| Some((asked.parse().ok()?, tokenizer.count(&format!(" {text}"))?)))
+        .collect();
+    assert_eq!(lengths.len(), 7, "{}", ran.stdout);
+    for (asked, counted) in &lengths[..6] {
+        assert!(asked.abs_diff(*counted) <= 1, "{counted} for {asked}");
+    }
+    let (asked, counted) = lengths[6];
+    assert!((counted as f64 / asked as f64 - 1.0).abs() < 0.03, "{counted} for {asked}");
+}
