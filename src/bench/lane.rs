@@ -75,8 +75,8 @@ impl Lane {
     /// When the last request is due, seconds from the start, if that is known before it.
     pub fn planned_s(&self) -> Option<f64> {
         let free = self.requests.iter().all(|request| request.after.is_none() && request.round == 0);
-        let moments = self.requests.iter().map(|request| request.timestamp.filter(|_| free));
-        moments.fold(Some(0.0), |last, moment| Some(f64::max(last?, moment?)))
+        let mut moments = self.requests.iter().map(|request| request.timestamp.filter(|_| free));
+        moments.try_fold(0.0, |last, moment| Some(f64::max(last, moment?)))
     }
 
     /// How its requests are sent, and those that can be sent first. Whatever ends goes to `ended`.
