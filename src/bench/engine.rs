@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -46,6 +47,7 @@ pub struct Engine {
     was_ready: Mutex<bool>,
     closed: Mutex<bool>,
     abort: watch::Sender<Option<String>>,
+    keeps_alive: Arc<AtomicBool>,
     events: Sender<Event>,
     helpers: Mutex<Vec<Arc<Helper>>>,
 }
@@ -91,6 +93,7 @@ impl Engine {
             was_ready: Mutex::default(),
             closed: Mutex::default(),
             abort,
+            keeps_alive: Arc::new(AtomicBool::new(true)),
             events,
             helpers: Mutex::new(helpers),
         })
@@ -109,6 +112,11 @@ impl Engine {
     /// Tells requests under way when to give up.
     pub fn abort(&self) -> watch::Receiver<Option<String>> {
         self.abort.subscribe()
+    }
+
+    /// Whether it leaves connections open behind an answer, as far as was seen.
+    pub fn keeps_alive(&self) -> Arc<AtomicBool> {
+        self.keeps_alive.clone()
     }
 
     /// Gives up every request that is under way to it.

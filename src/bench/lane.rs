@@ -201,6 +201,7 @@ pub fn target(engine: &Engine, options: &RequestOptions) -> Target {
         headers: options.all_headers(),
         limits: Limits::default(),
         keep_text: false,
+        keeps_alive: engine.keeps_alive(),
         abort: engine.abort(),
     }
 }

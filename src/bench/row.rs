@@ -129,6 +129,8 @@ pub struct Row {
     pub read_lag_s: f64,
     /// Whether the connection was not open yet when the request was due.
     pub connected_late: bool,
+    /// Whether it was sent again, because the server had closed an idle connection.
+    pub resent: bool,
 }
 
 impl Row {
@@ -200,6 +202,7 @@ impl Row {
             send_lag_s: from_planned(sent_s),
             read_lag_s: seen.read_lag_s,
             connected_late: seen.connected_late,
+            resent: seen.resent,
         }
     }
 

@@ -10,6 +10,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -33,17 +34,18 @@ impl Pool {
     /// An idle connection, else a new one, and whether it is new.
     pub async fn take(&self, target: &Target) -> Result<(Connection, bool), Failure> {
         while let Some(connection) = self.idle(&target.authority) {
-            if connection.sender.is_ready() {
+            if connection.sender.is_ready() && target.keeps_alive.load(Relaxed) {
                 return Ok((connection, false));
             }
         }
-        let reason = match tokio::time::timeout(
-            Duration::from_secs_f64(target.limits.connect_s),
-            connect(&target.authority),
-        )
-        .await
-        {
-            Ok(Ok(connection)) => return Ok((connection, true)),
+        Ok((Self::connect(target).await?, true))
+    }
+
+    /// A new connection.
+    pub async fn connect(target: &Target) -> Result<Connection, Failure> {
+        let limit = Duration::from_secs_f64(target.limits.connect_s);
+        let reason = match tokio::time::timeout(limit, connect(target)).await {
+            Ok(Ok(connection)) => return Ok(connection),
             Ok(Err(e)) => e.to_string(),
             Err(_) => format!("no answer within {} s", target.limits.connect_s),
         };
@@ -51,10 +53,12 @@ impl Pool {
     }
 
     /// Takes back a connection whose answer was read to its end.
-    pub fn give_back(&self, authority: &str, connection: Connection) {
-        if connection.sender.is_closed() {
+    pub fn give_back(&self, target: &Target, connection: Connection) {
+        if connection.sender.is_closed() || !target.keeps_alive.load(Relaxed) {
             return;
         }
+        connection.marks.idle.set(true);
+        let authority = target.authority.as_str();
         let mut idle = self.0.borrow_mut();
         let entry = (Stamp::now(), connection);
         match idle.get_mut(authority) {
@@ -75,11 +79,19 @@ impl Pool {
     }
 }
 
-async fn connect(authority: &str) -> Result<Connection, Box<dyn std::error::Error>> {
-    let stream = TcpStream::connect(authority).await?;
+async fn connect(target: &Target) -> Result<Connection, Box<dyn std::error::Error>> {
+    let stream = TcpStream::connect(&target.authority).await?;
     let marks = Rc::new(Marks::default());
     let (sender, driver) = handshake(StampedStream::new(stream, marks.clone())?).await?;
+    let (seen, keeps_alive, opened) = (marks.clone(), target.keeps_alive.clone(), Stamp::now());
     // A broken connection is reported by the request that uses it.
-    tokio::task::spawn_local(async move { drop(driver.await) });
+    tokio::task::spawn_local(async move {
+        drop(driver.await);
+        // Some servers close behind every answer without saying so: llama.cpp does.
+        let since_answer = seen.last_read.get().map_or(opened, |last| last.read);
+        if seen.idle.get() && Stamp::now().since_s(since_answer) < IDLE_LIMIT_S {
+            keeps_alive.store(false, Relaxed);
+        }
+    });
     Ok(Connection { sender, marks })
 }

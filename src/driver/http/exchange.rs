@@ -46,8 +46,18 @@ pub struct Exchange {
     pub read_lag_s: f64,
     /// Whether the request had to wait for its connection.
     pub connected_late: bool,
+    /// Whether it was sent again, on a new connection, because the server had closed the first
+    /// before any answer.
+    pub resent: bool,
     /// Why there is no complete answer.
     pub failure: Option<Failure>,
+}
+
+impl Exchange {
+    /// Whether the connection ended before a byte of an answer.
+    pub fn is_unanswered(&self) -> bool {
+        self.headers.is_none() && matches!(self.failure, Some(Failure::Broken { chunks: 0, .. }))
+    }
 }
 
 /// How far a request is, for the watch over its limits.

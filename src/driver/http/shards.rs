@@ -173,24 +173,146 @@ async fn run(job: &Job, plan: &dyn Plan, pacer: &Pacer, pool: &Pool) -> Exchange
         let (connection, is_new) = pool.take(target).await?;
         let connected_late = is_new && Stamp::now() > job.due;
         pacer.sleep_until(job.due).await;
-        Ok((body, connection, connected_late))
+        Ok((body, connection, is_new, connected_late))
     };
     let prepared = tokio::select! {
         prepared = prepared => prepared,
         failure = exchange::aborted(&mut abort) => Err(failure),
     };
-    let (body, mut connection, connected_late) = match prepared {
+    let (body, mut connection, is_new, connected_late) = match prepared {
         Ok(prepared) => prepared,
         Err(failure) => return failed(failure),
     };
     let request_id = plan.request_id(job.index);
-    let (seen, reusable) = exchange::exchange(&mut connection, target, &request_id, body).await;
+    let (mut seen, mut reusable) =
+        exchange::exchange(&mut connection, target, &request_id, body.clone()).await;
+    if !is_new && seen.is_unanswered() {
+        // The server had closed the idle connection just before. The first send counts.
+        connection = match Pool::connect(target).await {
+            Ok(connection) => connection,
+            Err(failure) => return Exchange { failure: Some(failure), ..seen },
+        };
+        let sent = seen.sent;
+        (seen, reusable) = exchange::exchange(&mut connection, target, &request_id, body).await;
+        (seen.sent, seen.resent) = (sent.or(seen.sent), true);
+    }
     if reusable {
-        pool.give_back(&target.authority, connection);
+        pool.give_back(target, connection);
     }
     Exchange { connected_late, ..seen }
 }
 
 fn failed(failure: Failure) -> Exchange {
     Exchange { failure: Some(failure), ..Exchange::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::target::Limits;
+    use super::*;
+    use parking_lot::Mutex;
+    use std::collections::BTreeMap;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+    use tokio::sync::watch;
+
+    /// Three requests, each sent when the one before it has ended.
+    struct Chain {
+        target: Target,
+        seen: Mutex<Vec<Exchange>>,
+        done: UnboundedSender<()>,
+    }
+
+    impl Plan for Chain {
+        fn target(&self) -> &Target {
+            &self.target
+        }
+
+        fn request_id(&self, index: usize) -> String {
+            index.to_string()
+        }
+
+        fn body(&self, _: usize) -> Bytes {
+            Bytes::from_static(b"{}")
+        }
+
+        fn ended(&self, job: Job, exchange: Exchange) -> Vec<Job> {
+            self.seen.lock().push(exchange);
+            let _ = self.done.send(());
+            let next = Job { index: job.index + 1, due: Stamp::now(), unsent: None };
+            if next.index < 3 { vec![next] } else { Vec::new() }
+        }
+    }
+
+    /// Reads one request and answers it.
+    fn answer(stream: &mut TcpStream) {
+        let mut buffer = [0; 4096];
+        let mut read = 0;
+        while !buffer[..read].ends_with(b"{}") {
+            read += stream.read(&mut buffer[read..]).expect("a request");
+        }
+        let body = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length:";
+        write!(stream, "{head} {}\r\n\r\n{body}", body.len()).expect("an answer");
+    }
+
+    fn chain(listener: &TcpListener, abort: &watch::Sender<Option<String>>) -> Vec<Exchange> {
+        let authority = listener.local_addr().expect("its address").to_string();
+        let target = Target {
+            authority,
+            path: "/".into(),
+            headers: BTreeMap::new(),
+            limits: Limits::default(),
+            keep_text: false,
+            keeps_alive: Arc::new(AtomicBool::new(true)),
+            abort: abort.subscribe(),
+        };
+        let (done, mut ended) = unbounded_channel();
+        let chain = Arc::new(Chain { target, seen: Mutex::default(), done });
+        let plan: Arc<dyn Plan> = chain.clone();
+        let shards = Shards::start(1).expect("a shard");
+        shards.send(&plan, vec![Job { index: 0, due: Stamp::now(), unsent: None }]);
+        for _ in 0..3 {
+            ended.blocking_recv().expect("an end");
+        }
+        drop(shards);
+        std::mem::take(&mut *chain.seen.lock())
+    }
+
+    /// A server may close behind an answer when the next request is on its way already: it is
+    /// sent again, and says so. After that no connection is used twice.
+    #[test]
+    fn a_connection_that_closes_behind_its_answer_costs_no_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let server = listener.try_clone().expect("the same port");
+        std::thread::spawn(move || {
+            for stream in server.incoming() {
+                let mut stream = stream.expect("a connection");
+                answer(&mut stream);
+                std::thread::sleep(Duration::from_millis(50)); // the next request is written meanwhile
+            }
+        });
+        let (abort, _) = watch::channel(None);
+        let seen = chain(&listener, &abort);
+        assert!(seen.iter().all(|exchange| exchange.failure.is_none()), "{seen:?}");
+        assert_eq!(seen.iter().map(|exchange| exchange.resent).collect::<Vec<_>>(), [false, true, true]);
+        assert!(seen[1].first_token.expect("a token").at().since_s(seen[1].sent.expect("sent")) > 0.01);
+    }
+
+    #[test]
+    fn a_connection_that_stays_open_is_used_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let server = listener.try_clone().expect("the same port");
+        std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().expect("a connection");
+            for _ in 0..3 {
+                answer(&mut stream);
+            }
+        });
+        let (abort, _) = watch::channel(None);
+        let seen = chain(&listener, &abort);
+        assert!(seen.iter().all(|exchange| exchange.failure.is_none() && !exchange.resent), "{seen:?}");
+    }
 }

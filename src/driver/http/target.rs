@@ -1,6 +1,8 @@
 //! Where requests go, and how long they may take.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
 
 /// Where requests go, and how long they may take.
@@ -16,6 +18,9 @@ pub struct Target {
     pub limits: Limits,
     /// Whether the text of the answer is wanted.
     pub keep_text: bool,
+    /// Whether the server leaves connections open behind an answer; cleared when it is seen to
+    /// close one.
+    pub keeps_alive: Arc<AtomicBool>,
     /// Holds the reason once the requests under way are to be given up.
     pub abort: watch::Receiver<Option<String>>,
 }
