@@ -11,4 +11,5 @@ pub mod limits;
 pub mod port;
 pub mod probe;
 pub mod process;
+pub mod scratch;
 pub mod watchdog;

@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::suggest::nearest;
 use crate::bench::Bench;
+use crate::driver::scratch::Scratch;
 use rhai::{Dynamic, NativeCallContext};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ struct Inner {
     parameters: Parameters,
     script_dir: PathBuf,
     output_dir: PathBuf,
+    scratch: Scratch,
     engine: EngineChoice,
 }
 
@@ -95,7 +97,8 @@ impl Host {
         output_dir: PathBuf,
         engine: EngineChoice,
     ) -> Self {
-        Self(Rc::new(Inner { runtime, bench, parameters, script_dir, output_dir, engine }))
+        let scratch = Scratch::new(output_dir.join("scratch"), &bench.run_id);
+        Self(Rc::new(Inner { runtime, bench, parameters, script_dir, output_dir, scratch, engine }))
     }
 
     /// The host of the script that makes this call.
@@ -125,6 +128,11 @@ impl Host {
     /// Where results go.
     pub fn output_dir(&self) -> &std::path::Path {
         &self.0.output_dir
+    }
+
+    /// Folders of the current test.
+    pub fn scratch(&self) -> &Scratch {
+        &self.0.scratch
     }
 
     /// A parameter's value.

@@ -1,13 +1,13 @@
 //! `core/engine`: specs and handles of engines.
 
-use crate::bench::{Arm, Engine, EngineSpec, Readiness};
+use crate::bench::{Arm, Engine, EngineSpec, Helper, HelperSpec, Readiness};
 use crate::script::fault::{self, Fault};
 use crate::script::host::Host;
 use crate::script::options;
 use rhai::plugin::*;
 use rhai::{Dynamic, EvalAltResult, Map, Module, NativeCallContext};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// The module `core/engine`.
@@ -39,6 +39,22 @@ impl Handle {
     }
 }
 
+/// A helper that `start` keeps running, in a script.
+#[derive(Clone)]
+pub struct Kept {
+    spec: Rc<HelperSpec>,
+    helper: Weak<Helper>,
+}
+
+impl Kept {
+    /// Starts a helper and keeps it.
+    pub fn start(host: &Host, given: &Map) -> Result<Self, Box<EvalAltResult>> {
+        let spec = options::read::<HelperSpec>("start", given)?;
+        let helper = wait(host, host.bench().fleet.keep(spec.clone()))?.map_err(Fault::from)?;
+        Ok(Self { spec: Rc::new(spec), helper })
+    }
+}
+
 /// An element of the `engines` of `run`.
 pub fn arm_of(value: &Dynamic) -> Result<Arm, Fault> {
     if let Some(spec) = value.clone().try_cast::<Spec>() {
@@ -56,7 +72,7 @@ pub fn arm_of(value: &Dynamic) -> Result<Arm, Fault> {
 }
 
 /// Runs `work` until the run is interrupted.
-fn wait<T>(host: &Host, work: impl Future<Output = T>) -> Result<T, Box<EvalAltResult>> {
+pub fn wait<T>(host: &Host, work: impl Future<Output = T>) -> Result<T, Box<EvalAltResult>> {
     let cancel = host.bench().cancel.clone();
     host.wait(async { cancel.run_until_cancelled(work).await }).ok_or_else(fault::interrupted)
 }
@@ -94,6 +110,16 @@ mod natives {
         Ok(Rc::new(spec))
     }
 
+    /// How to start a helper, from its parts: the map itself, when all that is in it is right.
+    #[rhai_fn(return_raw)]
+    pub fn helper(function: &str, given: Map) -> Result<Map, Box<EvalAltResult>> {
+        let spec = options::read::<HelperSpec>(function, &given)?;
+        if spec.command.is_empty() {
+            return Err(Fault::new(format!("`{function}`: the command is empty")).into());
+        }
+        Ok(given)
+    }
+
     /// The kind of engine that `--engine` chooses.
     pub fn chosen(context: NativeCallContext) -> String {
         Host::of(&context).engine().kind.clone()
@@ -112,6 +138,8 @@ mod methods {
     pub type EngineSpec = super::Spec;
     /// An engine that was started.
     pub type Engine = super::Handle;
+    /// A helper that was started.
+    pub type Helper = super::Kept;
 
     /// The engine's name.
     #[rhai_fn(get = "name", pure)]
@@ -170,6 +198,31 @@ mod methods {
     pub fn close(context: NativeCallContext, engine: &mut Engine) -> Result<(), Box<EvalAltResult>> {
         let host = Host::of(&context);
         Ok(host.wait(host.bench().fleet.close(&engine.0)).map_err(Fault::from)?)
+    }
+
+    /// The helper's name.
+    #[rhai_fn(get = "name", pure)]
+    pub fn helper_name(helper: &mut Helper) -> String {
+        helper.spec.name.clone()
+    }
+
+    /// The port on which it listens.
+    #[rhai_fn(get = "port", pure)]
+    pub fn helper_port(helper: &mut Helper) -> i64 {
+        i64::from(helper.spec.port)
+    }
+
+    /// Ends the helper now, or with the last engine that uses it.
+    #[rhai_fn(name = "close", return_raw, pure)]
+    pub fn close_helper(context: NativeCallContext, helper: &mut Helper) -> Result<(), Box<EvalAltResult>> {
+        let host = Host::of(&context);
+        Ok(host.wait(host.bench().fleet.release(&helper.helper)).map_err(Fault::from)?)
+    }
+
+    /// The helper in words.
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn helper_text(helper: &mut Helper) -> String {
+        format!("{} on {}:{}", helper.spec.name, helper.spec.host, helper.spec.port)
     }
 
     /// The spec in words.

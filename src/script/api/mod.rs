@@ -12,7 +12,7 @@ mod seen;
 use rhai::Module;
 
 /// The natives that need no import.
-pub const GLOBALS: [&str; 7] = ["run", "start", "param", "env", "sleep", "print", "debug"];
+pub const GLOBALS: [&str; 8] = ["run", "start", "scratch", "param", "env", "sleep", "print", "debug"];
 
 /// Makes types and global natives known.
 pub fn register(engine: &mut rhai::Engine) {
