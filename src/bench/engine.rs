@@ -165,15 +165,15 @@ impl Engine {
             Graces { interrupt_s: self.spec.interrupt_grace_s.0, terminate_s: self.spec.terminate_grace_s.0 };
         let began = Instant::now();
         let pids = self.process.close(graces).await;
+        let closed = if pids.is_empty() {
+            let (name, took_s) = (self.spec.name.clone(), began.elapsed().as_secs_f64());
+            let _ = self.events.send(Event::EngineClosed { name, port: self.port, took_s });
+            Ok(())
+        } else {
+            Err(EngineError::Survivors { who: self.spec.who(), pids })
+        };
         let helpers = std::mem::take(&mut *self.helpers.lock());
-        helper::end(helpers).await?;
-        if !pids.is_empty() {
-            return Err(EngineError::Survivors { who: self.spec.who(), pids });
-        }
-        let took_s = began.elapsed().as_secs_f64();
-        let _ =
-            self.events.send(Event::EngineClosed { name: self.spec.name.clone(), port: self.port, took_s });
-        Ok(())
+        closed.and(helper::end(helpers).await)
     }
 
     /// Whether [`Engine::close`] was called.
