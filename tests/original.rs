@@ -43,7 +43,7 @@ fn every_test_function_is_there() {
 /// what is faster on a busy machine is no business of a test.
 const QUICK: [&str; 10] = [
     "-P",
-    "context_len=1024,2048",
+    "context_len=1024",
     "-P",
     "gap_s=0.15",
     "-P",
@@ -89,10 +89,12 @@ fn planned(name: &str, more: &[&str]) -> String {
     let manifest = std::fs::read_to_string(manifests.last().expect("a manifest")).expect("the manifest");
     let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
     let experiment = &manifest["experiments"][0];
-    let mut text = format!("{name}: {}\n", experiment["title"].as_str().expect("a title"));
+    let (requests, context_len) = (&experiment["requests"], &experiment["workload"]["context_len"]);
+    let mut text = format!("{name}: {requests} requests, context {context_len}\n");
     for engine in experiment["engines"].as_array().expect("engines") {
         for helper in engine["helpers"].as_array().expect("helpers") {
-            text += &command_of(helper);
+            let command = command_of(helper);
+            text += if text.contains(&command) { "" } else { &command };
         }
         text += &command_of(engine);
         text += &cache_of(engine);
@@ -115,8 +117,8 @@ fn command_of(process: &Value) -> String {
             word.into()
         }
     });
-    let line = words.collect::<Vec<String>>().join(" ").replace(" --", "\n        --");
-    format!("  {}: {env}\n      {line}\n", process["name"].as_str().expect("a name"))
+    let line = words.collect::<Vec<String>>().join(" ");
+    format!("  {}:\n    {env}{line}\n", process["name"].as_str().expect("a name"))
 }
 
 /// The LMCache configuration, where it is one that lmrun wrote.
@@ -127,7 +129,7 @@ fn cache_of(engine: &Value) -> String {
     }
     let config: Value =
         serde_json::from_str(&std::fs::read_to_string(path).expect("the config")).expect("JSON");
-    format!("      {config}\n")
+    format!("    {config}\n")
 }
 
 #[test]

@@ -37,9 +37,16 @@ impl Fleet {
     /// When its port is taken or its program is not to be had.
     pub async fn start(&self, spec: EngineSpec) -> Result<Arc<Engine>, EngineError> {
         let port = self.port_for(&spec);
-        let helpers = self.helpers_of(&spec).await?;
-        let engine =
-            Engine::start(spec, port, &self.log_dir, &self.watchdog, self.events.clone(), helpers).await?;
+        let mut helpers = Vec::new();
+        let started = self.start_with(spec, port, &mut helpers).await;
+        let engine = match started {
+            Ok(engine) => engine,
+            Err(error) => {
+                // What the user is to read is why it did not start.
+                let _ = helper::end(helpers).await;
+                return Err(error);
+            }
+        };
         let engine = Arc::new(engine);
         self.live.lock().push(engine.clone());
         Ok(engine)
@@ -98,13 +105,19 @@ impl Fleet {
         first.and(helper::end(kept).await)
     }
 
-    /// What `spec` needs beside it, in the order in which it names them.
-    async fn helpers_of(&self, spec: &EngineSpec) -> Result<Vec<Arc<Helper>>, EngineError> {
-        let mut helpers = Vec::new();
+    /// Starts an engine after what it needs beside it, which stands in `helpers`, also when it
+    /// fails half-way.
+    async fn start_with(
+        &self,
+        spec: EngineSpec,
+        port: u16,
+        helpers: &mut Vec<Arc<Helper>>,
+    ) -> Result<Engine, EngineError> {
         for wanted in &spec.helpers {
             helpers.push(self.helper(wanted).await?);
         }
-        Ok(helpers)
+        let events = self.events.clone();
+        Engine::start(spec, port, &self.log_dir, &self.watchdog, events, helpers.clone()).await
     }
 
     /// The helper that runs with this spec, or a new one.

@@ -109,7 +109,11 @@ impl Helper {
         let _ = events.send(Event::EngineStarting { name: name.clone(), port, argv: line.argv, log: stdout });
         let began = Instant::now();
         let helper = Self { spec, process, events: events.clone() };
-        helper.wait_until_ready().await?;
+        if let Err(error) = helper.wait_until_ready().await {
+            // What the user is to read is why it did not get ready.
+            let _ = helper.close().await;
+            return Err(error);
+        }
         let _ = events.send(Event::EngineReady { name, port, after_s: began.elapsed().as_secs_f64() });
         Ok(helper)
     }
