@@ -107,8 +107,8 @@ fn planned(name: &str, more: &[&str]) -> String {
 
 fn command_of(process: &Value) -> String {
     let env = process["env"].as_object().expect("an environment").iter();
-    let env: String =
-        env.map(|(name, value)| format!("{name}={} ", value.as_str().expect("a text"))).collect();
+    let env = env.map(|(name, value)| format!("{name}={} ", value.as_str().expect("a text")));
+    let env = env.collect::<Vec<String>>().concat();
     let words = process["command"].as_array().expect("a command").iter().map(|word| {
         let word = word.as_str().expect("a word");
         if word.is_empty() || word.contains(['{', ' ']) && word != "{port}" {
