@@ -143,6 +143,23 @@ fn a_store_elsewhere_or_one_that_runs_already_is_not_started() {
     assert_eq!(started(&bench), ["vllm", "vllm"]);
 }
 
+#[test]
+fn a_configuration_that_cannot_be_read_is_an_error_before_anything_starts() {
+    for (yaml, expected) in [
+        ("- a\n", "c.yaml is not a YAML mapping"),
+        ("a: [1\n", "c.yaml is not YAML: "),
+        (
+            "remote_url: \"lm://localhost\"\n",
+            "a remote_url of LMCache's server is lm://host:port, not lm://localhost",
+        ),
+    ] {
+        let bench = bench("fn test_a() { llm(\"a\", #{ lmcache: \"c.yaml\" }); }").script("c.yaml", yaml);
+        let run = run(&bench);
+        assert_eq!((run.code, started(&bench)), (1, Vec::new()));
+        assert!(error(&run).contains(expected), "{}", run.stderr);
+    }
+}
+
 /// The error of a run, without what leads to it.
 fn error(run: &Ran) -> String {
     let start = run.stderr.find("  ×").unwrap_or_else(|| panic!("no error drawn: {}", run.stderr));

@@ -146,6 +146,13 @@ fn a_models_own_settings_are_in_its_commands() {
 }
 
 #[test]
+fn what_a_test_gives_goes_before_what_its_model_wants() {
+    let planned = planned("test_chunk_prefill", &["-m", "THUDM/glm-4-9b-chat"]);
+    assert_eq!(planned.matches("--enable-chunked-prefill").count(), 2, "{planned}");
+    assert!(!planned.contains("--no-enable-chunked-prefill"), "{planned}");
+}
+
+#[test]
 fn what_is_planned_is_what_is_run() {
     // The other vLLM notes how it was started, and is the simulator.
     let bench = Bench::new().program(

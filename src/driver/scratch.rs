@@ -92,10 +92,10 @@ fn remove_orphans(root: &Path) {
     let entries = std::fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     for lock in entries.filter(|path| path.extension().is_some_and(|extension| extension == "lock")) {
         if File::open(&lock).is_ok_and(|file| file.try_lock().is_ok()) {
-            let _ = remove(&lock.with_extension("")); // the next run tries again
+            // Where it fails, the next run tries again.
+            let _ = remove(&lock.with_extension("")).and_then(|()| std::fs::remove_dir(root));
         }
     }
-    let _ = std::fs::remove_dir(root); // empty now, or not ours
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! `core/engine`: specs and handles of engines.
 
-use crate::bench::{Arm, Engine, EngineSpec, Helper, HelperSpec, Readiness};
+use crate::bench::{Arm, Engine, EngineSpec, Readiness};
 use crate::script::fault::{self, Fault};
 use crate::script::host::Host;
 use crate::script::options;
 use rhai::plugin::*;
 use rhai::{Dynamic, EvalAltResult, Map, Module, NativeCallContext};
 use std::rc::Rc;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The module `core/engine`.
@@ -36,22 +36,6 @@ impl Handle {
     /// What tells it from others.
     pub fn identity(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
-    }
-}
-
-/// A helper that `start` keeps running, in a script.
-#[derive(Clone)]
-pub struct Kept {
-    spec: Rc<HelperSpec>,
-    helper: Weak<Helper>,
-}
-
-impl Kept {
-    /// Starts a helper and keeps it.
-    pub fn start(host: &Host, given: &Map) -> Result<Self, Box<EvalAltResult>> {
-        let spec = options::read::<HelperSpec>("start", given)?;
-        let helper = wait(host, host.bench().fleet.keep(spec.clone()))?.map_err(Fault::from)?;
-        Ok(Self { spec: Rc::new(spec), helper })
     }
 }
 
@@ -110,16 +94,6 @@ mod natives {
         Ok(Rc::new(spec))
     }
 
-    /// How to start a helper, from its parts: the map itself, when all that is in it is right.
-    #[rhai_fn(return_raw)]
-    pub fn helper(function: &str, given: Map) -> Result<Map, Box<EvalAltResult>> {
-        let spec = options::read::<HelperSpec>(function, &given)?;
-        if spec.command.is_empty() {
-            return Err(Fault::new(format!("`{function}`: the command is empty")).into());
-        }
-        Ok(given)
-    }
-
     /// The kind of engine that `--engine` chooses.
     pub fn chosen(context: NativeCallContext) -> String {
         Host::of(&context).engine().kind.clone()
@@ -138,8 +112,6 @@ mod methods {
     pub type EngineSpec = super::Spec;
     /// An engine that was started.
     pub type Engine = super::Handle;
-    /// A helper that was started.
-    pub type Helper = super::Kept;
 
     /// The engine's name.
     #[rhai_fn(get = "name", pure)]
@@ -198,31 +170,6 @@ mod methods {
     pub fn close(context: NativeCallContext, engine: &mut Engine) -> Result<(), Box<EvalAltResult>> {
         let host = Host::of(&context);
         Ok(host.wait(host.bench().fleet.close(&engine.0)).map_err(Fault::from)?)
-    }
-
-    /// The helper's name.
-    #[rhai_fn(get = "name", pure)]
-    pub fn helper_name(helper: &mut Helper) -> String {
-        helper.spec.name.clone()
-    }
-
-    /// The port on which it listens.
-    #[rhai_fn(get = "port", pure)]
-    pub fn helper_port(helper: &mut Helper) -> i64 {
-        i64::from(helper.spec.port)
-    }
-
-    /// Ends the helper now, or with the last engine that uses it.
-    #[rhai_fn(name = "close", return_raw, pure)]
-    pub fn close_helper(context: NativeCallContext, helper: &mut Helper) -> Result<(), Box<EvalAltResult>> {
-        let host = Host::of(&context);
-        Ok(host.wait(host.bench().fleet.release(&helper.helper)).map_err(Fault::from)?)
-    }
-
-    /// The helper in words.
-    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
-    pub fn helper_text(helper: &mut Helper) -> String {
-        format!("{} on {}:{}", helper.spec.name, helper.spec.host, helper.spec.port)
     }
 
     /// The spec in words.

@@ -4,6 +4,7 @@
 mod check;
 mod engine;
 mod files;
+mod helper;
 mod load;
 mod options;
 mod run;
@@ -18,6 +19,7 @@ pub const GLOBALS: [&str; 8] = ["run", "start", "scratch", "param", "env", "slee
 pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(run::module().into());
     engine.register_global_module(engine::types().into());
+    engine.register_global_module(helper::types().into());
     engine.register_global_module(load::types().into());
     engine.register_global_module(seen::types().into());
 }
@@ -28,6 +30,7 @@ pub fn native(path: &str) -> Option<Module> {
         "core/check" => check::module(),
         "core/engine" => engine::module(),
         "core/files" => files::module(),
+        "core/helper" => helper::module(),
         "core/load" => load::module(),
         "core/options" => options::module(),
         "core/run" => run::module(),

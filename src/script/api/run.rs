@@ -1,6 +1,7 @@
 //! The natives that every script has: `run`, `start`, `scratch`, `param`, `env`, `sleep`.
 
-use super::engine::{Handle, Kept, Spec, arm_of, wait};
+use super::engine::{Handle, Spec, arm_of, wait};
+use super::helper::Kept;
 use super::load::Workload;
 use super::seen::{Experiment, Key};
 use crate::bench::RunOptions;
