@@ -144,6 +144,24 @@ fn a_store_elsewhere_or_one_that_runs_already_is_not_started() {
 }
 
 #[test]
+fn engines_of_one_name_keep_their_own_configurations() {
+    let bench = bench(
+        "fn test_a() {
+             let small = llm(\"a\", #{ lmcache: #{ max_local_cpu_size: 1 } });
+             llm(\"a\", #{ lmcache: #{ max_local_cpu_size: 2 } });
+             llm(\"a\", #{ lmcache: #{ max_local_cpu_size: 1 } });
+         }",
+    );
+    let run = run(&bench);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    for (file, size) in [("a-lmcache.yaml", 1), ("a-lmcache-2.yaml", 2)] {
+        let text = std::fs::read_to_string(bench.path("out").join(file)).expect(file);
+        assert_eq!(text, format!("{{\n  \"max_local_cpu_size\": {size}\n}}\n"));
+    }
+    assert!(!bench.path("out/a-lmcache-3.yaml").exists());
+}
+
+#[test]
 fn a_configuration_that_cannot_be_read_is_an_error_before_anything_starts() {
     for (yaml, expected) in [
         ("- a\n", "c.yaml is not a YAML mapping"),

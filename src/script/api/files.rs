@@ -55,10 +55,9 @@ mod natives {
     /// Writes a text to the run's output folder; returns its path.
     #[rhai_fn(return_raw)]
     pub fn write(context: NativeCallContext, name: &str, text: &str) -> Result<String, Box<EvalAltResult>> {
-        let path = Host::of(&context).output_dir().join(name);
-        let path = std::path::absolute(&path).unwrap_or(path);
-        std::fs::write(&path, format!("{text}\n"))
-            .map_err(|e| Fault::new(format!("cannot write {}: {e}", path.display())))?;
+        let path = Host::of(&context).write(name, &format!("{text}\n"));
+        let path =
+            path.map_err(|e| Fault::new(format!("cannot write `{name}` to the output folder: {e}")))?;
         Ok(path.display().to_string())
     }
 }
