@@ -8,11 +8,16 @@ mod common;
 use common::{Bench, root};
 use std::path::PathBuf;
 
-/// Whether an engine is installed; a run that requires it must have it.
-fn installed(program: &str) -> bool {
+/// Where the engines' programs are.
+fn engines() -> PathBuf {
     let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
     let folder = std::env::var_os("LMRUN_ENGINES").map_or(home.join(".cache/lmrun-engines"), PathBuf::from);
-    let there = folder.join("bin").join(program).exists();
+    folder.join("bin")
+}
+
+/// Whether an engine is installed; a run that requires it must have it.
+fn installed(program: &str) -> bool {
+    let there = engines().join(program).exists();
     let required = std::env::var_os("LMRUN_REQUIRE_ENGINES").is_some();
     assert!(there || !required, "{program} is not installed: scripts/engines/install.sh model llamacpp");
     if !there {
@@ -43,4 +48,27 @@ fn llamacpp_reuses_the_prefix_that_a_slot_has_seen() {
         assert_eq!(number("cached_tokens") > 300.0, reuses, "{row:?}");
     }
     assert_eq!(bench.left_running(), Vec::<String>::new());
+}
+
+#[test]
+fn caches_of_lmcache_and_redis_stand_beside_an_engine() {
+    let on_path = |program: &str| {
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+            .any(|dir| dir.join(program).is_file())
+    };
+    if !installed("llama-server") || !engines().join("lmcache_server").exists() || !on_path("redis-server") {
+        eprintln!("skipped: lmcache_server or redis-server is not installed (scripts/engines/install.sh)");
+        return;
+    }
+    let bench = Bench::new();
+    let script = root().join("scripts/cpu.rhai").display().to_string();
+    let run = bench.run(&[&script, "-f", "helpers", "-P", "gap_s=1", "-P", "requests=2"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let told = |what: &str| run.stdout.lines().chain(run.stderr.lines()).any(|line| line.contains(what));
+    for helper in
+        ["lmcache_server :65433", "redis :6401", "sentinel :26401", "sentinel :26402", "sentinel :26403"]
+    {
+        assert!(told(&format!("{helper}: ready after")), "{helper}: {}", run.stderr);
+        assert!(told(&format!("{helper}: closed in")), "{helper}: {}", run.stderr);
+    }
 }

@@ -31,7 +31,7 @@ fn the_main_job_on_the_simulator() {
     let script = tests_rhai();
     // What is fast on a machine that does other things too is not a test's business.
     let quick = ["-P", "gap_s=0.6", "-P", "requests=3", "-P", "max_tokens=4", "-P", "at_least=0"];
-    let args = [&[script.as_str(), "-f", "local_cpu", "--engine", "sim"][..], &quick[..]].concat();
+    let args = [&[script.as_str(), "-f", "lmcache_local_cpu", "--engine", "sim"][..], &quick[..]].concat();
     let run = bench.run(&args);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     assert!(run.stdout.contains("lmcache (simulated)"), "{}", run.stdout);

@@ -1,6 +1,6 @@
 //! An engine that runs: started, awaited, asked, closed.
 
-use super::helper::Helper;
+use super::helper::{self, Helper};
 use super::{EngineError, EngineSpec, Event};
 use crate::driver::port;
 use crate::driver::probe::{self, ProbeError};
@@ -66,7 +66,8 @@ impl Engine {
         helpers: Vec<Arc<Helper>>,
     ) -> Result<Self, EngineError> {
         if let Some(occupant) = port::occupant(&spec.host, port).await {
-            return Err(EngineError::PortInUse { name: spec.name, port, occupant });
+            let elsewhere = "choose other ports with `-p P1 P2`";
+            return Err(EngineError::PortInUse { who: spec.who(), port, occupant, elsewhere });
         }
         let [stdout, stderr] = logs(log_dir, port);
         let line = CommandLine {
@@ -77,7 +78,7 @@ impl Engine {
             stderr,
         };
         let process = Process::start(&line, watchdog)
-            .map_err(|source| EngineError::Start { name: spec.name.clone(), source })?;
+            .map_err(|source| EngineError::Start { who: spec.who(), source })?;
         let _ = events.send(Event::EngineStarting {
             name: spec.name.clone(),
             port,
@@ -162,11 +163,7 @@ impl Engine {
     /// Waits for its process to end by itself.
     pub async fn died(&self) -> EngineError {
         let status = self.process.exited().await;
-        EngineError::Died {
-            name: self.spec.name.clone(),
-            status: said(status),
-            tail: self.process.log_tail(TAIL),
-        }
+        EngineError::Died { who: self.spec.who(), status: said(status), tail: self.process.log_tail(TAIL) }
     }
 
     /// Ends it and everything that came from it; the second call does nothing.
@@ -182,23 +179,15 @@ impl Engine {
             Graces { interrupt_s: self.spec.interrupt_grace_s.0, terminate_s: self.spec.terminate_grace_s.0 };
         let began = Instant::now();
         let pids = self.process.close(graces).await;
-        self.close_helpers().await?;
-        if !pids.is_empty() {
-            return Err(EngineError::Survivors { name: self.spec.name.clone(), pids });
-        }
-        let took_s = began.elapsed().as_secs_f64();
-        let _ =
-            self.events.send(Event::EngineClosed { name: self.spec.name.clone(), port: self.port, took_s });
-        Ok(())
-    }
-
-    /// Ends the helpers that no other engine uses any more.
-    async fn close_helpers(&self) -> Result<(), EngineError> {
+        let closed = if pids.is_empty() {
+            let (name, took_s) = (self.spec.name.clone(), began.elapsed().as_secs_f64());
+            let _ = self.events.send(Event::EngineClosed { name, port: self.port, took_s });
+            Ok(())
+        } else {
+            Err(EngineError::Survivors { who: self.spec.who(), pids })
+        };
         let helpers = std::mem::take(&mut *self.helpers.lock());
-        for helper in helpers.into_iter().filter_map(Arc::into_inner) {
-            helper.close().await?;
-        }
-        Ok(())
+        closed.and(helper::end(helpers).await)
     }
 
     /// Whether [`Engine::close`] was called.
@@ -236,12 +225,12 @@ impl Engine {
 
     fn died_at_start(&self, status: ExitStatus) -> EngineError {
         let tail = self.process.log_tail(TAIL);
-        EngineError::DiedAtStart { name: self.spec.name.clone(), status: said(Some(status)), tail }
+        EngineError::DiedAtStart { who: self.spec.who(), status: said(Some(status)), tail }
     }
 
     fn not_ready(&self, limit: Duration, awaited: String) -> EngineError {
         let tail = self.process.log_tail(TAIL);
-        EngineError::NotReady { name: self.spec.name.clone(), limit_s: limit.as_secs_f64(), awaited, tail }
+        EngineError::NotReady { who: self.spec.who(), limit_s: limit.as_secs_f64(), awaited, tail }
     }
 }
 

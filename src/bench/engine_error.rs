@@ -1,4 +1,4 @@
-//! Why an engine does not serve, in words for people.
+//! Why an engine, or a helper of it, does not serve, in words for people.
 
 use crate::driver::process::StartError;
 use thiserror::Error;
@@ -7,38 +7,40 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// Somebody else has its port.
-    #[error("cannot start engine `{name}`: port {port} is in use by {occupant}")]
+    #[error("cannot start {who}: port {port} is in use by {occupant}")]
     PortInUse {
-        /// The engine.
-        name: String,
+        /// The engine or helper.
+        who: String,
         /// The port.
         port: u16,
         /// Who answers there.
         occupant: String,
+        /// How to have it elsewhere.
+        elsewhere: &'static str,
     },
     /// The process did not start.
-    #[error("cannot start engine `{name}`: {source}")]
+    #[error("cannot start {who}: {source}")]
     Start {
-        /// The engine.
-        name: String,
+        /// The engine or helper.
+        who: String,
         /// Why.
         source: StartError,
     },
     /// The process ended before it was ready.
-    #[error("engine `{name}` ended while it was starting ({status})\n{tail}")]
+    #[error("{who} ended while it was starting ({status})\n{tail}")]
     DiedAtStart {
-        /// The engine.
-        name: String,
+        /// The engine or helper.
+        who: String,
         /// How it ended.
         status: String,
         /// The end of its log.
         tail: String,
     },
     /// It runs, but it does not serve what was asked for.
-    #[error("engine `{name}` was not ready within {limit_s} s: {awaited}\n{tail}")]
+    #[error("{who} was not ready within {limit_s} s: {awaited}\n{tail}")]
     NotReady {
-        /// The engine.
-        name: String,
+        /// The engine or helper.
+        who: String,
         /// The limit, seconds.
         limit_s: f64,
         /// What was still missing.
@@ -47,20 +49,20 @@ pub enum EngineError {
         tail: String,
     },
     /// The process ended while it served.
-    #[error("engine `{name}` ended while it served ({status})\n{tail}")]
+    #[error("{who} ended while it served ({status})\n{tail}")]
     Died {
-        /// The engine.
-        name: String,
+        /// The engine or helper.
+        who: String,
         /// How it ended.
         status: String,
         /// The end of its log.
         tail: String,
     },
     /// Something of it is still there.
-    #[error("engine `{name}` could not be ended: processes {pids:?} live on")]
+    #[error("{who} could not be ended: processes {pids:?} live on")]
     Survivors {
-        /// The engine.
-        name: String,
+        /// The engine or helper.
+        who: String,
         /// Their process ids.
         pids: Vec<i32>,
     },

@@ -1,6 +1,6 @@
 //! The engines that run, and the ports they get.
 
-use super::helper::Helper;
+use super::helper::{self, Helper};
 use super::{Engine, EngineError, EngineSpec, Event, HelperSpec};
 use crate::driver::port;
 use crate::driver::watchdog::Watchdog;
@@ -21,12 +21,14 @@ pub struct Fleet {
     pub events: Sender<Event>,
     live: Mutex<Vec<Arc<Engine>>>,
     helpers: Mutex<Vec<Weak<Helper>>>,
+    kept: Mutex<Vec<Arc<Helper>>>,
 }
 
 impl Fleet {
     /// A fleet without engines.
     pub fn new(ports: [u16; 2], log_dir: PathBuf, watchdog: Arc<Watchdog>, events: Sender<Event>) -> Self {
-        Self { ports, log_dir, watchdog, events, live: Mutex::default(), helpers: Mutex::default() }
+        let (live, helpers, kept) = Default::default();
+        Self { ports, log_dir, watchdog, events, live, helpers, kept }
     }
 
     /// Starts an engine and returns at once; only its helpers are waited for.
@@ -35,9 +37,16 @@ impl Fleet {
     /// When its port is taken or its program is not to be had.
     pub async fn start(&self, spec: EngineSpec) -> Result<Arc<Engine>, EngineError> {
         let port = self.port_for(&spec);
-        let helpers = self.helpers_of(&spec).await?;
-        let engine =
-            Engine::start(spec, port, &self.log_dir, &self.watchdog, self.events.clone(), helpers).await?;
+        let mut helpers = Vec::new();
+        let started = self.start_with(spec, port, &mut helpers).await;
+        let engine = match started {
+            Ok(engine) => engine,
+            Err(error) => {
+                // What the user is to read is why it did not start.
+                let _ = helper::end(helpers).await;
+                return Err(error);
+            }
+        };
         let engine = Arc::new(engine);
         self.live.lock().push(engine.clone());
         Ok(engine)
@@ -53,10 +62,36 @@ impl Fleet {
         Ok(())
     }
 
-    /// Ends every engine that still runs, all at the same time.
+    /// Starts a helper that runs until it is released, waits until it is ready, and returns what
+    /// releases it.
     ///
     /// # Errors
-    /// The first engine of which something survives.
+    /// When its port is taken, its program is not to be had, it dies, or takes too long.
+    pub async fn keep(&self, spec: HelperSpec) -> Result<Weak<Helper>, EngineError> {
+        let helper = self.helper(&spec).await?;
+        let kept = Arc::downgrade(&helper);
+        self.kept.lock().push(helper);
+        Ok(kept)
+    }
+
+    /// Ends a helper that was kept, or leaves it to the engines that still use it.
+    ///
+    /// # Errors
+    /// When something of it survives.
+    pub async fn release(&self, helper: &Weak<Helper>) -> Result<(), EngineError> {
+        let released = {
+            let mut kept = self.kept.lock();
+            let position = kept.iter().position(|live| Arc::as_ptr(live) == helper.as_ptr());
+            position.map(|position| kept.remove(position))
+        };
+        helper::end(released.into_iter().collect()).await
+    }
+
+    /// Ends every engine that still runs, all at the same time, and after them the helpers that
+    /// were kept.
+    ///
+    /// # Errors
+    /// The first of which something survives.
     pub async fn close_all(&self) -> Result<(), EngineError> {
         let engines = std::mem::take(&mut *self.live.lock());
         let closing: Vec<_> =
@@ -66,25 +101,33 @@ impl Fleet {
             // A panic while closing leaves the kill to the engine's drop.
             first = first.and(closed.await.unwrap_or(Ok(())));
         }
-        first
+        let kept = std::mem::take(&mut *self.kept.lock());
+        first.and(helper::end(kept).await)
     }
 
-    /// What `spec` needs beside it: what runs already, the rest started.
-    async fn helpers_of(&self, spec: &EngineSpec) -> Result<Vec<Arc<Helper>>, EngineError> {
-        let mut helpers = Vec::new();
+    /// Starts an engine after what it needs beside it, which stands in `helpers`, also when it
+    /// fails half-way.
+    async fn start_with(
+        &self,
+        spec: EngineSpec,
+        port: u16,
+        helpers: &mut Vec<Arc<Helper>>,
+    ) -> Result<Engine, EngineError> {
         for wanted in &spec.helpers {
-            let running =
-                self.helpers.lock().iter().filter_map(Weak::upgrade).find(|live| live.spec == *wanted);
-            helpers.push(match running {
-                Some(helper) => helper,
-                None => self.start_helper(wanted.clone()).await?,
-            });
+            helpers.push(self.helper(wanted).await?);
         }
-        Ok(helpers)
+        let events = self.events.clone();
+        Engine::start(spec, port, &self.log_dir, &self.watchdog, events, helpers.clone()).await
     }
 
-    async fn start_helper(&self, spec: HelperSpec) -> Result<Arc<Helper>, EngineError> {
-        let helper = Arc::new(Helper::start(spec, &self.log_dir, &self.watchdog, &self.events).await?);
+    /// The helper that runs with this spec, or a new one.
+    async fn helper(&self, spec: &HelperSpec) -> Result<Arc<Helper>, EngineError> {
+        let running = self.helpers.lock().iter().filter_map(Weak::upgrade).find(|live| live.spec == *spec);
+        if let Some(helper) = running {
+            return Ok(helper);
+        }
+        let helper = Helper::start(spec.clone(), &self.log_dir, &self.watchdog, &self.events).await?;
+        let helper = Arc::new(helper);
         self.helpers.lock().push(Arc::downgrade(&helper));
         Ok(helper)
     }

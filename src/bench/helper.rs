@@ -33,10 +33,13 @@ pub struct HelperSpec {
     pub host: String,
     /// Its port, which also names its logs.
     pub port: u16,
-    /// Where it says that it is ready, as `:port/path` or `/path`; without one, it is ready when
-    /// its port takes connections.
+    /// Where it says over HTTP that it is ready, as `:port/path` or `/path`.
     #[serde(default)]
     pub ready_path: Option<String>,
+    /// What is sent to its port, and how the answer of a ready one begins. Without this and
+    /// without `ready_path`, it is ready when its port takes connections.
+    #[serde(default)]
+    pub ready_answer: Option<(String, String)>,
     /// How long it may take to get ready.
     #[serde(default = "ready_timeout")]
     pub ready_timeout_s: Seconds,
@@ -47,6 +50,25 @@ pub struct HelperSpec {
 
 fn ready_timeout() -> Seconds {
     Seconds(60.0)
+}
+
+impl HelperSpec {
+    /// How messages name it.
+    fn who(&self) -> String {
+        format!("helper `{}`", self.name)
+    }
+}
+
+/// Ends those that nobody else uses, the last one that was started first.
+///
+/// # Errors
+/// The first of which something survives.
+pub async fn end(helpers: Vec<Arc<Helper>>) -> Result<(), EngineError> {
+    let mut first = Ok(());
+    for helper in helpers.into_iter().rev().filter_map(Arc::into_inner) {
+        first = first.and(helper.close().await);
+    }
+    first
 }
 
 /// A helper that runs. Dropping it kills it.
@@ -69,7 +91,8 @@ impl Helper {
         events: &Sender<Event>,
     ) -> Result<Self, EngineError> {
         if let Some(occupant) = port::occupant(&spec.host, spec.port).await {
-            return Err(EngineError::PortInUse { name: spec.name, port: spec.port, occupant });
+            let (who, port, elsewhere) = (spec.who(), spec.port, "give it another `port`");
+            return Err(EngineError::PortInUse { who, port, occupant, elsewhere });
         }
         let [stdout, stderr] = logs(log_dir, spec.port);
         let placed = |text: &String| with_port(text, spec.port);
@@ -81,12 +104,16 @@ impl Helper {
             stderr,
         };
         let process = Process::start(&line, watchdog)
-            .map_err(|source| EngineError::Start { name: spec.name.clone(), source })?;
+            .map_err(|source| EngineError::Start { who: spec.who(), source })?;
         let (name, port) = (spec.name.clone(), spec.port);
         let _ = events.send(Event::EngineStarting { name: name.clone(), port, argv: line.argv, log: stdout });
         let began = Instant::now();
         let helper = Self { spec, process, events: events.clone() };
-        helper.wait_until_ready().await?;
+        if let Err(error) = helper.wait_until_ready().await {
+            // What the user is to read is why it did not get ready.
+            let _ = helper.close().await;
+            return Err(error);
+        }
         let _ = events.send(Event::EngineReady { name, port, after_s: began.elapsed().as_secs_f64() });
         Ok(helper)
     }
@@ -99,10 +126,10 @@ impl Helper {
         let graces = Graces { interrupt_s: self.spec.grace_s.0, terminate_s: self.spec.grace_s.0 };
         let began = Instant::now();
         let pids = self.process.close(graces).await;
-        let name = self.spec.name.clone();
         if !pids.is_empty() {
-            return Err(EngineError::Survivors { name, pids });
+            return Err(EngineError::Survivors { who: self.spec.who(), pids });
         }
+        let name = self.spec.name.clone();
         let took_s = began.elapsed().as_secs_f64();
         let _ = self.events.send(Event::EngineClosed { name, port: self.spec.port, took_s });
         Ok(())
@@ -111,31 +138,38 @@ impl Helper {
     async fn wait_until_ready(&self) -> Result<(), EngineError> {
         let limit_s = self.spec.ready_timeout_s.0;
         let deadline = Instant::now() + Duration::from_secs_f64(limit_s);
-        let name = || self.spec.name.clone();
         loop {
             if let Some(status) = self.process.exit() {
                 let tail = self.process.log_tail(TAIL);
-                return Err(EngineError::DiedAtStart { name: name(), status: said(Some(status)), tail });
+                return Err(EngineError::DiedAtStart {
+                    who: self.spec.who(),
+                    status: said(Some(status)),
+                    tail,
+                });
             }
             if self.is_ready().await {
                 return Ok(());
             }
             if Instant::now() >= deadline {
                 let (awaited, tail) = ("it does not answer yet".into(), self.process.log_tail(TAIL));
-                return Err(EngineError::NotReady { name: name(), limit_s, awaited, tail });
+                return Err(EngineError::NotReady { who: self.spec.who(), limit_s, awaited, tail });
             }
             tokio::time::sleep(POLL).await;
         }
     }
 
     async fn is_ready(&self) -> bool {
-        let (host, port) = (&self.spec.host, self.spec.port);
-        match &self.spec.ready_path {
-            None => tokio::net::TcpStream::connect((host.as_str(), port)).await.is_ok(),
-            Some(path) if path.starts_with(':') => {
-                probe::get(&format!("http://{host}{path}"), QUESTION).await.is_ok()
+        let HelperSpec { host, port, ready_path, ready_answer, .. } = &self.spec;
+        match (ready_path, ready_answer) {
+            (Some(path), _) => {
+                let colon = if path.starts_with(':') { String::new() } else { format!(":{port}") };
+                probe::get(&format!("http://{host}{colon}{path}"), QUESTION).await.is_ok()
             }
-            Some(path) => probe::get(&format!("http://{host}:{port}{path}"), QUESTION).await.is_ok(),
+            (None, Some((question, answer))) => {
+                let heard = probe::ask(host, *port, question, QUESTION).await;
+                heard.is_ok_and(|heard| heard.starts_with(answer))
+            }
+            (None, None) => tokio::net::TcpStream::connect((host.as_str(), *port)).await.is_ok(),
         }
     }
 }

@@ -24,7 +24,7 @@ pub use engine_error::EngineError;
 pub use event::{Code, Event, Outcome};
 pub use experiment::{Arm, Bench, RunError, RunOptions};
 pub use fleet::Fleet;
-pub use helper::HelperSpec;
+pub use helper::{Helper, HelperSpec};
 pub use row::Row;
 pub use seen::{EngineSeen, Seen};
 pub use spec::EngineSpec;

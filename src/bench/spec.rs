@@ -98,6 +98,11 @@ pub(super) fn grace() -> Seconds {
 }
 
 impl EngineSpec {
+    /// How messages name it.
+    pub fn who(&self) -> String {
+        format!("engine `{}`", self.name)
+    }
+
     /// The command, with `port` in its place.
     pub fn argv(&self, port: u16) -> Vec<String> {
         self.command.iter().map(|word| with_port(word, port)).collect()

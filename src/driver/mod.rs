@@ -11,5 +11,6 @@ pub mod limits;
 pub mod port;
 pub mod probe;
 pub mod process;
+pub mod scratch;
 pub mod tokenizer;
 pub mod watchdog;

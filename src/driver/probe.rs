@@ -5,6 +5,7 @@ use serde::Deserialize;
 use std::sync::LazyLock;
 use std::time::Duration;
 use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Why a question has no answer.
 #[derive(Debug, Error)]
@@ -51,6 +52,21 @@ pub async fn get(url: &str, limit: Duration) -> Result<String, ProbeError> {
         200 => response.text().await.map_err(unreachable),
         status => Err(ProbeError::Status { url: url.into(), status }),
     }
+}
+
+/// What the server at `host:port` says to `question`, which is no HTTP: the first that it sends.
+///
+/// # Errors
+/// When it does not answer in time.
+pub async fn ask(host: &str, port: u16, question: &str, limit: Duration) -> std::io::Result<String> {
+    let conversation = async {
+        let mut stream = tokio::net::TcpStream::connect((host, port)).await?;
+        stream.write_all(question.as_bytes()).await?;
+        let mut answer = vec![0; 4096];
+        let length = stream.read(&mut answer).await?;
+        Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
+    };
+    tokio::time::timeout(limit, conversation).await?
 }
 
 /// The models that the server at `base` says it serves.

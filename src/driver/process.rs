@@ -22,9 +22,9 @@ use tokio::sync::watch;
 pub struct CommandLine {
     /// Program and arguments; no shell looks at them.
     pub argv: Vec<String>,
-    /// Added to the environment.
+    /// Added to the environment, also where it is taken out of the inherited one.
     pub env: BTreeMap<String, String>,
-    /// Taken out of the environment.
+    /// Taken out of the inherited environment.
     pub unset: Vec<String>,
     /// Where standard output goes; appended to.
     pub stdout: PathBuf,
@@ -95,10 +95,10 @@ impl Process {
         let (stdout, stdout_start) = log_file(&line.stdout)?;
         let (stderr, stderr_start) = log_file(&line.stderr)?;
         let mut command = std::process::Command::new(&program);
-        command.args(&line.argv[1..]).envs(&line.env).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         for name in &line.unset {
             command.env_remove(name);
         }
+        command.args(&line.argv[1..]).envs(&line.env).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
         in_own_session(&mut command);
         let refused = |source: std::io::Error| match source.kind() {
             std::io::ErrorKind::NotFound => StartError::NotFound { program: program.clone() },
@@ -249,7 +249,7 @@ mod tests {
         CommandLine {
             argv: ["sh", "-c", script].map(String::from).to_vec(),
             env: BTreeMap::from([("GREETING".into(), "hello".into())]),
-            unset: vec!["HOME".into()],
+            unset: vec!["HOME".into(), "GREETING".into()],
             stdout: dir.join("out.log"),
             stderr: dir.join("err.log"),
         }

@@ -51,11 +51,13 @@ impl std::fmt::Display for Fault {
 impl From<EngineError> for Fault {
     fn from(error: EngineError) -> Self {
         let help = match &error {
-            EngineError::PortInUse { .. } => Some("stop it, or choose other ports with `-p P1 P2`"),
+            EngineError::PortInUse { elsewhere, .. } => Some(format!("stop it, or {elsewhere}")),
             EngineError::Start { .. } => {
-                Some("install it, put it on the PATH, or choose another engine with `--engine`")
+                Some("install it, put it on the PATH, or choose another engine with `--engine`".into())
             }
-            EngineError::NotReady { .. } => Some("its log may say why; `ready_timeout_s` gives it more time"),
+            EngineError::NotReady { .. } => {
+                Some("its log may say why; `ready_timeout_s` gives it more time".into())
+            }
             _ => None,
         };
         let fault = Self::new(error.to_string()).with_code(Code::Engine);

@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::suggest::nearest;
 use crate::bench::Bench;
+use crate::driver::scratch::Scratch;
 use rhai::{Dynamic, NativeCallContext};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ struct Inner {
     parameters: Parameters,
     script_dir: PathBuf,
     output_dir: PathBuf,
+    scratch: Scratch,
+    written: RefCell<BTreeMap<PathBuf, String>>,
     engine: EngineChoice,
 }
 
@@ -95,7 +98,9 @@ impl Host {
         output_dir: PathBuf,
         engine: EngineChoice,
     ) -> Self {
-        Self(Rc::new(Inner { runtime, bench, parameters, script_dir, output_dir, engine }))
+        let scratch = Scratch::new(output_dir.join("scratch"), &bench.run_id);
+        let written = RefCell::default();
+        Self(Rc::new(Inner { runtime, bench, parameters, script_dir, output_dir, scratch, written, engine }))
     }
 
     /// The host of the script that makes this call.
@@ -122,9 +127,29 @@ impl Host {
         &self.0.engine
     }
 
-    /// Where results go.
-    pub fn output_dir(&self) -> &std::path::Path {
-        &self.0.output_dir
+    /// Writes a text to the output folder and returns its absolute path. Where this run has written
+    /// another text under that name, `a.yaml` becomes `a-2.yaml`: an engine may still need the first.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write(&self, name: &str, text: &str) -> std::io::Result<PathBuf> {
+        let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "txt"));
+        let numbered = (2..).map(|n| format!("{stem}-{n}.{extension}"));
+        let mut written = self.0.written.borrow_mut();
+        for name in std::iter::once(name.to_owned()).chain(numbered) {
+            let path = std::path::absolute(self.0.output_dir.join(name))?;
+            if written.get(&path).is_none_or(|other| other == text) {
+                std::fs::write(&path, text)?;
+                written.insert(path.clone(), text.into());
+                return Ok(path);
+            }
+        }
+        unreachable!("one of endlessly many names is free")
+    }
+
+    /// Folders of the current test.
+    pub fn scratch(&self) -> &Scratch {
+        &self.0.scratch
     }
 
     /// A parameter's value.

@@ -13,12 +13,15 @@ use std::rc::Rc;
 type SharedModule = Shared<Module>;
 
 /// The embedded library: its import paths and texts.
-pub const STD: [(&str, &str); 7] = [
+pub const STD: [(&str, &str); 10] = [
     ("std/check", include_str!("../../stdlib/check.rhai")),
     ("std/engine", include_str!("../../stdlib/engine.rhai")),
+    ("std/helper", include_str!("../../stdlib/helper.rhai")),
     ("std/llamacpp", include_str!("../../stdlib/llamacpp.rhai")),
     ("std/lmcache", include_str!("../../stdlib/lmcache.rhai")),
     ("std/load", include_str!("../../stdlib/load.rhai")),
+    ("std/models", include_str!("../../stdlib/models.rhai")),
+    ("std/redis", include_str!("../../stdlib/redis.rhai")),
     ("std/sim", include_str!("../../stdlib/sim.rhai")),
     ("std/vllm", include_str!("../../stdlib/vllm.rhai")),
 ];

@@ -6,7 +6,7 @@ use super::language::{compiler, interpreter};
 use super::modules::Modules;
 use super::outline::{self, TestFunction};
 use super::suggest::nearest;
-use crate::bench::{Code, Outcome};
+use crate::bench::{Code, Event, Outcome};
 use rhai::{AST, Dynamic, EvalAltResult, Scope};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -64,13 +64,18 @@ impl Program {
         diagnosis.draw(source, color)
     }
 
-    /// Runs one test to its end and closes every engine that it left running.
+    /// Runs one test to its end, closes what it left running, and removes its scratch folders.
     pub fn run(&self, test: &str, host: &Host, color: bool) -> Outcome {
         let bench = host.bench();
         bench.experiments.store(0, Relaxed);
         bench.failed_checks.store(0, Relaxed);
         let called = self.call(test, host);
         let closed = host.wait(bench.fleet.close_all());
+        if let Err(e) = host.scratch().clear() {
+            bench.emit(Event::Warned {
+                text: format!("the test's scratch folders could not be removed: {e}"),
+            });
+        }
         let diagnosis = match (called, closed) {
             (Err(diagnosis), _) => diagnosis,
             (Ok(()), Err(survivors)) => Diagnosis::plain(survivors.to_string(), None).with_code(Code::Engine),

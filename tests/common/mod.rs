@@ -39,6 +39,24 @@ impl Bench {
         self
     }
 
+    /// Writes a program that a shell can run, into `bin/`.
+    pub fn program(self, name: &str, text: &str) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let bench = self.script(&format!("bin/{name}"), &format!("#!/bin/sh\n{text}\n"));
+        let path = bench.path("bin").join(name);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("executable");
+        bench
+    }
+
+    /// The same as `command`, with the programs of the bench in front of all others.
+    pub fn command_with_programs(&self, args: &[&str]) -> Command {
+        let mut command = self.command(args);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", self.path("bin").display()));
+        command.env("LMRUN", env!("CARGO_BIN_EXE_lmrun")).env("BENCH", self.dir.path());
+        command
+    }
+
     /// The command `lmrun SCRIPT …` in the folder, on the bench's ports, with `out/` for results.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
@@ -60,14 +78,24 @@ impl Bench {
 
     /// Processes of the bench's engines that are still alive.
     pub fn left_running(&self) -> Vec<String> {
-        let marks = self.ports.map(|port| format!("--port {port}"));
+        self.ports.iter().flat_map(|port| Self::running(&format!("--port {port}"))).collect()
+    }
+
+    /// Processes that are alive and have `mark` in their command.
+    pub fn running(mark: &str) -> Vec<String> {
         let alive = procfs::process::all_processes().expect("/proc").filter_map(|process| {
             let process = process.ok()?;
             let is_zombie = process.stat().ok()?.state == 'Z';
             Some(process.cmdline().ok()?.join(" ")).filter(|_| !is_zombie)
         });
-        alive.filter(|line| marks.iter().any(|mark| line.contains(mark))).collect()
+        alive.filter(|line| line.contains(mark)).collect()
     }
+}
+
+/// A port that is free.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
 }
 
 pub fn ran(output: &Output) -> Ran {

@@ -26,6 +26,20 @@ mod natives {
             .into())
     }
 
+    /// What a YAML file says, given as an absolute path.
+    #[rhai_fn(return_raw)]
+    pub fn read_yaml(path: &str) -> Result<Map, Box<EvalAltResult>> {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|e| Fault::new(format!("cannot read {path}: {e}")).at_word(path))?;
+        let read = serde_saphyr::from_str::<Dynamic>(&text).map_err(|e| e.without_snippet().to_string());
+        match read.map(|value| (value.is_unit(), value.try_cast::<Map>())) {
+            Ok((true, _)) => Ok(Map::new()),
+            Ok((_, Some(map))) => Ok(map),
+            Ok((_, None)) => Err(Fault::new(format!("{path} is not a YAML mapping")).into()),
+            Err(problem) => Err(Fault::new(format!("{path} is not YAML: {problem}")).into()),
+        }
+    }
+
     /// Writes `settings` as JSON, which is YAML too, to the run's output folder; returns its path.
     #[rhai_fn(return_raw)]
     pub fn write_yaml(
@@ -33,12 +47,17 @@ mod natives {
         name: &str,
         settings: Map,
     ) -> Result<String, Box<EvalAltResult>> {
-        let path = Host::of(&context).output_dir().join(name);
-        let path = std::path::absolute(&path).unwrap_or(path);
         let json = serde_json::to_string_pretty(&Dynamic::from_map(settings))
             .map_err(|e| Fault::new(format!("not YAML: {e}")))?;
-        std::fs::write(&path, json + "\n")
-            .map_err(|e| Fault::new(format!("cannot write {}: {e}", path.display())))?;
+        write(context, name, &json)
+    }
+
+    /// Writes a text to the run's output folder; returns its path.
+    #[rhai_fn(return_raw)]
+    pub fn write(context: NativeCallContext, name: &str, text: &str) -> Result<String, Box<EvalAltResult>> {
+        let path = Host::of(&context).write(name, &format!("{text}\n"));
+        let path =
+            path.map_err(|e| Fault::new(format!("cannot write `{name}` to the output folder: {e}")))?;
         Ok(path.display().to_string())
     }
 }

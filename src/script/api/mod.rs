@@ -4,6 +4,7 @@
 mod check;
 mod engine;
 mod files;
+mod helper;
 mod load;
 mod options;
 mod run;
@@ -12,12 +13,13 @@ mod seen;
 use rhai::Module;
 
 /// The natives that need no import.
-pub const GLOBALS: [&str; 7] = ["run", "start", "param", "env", "sleep", "print", "debug"];
+pub const GLOBALS: [&str; 8] = ["run", "start", "scratch", "param", "env", "sleep", "print", "debug"];
 
 /// Makes types and global natives known.
 pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(run::module().into());
     engine.register_global_module(engine::types().into());
+    engine.register_global_module(helper::types().into());
     engine.register_global_module(load::types().into());
     engine.register_global_module(seen::types().into());
 }
@@ -28,6 +30,7 @@ pub fn native(path: &str) -> Option<Module> {
         "core/check" => check::module(),
         "core/engine" => engine::module(),
         "core/files" => files::module(),
+        "core/helper" => helper::module(),
         "core/load" => load::module(),
         "core/options" => options::module(),
         "core/run" => run::module(),

@@ -1,6 +1,7 @@
-//! The natives that every script has: `run`, `start`, `param`, `env`, `sleep`.
+//! The natives that every script has: `run`, `start`, `scratch`, `param`, `env`, `sleep`.
 
-use super::engine::{Handle, Spec, arm_of};
+use super::engine::{Handle, Spec, arm_of, wait};
+use super::helper::Kept;
 use super::load::Workload;
 use super::seen::{Experiment, Key};
 use crate::bench::RunOptions;
@@ -79,8 +80,34 @@ mod natives {
     #[rhai_fn(return_raw)]
     pub fn start(context: NativeCallContext, engine: Spec) -> Result<Handle, Box<EvalAltResult>> {
         let host = Host::of(&context);
-        let started = host.wait(host.bench().fleet.start(engine.as_ref().clone()));
+        let started = wait(&host, host.bench().fleet.start(engine.as_ref().clone()))?;
         Ok(Handle::new(started.map_err(Fault::from)?))
+    }
+
+    /// Starts a helper and returns when it is ready. It runs until it is closed, or the test ends,
+    /// and engines that name the same helper use this one.
+    ///
+    /// ```rhai
+    /// let store = start(redis::server(#{ port: 6400 }));
+    /// store.close();
+    /// ```
+    #[rhai_fn(name = "start", return_raw)]
+    pub fn start_helper(context: NativeCallContext, helper: Map) -> Result<Kept, Box<EvalAltResult>> {
+        Kept::start(&Host::of(&context), &helper)
+    }
+
+    /// The path of an empty folder of the test, under the output folder. It is removed, with
+    /// all that is in it, when the test ends. The same name is the same folder.
+    ///
+    /// ```rhai
+    /// let config = #{ local_cpu: false, local_disk: "file://" + scratch("disk"), max_local_disk_size: 20 };
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn scratch(context: NativeCallContext, name: &str) -> Result<String, Box<EvalAltResult>> {
+        let folder = Host::of(&context).scratch().folder(name);
+        let folder =
+            folder.map_err(|e| Fault::new(format!("no scratch folder `{name}`: {e}")).at_word(name))?;
+        Ok(folder.display().to_string())
     }
 
     /// The value that the command line gives with `-P name=value`, else `default`.
@@ -112,13 +139,8 @@ mod natives {
         if !(0.0..=1e9).contains(&seconds) {
             return Err(Fault::new(format!("cannot sleep for {seconds} s")).into());
         }
-        let host = Host::of(&context);
-        let cancel = host.bench().cancel.clone();
-        let slept = tokio::time::timeout(Duration::from_secs_f64(seconds), cancel.cancelled());
-        match host.wait(slept) {
-            Ok(()) => Err(fault::interrupted()),
-            Err(_) => Ok(()),
-        }
+        // A timer is made on the runtime, not here.
+        wait(&Host::of(&context), async { tokio::time::sleep(Duration::from_secs_f64(seconds)).await })
     }
 
     /// Waits for some seconds.

@@ -1,0 +1,89 @@
+//! `core/helper`: processes that engines need beside them. A script has their specs as maps.
+
+use super::engine::wait;
+use crate::bench::{Helper, HelperSpec};
+use crate::script::fault::Fault;
+use crate::script::host::Host;
+use crate::script::options;
+use rhai::plugin::*;
+use rhai::{EvalAltResult, Map, Module, NativeCallContext};
+use std::rc::Rc;
+use std::sync::Weak;
+
+/// The module `core/helper`.
+pub fn module() -> Module {
+    exported_module!(natives)
+}
+
+/// What can be done with a helper that was started.
+pub fn types() -> Module {
+    exported_module!(methods)
+}
+
+/// A helper that `start` keeps running, in a script.
+#[derive(Clone)]
+pub struct Kept {
+    spec: Rc<HelperSpec>,
+    helper: Weak<Helper>,
+}
+
+impl Kept {
+    /// Starts a helper and waits until it is ready.
+    pub fn start(host: &Host, given: &Map) -> Result<Self, Box<EvalAltResult>> {
+        let spec = read("start", given)?;
+        let helper = wait(host, host.bench().fleet.keep(spec.clone()))?.map_err(Fault::from)?;
+        Ok(Self { spec: Rc::new(spec), helper })
+    }
+}
+
+fn read(function: &str, given: &Map) -> Result<HelperSpec, Fault> {
+    let spec = options::read::<HelperSpec>(function, given)?;
+    if spec.command.is_empty() {
+        return Err(Fault::new(format!("`{function}`: the command is empty")));
+    }
+    Ok(spec)
+}
+
+/// Specs of helpers.
+#[export_module]
+mod natives {
+    /// How to start a helper, from its parts: the map itself, when all that is in it is right.
+    /// `function` is who asks.
+    #[rhai_fn(return_raw)]
+    pub fn spec(function: &str, given: Map) -> Result<Map, Box<EvalAltResult>> {
+        super::read(function, &given)?;
+        Ok(given)
+    }
+}
+
+/// Methods of helpers.
+#[export_module]
+mod methods {
+    /// A helper that was started.
+    pub type Helper = super::Kept;
+
+    /// The helper's name.
+    #[rhai_fn(get = "name", pure)]
+    pub fn name(helper: &mut Helper) -> String {
+        helper.spec.name.clone()
+    }
+
+    /// The port on which it listens.
+    #[rhai_fn(get = "port", pure)]
+    pub fn port(helper: &mut Helper) -> i64 {
+        i64::from(helper.spec.port)
+    }
+
+    /// Ends the helper now, or with the last engine that uses it.
+    #[rhai_fn(return_raw, pure)]
+    pub fn close(context: NativeCallContext, helper: &mut Helper) -> Result<(), Box<EvalAltResult>> {
+        let host = Host::of(&context);
+        Ok(host.wait(host.bench().fleet.release(&helper.helper)).map_err(Fault::from)?)
+    }
+
+    /// The helper in words.
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn text(helper: &mut Helper) -> String {
+        format!("{} on {}:{}", helper.spec.name, helper.spec.host, helper.spec.port)
+    }
+}

@@ -1,0 +1,298 @@
+//! Helper processes and scratch folders: who starts them, who shares them, and that nothing of them
+//! is left, however a test ends.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::{Bench, Ran, eventually, free_port, ran};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+const IMPORTS: &str =
+    "import \"std/check\" as check; import \"std/helper\" as helper; import \"std/lmcache\" as lmcache;
+    import \"std/load\" as load; import \"std/sim\" as sim; import \"std/vllm\" as vllm;
+    private fn work() { load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }) }
+    private fn llm(name, options) { vllm::engine(#{ name: name, model: \"m\" } + options) }\n";
+
+/// A bench with other programs of the names that the library starts: all are the simulator, which
+/// answers HTTP on its port.
+fn bench(body: &str) -> Bench {
+    let note = |name: &str| format!("echo {name} \"$@\" >>\"$BENCH/started\"\n");
+    Bench::new()
+        .program("vllm", &(note("vllm") + "exec \"$LMRUN\" sim --port \"$6\" --model \"$8\""))
+        .program("lmcache_server", &(note("lmcache_server") + "exec \"$LMRUN\" sim --port \"$2\""))
+        .program("store", &(note("store") + "exec \"$LMRUN\" sim --port \"$1\""))
+        .script("t.rhai", &format!("{IMPORTS}{body}"))
+}
+
+fn run(bench: &Bench) -> Ran {
+    ran(&bench.command_with_programs(&["t.rhai"]).output().expect("lmrun"))
+}
+
+/// The first words of what was started, in order.
+fn started(bench: &Bench) -> Vec<String> {
+    let text = std::fs::read_to_string(bench.path("started")).unwrap_or_default();
+    text.lines().map(|line| line.split(' ').next().unwrap_or_default().to_owned()).collect()
+}
+
+/// The lines of a run that say who got ready and who was closed, without their times.
+fn lifecycle(run: &Ran) -> Vec<String> {
+    let lines = run.stdout.lines().chain(run.stderr.lines());
+    let told = lines.filter_map(|line| line.split_once(" after ").or_else(|| line.split_once(" in ")));
+    told.map(|(what, _)| what.trim().to_owned()).filter(|what| what.contains(": ")).collect()
+}
+
+fn store(port: u16) -> String {
+    format!(
+        "helper::command(#{{ name: \"store\", command: [\"store\", \"{{port}}\"], port: {port}, ready_path: \"/health\" }})"
+    )
+}
+
+#[test]
+fn a_helper_stands_before_its_engines_and_falls_after_them() {
+    let port = free_port();
+    let store = store(port);
+    let bench = bench(&format!(
+        "fn test_a() {{ let store = {store}; run(work(), [llm(\"a\", #{{ helpers: [store] }}), llm(\"b\", #{{ helpers: [store] }})]); }}"
+    ));
+    let run = run(&bench);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert_eq!(started(&bench), ["store", "vllm", "vllm"]);
+    let told = lifecycle(&run);
+    assert_eq!(told.first().map(String::as_str), Some("store: ready"), "{told:?}");
+    assert_eq!(told.last().map(String::as_str), Some("store: closed"), "{told:?}");
+    assert!(bench.path(&format!("out/{port}-stdout.log")).exists(), "its log is kept");
+}
+
+#[test]
+fn a_helper_that_is_kept_outlives_engines_and_ends_with_the_test() {
+    let (kept, closed) = (free_port(), free_port());
+    let bench = bench(&format!(
+        "fn test_a() {{
+             let store = {}; let other = start({});
+             let kept = start(store);
+             check::equal(kept.port, {kept}, \"port\");
+             let engine = llm(\"a\", #{{ helpers: [store] }});
+             run(work(), [engine]);
+             run(work(), [engine]);
+             other.close();
+             other.close();
+             print(`before the end: ${{kept}}`);
+         }}
+         fn test_b() {{ print(\"second\"); }}",
+        store(kept),
+        store(closed),
+    ));
+    let run = run(&bench);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert_eq!(started(&bench), ["store", "store", "vllm", "vllm"], "one store serves both experiments");
+    assert!(run.stdout.contains(&format!("before the end: store on 127.0.0.1:{kept}\n")), "{}", run.stdout);
+    let told = lifecycle(&run);
+    assert_eq!(told.iter().filter(|line| *line == "store: closed").count(), 2, "{told:?}");
+    for port in [kept, closed] {
+        assert_eq!(Bench::running(&format!("--port {port}")), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_helper_that_engines_still_use_ends_with_the_last_of_them() {
+    let port = free_port();
+    let bench = bench(&format!(
+        "fn test_a() {{
+             let store = {}; let kept = start(store);
+             let engine = start(llm(\"a\", #{{ helpers: [store] }}));
+             engine.wait_until_ready(60);
+             kept.close();
+             run(work(), [engine]);
+             engine.close();
+         }}",
+        store(port)
+    ));
+    let run = run(&bench);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert_eq!(lifecycle(&run).last().map(String::as_str), Some("store: closed"), "{}", run.stdout);
+}
+
+#[test]
+fn the_store_that_a_configuration_names_is_started_once_for_all_that_have_it() {
+    let port = free_port();
+    let yaml = format!("remote_url: \"lm://localhost:{port}\"\nremote_serde: naive\n");
+    let bench = bench(
+        "fn test_a() { run(work(), [llm(\"a\", #{ lmcache: \"c.yaml\" }), llm(\"b\", #{ lmcache: \"c.yaml\" })]); }",
+    )
+    .script("c.yaml", &yaml);
+    let run = run(&bench);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert_eq!(started(&bench), ["lmcache_server", "vllm", "vllm"]);
+    let first = std::fs::read_to_string(bench.path("started")).expect("the note");
+    assert!(first.starts_with(&format!("lmcache_server localhost {port} cpu\n")), "{first}");
+}
+
+#[test]
+fn a_store_elsewhere_or_one_that_runs_already_is_not_started() {
+    let bench = bench(
+        "fn test_a() {
+             let config = |host| #{ remote_url: `lm://${host}:65432` };
+             run(work(), [llm(\"a\", #{ lmcache: config.call(\"store.example\") })]);
+             run(work(), [llm(\"a\", #{ lmcache: config.call(\"localhost\"), remote_server: false })]);
+             run(work(), [sim::engine(#{ lmcache: config.call(\"localhost\") })]);
+         }",
+    );
+    let run = run(&bench);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert_eq!(started(&bench), ["vllm", "vllm"]);
+}
+
+#[test]
+fn engines_of_one_name_keep_their_own_configurations() {
+    let bench = bench(
+        "fn test_a() {
+             let small = llm(\"a\", #{ lmcache: #{ max_local_cpu_size: 1 } });
+             llm(\"a\", #{ lmcache: #{ max_local_cpu_size: 2 } });
+             llm(\"a\", #{ lmcache: #{ max_local_cpu_size: 1 } });
+         }",
+    );
+    let run = run(&bench);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    for (file, size) in [("a-lmcache.yaml", 1), ("a-lmcache-2.yaml", 2)] {
+        let text = std::fs::read_to_string(bench.path("out").join(file)).expect(file);
+        assert_eq!(text, format!("{{\n  \"max_local_cpu_size\": {size}\n}}\n"));
+    }
+    assert!(!bench.path("out/a-lmcache-3.yaml").exists());
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_an_error_before_anything_starts() {
+    for (yaml, expected) in [
+        ("- a\n", "c.yaml is not a YAML mapping"),
+        ("a: [1\n", "c.yaml is not YAML: "),
+        (
+            "remote_url: \"lm://localhost\"\n",
+            "a remote_url of LMCache's server is lm://host:port, not lm://localhost",
+        ),
+    ] {
+        let bench = bench("fn test_a() { llm(\"a\", #{ lmcache: \"c.yaml\" }); }").script("c.yaml", yaml);
+        let run = run(&bench);
+        assert_eq!((run.code, started(&bench)), (1, Vec::new()));
+        assert!(error(&run).contains(expected), "{}", run.stderr);
+    }
+}
+
+/// The error of a run, without what leads to it.
+fn error(run: &Ran) -> String {
+    let start = run.stderr.find("  ×").unwrap_or_else(|| panic!("no error drawn: {}", run.stderr));
+    run.stderr[start..].lines().take_while(|line| !line.contains("╭─")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_port_that_somebody_else_has_is_no_helpers() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("its address").port();
+    let bench = bench(&format!("fn test_a() {{ start({}); }}", store(port)));
+    let run = run(&bench);
+    assert_eq!(run.code, 3);
+    let expected = format!(
+        "  × cannot start helper `store`: port {port} is in use by a process that does not speak HTTP"
+    );
+    assert_eq!(error(&run), expected);
+    assert!(run.stderr.contains("help: stop it, or give it another `port`"), "{}", run.stderr);
+}
+
+#[test]
+fn a_helper_that_never_answers_as_it_should_is_not_ready() {
+    let port = free_port();
+    let bench = bench(&format!(
+        "fn test_a() {{ start(helper::command(#{{
+             name: \"store\", command: [\"store\", \"{{port}}\"], port: {port}, ready_answer: [\"PING\\r\\n\", \"+PONG\"], ready_timeout_s: 1,
+         }})); }}"
+    ));
+    let run = run(&bench);
+    assert_eq!(run.code, 3);
+    assert!(
+        error(&run).starts_with("  × helper `store` was not ready within 1 s: it does not answer yet"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(Bench::running(&format!("--port {port}")), Vec::<String>::new());
+}
+
+#[test]
+fn a_helper_without_a_command_or_with_an_unknown_option_is_refused() {
+    for (options, expected) in [
+        ("#{ name: \"a\", port: 1 }", "option `.` of `helper::command`: missing field `command`"),
+        ("#{ name: \"a\", command: [], port: 1 }", "`helper::command`: the command is empty"),
+        ("#{ nmae: \"a\" }", "unknown option `nmae` of `helper::command`"),
+    ] {
+        let bench = bench(&format!("fn test_a() {{ helper::command({options}); }}"));
+        assert_eq!(error(&run(&bench)), format!("  × {expected}"));
+    }
+}
+
+const SCRATCH: &str = "private fn fill() {
+        let folder = scratch(\"disk\");
+        check::equal(scratch(\"disk\"), folder, \"the same folder\");
+        start(helper::command(#{ name: \"filler\", port: PORT, command: [\"sh\", \"-c\", `echo kv >${folder}/kv; exec store {port}`] }));
+        sleep(0.1);
+        print(\"filled\");
+    }\n";
+
+fn scratch_bench(body: &str, port: u16) -> Bench {
+    bench(&format!("{}{body}", SCRATCH.replace("PORT", &port.to_string())))
+}
+
+#[test]
+fn a_scratch_folder_goes_with_its_test_and_no_path_is_one() {
+    let port = free_port();
+    let bench = scratch_bench(
+        "fn test_1() { fill(); throw \"on purpose\"; }
+         fn test_2() { check::that(scratch(\"disk\") != \"\", \"a fresh one\"); }
+         fn test_3() { scratch(\"../precious\"); }",
+        port,
+    );
+    let run = run(&bench);
+    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("filled\n"), "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("passed test_2\n"), "{}", run.stdout);
+    assert!(
+        run.stderr.contains("no scratch folder `../precious`: its name may have letters"),
+        "{}",
+        run.stderr
+    );
+    assert!(!bench.path("out/scratch").exists());
+}
+
+/// Starts a test that has filled a scratch folder and then waits; sends it the signal.
+fn struck(bench: &Bench, signal: Signal) -> Ran {
+    let child = bench.command_with_programs(&["t.rhai"]).spawn().expect("lmrun");
+    let filled = || walk(&bench.path("out/scratch")).iter().any(|file| file.ends_with("disk/kv"));
+    eventually("the cache is on the disk", filled);
+    kill(Pid::from_raw(child.id() as i32), signal).expect("the signal");
+    ran(&child.wait_with_output().expect("its end"))
+}
+
+fn walk(folder: &std::path::Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    paths.flat_map(|path| [vec![path.display().to_string()], walk(&path)].concat()).collect()
+}
+
+#[test]
+fn ctrl_c_ends_kept_helpers_and_removes_scratch_folders() {
+    let port = free_port();
+    let bench = scratch_bench("fn test_1() { fill(); sleep(600); }", port);
+    let run = struck(&bench, Signal::SIGINT);
+    assert_eq!(run.code, 130, "{}{}", run.stdout, run.stderr);
+    assert_eq!(Bench::running(&format!("--port {port}")), Vec::<String>::new());
+    assert!(!bench.path("out/scratch").exists());
+}
+
+#[test]
+fn what_a_killed_run_left_the_next_one_removes() {
+    let port = free_port();
+    let bench = scratch_bench("fn test_1() { fill(); sleep(600); }\nfn other() {}", port);
+    struck(&bench, Signal::SIGKILL);
+    eventually("the watchdog ends the helper", || Bench::running(&format!("--port {port}")).is_empty());
+    assert!(!walk(&bench.path("out/scratch")).is_empty());
+    assert_eq!(bench.run(&["t.rhai", "-f", "other"]).code, 0);
+    assert!(!bench.path("out/scratch").exists());
+}

@@ -1,0 +1,190 @@
+//! The test functions of LMCache's Python tests: each passes on the simulator, and each gives vLLM
+//! and LMCache the commands that are pinned here.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::{Bench, ran, root};
+use serde_json::Value;
+
+const NAMES: [&str; 18] = [
+    "test_cache_compatibility",
+    "test_chunk_prefill",
+    "test_vary_length_workload",
+    "test_multi_turn",
+    "test_lmcache_local_gpu",
+    "test_lmcache_local_cpu",
+    "test_local_cpu_experimental",
+    "test_lmcache_local_disk",
+    "test_local_disk_experimental",
+    "test_lmcache_local_distributed",
+    "test_lmcache_remote_cachegen",
+    "test_lmcache_cachegen_distributed",
+    "test_lmcache_remote_safetensor",
+    "test_lmcache_safetensor_distributed",
+    "test_lmcache_remote_disk",
+    "test_lmcache_redis_sentinel",
+    "offline_test",
+    "dumb_test",
+];
+
+fn script() -> String {
+    root().join("scripts/tests.rhai").display().to_string()
+}
+
+#[test]
+fn every_test_function_is_there() {
+    let listed = Bench::new().run(&[&script(), "-l", "-f", "."]).stdout;
+    let names: Vec<&str> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
+    for name in NAMES {
+        assert!(names.contains(&name), "{name} is not in {names:?}");
+    }
+}
+
+/// Short contexts and no more answer than a token or two: the claims are about what is cached, and
+/// what is faster on a busy machine is no business of a test.
+const QUICK: [&str; 10] = [
+    "-P",
+    "context_len=1024",
+    "-P",
+    "gap_s=0.15",
+    "-P",
+    "requests=3",
+    "-P",
+    "max_tokens=2",
+    "-P",
+    "at_least=0",
+];
+
+#[test]
+fn all_pass_on_the_simulator_which_needs_no_helper() {
+    let bench = Bench::new();
+    let script = script();
+    // A helper could not be started: its programs are not there.
+    let mut command = bench.command(&[&[script.as_str(), "--engine", "sim", "-f", "."][..], &QUICK].concat());
+    let run = ran(&command.env("PATH", "/nowhere").output().expect("lmrun"));
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    for name in NAMES {
+        assert!(run.stdout.contains(&format!("passed {name}\n")), "{name}: {}", run.stdout);
+        let is_dumb = name == "dumb_test";
+        let rows = if is_dumb { Vec::new() } else { bench.rows(&format!("out/{name}.csv")) };
+        assert!(rows.iter().all(|row| row["status"] == "ok" && row["simulated"] == "true"), "{rows:?}");
+        assert_eq!(rows.is_empty(), is_dumb, "{name}");
+    }
+    assert!(!bench.path("out/scratch").exists(), "a disk cache is left");
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+}
+
+/// What a test would start on vLLM, as people read it. It gets no further than to plan it: no
+/// program is there.
+fn planned(name: &str, more: &[&str]) -> String {
+    let bench = Bench::new();
+    let script = script();
+    let pattern = format!("^{name}$");
+    let args = [&[script.as_str(), "--engine", "vllm", "-f", &pattern][..], more].concat();
+    let run = ran(&bench.command(&args).env("PATH", "/nowhere").output().expect("lmrun"));
+    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    let manifests = std::fs::read_dir(bench.path("out")).expect("the folder").filter_map(|entry| {
+        let path = entry.expect("a file").path();
+        path.to_string_lossy().ends_with(".manifest.json").then_some(path)
+    });
+    let manifest = std::fs::read_to_string(manifests.last().expect("a manifest")).expect("the manifest");
+    let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
+    let experiment = &manifest["experiments"][0];
+    let (requests, context_len) = (&experiment["requests"], &experiment["workload"]["context_len"]);
+    let mut text = format!("{name}: {requests} requests, context {context_len}\n");
+    for engine in experiment["engines"].as_array().expect("engines") {
+        for helper in engine["helpers"].as_array().expect("helpers") {
+            let command = command_of(helper);
+            text += if text.contains(&command) { "" } else { &command };
+        }
+        text += &command_of(engine);
+        text += &cache_of(engine);
+    }
+    let out = bench.path("out").display().to_string();
+    let scratch = regex::Regex::new(r"OUT/scratch/lmrun-\w+-\w+").expect("a pattern");
+    let text = text.replace(&out, "OUT").replace(&root().display().to_string(), "ROOT");
+    scratch.replace_all(&text, "SCRATCH").into_owned()
+}
+
+fn command_of(process: &Value) -> String {
+    let env = process["env"].as_object().expect("an environment").iter();
+    let env = env.map(|(name, value)| format!("{name}={} ", value.as_str().expect("a text")));
+    let env = env.collect::<Vec<String>>().concat();
+    let words = process["command"].as_array().expect("a command").iter().map(|word| {
+        let word = word.as_str().expect("a word");
+        if word.is_empty() || word.contains(['{', ' ']) && word != "{port}" {
+            format!("'{word}'")
+        } else {
+            word.into()
+        }
+    });
+    let line = words.collect::<Vec<String>>().join(" ");
+    format!("  {}:\n    {env}{line}\n", process["name"].as_str().expect("a name"))
+}
+
+/// The LMCache configuration, where it is one that lmrun wrote.
+fn cache_of(engine: &Value) -> String {
+    let Some(path) = engine["env"]["LMCACHE_CONFIG_FILE"].as_str() else { return String::new() };
+    if path.starts_with(&root().display().to_string()) {
+        return String::new();
+    }
+    let config: Value =
+        serde_json::from_str(&std::fs::read_to_string(path).expect("the config")).expect("JSON");
+    format!("    {config}\n")
+}
+
+#[test]
+fn the_commands_of_each_are_those_of_today() {
+    // One starts nothing, the other starts its engine before it plans anything.
+    let tests = NAMES.iter().filter(|name| !["dumb_test", "offline_test"].contains(name));
+    let all: Vec<String> = tests.map(|name| planned(name, &[])).collect();
+    insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn a_models_own_settings_are_in_its_commands() {
+    let of = |model| planned("test_lmcache_local_cpu", &["-m", model]);
+    insta::assert_snapshot!([of("THUDM/glm-4-9b-chat"), of("meta-llama/Llama-3.1-8B-Instruct")].join("\n"));
+}
+
+#[test]
+fn what_a_test_gives_goes_before_what_its_model_wants() {
+    let planned = planned("test_chunk_prefill", &["-m", "THUDM/glm-4-9b-chat"]);
+    assert_eq!(planned.matches("--enable-chunked-prefill").count(), 2, "{planned}");
+    assert!(!planned.contains("--no-enable-chunked-prefill"), "{planned}");
+}
+
+#[test]
+fn what_is_planned_is_what_is_run() {
+    // The other vLLM notes how it was started, and is the simulator.
+    let bench = Bench::new().program(
+        "vllm",
+        r#"printf '%s\n' vllm "$@" >"$BENCH/argv-$6"
+env >"$BENCH/env-$6"
+exec "$LMRUN" sim --port "$6" --model "$8" --prefix-caching"#,
+    );
+    let script = script();
+    let args = [&[script.as_str(), "-f", "local_cpu$", "--engine", "vllm"][..], &QUICK].concat();
+    let mut command = bench.command_with_programs(&args);
+    let run = ran(&command.env("VLLM_PORT", "1").env("LMCACHE_CONFIG_FILE", "x").output().expect("lmrun"));
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let text =
+        |name: &str| std::fs::read_to_string(bench.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let manifest: Value =
+        serde_json::from_str(&text("out/test_lmcache_local_cpu.manifest.json")).expect("JSON");
+    for (port, id) in bench.ports.iter().zip(0..) {
+        let engine = &manifest["experiments"][0]["engines"][id as usize];
+        let words = engine["command"].as_array().expect("words").iter();
+        let words: Vec<String> =
+            words.map(|word| word.as_str().expect("a word").replace("{port}", &port.to_string())).collect();
+        assert_eq!(text(&format!("argv-{port}")).lines().collect::<Vec<_>>(), words);
+        let env = text(&format!("env-{port}"));
+        for (name, value) in engine["env"].as_object().expect("an environment") {
+            let line = format!("{name}={}", value.as_str().expect("a text"));
+            assert!(env.lines().any(|found| found == line), "{name} is not {value}");
+        }
+        assert!(!env.contains("VLLM_PORT="));
+    }
+    assert!(!text(&format!("env-{}", bench.ports[1])).contains("LMCACHE_CONFIG_FILE="));
+}
