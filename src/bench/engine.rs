@@ -1,7 +1,7 @@
 //! An engine that runs: started, awaited, asked, closed.
 
 use super::helper::{self, Helper};
-use super::{EngineError, EngineSpec, Event};
+use super::{EngineError, EngineSpec, Event, Server};
 use crate::driver::port;
 use crate::driver::probe::{self, ProbeError};
 use crate::driver::process::{CommandLine, Graces, Process};
@@ -110,14 +110,21 @@ impl Engine {
         format!("{}:{}", self.spec.host, self.port)
     }
 
-    /// Tells requests under way when to give up.
-    pub fn abort(&self) -> watch::Receiver<Option<String>> {
-        self.abort.subscribe()
-    }
-
-    /// Whether it leaves connections open behind an answer, as far as was seen.
-    pub fn keeps_alive(&self) -> Arc<AtomicBool> {
-        self.keeps_alive.clone()
+    /// Where requests to it go.
+    pub fn server(&self) -> Server {
+        let spec = &self.spec;
+        Server {
+            name: spec.name.as_str().into(),
+            kind: spec.kind.as_str().into(),
+            simulated: spec.simulated,
+            model: spec.model.as_str().into(),
+            authority: self.authority(),
+            chat_path: spec.chat_path.clone(),
+            completions_path: spec.completions_path.clone(),
+            extra_body: spec.extra_body.clone(),
+            keeps_alive: self.keeps_alive.clone(),
+            abort: self.abort.subscribe(),
+        }
     }
 
     /// Gives up every request that is under way to it.

@@ -1,5 +1,6 @@
 //! What can be written on the command line.
 
+use super::load::LoadArgs;
 use super::sim::SimArgs;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ Examples:
   lmrun scripts/tests.rhai -f local_cpu -P gap_s=0.5   the same with a parameter changed
   lmrun scripts/tests.rhai -m meta-llama/Llama-3.1-8B-Instruct -p 8000 8001
   lmrun scripts/tests.rhai --engine sim -o /tmp/out    on the built-in simulator
+  lmrun load --url http://127.0.0.1:8000 --rate 4      a load without a script
   lmrun sim --port 8000 --model demo                   only the simulator
 
 Exit codes:
@@ -37,6 +39,8 @@ pub struct Cli {
 /// The verbs. A script with the name of one is reached as `./sim`.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Send a load to a server that runs already, without a script.
+    Load(Box<LoadArgs>),
     /// Serve the built-in simulator: an OpenAI API that behaves like vLLM.
     Sim(Box<SimArgs>),
     /// End what is on the list when the parent ends.
