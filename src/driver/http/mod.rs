@@ -7,6 +7,7 @@ mod connection;
 mod delta;
 mod exchange;
 mod failure;
+mod guard;
 mod pacer;
 mod shards;
 mod socket;

@@ -65,6 +65,8 @@ const LARGE_READ: usize = 16 * 1024;
 thread_local! {
     /// One read buffer for all connections of a shard.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; LARGE_READ]);
+    /// The place for the stamp beside it.
+    static CONTROL: RefCell<Vec<u8>> = RefCell::new(nix::cmsg_space!(nix::sys::time::TimeSpec));
     static WALL: RefCell<WallOffset> = RefCell::new(WallOffset::default());
 }
 
@@ -94,7 +96,9 @@ impl StampedStream {
         let limit = if self.marks.small_reads.get() { SMALL_READ } else { LARGE_READ };
         SCRATCH.with_borrow_mut(|scratch| {
             let room = cursor.remaining().min(limit);
-            let (length, arrival) = receive_stamped(self.stream.as_raw_fd(), &mut scratch[..room])?;
+            let fd = self.stream.as_raw_fd();
+            let (length, arrival) =
+                CONTROL.with_borrow_mut(|control| receive_stamped(fd, &mut scratch[..room], control))?;
             cursor.put_slice(&scratch[..length]);
             self.marks.last_read.set(Some(arrival));
             Ok(())
@@ -103,10 +107,9 @@ impl StampedStream {
 }
 
 /// Reads once and says when what it read arrived.
-fn receive_stamped(fd: i32, buffer: &mut [u8]) -> Result<(usize, Arrival)> {
+fn receive_stamped(fd: i32, buffer: &mut [u8], control: &mut [u8]) -> Result<(usize, Arrival)> {
     let mut slices = [IoSliceMut::new(buffer)];
-    let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
-    let message = recvmsg::<()>(fd, &mut slices, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
+    let message = recvmsg::<()>(fd, &mut slices, Some(control), MsgFlags::MSG_DONTWAIT)?;
     let read = Stamp::now();
     let wall_ns = message.cmsgs()?.find_map(|control| match control {
         ControlMessageOwned::ScmTimestampns(t) => {
