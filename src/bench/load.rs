@@ -16,7 +16,7 @@ pub async fn run(
     run_id: String,
     cancel: &CancellationToken,
     give_up: impl Fn(&str),
-    mut ended: impl FnMut(&Row, &[f64]),
+    mut ended: impl FnMut(&Row, &[f32]),
 ) -> Seen {
     let (name, simulated) = (server.name.clone(), server.simulated);
     let mut lanes = [Lane::new(0, 0, run_id, server, config, &config.lexicon)];
@@ -34,7 +34,7 @@ pub async fn run(
         };
         let Some(request) = request else { break };
         let chunks = &request.exchange.chunks;
-        let gaps: Vec<f64> = chunks.windows(2).map(|pair| pair[1].since_s(pair[0])).collect();
+        let gaps: Vec<f32> = chunks.windows(2).map(|pair| pair[1].since_s(pair[0]) as f32).collect();
         let row = lanes[0].row(&request.job, Arc::from(""), request.exchange);
         ended(&row, &gaps);
         rows.push(row);

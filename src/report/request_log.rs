@@ -16,7 +16,7 @@ struct Line<'a> {
     ok: bool,
     ttft_ms: Option<f64>,
     latency_ms: Option<f64>,
-    itl_ms: Vec<f64>,
+    itl_ms: Vec<f32>,
     output_tokens: Option<u64>,
     send_lag_ms: Option<f64>,
     read_lag_ms: f64,
@@ -37,14 +37,14 @@ impl RequestLog {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&mut self, row: &Row, gaps_s: &[f64]) -> Result<()> {
+    pub fn write(&mut self, row: &Row, gaps_s: &[f32]) -> Result<()> {
         let ms = |seconds: f64| seconds * 1e3;
         let line = Line {
             id: &row.x_request_id,
             ok: row.is_ok(),
             ttft_ms: row.ttft.map(ms),
             latency_ms: row.latency.map(ms),
-            itl_ms: gaps_s.iter().copied().map(ms).collect(),
+            itl_ms: gaps_s.iter().map(|gap_s| gap_s * 1e3).collect(),
             output_tokens: row.output_tokens,
             send_lag_ms: row.send_lag_s.map(ms),
             read_lag_ms: ms(row.read_lag_s),

@@ -70,6 +70,12 @@ thread_local! {
     static WALL: RefCell<WallOffset> = RefCell::new(WallOffset::default());
 }
 
+/// What a read has left in the socket.
+enum Left {
+    Nothing,
+    Perhaps,
+}
+
 /// hyper's I/O over a tokio stream, with stamps.
 #[derive(Debug)]
 pub struct StampedStream {
@@ -92,7 +98,7 @@ impl StampedStream {
         }
     }
 
-    fn receive(&self, cursor: &mut ReadBufCursor<'_>) -> Result<()> {
+    fn receive(&self, cursor: &mut ReadBufCursor<'_>) -> Result<Left> {
         let limit = if self.marks.small_reads.get() { SMALL_READ } else { LARGE_READ };
         SCRATCH.with_borrow_mut(|scratch| {
             let room = cursor.remaining().min(limit);
@@ -101,7 +107,8 @@ impl StampedStream {
                 CONTROL.with_borrow_mut(|control| receive_stamped(fd, &mut scratch[..room], control))?;
             cursor.put_slice(&scratch[..length]);
             self.marks.last_read.set(Some(arrival));
-            Ok(())
+            // Nothing at all is the end, which has to be seen again.
+            Ok(if (1..room).contains(&length) { Left::Nothing } else { Left::Perhaps })
         })
     }
 }
@@ -134,7 +141,16 @@ impl hyper::rt::Read for StampedStream {
             ready!(self.stream.poll_read_ready(context))?;
             match self.stream.try_io(Interest::READABLE, || self.receive(&mut cursor)) {
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+                Ok(Left::Nothing) => {
+                    // It would block now: to say so is cheaper than to try. Whatever comes from
+                    // here on rings again, and this thread hears it only after this.
+                    let _ = self
+                        .stream
+                        .try_io(Interest::READABLE, || Err::<(), _>(std::io::ErrorKind::WouldBlock.into()));
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(Left::Perhaps) => return Poll::Ready(Ok(())),
+                Err(e) => return Poll::Ready(Err(e)),
             }
         }
     }
