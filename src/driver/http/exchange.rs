@@ -4,6 +4,7 @@ pub use super::socket::Arrival;
 
 use super::connection::Connection;
 use super::delta::{self, Delta, Event, Shape, Usage};
+use super::drive::drive;
 use super::failure::Failure;
 use super::guard::Guard;
 use super::socket::Marks;
@@ -14,6 +15,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
 use tokio::sync::watch;
 
 /// What was seen of one request. A moment that never came is `None`.
@@ -73,9 +75,11 @@ pub async fn exchange(
     guard: &Guard,
 ) -> (Exchange, bool) {
     let mut seen = Exchange::default();
-    connection.marks.arm();
-    let outcome = guard.watch(attempt(connection, target, request_id, body, guard, &mut seen)).await;
-    seen.sent = seen.sent.or(connection.marks.first_write.get());
+    let Connection { sender, driver, marks } = connection;
+    marks.arm();
+    let attempt = attempt(sender, marks, target, request_id, body, guard, &mut seen);
+    let outcome = drive(driver, guard.watch(attempt)).await;
+    seen.sent = seen.sent.or(marks.first_write.get());
     let reusable = outcome.is_ok();
     seen.failure = outcome.err();
     (seen, reusable)
@@ -92,7 +96,8 @@ pub async fn aborted(abort: &mut watch::Receiver<Option<String>>) -> Failure {
 }
 
 async fn attempt(
-    connection: &mut Connection,
+    sender: &mut SendRequest<Full<Bytes>>,
+    marks: &Marks,
     target: &Target,
     request_id: &str,
     body: Bytes,
@@ -101,8 +106,7 @@ async fn attempt(
 ) -> Result<(), Failure> {
     let broken = |chunks: usize| move |e: hyper::Error| Failure::Broken { chunks, reason: reason_of(&e) };
     let request = post(target, request_id, body)?;
-    let response = connection.sender.send_request(request).await.map_err(broken(0))?;
-    let marks = connection.marks.clone();
+    let response = sender.send_request(request).await.map_err(broken(0))?;
     seen.sent = marks.first_write.get();
     seen.headers = marks.last_read.get();
     seen.status = Some(response.status().as_u16());
@@ -115,7 +119,7 @@ async fn attempt(
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(broken(seen.chunks.len()))?;
         let Some(data) = frame.data_ref() else { continue };
-        let arrival = arrival_of(&marks);
+        let arrival = arrival_of(marks);
         seen.read_lag_s = seen.read_lag_s.max(arrival.lag_s());
         splitter.feed(data, |event| take(event, arrival, target.keep_text, &mut shape, seen))?;
         guard.received(arrival.read, seen.chunks.len());

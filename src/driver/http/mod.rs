@@ -5,6 +5,7 @@
 
 mod connection;
 mod delta;
+mod drive;
 mod exchange;
 mod failure;
 mod guard;

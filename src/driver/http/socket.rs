@@ -43,8 +43,6 @@ pub struct Marks {
     pub last_read: Cell<Option<Arrival>>,
     /// Whether reads take little at a time, see [`SMALL_READ`].
     pub small_reads: Cell<bool>,
-    /// Whether no request uses it.
-    pub idle: Cell<bool>,
 }
 
 impl Marks {
@@ -53,7 +51,6 @@ impl Marks {
         self.first_write.set(None);
         self.last_read.set(None);
         self.small_reads.set(true);
-        self.idle.set(false);
     }
 }
 
