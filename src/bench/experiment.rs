@@ -1,9 +1,9 @@
 //! An experiment: one workload config, N engines, all at the same time.
 
-use super::lane::{self, Ended, Lane};
+use super::lane::{self, Busy, Ended, Lane};
 use super::memory::MemoryWatch;
 use super::workload::WorkloadConfig;
-use super::{Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Row, Seen};
+use super::{ClientSeen, Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Row, Seconds, Seen};
 use crate::driver::http::Shards;
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -30,6 +30,10 @@ pub struct Bench {
     pub experiments: AtomicUsize,
     /// Claims of the current test that do not hold.
     pub failed_checks: AtomicUsize,
+    /// Why the measurement of the current test is invalid, if it is.
+    pub invalid: Mutex<Option<String>>,
+    /// How late requests may be sent, where a test does not say it.
+    pub max_send_lag_s: f64,
 }
 
 /// An engine of an experiment.
@@ -42,18 +46,20 @@ pub enum Arm {
 }
 
 /// How an experiment is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunOptions {
     /// Requests to each engine before the workload, which are not measured.
     pub warmup: usize,
     /// Whether a failed request is expected, and fails no check.
     pub may_fail: bool,
+    /// How late requests may be sent; the run's limit where it is not given.
+    pub max_send_lag_s: Option<Seconds>,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { warmup: 2, may_fail: false }
+        Self { warmup: 2, may_fail: false, max_send_lag_s: None }
     }
 }
 
@@ -140,6 +146,11 @@ impl Bench {
         if !options.may_fail {
             self.check_answers(&seen);
         }
+        let max_send_lag_s = options.max_send_lag_s.map_or(self.max_send_lag_s, |seconds| seconds.0);
+        if let Some(reason) = seen.client.invalid(max_send_lag_s) {
+            self.emit(Event::Warned { text: format!("invalid: {reason}") });
+            self.invalid.lock().get_or_insert(reason);
+        }
         Ok(seen)
     }
 
@@ -155,19 +166,23 @@ impl Bench {
         // Every engine has the same workload.
         let planned_s = lanes.first().and_then(Lane::planned_s);
         self.emit(Event::ExperimentStarted { planned_s });
+        let busy = Busy::since_now(&self.shards);
         let ended = lane::send(&mut lanes, &self.shards);
         let died = watch_over(engines);
         let mut rows = self.collect(engines, &mut lanes, ended, &memory).await;
+        let cpu_share = busy.share();
         let dead = died.first();
-        let engines = lanes.iter().zip(&mut rows).map(|(lane, rows)| {
+        let seen_of = |(lane, rows): (&Lane, &mut Vec<Row>)| {
             rows.sort_by_key(|row| row.request_id);
             EngineSeen {
                 name: lane.context.engine.clone(),
                 simulated: lane.context.simulated,
                 rows: Arc::new(std::mem::take(rows)),
             }
-        });
-        let seen = Seen { expr_id, title, engines: engines.collect() };
+        };
+        let engines: Vec<EngineSeen> = lanes.iter().zip(&mut rows).map(seen_of).collect();
+        let client = ClientSeen::of(&engines, cpu_share);
+        let seen = Seen { expr_id, title, engines, client };
         self.emit(Event::ExperimentDone(seen.clone()));
         if self.cancel.is_cancelled() {
             return Err(RunError::Interrupted);

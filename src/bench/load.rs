@@ -1,8 +1,8 @@
 //! A workload to a server that answers already, without a test around it.
 
-use super::lane::{self, Lane};
+use super::lane::{self, Busy, Lane};
 use super::workload::WorkloadConfig;
-use super::{EngineSeen, Row, Seen, Server};
+use super::{ClientSeen, EngineSeen, Row, Seen, Server};
 use crate::driver::http::Shards;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ pub async fn run(
 ) -> Seen {
     let (name, simulated) = (server.name.clone(), server.simulated);
     let mut lanes = [Lane::new(0, 0, run_id, server, config, &config.lexicon)];
+    let busy = Busy::since_now(shards);
     let mut requests = lane::send(&mut lanes, shards);
     let mut rows = Vec::with_capacity(lanes[0].requests.len());
     let mut interrupted = false;
@@ -40,6 +41,8 @@ pub async fn run(
         rows.push(row);
     }
     rows.sort_by_key(|row| row.request_id);
-    let engine = EngineSeen { name, simulated, rows: Arc::new(rows) };
-    Seen { expr_id: 0, title: config.title(), engines: vec![engine] }
+    let cpu_share = busy.share();
+    let engines = vec![EngineSeen { name, simulated, rows: Arc::new(rows) }];
+    let client = ClientSeen::of(&engines, cpu_share);
+    Seen { expr_id: 0, title: config.title(), engines, client }
 }

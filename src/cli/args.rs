@@ -78,6 +78,10 @@ pub struct RunArgs {
     /// Where engine logs go, `<port>-stdout.log` and `<port>-stderr.log` [default: the output folder].
     #[arg(long, value_name = "DIR")]
     pub log_dir: Option<PathBuf>,
+    /// How late requests may be sent before the numbers are invalid; a twentieth of the median TTFT
+    /// is always allowed.
+    #[arg(long, value_name = "S", default_value_t = 0.005)]
+    pub max_send_lag_s: f64,
     /// The seed of everything random: the simulator's words and times.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -70,6 +70,8 @@ enum Arrival {
     Poisson,
 }
 
+/// How late requests may be sent.
+const MAX_SEND_LAG_S: f64 = 0.005;
 /// Words of a prompt are this long in the mean, with the space before them.
 const CHARS_A_TOKEN: u64 = 5;
 
@@ -194,6 +196,10 @@ async fn interrupt(cancel: CancellationToken) {
 
 fn conclude(seen: &Seen) -> u8 {
     println!("{}\n{}", seen.title, experiment_table(seen));
+    if let Some(reason) = seen.client.invalid(MAX_SEND_LAG_S) {
+        eprintln!("warning: invalid: {reason}");
+        return Code::Invalid.exit();
+    }
     let failures = seen.engines.iter().flat_map(|engine| engine.failures());
     let mut code = exit::OK;
     for (failure, times) in failures {

@@ -10,6 +10,7 @@ use super::guard::Guards;
 use super::pacer::Pacer;
 use super::target::Target;
 use crate::driver::clock::Stamp;
+use crate::driver::limits;
 use bytes::Bytes;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -57,6 +58,8 @@ struct Batch {
 pub struct Shards {
     senders: Vec<UnboundedSender<Batch>>,
     threads: Vec<JoinHandle<()>>,
+    /// The system's numbers of the threads.
+    tids: Vec<i32>,
     next: AtomicUsize,
 }
 
@@ -68,14 +71,25 @@ impl Shards {
     pub fn start(count: usize) -> std::io::Result<Self> {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded_channel()).unzip();
         let peers: Vec<_> = senders.iter().map(UnboundedSender::downgrade).collect();
-        let mut shards = Self { senders, threads: Vec::new(), next: AtomicUsize::new(0) };
+        let mut shards = Self { senders, threads: Vec::new(), tids: Vec::new(), next: AtomicUsize::new(0) };
+        let (tell, told) = std::sync::mpsc::channel();
         for (number, batches) in receivers.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let peers = peers.clone();
-            let work = move || LocalSet::new().block_on(&runtime, serve(batches, peers));
+            let (peers, tell) = (peers.clone(), tell.clone());
+            let work = move || {
+                let _ = tell.send(nix::unistd::gettid().as_raw()); // whoever starts the threads waits for it
+                LocalSet::new().block_on(&runtime, serve(batches, peers));
+            };
             shards.threads.push(std::thread::Builder::new().name(format!("send-{number}")).spawn(work)?);
         }
+        drop(tell);
+        shards.tids = told.iter().collect();
         Ok(shards)
+    }
+
+    /// Seconds of CPU that each thread has used so far; none where the system does not tell.
+    pub fn cpu_s(&self) -> Vec<f64> {
+        self.tids.iter().filter_map(|tid| limits::thread_cpu_s(*tid)).collect()
     }
 
     /// As many threads as this machine can give to sending, leaving most cores to the engines.
