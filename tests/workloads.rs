@@ -181,7 +181,7 @@ fn lengths_by_a_real_tokenizer() {
             "{IMPORTS}fn test_a() {{
                  for r in load::rag(#{{ requests: 3, separator: \"\", tokenizer: \"{0}\" }}).generate() {{ print(`${{r.context_len + r.query_len}}|${{r.prompt}}`); }}
                  for r in load::random(#{{ requests: 3, input_len: #{{ lognormal: [900, 300] }} }}).generate() {{ print(`${{r.query_len}}|${{r.prompt}}`); }}
-                 for r in load::trace("{1}", #{{ tokenizer: "{0}" }}).generate() {{ print(`${{r.query_len}}|${{r.prompt}}`); }}
+                 for r in load::trace(\"{1}\", #{{ tokenizer: \"{0}\" }}).generate() {{ print(`${{r.query_len}}|${{r.prompt}}`); }}
                  for r in load::dummy(#{{ requests: 1, query_len: 0 }}).generate() {{ print(`${{r.context_len}}|${{r.prompt.split(\" Index\")[0]}}`); }}
              }}",
             model.display(),

@@ -138,7 +138,9 @@ fn retrieval_ends_however_steep_and_prefers_the_first() {
     for request in &some {
         let documents = retrieved(request);
         assert_eq!(documents.iter().collect::<BTreeSet<_>>().len(), 3);
-        documents.iter().for_each(|document| used[*document as usize] += 1);
+        for document in &documents {
+            used[*document as usize] += 1;
+        }
     }
     assert!(used[0] > used[2] && used[2] > used[9], "{used:?}");
     let first = some.iter().filter(|request| retrieved(request)[0] == 0).count();
