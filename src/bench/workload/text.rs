@@ -100,7 +100,7 @@ pub const FILLER: &str = "This is some dummy text. ";
 #[derive(Clone, Debug)]
 pub struct Lexicon {
     words: Vec<&'static str>,
-    /// Tokens of [`FILLER`] where it is repeated.
+    /// Tokens of the DUMMY sentence where it is repeated.
     pub filler_tokens: u64,
     /// By whose count.
     pub counted_by: CountedBy,
