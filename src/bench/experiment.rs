@@ -1,9 +1,10 @@
 //! An experiment: one workload config, N engines, all at the same time.
 
 use super::lane::{Ended, Lane};
+use super::limits::too_many_at_once;
 use super::memory::MemoryWatch;
 use super::workload::WorkloadConfig;
-use super::{Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Row, Seen};
+use super::{Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, RequestLimits, Row, Seen};
 use crate::driver::clock::Stamp;
 use crate::driver::http::Shards;
 use parking_lot::Mutex;
@@ -43,18 +44,20 @@ pub enum Arm {
 }
 
 /// How an experiment is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunOptions {
     /// Requests to each engine before the workload, which are not measured.
     pub warmup: usize,
     /// Whether a failed request is expected, and fails no check.
     pub may_fail: bool,
+    /// How long each part of a request may take.
+    pub limits: RequestLimits,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { warmup: 2, may_fail: false }
+        Self { warmup: 2, may_fail: false, limits: RequestLimits::default() }
     }
 }
 
@@ -64,6 +67,9 @@ pub enum RunError {
     /// An engine does not serve.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The system does not let so many requests be under way at once.
+    #[error("{0}")]
+    TooMany(String),
     /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,
@@ -100,7 +106,7 @@ impl Bench {
     /// Sends an event.
     pub fn emit(&self, event: Event) {
         // Without a listener there is nobody to tell.
-        let _ = self.fleet.events.send(event);
+        let _ = self.fleet.site.events.send(event);
     }
 
     fn announce(&self, expr_id: usize, config: &WorkloadConfig, arms: &[Arm]) {
@@ -133,11 +139,16 @@ impl Bench {
         let lexicon = self.lexicon(config, &engines).await;
         let serial = self.serial.fetch_add(1, Relaxed);
         let prefix = |engine_id| format!("{}-{serial}-{engine_id}", self.run_id);
-        let lane = |(id, engine)| Lane::new(expr_id, id, prefix(id), engine, config, &lexicon);
-        let lanes = engines.iter().enumerate().map(lane);
-        let seen = self.measure(expr_id, config.title(), lanes.collect()).await?;
+        let lane =
+            |(id, engine)| Lane::new(expr_id, id, prefix(id), engine, config, &lexicon, options.limits);
+        let lanes: Vec<Lane> = engines.iter().enumerate().map(lane).collect();
+        if let Some(problem) = too_many_at_once(&lanes) {
+            return Err(RunError::TooMany(problem));
+        }
+        let seen = self.measure(expr_id, config.title(), lanes).await?;
         if !options.may_fail {
             self.check_answers(&seen);
+            self.check_health(&engines).await;
         }
         Ok(seen)
     }
@@ -217,6 +228,15 @@ impl Bench {
         }
     }
 
+    /// An engine that answers and says that it is ill has measured something else than was meant.
+    async fn check_health(&self, engines: &[Arc<Engine>]) {
+        for engine in engines {
+            if let Err(reason) = engine.health().await {
+                self.check(false, format!("`{}` is healthy after the workload: {reason}", engine.spec.name));
+            }
+        }
+    }
+
     async fn close(&self, engines: Vec<Arc<Engine>>) -> Result<(), EngineError> {
         let mut closing = JoinSet::new();
         for engine in engines {
@@ -238,8 +258,8 @@ fn watch_over(engines: &[Arc<Engine>]) -> Watch {
         let (engine, found) = (engine.clone(), found.clone());
         tasks.spawn(async move {
             let error = engine.died().await;
+            engine.give_up(error.to_string().lines().next().unwrap_or_default());
             found.lock().push(error);
-            engine.give_up("the engine's process has ended");
         });
     }
     Watch { _tasks: tasks, found }

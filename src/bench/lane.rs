@@ -1,13 +1,14 @@
 //! One engine of an experiment, its requests, and how they look on the wire.
 
-use super::Engine;
 use super::row::{Row, RowContext};
 use super::workload::{Due, Endpoint, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig};
+use super::{Engine, RequestLimits};
 use crate::driver::clock::Stamp;
-use crate::driver::http::{Arrival, Exchange, Job, Limits, Plan, Target};
+use crate::driver::http::{Arrival, Exchange, Job, Plan, Target};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use tokio::sync::mpsc::UnboundedSender;
@@ -22,6 +23,7 @@ pub struct Lane {
     pub context: RowContext,
     lexicon: Arc<Lexicon>,
     concurrency: Option<usize>,
+    limits: RequestLimits,
     options: RequestOptions,
     id_prefix: String,
     /// Tokens of the conversation at the end of each request.
@@ -47,6 +49,7 @@ impl Lane {
         engine: &Arc<Engine>,
         config: &WorkloadConfig,
         lexicon: &Arc<Lexicon>,
+        limits: RequestLimits,
     ) -> Self {
         let spec = &engine.spec;
         let requests = Arc::new(config.generate(lexicon));
@@ -67,6 +70,7 @@ impl Lane {
             context,
             lexicon: lexicon.clone(),
             concurrency: config.arrivals.concurrency,
+            limits,
             options: config.request.clone(),
             id_prefix,
         }
@@ -79,6 +83,18 @@ impl Lane {
         moments.try_fold(0.0, |last, moment| Some(f64::max(last, moment?)))
     }
 
+    /// Requests that are under way at the same time if each takes longer than a moment: those that
+    /// are due together, as far as the workload's own limit lets them.
+    pub fn at_once(&self) -> usize {
+        let free = self.requests.iter().filter(|request| request.after.is_none() && request.round == 0);
+        let mut together = HashMap::<Option<u64>, usize>::new();
+        for request in free {
+            *together.entry(request.timestamp.map(f64::to_bits)).or_default() += 1;
+        }
+        let most = together.into_values().max().unwrap_or(0);
+        self.concurrency.map_or(most, |concurrency| concurrency.min(self.requests.len()))
+    }
+
     /// How its requests are sent, and those that can be sent first. Whatever ends goes to `ended`.
     pub fn plan(&self, ended: UnboundedSender<Ended>) -> (Arc<dyn Plan>, Vec<Job>) {
         let (flow, due) = Flow::start(self.requests.clone(), self.concurrency);
@@ -86,7 +102,7 @@ impl Lane {
         let answers = if keeps_text { self.requests.len() } else { 0 };
         let plan = LanePlan {
             engine_id: self.context.engine_id,
-            target: Target { keep_text: keeps_text, ..target(&self.engine, &self.options) },
+            target: Target { keep_text: keeps_text, ..target(&self.engine, &self.options, self.limits) },
             start: self.context.start,
             requests: self.requests.clone(),
             model: self.engine.spec.model.clone(),
@@ -190,7 +206,7 @@ fn request_id(prefix: &str, index: usize) -> String {
 }
 
 /// Where the requests to an engine go.
-pub fn target(engine: &Engine, options: &RequestOptions) -> Target {
+pub fn target(engine: &Engine, options: &RequestOptions, limits: RequestLimits) -> Target {
     let path = match options.endpoint {
         Endpoint::Chat => &engine.spec.chat_path,
         Endpoint::Completions => &engine.spec.completions_path,
@@ -199,7 +215,7 @@ pub fn target(engine: &Engine, options: &RequestOptions) -> Target {
         authority: engine.authority(),
         path: path.clone(),
         headers: options.all_headers(),
-        limits: Limits::default(),
+        limits: limits.into(),
         keep_text: false,
         keeps_alive: engine.keeps_alive(),
         abort: engine.abort(),

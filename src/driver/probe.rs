@@ -1,6 +1,7 @@
 //! Questions to a server that are not measured: is it healthy, what does it serve, what do
 //! its metrics say.
 
+use super::text::printable;
 use serde::Deserialize;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -86,7 +87,7 @@ pub async fn models(base: &str, limit: Duration) -> Result<Vec<String>, ProbeErr
     let body = get(&url, limit).await?;
     let models: Models =
         serde_json::from_str(&body).map_err(|e| ProbeError::Body { url, reason: e.to_string() })?;
-    Ok(models.data.into_iter().map(|model| model.id).collect())
+    Ok(models.data.into_iter().map(|model| printable(&model.id)).collect())
 }
 
 /// How many tokens the server at `url` counts in `text`, without any that it adds.

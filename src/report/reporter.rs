@@ -51,8 +51,9 @@ impl Reporter {
                 self.screen.note(&format!("  {name}: {}", shell(&argv)));
                 self.screen.note(&format!("  {name}: port {port}, tail -f {}", log.display()));
             }
-            Event::EngineWaiting { name, elapsed_s, status } => {
-                self.screen.progress(format!("  {name}: starting for {elapsed_s:.0} s: {status}"));
+            Event::EngineWaiting { name, elapsed_s, awaited, last_line } => {
+                let said = last_line.map_or_else(String::new, |line| format!("; it says: {line}"));
+                self.screen.progress(format!("  {name}: starting for {elapsed_s:.0} s, {awaited}{said}"));
             }
             Event::EngineReady { name, after_s, .. } => {
                 self.screen.progress_done();

@@ -95,7 +95,10 @@ pub fn read(data: &[u8], keep_text: bool) -> Event {
     if data == b"[DONE]" {
         return Event::Done;
     }
-    match serde_json::from_slice::<Wire<'_>>(data) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return Event::Invalid(format!("not UTF-8: `{}`", excerpt(data)));
+    };
+    match serde_json::from_str::<Wire<'_>>(text) {
         Err(e) => Event::Invalid(format!("{e} in `{}`", excerpt(data))),
         Ok(Wire { error: Some(error), .. }) => Event::Error(error_text(&error)),
         // Neither choices nor usage: what is it?
@@ -117,6 +120,7 @@ pub fn is_plain_content(data: &[u8]) -> bool {
         && !has(br#""error""#)
         && (after(data, br#""content":""#).is_some_and(|next| next != b'"')
             || after(data, br#""text":""#).is_some_and(|next| next != b'"'))
+        && std::str::from_utf8(data).is_ok()
 }
 
 fn after(data: &[u8], needle: &[u8]) -> Option<u8> {

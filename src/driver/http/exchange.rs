@@ -13,6 +13,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::HeaderValue;
 use std::cell::Cell;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -112,6 +113,7 @@ pub async fn exchange(
     let mut abort = target.abort.clone();
     connection.marks.arm();
     let outcome = tokio::select! {
+        biased; // after a pause of this whole process, what has arrived counts, and not the clock
         outcome = attempt(connection, target, request_id, body, &progress, &mut seen) => outcome,
         failure = progress.run_out(&target.limits) => Err(failure),
         failure = aborted(&mut abort) => Err(failure),
@@ -147,9 +149,10 @@ async fn attempt(
     seen.sent = marks.first_write.get();
     seen.headers = marks.last_read.get();
     seen.status = Some(response.status().as_u16());
+    let retry_after = response.headers().get("retry-after").cloned();
     let mut incoming = response.into_body();
     if seen.status != Some(200) {
-        return Err(refusal(seen.status.unwrap_or_default(), incoming).await);
+        return Err(refusal(seen.status.unwrap_or_default(), retry_after, incoming).await);
     }
     let mut splitter = Splitter::default();
     while let Some(frame) = incoming.frame().await {
@@ -196,7 +199,9 @@ fn take(event: &[u8], arrival: Arrival, keep_text: bool, seen: &mut Exchange) ->
     match delta::read(event, keep_text) {
         Event::Done => seen.done = Some(arrival),
         Event::Delta(delta) => take_delta(delta, arrival, seen),
-        Event::Error(message) => return Err(Failure::InStream { message }),
+        Event::Error(message) => {
+            return Err(Failure::InStream { message: delta::excerpt(message.as_bytes()) });
+        }
         Event::Invalid(message) => return Err(Failure::Invalid { message }),
     }
     Ok(())
@@ -215,18 +220,22 @@ fn take_delta(delta: Delta, arrival: Arrival, seen: &mut Exchange) {
     }
     seen.text.push_str(&delta.text.unwrap_or_default());
     seen.usage = delta.usage.or(seen.usage);
-    seen.finish_reason = delta.finish_reason.or(seen.finish_reason.take());
+    let reason = delta.finish_reason.map(|reason| delta::excerpt(reason.as_bytes()));
+    seen.finish_reason = reason.or(seen.finish_reason.take());
 }
 
 /// The failure that a refused request is, with the server's own words.
-async fn refusal(status: u16, incoming: Incoming) -> Failure {
+async fn refusal(status: u16, retry_after: Option<HeaderValue>, incoming: Incoming) -> Failure {
     const SHOWN: usize = 64 * 1024;
     let limited = http_body_util::Limited::new(incoming, SHOWN);
     let body = limited.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let message = match serde_json::from_slice(&body) {
+    let mut message = match serde_json::from_slice(&body) {
         Ok(json) => delta::excerpt(delta::error_text(&json).as_bytes()),
         Err(_) => delta::excerpt(&body),
     };
+    if let Some(when) = retry_after {
+        message += &format!(" (Retry-After: {})", delta::excerpt(when.as_bytes()));
+    }
     Failure::Status { status, message }
 }
 

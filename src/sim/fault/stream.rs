@@ -26,7 +26,7 @@ impl Spoiler {
                 _ if chunk != Some(SPOILED) => {}
                 AnswerFault::ErrorEvent => *line = error_event(),
                 AnswerFault::InvalidJson => cut(line),
-                AnswerFault::InvalidUtf8 => insert(line, &b"\xff\xfe".repeat(2), br#"":""#),
+                AnswerFault::InvalidUtf8 => insert(line, b"\xff\xfe", br#"":""#),
                 AnswerFault::LongLine(bytes) => {
                     let padding = "x".repeat((*bytes as usize).saturating_sub(line.len()));
                     insert(line, format!(r#""padding":"{padding}","#).as_bytes(), b"{");
