@@ -95,8 +95,8 @@ impl Owned {
         let process =
             Process::start(&line, &site.watchdog).map_err(|source| EngineError::Start { who, source })?;
         let _ = site.events.send(Event::EngineStarting { name, port, argv: line.argv, log: stdout });
-        let (started, life) = (Instant::now(), Arc::default());
-        Ok(Self { launch, process, started, events: site.events.clone(), life })
+        let events = site.events.clone();
+        Ok(Self { launch, process, started: Instant::now(), events, life: Arc::default() })
     }
 
     /// Waits until it is ready, has died, or `limit` is over. Returns the seconds since its start.

@@ -294,10 +294,10 @@ mod tests {
     async fn a_grandchild_that_left_the_session_is_ended_too() {
         // One whose parent lives, and one of which no living parent leads here.
         for how in ["setsid", "setsid --fork"] {
-            let left = what_is_left(&format!(
+            let script = format!(
                 "{how} sh -c 'echo $$ >child.pid; trap \"\" INT TERM; sleep 60 & wait; wait' & wait"
-            ));
-            assert!(!left.await, "the grandchild lives on: {how}");
+            );
+            assert!(!what_is_left(&script).await, "the grandchild lives on: {how}");
         }
     }
 

@@ -62,8 +62,9 @@ impl Watchdog {
         let told = list.pipe.as_mut().map(|pipe| writeln!(pipe, "{sign}{leader}"));
         if !matches!(told, Some(Ok(()))) {
             list.pipe = start(command)?;
-            let leaders: String = list.leaders.iter().map(|leader| format!("+{leader}\n")).collect();
-            list.pipe.as_mut().map_or(Ok(()), |pipe| pipe.write_all(leaders.as_bytes()))?;
+            let List { pipe, leaders } = list;
+            let Some(pipe) = pipe else { return Ok(()) };
+            leaders.iter().try_for_each(|leader| writeln!(pipe, "+{leader}"))?;
         }
         Ok(())
     }

@@ -229,14 +229,12 @@ async fn refusal(status: u16, retry_after: Option<HeaderValue>, incoming: Incomi
     const SHOWN: usize = 64 * 1024;
     let limited = http_body_util::Limited::new(incoming, SHOWN);
     let body = limited.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let mut message = match serde_json::from_slice(&body) {
+    let message = match serde_json::from_slice(&body) {
         Ok(json) => delta::excerpt(delta::error_text(&json).as_bytes()),
         Err(_) => delta::excerpt(&body),
     };
-    if let Some(when) = retry_after {
-        message += &format!(" (Retry-After: {})", delta::excerpt(when.as_bytes()));
-    }
-    Failure::Status { status, message }
+    let when = retry_after.map(|when| format!(" (Retry-After: {})", delta::excerpt(when.as_bytes())));
+    Failure::Status { status, message: format!("{message}{}", when.unwrap_or_default()) }
 }
 
 /// hyper's error with the system's reason at its end.
