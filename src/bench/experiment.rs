@@ -7,6 +7,7 @@ use super::workload::WorkloadConfig;
 use super::{Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, RequestLimits, Row, Seen};
 use crate::driver::clock::Stamp;
 use crate::driver::http::Shards;
+use crate::driver::secrets;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -114,12 +115,14 @@ impl Bench {
             Arm::Spec(spec) => EngineSpec::clone(spec),
             Arm::Handle(engine) => engine.spec.clone(),
         };
+        let engines: Vec<EngineSpec> = arms.iter().map(spec).collect();
+        engines.iter().for_each(EngineSpec::learn_secrets);
         self.emit(Event::ExperimentPlanned {
             expr_id,
             title: config.title(),
             // A config is numbers and texts: it can be written as JSON.
             workload: serde_json::to_value(config).unwrap_or_default(),
-            engines: arms.iter().map(spec).collect(),
+            engines,
             requests: config.count(),
         });
     }
@@ -210,7 +213,9 @@ impl Bench {
                 }
             };
             let Some(Ended { engine_id, job, exchange }) = next else { return rows };
-            let row = lanes[engine_id].row(&job, memory.latest_json(), exchange);
+            let mut row = lanes[engine_id].row(&job, memory.latest_json(), exchange);
+            // An engine may repeat what it was sent, the key among it.
+            row.error = row.error.map(|error| secrets::scrub(&error));
             self.emit(Event::RequestDone(Box::new(row.clone())));
             rows[engine_id].push(row);
         }

@@ -83,7 +83,6 @@ pub struct Process {
     family: Mutex<Family>,
     exit: Exit,
     logs: Logs,
-    secrets: Vec<String>,
     watchdog: Arc<Watchdog>,
 }
 
@@ -110,6 +109,8 @@ impl Process {
     /// When the program or its log files are not to be had.
     pub fn start(line: &CommandLine, watchdog: &Arc<Watchdog>) -> Result<Self, StartError> {
         let program = line.argv.first().cloned().unwrap_or_default();
+        secrets::learn(line.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        secrets::learn_flags(&line.argv);
         let (stdout, to_stdout) = log(&line.stdout)?;
         let (stderr, to_stderr) = log(&line.stderr)?;
         let mark = format!("{}-{}", std::process::id(), Stamp::now().0);
@@ -127,7 +128,6 @@ impl Process {
             family: Mutex::new(Family::of(leader, Some(mark.into()))),
             exit: watch_over(child, logs.clone()),
             logs,
-            secrets: line.secrets(),
             watchdog: watchdog.clone(),
         };
         watchdog.add(leader).map_err(refused)?;
@@ -181,8 +181,8 @@ impl Process {
 
     /// Takes out of its logs what it should not have written there.
     async fn remove_secrets(&self) {
-        let (logs, secrets) = (self.logs.clone(), self.secrets.clone());
-        let work = move || logs.0.iter().for_each(|log| log.remove(&secrets));
+        let logs = self.logs.clone();
+        let work = move || logs.0.iter().for_each(Log::remove_secrets);
         let _ = tokio::task::spawn_blocking(work).await; // a runtime that ends waits for nothing
     }
 
@@ -219,13 +219,6 @@ impl CommandLine {
         }
         command.args(self.argv.iter().skip(1)).envs(&self.env).stdin(Stdio::null());
         command
-    }
-
-    /// The secrets that it is given, and those that it inherits.
-    fn secrets(&self) -> Vec<String> {
-        let inherited = secrets::environment();
-        let all = inherited.iter().chain(&self.env);
-        secrets::values(all.map(|(name, value)| (name.as_str(), value.as_str())))
     }
 }
 
