@@ -287,9 +287,8 @@ mod tests {
     async fn a_grandchild_that_left_the_session_is_ended_too() {
         // One whose parent lives, and one of which no living parent leads here.
         for how in ["setsid", "setsid --fork"] {
-            let script = format!(
-                "{how} sh -c 'echo $$ >child.pid; trap \"\" INT TERM; sleep 60 & wait; wait' & wait"
-            );
+            let script =
+                format!("{how} sh -c 'echo $$ >child.pid; trap \"\" INT TERM; sleep 60 & wait; wait' & wait");
             assert!(!what_is_left(&script).await, "the grandchild lives on: {how}");
         }
     }

@@ -69,13 +69,11 @@ pub fn mask_known(path: &Path, start: u64) -> Result<()> {
 /// they can be told from other text.
 fn values<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<String> {
     let is_flag = |value: &str| value.starts_with("--");
-    let told = variables
-        .into_iter()
-        .filter(|(name, value)| is_secret(name) && is_telling(value) && !is_flag(value));
+    let told =
+        variables.into_iter().filter(|(name, value)| is_secret(name) && is_telling(value) && !is_flag(value));
     let escaped = |value: &str| serde_json::Value::from(value).to_string();
-    let mut values: Vec<String> = told
-        .flat_map(|(_, value)| [value.to_owned(), escaped(value).trim_matches('"').to_owned()])
-        .collect();
+    let mut values: Vec<String> =
+        told.flat_map(|(_, value)| [value.to_owned(), escaped(value).trim_matches('"').to_owned()]).collect();
     sort(&mut values);
     values
 }
@@ -137,8 +135,12 @@ mod tests {
 
     #[test]
     fn values_that_mean_other_things_too_are_left_alone() {
-        let variables =
-            [("A_KEY", "sk-longer"), ("B_KEY", "sk-longer-still"), ("C_KEY", "1234567890"), ("D_KEY", "true")];
+        let variables = [
+            ("A_KEY", "sk-longer"),
+            ("B_KEY", "sk-longer-still"),
+            ("C_KEY", "1234567890"),
+            ("D_KEY", "true"),
+        ];
         let values = values(variables);
         assert_eq!(values, ["sk-longer-still", "sk-longer"]);
         assert_eq!(without("a sk-longer-still b sk-longer", &values), "a (removed) b (removed)");
@@ -147,9 +149,11 @@ mod tests {
     #[test]
     fn what_was_learnt_is_taken_out() {
         learn([("OF_A_TEST_KEY", "sk-\"quoted\"-0815"), ("NAME", "harmless")]);
-        let argv = ["serve", "--api-key", "sk-flag-0815", "--other-token=tk-flag-0815", "--key", "--seed", "7"];
+        let argv =
+            ["serve", "--api-key", "sk-flag-0815", "--other-token=tk-flag-0815", "--key", "--seed", "7"];
         learn_flags(&argv.map(String::from));
-        let text = r#"sk-"quoted"-0815 {"a": "sk-\"quoted\"-0815"} sk-flag-0815 tk-flag-0815 harmless --seed"#;
+        let text =
+            r#"sk-"quoted"-0815 {"a": "sk-\"quoted\"-0815"} sk-flag-0815 tk-flag-0815 harmless --seed"#;
         assert_eq!(scrub(text), r#"(removed) {"a": "(removed)"} (removed) (removed) harmless --seed"#);
     }
 
