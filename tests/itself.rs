@@ -78,7 +78,7 @@ fn an_output_folder_that_is_removed_ends_the_run() {
 /// The same run with limits that a shell sets.
 fn limited(bench: &Bench, limits: &str) -> Ran {
     let [p1, p2] = bench.ports.map(|port| port.to_string());
-    let script = format!("{limits} && exec \"$0\" t.rhai -o out -p {p1} {p2}");
+    let script = format!("{limits} && exec \"$0\" t.rhai -o out -p {p1} {p2} --max-send-lag-s 10");
     let mut command = Command::new("sh");
     command
         .current_dir(bench.dir.path())

@@ -3,7 +3,7 @@
 use super::helper::{self, Helper};
 use super::owned::{Ask, Launch, Owned, QUESTION, Site};
 use super::vram::Vram;
-use super::{EngineError, EngineSpec};
+use super::{EngineError, EngineSpec, RequestLimits, Server};
 use crate::driver::probe::{self, ProbeError};
 use crate::driver::process::Graces;
 use parking_lot::Mutex;
@@ -66,14 +66,22 @@ impl Engine {
         format!("{}:{}", self.spec.host, self.port)
     }
 
-    /// Tells requests under way when to give up.
-    pub fn abort(&self) -> watch::Receiver<Option<String>> {
-        self.abort.subscribe()
-    }
-
-    /// Whether it leaves connections open behind an answer, as far as was seen.
-    pub fn keeps_alive(&self) -> Arc<AtomicBool> {
-        self.keeps_alive.clone()
+    /// Where requests to it go, and how long they may take.
+    pub fn server(&self, limits: RequestLimits) -> Server {
+        let spec = &self.spec;
+        Server {
+            name: spec.name.as_str().into(),
+            kind: spec.kind.as_str().into(),
+            simulated: spec.simulated,
+            model: spec.model.as_str().into(),
+            authority: self.authority(),
+            chat_path: spec.chat_path.clone(),
+            completions_path: spec.completions_path.clone(),
+            extra_body: spec.extra_body.clone(),
+            limits: limits.into(),
+            keeps_alive: self.keeps_alive.clone(),
+            abort: self.abort.subscribe(),
+        }
     }
 
     /// Gives up every request that is under way to it.

@@ -3,6 +3,7 @@
 //! This layer starts nothing by itself and prints nothing: it asks [`crate::driver`] and
 //! sends [`Event`]s. It knows neither Rhai nor any engine by name.
 
+mod client;
 mod engine;
 mod engine_error;
 mod event;
@@ -11,10 +12,12 @@ mod fleet;
 mod helper;
 mod lane;
 mod limits;
+pub mod load;
 mod memory;
 mod owned;
 mod row;
 mod seen;
+mod server;
 mod spec;
 mod startup;
 mod stats;
@@ -22,6 +25,7 @@ mod units;
 mod vram;
 pub mod workload;
 
+pub use client::ClientSeen;
 pub use engine::{Engine, Readiness};
 pub use engine_error::EngineError;
 pub use event::{Code, Event, Outcome};
@@ -31,6 +35,7 @@ pub use helper::{Helper, HelperSpec};
 pub use limits::RequestLimits;
 pub use row::Row;
 pub use seen::{EngineSeen, Seen};
+pub use server::Server;
 pub use spec::EngineSpec;
 pub use stats::Distribution;
 pub use units::Seconds;

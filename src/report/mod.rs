@@ -4,10 +4,13 @@
 mod manifest;
 mod outputs;
 mod reporter;
+mod request_log;
 mod screen;
 mod tables;
 
 pub use manifest::RunFacts;
 pub use outputs::Outputs;
 pub use reporter::Reporter;
+pub use request_log::RequestLog;
 pub use screen::color;
+pub use tables::experiment as experiment_table;

@@ -1,5 +1,6 @@
 //! The connections of one shard.
 
+use super::drive::{Driver, is_open};
 use super::failure::Failure;
 use super::socket::{Marks, StampedStream};
 use super::target::Target;
@@ -18,6 +19,8 @@ use tokio::net::TcpStream;
 pub struct Connection {
     /// hyper's handle.
     pub sender: SendRequest<Full<Bytes>>,
+    /// hyper's side of it.
+    pub driver: Driver,
     /// What its socket saw.
     pub marks: Rc<Marks>,
 }
@@ -33,9 +36,13 @@ pub struct Pool(RefCell<HashMap<String, Vec<(Stamp, Connection)>>>);
 impl Pool {
     /// An idle connection, else a new one, and whether it is new.
     pub async fn take(&self, target: &Target) -> Result<(Connection, bool), Failure> {
-        while let Some(connection) = self.idle(&target.authority) {
-            if connection.sender.is_ready() && target.keeps_alive.load(Relaxed) {
+        while let Some((since, mut connection)) = self.idle(&target.authority) {
+            if is_open(&mut connection.driver) && connection.sender.is_ready() {
                 return Ok((connection, false));
+            }
+            // Some servers close behind every answer without saying so: llama.cpp does.
+            if Stamp::now().since_s(since) < IDLE_LIMIT_S {
+                target.keeps_alive.store(false, Relaxed);
             }
         }
         Ok((Self::connect(target).await?, true))
@@ -57,7 +64,6 @@ impl Pool {
         if connection.sender.is_closed() || !target.keeps_alive.load(Relaxed) {
             return;
         }
-        connection.marks.idle.set(true);
         let authority = target.authority.as_str();
         let mut idle = self.0.borrow_mut();
         let entry = (Stamp::now(), connection);
@@ -67,7 +73,7 @@ impl Pool {
         }
     }
 
-    fn idle(&self, authority: &str) -> Option<Connection> {
+    fn idle(&self, authority: &str) -> Option<(Stamp, Connection)> {
         let mut idle = self.0.borrow_mut();
         let connections = idle.get_mut(authority)?;
         let (since, connection) = connections.pop()?;
@@ -75,7 +81,7 @@ impl Pool {
             connections.clear(); // whatever lies under it has lain longer
             return None;
         }
-        Some(connection)
+        Some((since, connection))
     }
 }
 
@@ -83,15 +89,5 @@ async fn connect(target: &Target) -> Result<Connection, Box<dyn std::error::Erro
     let stream = TcpStream::connect(&target.authority).await?;
     let marks = Rc::new(Marks::default());
     let (sender, driver) = handshake(StampedStream::new(stream, marks.clone())?).await?;
-    let (seen, keeps_alive, opened) = (marks.clone(), target.keeps_alive.clone(), Stamp::now());
-    // A broken connection is reported by the request that uses it.
-    tokio::task::spawn_local(async move {
-        drop(driver.await);
-        // Some servers close behind every answer without saying so: llama.cpp does.
-        let since_answer = seen.last_read.get().map_or(opened, |last| last.read);
-        if seen.idle.get() && Stamp::now().since_s(since_answer) < IDLE_LIMIT_S {
-            keeps_alive.store(false, Relaxed);
-        }
-    });
-    Ok(Connection { sender, marks })
+    Ok(Connection { sender, driver: Box::pin(driver), marks })
 }

@@ -1,0 +1,54 @@
+//! Where requests go.
+
+use super::workload::{Endpoint, RequestOptions};
+use crate::driver::http::{Limits, Target};
+use serde_json::{Map, Value};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tokio::sync::watch;
+
+/// An OpenAI API that answers, started by this program or not.
+#[derive(Clone)]
+pub struct Server {
+    /// How tables and rows call it.
+    pub name: Arc<str>,
+    /// Which program it is.
+    pub kind: Arc<str>,
+    /// Whether its numbers are made up.
+    pub simulated: bool,
+    /// The model, as requests name it.
+    pub model: Arc<str>,
+    /// `host:port`.
+    pub authority: String,
+    /// Where chat completions are.
+    pub chat_path: String,
+    /// Where plain completions are.
+    pub completions_path: String,
+    /// Fields that every request to it carries.
+    pub extra_body: Map<String, Value>,
+    /// How long requests to it may take.
+    pub limits: Limits,
+    /// Whether it leaves connections open behind an answer, as far as was seen.
+    pub keeps_alive: Arc<AtomicBool>,
+    /// Holds the reason once the requests under way are to be given up.
+    pub abort: watch::Receiver<Option<String>>,
+}
+
+impl Server {
+    /// Where requests with these options go.
+    pub fn target(&self, options: &RequestOptions) -> Target {
+        let path = match options.endpoint {
+            Endpoint::Chat => &self.chat_path,
+            Endpoint::Completions => &self.completions_path,
+        };
+        Target {
+            authority: self.authority.clone(),
+            path: path.clone(),
+            headers: options.all_headers(),
+            limits: self.limits,
+            keep_text: false,
+            keeps_alive: self.keeps_alive.clone(),
+            abort: self.abort.clone(),
+        }
+    }
+}
