@@ -170,7 +170,8 @@ mod tests {
             any::<char>().prop_map(Dynamic::from),
         ];
         leaf.prop_recursive(3, 16, 4, |inner| {
-            let key = prop_oneof![prop::sample::select(KEYS.to_vec()).prop_map(str::to_owned), any::<String>()];
+            let key =
+                prop_oneof![prop::sample::select(KEYS.to_vec()).prop_map(str::to_owned), any::<String>()];
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Dynamic::from_array),
                 prop::collection::btree_map(key, inner, 0..4).prop_map(|map| {
@@ -181,8 +182,22 @@ mod tests {
     }
 
     const KEYS: [&str; 16] = [
-        "name", "kind", "model", "command", "env", "port", "gpus", "helpers", "warmup", "limits", "first_token_s",
-        "requests", "gap_s", "qps", "max_tokens", "extra_body",
+        "name",
+        "kind",
+        "model",
+        "command",
+        "env",
+        "port",
+        "gpus",
+        "helpers",
+        "warmup",
+        "limits",
+        "first_token_s",
+        "requests",
+        "gap_s",
+        "qps",
+        "max_tokens",
+        "extra_body",
     ];
 
     /// What was read, or a message that says whose option is wrong.

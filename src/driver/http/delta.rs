@@ -313,25 +313,28 @@ mod tests {
 
     /// An event with all that the quick look looks for, in every combination.
     fn event() -> impl Strategy<Value = String> {
-        let text = prop_oneof![any::<String>(), "[a\"\\\\:,{}]{0,6}", Just("\"finish_reason\":null".to_owned())];
+        let text =
+            prop_oneof![any::<String>(), "[a\"\\\\:,{}]{0,6}", Just("\"finish_reason\":null".to_owned())];
         let content = prop::option::of(text.clone());
         let finish = prop_oneof![Just(None), text.clone().prop_map(Some)];
-        (content, text, finish, any::<[bool; 4]>()).prop_map(|(content, other, finish, [chat, usage, null, error])| {
-            let mut event = json!({ "choices": [{ "finish_reason": finish }] });
-            let place = &mut event["choices"][0];
-            if chat {
-                place["delta"] = json!({ "content": content, "reasoning": other });
-            } else {
-                place["text"] = json!(content);
-            }
-            if usage {
-                event["usage"] = if null { json!(null) } else { json!({ "completion_tokens": 3 }) };
-            }
-            if error {
-                event["error"] = json!(other);
-            }
-            event.to_string()
-        })
+        (content, text, finish, any::<[bool; 4]>()).prop_map(
+            |(content, other, finish, [chat, usage, null, error])| {
+                let mut event = json!({ "choices": [{ "finish_reason": finish }] });
+                let place = &mut event["choices"][0];
+                if chat {
+                    place["delta"] = json!({ "content": content, "reasoning": other });
+                } else {
+                    place["text"] = json!(content);
+                }
+                if usage {
+                    event["usage"] = if null { json!(null) } else { json!({ "completion_tokens": 3 }) };
+                }
+                if error {
+                    event["error"] = json!(other);
+                }
+                event.to_string()
+            },
+        )
     }
 
     proptest! {
@@ -367,7 +370,15 @@ mod tests {
     }
 
     const NEEDLES: [&str; 10] = [
-        "{\"choices\":[{\"delta\":{\"content\":\"", "\"}", "\",\"finish_reason\":null}]}", "\"text\":\"", "\"usage\":{",
-        "\"error\":{\"message\":\"", "[DONE]", "\\", "null", "\u{1b}[31m",
+        "{\"choices\":[{\"delta\":{\"content\":\"",
+        "\"}",
+        "\",\"finish_reason\":null}]}",
+        "\"text\":\"",
+        "\"usage\":{",
+        "\"error\":{\"message\":\"",
+        "[DONE]",
+        "\\",
+        "null",
+        "\u{1b}[31m",
     ];
 }
