@@ -1,28 +1,17 @@
 //! An engine that runs: started, awaited, asked, closed.
 
 use super::helper::{self, Helper};
-use super::{EngineError, EngineSpec, Event, Server};
-use crate::driver::port;
+use super::owned::{Ask, Launch, Owned, QUESTION, Site};
+use super::vram::Vram;
+use super::{EngineError, EngineSpec, RequestLimits, Server};
 use crate::driver::probe::{self, ProbeError};
-use crate::driver::process::{CommandLine, Graces, Process};
-use crate::driver::watchdog::Watchdog;
+use crate::driver::process::Graces;
 use parking_lot::Mutex;
-use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::Sender;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
-
-/// How often a starting engine is asked whether it is ready.
-const POLL: Duration = Duration::from_millis(100);
-/// How long one question to an engine may take.
-const QUESTION: Duration = Duration::from_secs(2);
-/// How often a wait is reported.
-const REPORT: Duration = Duration::from_secs(1);
-/// Lines of its log that an error shows.
-pub(super) const TAIL: usize = 15;
+use tokio::task::JoinSet;
 
 /// Whether an engine can be used.
 #[derive(Debug)]
@@ -42,13 +31,10 @@ pub struct Engine {
     pub spec: EngineSpec,
     /// Where it listens.
     pub port: u16,
-    process: Process,
-    started: Instant,
-    was_ready: Mutex<bool>,
-    closed: Mutex<bool>,
+    owned: Owned,
+    vram: Vram,
     abort: watch::Sender<Option<String>>,
     keeps_alive: Arc<AtomicBool>,
-    events: Sender<Event>,
     helpers: Mutex<Vec<Arc<Helper>>>,
 }
 
@@ -60,44 +46,14 @@ impl Engine {
     pub async fn start(
         spec: EngineSpec,
         port: u16,
-        log_dir: &Path,
-        watchdog: &Arc<Watchdog>,
-        events: Sender<Event>,
+        site: &Site,
         helpers: Vec<Arc<Helper>>,
     ) -> Result<Self, EngineError> {
-        if let Some(occupant) = port::occupant(&spec.host, port).await {
-            let elsewhere = "choose other ports with `-p P1 P2`";
-            return Err(EngineError::PortInUse { who: spec.who(), port, occupant, elsewhere });
-        }
-        let [stdout, stderr] = logs(log_dir, port);
-        let line = CommandLine {
-            argv: spec.argv(port),
-            env: spec.environment(port),
-            unset: spec.unset_env.clone(),
-            stdout: stdout.clone(),
-            stderr,
-        };
-        let process = Process::start(&line, watchdog)
-            .map_err(|source| EngineError::Start { who: spec.who(), source })?;
-        let _ = events.send(Event::EngineStarting {
-            name: spec.name.clone(),
-            port,
-            argv: line.argv,
-            log: stdout,
-        });
+        let vram = Vram::before(&spec);
+        let owned = Owned::start(launch(&spec, port), site).await?;
         let abort = watch::channel(None).0;
-        Ok(Self {
-            spec,
-            port,
-            process,
-            started: Instant::now(),
-            was_ready: Mutex::default(),
-            closed: Mutex::default(),
-            abort,
-            keeps_alive: Arc::new(AtomicBool::new(true)),
-            events,
-            helpers: Mutex::new(helpers),
-        })
+        let keeps_alive = Arc::new(AtomicBool::new(true));
+        Ok(Self { spec, port, owned, vram, abort, keeps_alive, helpers: Mutex::new(helpers) })
     }
 
     /// Where it answers.
@@ -110,8 +66,8 @@ impl Engine {
         format!("{}:{}", self.spec.host, self.port)
     }
 
-    /// Where requests to it go.
-    pub fn server(&self) -> Server {
+    /// Where requests to it go, and how long they may take.
+    pub fn server(&self, limits: RequestLimits) -> Server {
         let spec = &self.spec;
         Server {
             name: spec.name.as_str().into(),
@@ -122,6 +78,7 @@ impl Engine {
             chat_path: spec.chat_path.clone(),
             completions_path: spec.completions_path.clone(),
             extra_body: spec.extra_body.clone(),
+            limits: limits.into(),
             keeps_alive: self.keeps_alive.clone(),
             abort: self.abort.subscribe(),
         }
@@ -134,24 +91,14 @@ impl Engine {
 
     /// Waits until it is ready, has died, or `limit` is over.
     pub async fn wait_until_ready(&self, limit: Duration) -> Readiness {
-        let deadline = Instant::now() + limit;
-        let mut reported = Instant::now();
-        loop {
-            if let Some(status) = self.process.exit() {
-                return Readiness::NotReady(self.died_at_start(status));
-            }
-            let Err(awaited) = self.ask().await else { return self.is_ready() };
-            if Instant::now() >= deadline {
-                return Readiness::NotReady(self.not_ready(limit, awaited));
-            }
-            if reported.elapsed() >= REPORT {
-                reported = Instant::now();
-                self.report_wait(&awaited);
-            }
-            tokio::select! {
-                () = tokio::time::sleep(POLL) => {}
-                _ = self.process.exited() => {}
-            }
+        let mut helpers = self.helper_deaths();
+        let ready = tokio::select! {
+            ready = self.owned.wait_until_ready(limit, self) => ready,
+            Some(Ok(error)) = helpers.join_next() => Err(error),
+        };
+        match ready {
+            Ok(after_s) => Readiness::Ready { after_s },
+            Err(error) => Readiness::NotReady(error),
         }
     }
 
@@ -163,87 +110,82 @@ impl Engine {
 
     /// Whether it lives and says that it is healthy, now.
     pub async fn is_healthy(&self) -> bool {
-        let url = format!("{}{}", self.base(), self.spec.health_path);
-        self.process.exit().is_none() && probe::get(&url, QUESTION).await.is_ok()
+        self.owned.lives() && self.health().await.is_ok()
     }
 
-    /// Waits for its process to end by itself.
+    /// What it says of its health, now.
+    ///
+    /// # Errors
+    /// When it is not healthy.
+    pub async fn health(&self) -> Result<(), String> {
+        let url = format!("{}{}", self.base(), self.spec.health_path);
+        probe::get(&url, QUESTION).await.map(drop).map_err(|e| missing(&e))
+    }
+
+    /// Waits for its process, or one that it needs beside it, to end by itself.
     pub async fn died(&self) -> EngineError {
-        let status = self.process.exited().await;
-        EngineError::Died { who: self.spec.who(), status: said(status), tail: self.process.log_tail(TAIL) }
+        let mut helpers = self.helper_deaths();
+        tokio::select! {
+            error = self.owned.death() => error,
+            Some(Ok(error)) = helpers.join_next() => error,
+        }
+    }
+
+    fn helper_deaths(&self) -> JoinSet<EngineError> {
+        let mut deaths = JoinSet::new();
+        for helper in &*self.helpers.lock() {
+            deaths.spawn(helper.death());
+        }
+        deaths
     }
 
     /// Ends it and everything that came from it; the second call does nothing.
     ///
     /// # Errors
-    /// When something of it survives even SIGKILL.
+    /// When something of it survives even SIGKILL, or it had ended by itself and nobody knows.
     pub async fn close(&self) -> Result<(), EngineError> {
-        if std::mem::replace(&mut *self.closed.lock(), true) {
+        if self.owned.is_closed() {
             return Ok(());
         }
         self.give_up("the engine was closed");
-        let graces =
-            Graces { interrupt_s: self.spec.interrupt_grace_s.0, terminate_s: self.spec.terminate_grace_s.0 };
-        let began = Instant::now();
-        let pids = self.process.close(graces).await;
-        let closed = if pids.is_empty() {
-            let (name, took_s) = (self.spec.name.clone(), began.elapsed().as_secs_f64());
-            let _ = self.events.send(Event::EngineClosed { name, port: self.port, took_s });
-            Ok(())
-        } else {
-            Err(EngineError::Survivors { who: self.spec.who(), pids })
-        };
+        let members = self.owned.members();
+        let closed = self.owned.close().await;
+        if let Some(held) = self.vram.given_back(&members).await {
+            self.owned.warn(format!("{}: {held}", self.spec.who()));
+        }
         let helpers = std::mem::take(&mut *self.helpers.lock());
         closed.and(helper::end(helpers).await)
     }
 
     /// Whether [`Engine::close`] was called.
     pub fn is_closed(&self) -> bool {
-        *self.closed.lock()
+        self.owned.is_closed()
     }
+}
 
-    /// Asks once; says what is missing.
+impl Ask for Engine {
     async fn ask(&self) -> Result<(), String> {
-        let url = format!("{}{}", self.base(), self.spec.health_path);
-        probe::get(&url, QUESTION).await.map_err(|e| missing(&e))?;
+        self.health().await?;
         let served = probe::models(&self.base(), QUESTION).await.map_err(|e| missing(&e))?;
         if served.contains(&self.spec.model) {
             return Ok(());
         }
         Err(format!("it serves {}, not `{}`", probe::named(&served), self.spec.model))
     }
-
-    fn is_ready(&self) -> Readiness {
-        let after_s = self.started.elapsed().as_secs_f64();
-        if !std::mem::replace(&mut *self.was_ready.lock(), true) {
-            let (name, port) = (self.spec.name.clone(), self.port);
-            let _ = self.events.send(Event::EngineReady { name, port, after_s });
-        }
-        Readiness::Ready { after_s }
-    }
-
-    fn report_wait(&self, awaited: &str) {
-        let _ = self.events.send(Event::EngineWaiting {
-            name: self.spec.name.clone(),
-            elapsed_s: self.started.elapsed().as_secs_f64(),
-            status: self.process.last_line().unwrap_or_else(|| awaited.into()),
-        });
-    }
-
-    fn died_at_start(&self, status: ExitStatus) -> EngineError {
-        let tail = self.process.log_tail(TAIL);
-        EngineError::DiedAtStart { who: self.spec.who(), status: said(Some(status)), tail }
-    }
-
-    fn not_ready(&self, limit: Duration, awaited: String) -> EngineError {
-        let tail = self.process.log_tail(TAIL);
-        EngineError::NotReady { who: self.spec.who(), limit_s: limit.as_secs_f64(), awaited, tail }
-    }
 }
 
-/// The log files of the engine at `port`: standard output, standard error.
-pub fn logs(log_dir: &Path, port: u16) -> [PathBuf; 2] {
-    ["stdout", "stderr"].map(|stream| log_dir.join(format!("{port}-{stream}.log")))
+fn launch(spec: &EngineSpec, port: u16) -> Launch {
+    Launch {
+        name: spec.name.clone(),
+        who: spec.who(),
+        host: spec.host.clone(),
+        port,
+        elsewhere: "choose other ports with `-p P1 P2`",
+        argv: spec.argv(port),
+        env: spec.environment(port),
+        unset: spec.unset_env.clone(),
+        graces: Graces { interrupt_s: spec.interrupt_grace_s.0, terminate_s: spec.terminate_grace_s.0 },
+    }
 }
 
 fn missing(error: &ProbeError) -> String {
@@ -251,8 +193,4 @@ fn missing(error: &ProbeError) -> String {
         ProbeError::Unreachable { .. } => "it does not answer yet".into(),
         answered => answered.to_string(),
     }
-}
-
-pub(super) fn said(status: Option<ExitStatus>) -> String {
-    status.map_or_else(|| "exit status unknown".into(), |status| status.to_string())
 }

@@ -26,6 +26,8 @@ pub struct Server {
     pub completions_path: String,
     /// Fields that every request to it carries.
     pub extra_body: Map<String, Value>,
+    /// How long requests to it may take.
+    pub limits: Limits,
     /// Whether it leaves connections open behind an answer, as far as was seen.
     pub keeps_alive: Arc<AtomicBool>,
     /// Holds the reason once the requests under way are to be given up.
@@ -43,7 +45,7 @@ impl Server {
             authority: self.authority.clone(),
             path: path.clone(),
             headers: options.all_headers(),
-            limits: Limits::default(),
+            limits: self.limits,
             keep_text: false,
             keeps_alive: self.keeps_alive.clone(),
             abort: self.abort.clone(),

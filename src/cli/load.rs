@@ -5,7 +5,7 @@ use crate::bench::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
 use crate::bench::{Code, Seen, Server, load};
-use crate::driver::http::Shards;
+use crate::driver::http::{Limits, Shards};
 use crate::driver::{limits, probe};
 use crate::report::{RequestLog, experiment_table};
 use clap::{Args, ValueEnum};
@@ -161,6 +161,7 @@ async fn send(
         chat_path: "/v1/chat/completions".into(),
         completions_path: "/v1/completions".into(),
         extra_body: Map::new(),
+        limits: Limits::default(),
         keeps_alive: Arc::new(AtomicBool::new(true)),
         abort: aborted,
     };
