@@ -54,15 +54,17 @@ impl Bell {
 pub async fn drive<T>(driver: &mut Driver, work: impl Future<Output = T>) -> T {
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(bell.clone());
-    let (mut work, mut closed) = (pin!(work), false);
+    let mut work = pin!(work);
     poll_fn(|context| {
         bell.wakes(context);
         bell.polling.store(true, SeqCst);
         let mut inner = Context::from_waker(&waker);
         let mut turn = || {
             bell.rung.store(false, SeqCst);
-            // What ends a connection is told to the one that uses it.
-            closed = closed || driver.as_mut().poll(&mut inner).is_ready();
+            if driver.as_mut().poll(&mut inner).is_ready() {
+                // Its ends of the channels are dropped with it: that tells the one who uses it.
+                *driver = Box::pin(std::future::pending());
+            }
             work.as_mut().poll(&mut inner)
         };
         let mut done = turn();
@@ -115,6 +117,17 @@ mod tests {
             if steps.0 >= 1000 { Poll::Ready("done") } else { Poll::Pending }
         });
         assert_eq!(drive(&mut connection, work).await, "done");
+    }
+
+    /// A connection that has ended is dropped at once: who waits for what it held hears of it.
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_a_closed_connection_held_is_dropped() {
+        let (held, waiting) = tokio::sync::oneshot::channel::<()>();
+        let mut connection = driver(move |_| {
+            let _ = &held;
+            Poll::Ready(Ok(()))
+        });
+        assert!(drive(&mut connection, waiting).await.is_err());
     }
 
     /// What another thread wakes is polled again.
