@@ -1,10 +1,11 @@
 //! An engine that runs: started, awaited, asked, closed.
 
 use super::helper::{self, Helper};
+use super::running::{Launch, Running};
 use super::{EngineError, EngineSpec, Event};
-use crate::driver::port;
+use crate::driver::address::Address;
 use crate::driver::probe::{self, ProbeError};
-use crate::driver::process::{CommandLine, Graces, Process};
+use crate::driver::process::Graces;
 use crate::driver::watchdog::Watchdog;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ const POLL: Duration = Duration::from_millis(100);
 const QUESTION: Duration = Duration::from_secs(2);
 /// How often a wait is reported.
 const REPORT: Duration = Duration::from_secs(1);
+/// Who owns the models of a simulator, as it says itself.
+const SIMULATOR: &str = "lmrun-sim";
 /// Lines of its log that an error shows.
 pub(super) const TAIL: usize = 15;
 
@@ -36,13 +39,23 @@ pub enum Readiness {
     NotReady(EngineError),
 }
 
+/// What an engine that was asked lacks to be ready.
+enum Missing {
+    /// Time, it seems.
+    Yet(String),
+    /// It answers something else than it should.
+    Wrong(String),
+}
+
 /// A started engine. Dropping it kills it.
 pub struct Engine {
     /// What it was started from.
     pub spec: EngineSpec,
     /// Where it listens.
     pub port: u16,
-    process: Process,
+    address: Address,
+    key: Option<String>,
+    running: Running,
     started: Instant,
     was_ready: Mutex<bool>,
     closed: Mutex<bool>,
@@ -65,31 +78,14 @@ impl Engine {
         events: Sender<Event>,
         helpers: Vec<Arc<Helper>>,
     ) -> Result<Self, EngineError> {
-        if let Some(occupant) = port::occupant(&spec.host, port).await {
-            let elsewhere = "choose other ports with `-p P1 P2`";
-            return Err(EngineError::PortInUse { who: spec.who(), port, occupant, elsewhere });
-        }
-        let [stdout, stderr] = logs(log_dir, port);
-        let line = CommandLine {
-            argv: spec.argv(port),
-            env: spec.environment(port),
-            unset: spec.unset_env.clone(),
-            stdout: stdout.clone(),
-            stderr,
-        };
-        let process = Process::start(&line, watchdog)
-            .map_err(|source| EngineError::Start { who: spec.who(), source })?;
-        let _ = events.send(Event::EngineStarting {
-            name: spec.name.clone(),
-            port,
-            argv: line.argv,
-            log: stdout,
-        });
+        let running = Running::start(&spec, Launch { port, log_dir, watchdog, events: &events }).await?;
         let abort = watch::channel(None).0;
         Ok(Self {
+            address: spec.address(port),
+            key: spec.api_key(),
             spec,
             port,
-            process,
+            running,
             started: Instant::now(),
             was_ready: Mutex::default(),
             closed: Mutex::default(),
@@ -102,12 +98,17 @@ impl Engine {
 
     /// Where it answers.
     pub fn base(&self) -> String {
-        format!("http://{}", self.authority())
+        self.address.base()
     }
 
-    /// `host:port`.
-    pub fn authority(&self) -> String {
-        format!("{}:{}", self.spec.host, self.port)
+    /// Where it answers, in its parts.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The headers that every request to it carries: its API key, if it takes one.
+    pub fn headers(&self) -> Option<(String, String)> {
+        self.key.as_ref().map(|key| ("authorization".to_owned(), format!("Bearer {key}")))
     }
 
     /// Tells requests under way when to give up.
@@ -130,10 +131,17 @@ impl Engine {
         let deadline = Instant::now() + limit;
         let mut reported = Instant::now();
         loop {
-            if let Some(status) = self.process.exit() {
+            if let Some(status) = self.running.exit() {
                 return Readiness::NotReady(self.died_at_start(status));
             }
-            let Err(awaited) = self.ask().await else { return self.is_ready() };
+            let awaited = match (self.ask().await, &self.running) {
+                (Ok(()), _) => return self.is_ready(),
+                // It is not starting: what it answers, it will answer in a minute.
+                (Err(Missing::Wrong(problem)), Running::Elsewhere) => {
+                    return Readiness::NotReady(EngineError::Unfit { who: self.spec.who(), problem });
+                }
+                (Err(Missing::Yet(awaited) | Missing::Wrong(awaited)), _) => awaited,
+            };
             if Instant::now() >= deadline {
                 return Readiness::NotReady(self.not_ready(limit, awaited));
             }
@@ -143,7 +151,7 @@ impl Engine {
             }
             tokio::select! {
                 () = tokio::time::sleep(POLL) => {}
-                _ = self.process.exited() => {}
+                _ = self.running.exited() => {}
             }
         }
     }
@@ -151,19 +159,20 @@ impl Engine {
     /// How many tokens it counts in `text`; `None` where it does not count.
     pub async fn count_tokens(&self, text: &str) -> Option<u64> {
         let url = format!("{}{}", self.base(), self.spec.tokenize_path);
-        probe::count_tokens(&url, &self.spec.model, text, QUESTION).await.ok()
+        probe::count_tokens(&url, self.key.as_deref(), &self.spec.model, text, QUESTION).await.ok()
     }
 
     /// Whether it lives and says that it is healthy, now.
     pub async fn is_healthy(&self) -> bool {
         let url = format!("{}{}", self.base(), self.spec.health_path);
-        self.process.exit().is_none() && probe::get(&url, QUESTION).await.is_ok()
+        let alive = !self.is_closed() && self.running.exit().is_none();
+        alive && probe::get_as(&url, self.key.as_deref(), QUESTION).await.is_ok()
     }
 
     /// Waits for its process to end by itself.
     pub async fn died(&self) -> EngineError {
-        let status = self.process.exited().await;
-        EngineError::Died { who: self.spec.who(), status: said(status), tail: self.process.log_tail(TAIL) }
+        let status = self.running.exited().await;
+        EngineError::Died { who: self.spec.who(), status, tail: self.running.log_tail(TAIL) }
     }
 
     /// Ends it and everything that came from it; the second call does nothing.
@@ -178,8 +187,10 @@ impl Engine {
         let graces =
             Graces { interrupt_s: self.spec.interrupt_grace_s.0, terminate_s: self.spec.terminate_grace_s.0 };
         let began = Instant::now();
-        let pids = self.process.close(graces).await;
-        let closed = if pids.is_empty() {
+        let pids = self.running.close(graces).await;
+        let closed = if matches!(self.running, Running::Elsewhere) {
+            Ok(())
+        } else if pids.is_empty() {
             let (name, took_s) = (self.spec.name.clone(), began.elapsed().as_secs_f64());
             let _ = self.events.send(Event::EngineClosed { name, port: self.port, took_s });
             Ok(())
@@ -196,14 +207,34 @@ impl Engine {
     }
 
     /// Asks once; says what is missing.
-    async fn ask(&self) -> Result<(), String> {
-        let url = format!("{}{}", self.base(), self.spec.health_path);
-        probe::get(&url, QUESTION).await.map_err(|e| missing(&e))?;
-        let served = probe::models(&self.base(), QUESTION).await.map_err(|e| missing(&e))?;
-        if served.contains(&self.spec.model) {
-            return Ok(());
+    async fn ask(&self) -> Result<(), Missing> {
+        let (base, key) = (self.base(), self.key.as_deref());
+        let url = format!("{base}{}", self.spec.health_path);
+        probe::get_as(&url, key, QUESTION).await.map_err(|e| self.missing(&e))?;
+        let served = probe::models_as(&base, key, QUESTION).await.map_err(|e| self.missing(&e))?;
+        let Some(model) = served.iter().find(|model| model.id == self.spec.model) else {
+            let ids: Vec<&str> = served.iter().map(|model| model.id.as_str()).collect();
+            let problem = format!("it serves {}, not `{}`", probe::named(&ids), self.spec.model);
+            return Err(Missing::Wrong(problem));
+        };
+        let is_simulated = model.owned_by == SIMULATOR && matches!(self.running, Running::Elsewhere);
+        if is_simulated && !self.spec.simulated {
+            let problem = "it is a simulator, whose numbers are made up: give `simulated: true`";
+            return Err(Missing::Wrong(problem.into()));
         }
-        Err(format!("it serves {}, not `{}`", probe::named(&served), self.spec.model))
+        Ok(())
+    }
+
+    /// What an answer like that leaves to be awaited.
+    fn missing(&self, error: &ProbeError) -> Missing {
+        let starts = !matches!(self.running, Running::Elsewhere);
+        match error {
+            ProbeError::Unreachable { .. } if starts => Missing::Yet("it does not answer yet".into()),
+            ProbeError::Unreachable { .. } | ProbeError::Status { status: 500.., .. } => {
+                Missing::Yet(error.to_string())
+            }
+            answered => Missing::Wrong(answered.to_string()),
+        }
     }
 
     fn is_ready(&self) -> Readiness {
@@ -219,17 +250,21 @@ impl Engine {
         let _ = self.events.send(Event::EngineWaiting {
             name: self.spec.name.clone(),
             elapsed_s: self.started.elapsed().as_secs_f64(),
-            status: self.process.last_line().unwrap_or_else(|| awaited.into()),
+            status: self.running.last_line().unwrap_or_else(|| awaited.into()),
         });
     }
 
-    fn died_at_start(&self, status: ExitStatus) -> EngineError {
-        let tail = self.process.log_tail(TAIL);
-        EngineError::DiedAtStart { who: self.spec.who(), status: said(Some(status)), tail }
+    fn died_at_start(&self, status: String) -> EngineError {
+        let tail = self.running.log_tail(TAIL);
+        EngineError::DiedAtStart { who: self.spec.who(), status, tail }
     }
 
     fn not_ready(&self, limit: Duration, awaited: String) -> EngineError {
-        let tail = self.process.log_tail(TAIL);
+        if matches!(self.running, Running::Elsewhere) {
+            let problem = format!("{awaited}, for {} s", limit.as_secs_f64());
+            return EngineError::Unfit { who: self.spec.who(), problem };
+        }
+        let tail = self.running.log_tail(TAIL);
         EngineError::NotReady { who: self.spec.who(), limit_s: limit.as_secs_f64(), awaited, tail }
     }
 }
@@ -237,13 +272,6 @@ impl Engine {
 /// The log files of the engine at `port`: standard output, standard error.
 pub fn logs(log_dir: &Path, port: u16) -> [PathBuf; 2] {
     ["stdout", "stderr"].map(|stream| log_dir.join(format!("{port}-{stream}.log")))
-}
-
-fn missing(error: &ProbeError) -> String {
-    match error {
-        ProbeError::Unreachable { .. } => "it does not answer yet".into(),
-        answered => answered.to_string(),
-    }
 }
 
 pub(super) fn said(status: Option<ExitStatus>) -> String {

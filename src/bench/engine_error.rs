@@ -48,6 +48,14 @@ pub enum EngineError {
         /// The end of its log.
         tail: String,
     },
+    /// It answers, but it is not what was asked for.
+    #[error("{who} cannot be used: {problem}")]
+    Unfit {
+        /// The engine.
+        who: String,
+        /// What is wrong with its answer.
+        problem: String,
+    },
     /// The process ended while it served.
     #[error("{who} ended while it served ({status})\n{tail}")]
     Died {

@@ -22,6 +22,13 @@ pub enum Event {
         /// Its standard output.
         log: PathBuf,
     },
+    /// An engine was there before; its process is not this program's.
+    EngineFound {
+        /// The engine.
+        name: String,
+        /// Where it answers.
+        url: String,
+    },
     /// An engine is still not ready.
     EngineWaiting {
         /// The engine.

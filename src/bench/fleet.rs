@@ -132,10 +132,10 @@ impl Fleet {
         Ok(helper)
     }
 
-    /// The spec's port; else the first of the run's ports that no live engine has, and beyond
+    /// The spec's address or port; else the first of the run's ports that no live engine has, and beyond
     /// those the ones that follow the last. `0` means any free one.
     fn port_for(&self, spec: &EngineSpec) -> u16 {
-        match spec.port {
+        match spec.url.as_ref().map(|address| address.port).or(spec.port) {
             Some(0) => port::free(&spec.host).unwrap_or_default(),
             Some(port) => port,
             None => {

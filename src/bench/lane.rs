@@ -195,10 +195,13 @@ pub fn target(engine: &Engine, options: &RequestOptions) -> Target {
         Endpoint::Chat => &engine.spec.chat_path,
         Endpoint::Completions => &engine.spec.completions_path,
     };
+    let address = engine.address();
     Target {
-        authority: engine.authority(),
-        path: path.clone(),
-        headers: options.all_headers(),
+        scheme: address.scheme,
+        authority: address.authority(),
+        path: format!("{}{path}", address.prefix),
+        // A key of the workload's own goes before the engine's.
+        headers: engine.headers().into_iter().chain(options.all_headers()).collect(),
         limits: Limits::default(),
         keep_text: false,
         keeps_alive: engine.keeps_alive(),

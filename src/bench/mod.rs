@@ -12,6 +12,7 @@ mod helper;
 mod lane;
 mod memory;
 mod row;
+mod running;
 mod seen;
 mod spec;
 mod startup;

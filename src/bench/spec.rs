@@ -1,11 +1,12 @@
 //! What is needed to start an engine. Which values, the standard library knows.
 
 use super::{HelperSpec, Seconds};
+use crate::driver::address::Address;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// How to start one serving process that answers the OpenAI API.
+/// How to start one serving process that answers the OpenAI API, or where one answers already.
 ///
 /// `{port}` in `command` and `env` becomes the port that the engine is given at its start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,8 +18,15 @@ pub struct EngineSpec {
     pub kind: String,
     /// The model, as requests name it.
     pub model: String,
-    /// Program and arguments.
+    /// Program and arguments; none where it answers already.
+    #[serde(default)]
     pub command: Vec<String>,
+    /// Where it answers already: it is neither started nor ended.
+    #[serde(default)]
+    pub url: Option<Address>,
+    /// The environment variable that holds its API key. The key itself is written nowhere.
+    #[serde(default)]
+    pub api_key_env: Option<String>,
     /// Added to the environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -101,6 +109,35 @@ impl EngineSpec {
     /// How messages name it.
     pub fn who(&self) -> String {
         format!("engine `{}`", self.name)
+    }
+
+    /// What is wrong with it, if anything.
+    ///
+    /// # Errors
+    /// When there is nothing to be started, or more than one thing, or no key.
+    pub fn check(&self) -> Result<(), String> {
+        match (self.command.is_empty(), &self.url) {
+            (true, None) => return Err("the command is empty".into()),
+            (false, Some(_)) => return Err("what answers at a `url` has no `command`".into()),
+            _ => {}
+        }
+        match &self.api_key_env {
+            Some(name) if self.api_key().is_none() => {
+                Err(format!("`api_key_env` names `{name}`, which the environment does not have"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The API key, if it takes one.
+    pub fn api_key(&self) -> Option<String> {
+        let key = std::env::var(self.api_key_env.as_ref()?).ok();
+        key.filter(|key| !key.is_empty())
+    }
+
+    /// Where it answers when `port` is its port.
+    pub fn address(&self, port: u16) -> Address {
+        self.url.clone().unwrap_or_else(|| Address::plain(&self.host, port))
     }
 
     /// The command, with `port` in its place.

@@ -3,6 +3,7 @@
 //! Everything here is mechanism: it knows sockets and processes, not experiments, and it
 //! knows no engine by name.
 
+pub mod address;
 pub mod clock;
 mod family;
 pub mod gpu;
@@ -12,5 +13,6 @@ pub mod port;
 pub mod probe;
 pub mod process;
 pub mod scratch;
+pub mod tls;
 pub mod tokenizer;
 pub mod watchdog;

@@ -51,6 +51,9 @@ impl Reporter {
                 self.screen.note(&format!("  {name}: {}", shell(&argv)));
                 self.screen.note(&format!("  {name}: port {port}, tail -f {}", log.display()));
             }
+            Event::EngineFound { name, url } => {
+                self.screen.note(&format!("  {name}: {url}, which is neither started nor ended"));
+            }
             Event::EngineWaiting { name, elapsed_s, status } => {
                 self.screen.progress(format!("  {name}: starting for {elapsed_s:.0} s: {status}"));
             }

@@ -13,7 +13,7 @@ use std::rc::Rc;
 type SharedModule = Shared<Module>;
 
 /// The embedded library: its import paths and texts.
-pub const STD: [(&str, &str); 10] = [
+pub const STD: [(&str, &str); 11] = [
     ("std/check", include_str!("../../stdlib/check.rhai")),
     ("std/engine", include_str!("../../stdlib/engine.rhai")),
     ("std/helper", include_str!("../../stdlib/helper.rhai")),
@@ -21,6 +21,7 @@ pub const STD: [(&str, &str); 10] = [
     ("std/lmcache", include_str!("../../stdlib/lmcache.rhai")),
     ("std/load", include_str!("../../stdlib/load.rhai")),
     ("std/models", include_str!("../../stdlib/models.rhai")),
+    ("std/openai", include_str!("../../stdlib/openai.rhai")),
     ("std/redis", include_str!("../../stdlib/redis.rhai")),
     ("std/sim", include_str!("../../stdlib/sim.rhai")),
     ("std/vllm", include_str!("../../stdlib/vllm.rhai")),

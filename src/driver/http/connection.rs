@@ -3,16 +3,22 @@
 use super::failure::Failure;
 use super::socket::{Marks, StampedStream};
 use super::target::Target;
+use crate::driver::address::Scheme;
 use crate::driver::clock::Stamp;
+use crate::driver::tls;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::client::conn::http1::{self, SendRequest, handshake};
+use hyper_util::rt::TokioIo;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::net::TcpStream;
+
+/// Both ends of hyper's handshake over `S`.
+type Shaken<S> = (SendRequest<Full<Bytes>>, http1::Connection<S, Full<Bytes>>);
 
 /// One open connection.
 pub struct Connection {
@@ -82,7 +88,23 @@ impl Pool {
 async fn connect(target: &Target) -> Result<Connection, Box<dyn std::error::Error>> {
     let stream = TcpStream::connect(&target.authority).await?;
     let marks = Rc::new(Marks::default());
-    let (sender, driver) = handshake(StampedStream::new(stream, marks.clone())?).await?;
+    let stream = StampedStream::new(stream, marks.clone())?;
+    let host = target.authority.rsplit_once(':').map_or("", |(host, _)| host);
+    Ok(match target.scheme {
+        Scheme::Http => drive(target, marks, handshake(stream).await?),
+        // The socket's stamps stay: of the record's last segment, before it is deciphered.
+        Scheme::Https => {
+            let stream = tls::connect(TokioIo::new(stream), host).await?;
+            drive(target, marks, handshake(TokioIo::new(stream)).await?)
+        }
+    })
+}
+
+/// Keeps a connection going in the background.
+fn drive<S>(target: &Target, marks: Rc<Marks>, (sender, driver): Shaken<S>) -> Connection
+where
+    S: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
+{
     let (seen, keeps_alive, opened) = (marks.clone(), target.keeps_alive.clone(), Stamp::now());
     // A broken connection is reported by the request that uses it.
     tokio::task::spawn_local(async move {
@@ -93,5 +115,5 @@ async fn connect(target: &Target) -> Result<Connection, Box<dyn std::error::Erro
             keeps_alive.store(false, Relaxed);
         }
     });
-    Ok(Connection { sender, marks })
+    Connection { sender, marks }
 }

@@ -261,6 +261,7 @@ mod tests {
     fn chain(listener: &TcpListener, abort: &watch::Sender<Option<String>>) -> Vec<Exchange> {
         let authority = listener.local_addr().expect("its address").to_string();
         let target = Target {
+            scheme: crate::driver::address::Scheme::Http,
             authority,
             path: "/".into(),
             headers: BTreeMap::new(),

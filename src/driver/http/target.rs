@@ -1,5 +1,6 @@
 //! Where requests go, and how long they may take.
 
+use crate::driver::address::Scheme;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,6 +9,8 @@ use tokio::sync::watch;
 /// Where requests go, and how long they may take.
 #[derive(Clone)]
 pub struct Target {
+    /// Whether through TLS.
+    pub scheme: Scheme,
     /// `host:port`.
     pub authority: String,
     /// `/v1/chat/completions`, say.
