@@ -187,16 +187,11 @@ impl Engine {
         let graces =
             Graces { interrupt_s: self.spec.interrupt_grace_s.0, terminate_s: self.spec.terminate_grace_s.0 };
         let began = Instant::now();
-        let pids = self.running.close(graces).await;
-        let closed = if matches!(self.running, Running::Elsewhere) {
-            Ok(())
-        } else if pids.is_empty() {
+        let closed = self.running.close(&self.spec, graces).await;
+        if closed.is_ok() && !matches!(self.running, Running::Elsewhere) {
             let (name, took_s) = (self.spec.name.clone(), began.elapsed().as_secs_f64());
             let _ = self.events.send(Event::EngineClosed { name, port: self.port, took_s });
-            Ok(())
-        } else {
-            Err(EngineError::Survivors { who: self.spec.who(), pids })
-        };
+        }
         let helpers = std::mem::take(&mut *self.helpers.lock());
         closed.and(helper::end(helpers).await)
     }

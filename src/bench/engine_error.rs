@@ -1,5 +1,6 @@
 //! Why an engine, or a helper of it, does not serve, in words for people.
 
+use crate::driver::container::ContainerError;
 use crate::driver::process::StartError;
 use thiserror::Error;
 
@@ -25,6 +26,14 @@ pub enum EngineError {
         who: String,
         /// Why.
         source: StartError,
+    },
+    /// There is no container, or it does not go away.
+    #[error("{who} has trouble with its container: {source}")]
+    Container {
+        /// The engine.
+        who: String,
+        /// Why.
+        source: ContainerError,
     },
     /// The process ended before it was ready.
     #[error("{who} ended while it was starting ({status})\n{tail}")]

@@ -19,6 +19,8 @@ pub enum Event {
         port: u16,
         /// Its command.
         argv: Vec<String>,
+        /// The container that it runs in, in words.
+        container: Option<String>,
         /// Its standard output.
         log: PathBuf,
     },

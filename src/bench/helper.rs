@@ -106,7 +106,13 @@ impl Helper {
         let process = Process::start(&line, watchdog)
             .map_err(|source| EngineError::Start { who: spec.who(), source })?;
         let (name, port) = (spec.name.clone(), spec.port);
-        let _ = events.send(Event::EngineStarting { name: name.clone(), port, argv: line.argv, log: stdout });
+        let _ = events.send(Event::EngineStarting {
+            name: name.clone(),
+            port,
+            argv: line.argv,
+            container: None,
+            log: stdout,
+        });
         let began = Instant::now();
         let helper = Self { spec, process, events: events.clone() };
         if let Err(error) = helper.wait_until_ready().await {

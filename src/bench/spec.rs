@@ -2,13 +2,15 @@
 
 use super::{HelperSpec, Seconds};
 use crate::driver::address::Address;
+use crate::driver::container::{ContainerSpec, Gpus};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// How to start one serving process that answers the OpenAI API, or where one answers already.
 ///
-/// `{port}` in `command` and `env` becomes the port that the engine is given at its start.
+/// `{port}` in `command` and `env` becomes the port that the engine is given at its start, and
+/// `{host}` the address that it listens on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineSpec {
@@ -21,6 +23,9 @@ pub struct EngineSpec {
     /// Program and arguments; none where it answers already.
     #[serde(default)]
     pub command: Vec<String>,
+    /// The container that the command runs in; none for a process of this machine.
+    #[serde(default)]
+    pub container: Option<ContainerSpec>,
     /// Where it answers already: it is neither started nor ended.
     #[serde(default)]
     pub url: Option<Address>,
@@ -121,6 +126,7 @@ impl EngineSpec {
             (false, Some(_)) => return Err("what answers at a `url` has no `command`".into()),
             _ => {}
         }
+        self.container.as_ref().map_or(Ok(()), ContainerSpec::check)?;
         match &self.api_key_env {
             Some(name) if self.api_key().is_none() => {
                 Err(format!("`api_key_env` names `{name}`, which the environment does not have"))
@@ -142,12 +148,23 @@ impl EngineSpec {
 
     /// The command, with `port` in its place.
     pub fn argv(&self, port: u16) -> Vec<String> {
-        self.command.iter().map(|word| with_port(word, port)).collect()
+        self.command.iter().map(|word| self.placed(word, port)).collect()
     }
 
     /// The environment, with `port` in its place.
     pub fn environment(&self, port: u16) -> BTreeMap<String, String> {
-        self.env.iter().map(|(name, value)| (name.clone(), with_port(value, port))).collect()
+        self.env.iter().map(|(name, value)| (name.clone(), self.placed(value, port))).collect()
+    }
+
+    /// The GPUs that a container of it sees.
+    pub fn container_gpus(&self) -> Gpus {
+        let said = self.container.as_ref().and_then(|container| container.gpus.clone());
+        said.unwrap_or(if self.gpus.is_empty() { Gpus::These(Vec::new()) } else { Gpus::All })
+    }
+
+    fn placed(&self, text: &str, port: u16) -> String {
+        let host = self.container.as_ref().map_or(&*self.host, |container| container.listens_on(&self.host));
+        with_port(text, port).replace("{host}", host)
     }
 }
 
@@ -162,11 +179,11 @@ mod tests {
     #[test]
     fn the_port_takes_its_place() {
         let spec: EngineSpec = serde_json::from_str(
-            r#"{"name": "a", "kind": "k", "model": "m", "command": ["serve", "--port", "{port}"],
+            r#"{"name": "a", "kind": "k", "model": "m", "command": ["serve", "--port", "{port}", "--host={host}"],
                 "env": {"URL": "http://127.0.0.1:{port}"}}"#,
         )
         .expect("a spec");
-        assert_eq!(spec.argv(8000), ["serve", "--port", "8000"]);
+        assert_eq!(spec.argv(8000), ["serve", "--port", "8000", "--host=127.0.0.1"]);
         assert_eq!(spec.environment(8001)["URL"], "http://127.0.0.1:8001");
         assert_eq!((spec.ready_timeout_s, spec.host.as_str()), (Seconds(300.0), "127.0.0.1"));
     }

@@ -30,6 +30,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Sim(args)) => sim::run(*args),
         Some(Verb::Watchdog) => {
             crate::driver::watchdog::keep_watch();
+            crate::driver::container::remove_orphans_now();
             exit::OK
         }
         None => on_a_big_stack(move || run::run(&cli.run)),

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod clock;
+pub mod container;
 mod family;
 pub mod gpu;
 pub mod http;

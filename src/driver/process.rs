@@ -75,7 +75,7 @@ impl Default for Graces {
 }
 
 /// After SIGKILL only a process stuck in the kernel is left.
-const KILL_S: f64 = 10.0;
+pub(super) const KILL_S: f64 = 10.0;
 
 /// A started process. Dropping it kills it, and all that came from it.
 pub struct Process {
@@ -155,7 +155,7 @@ impl Process {
     /// The end of what it wrote since it was started: standard error where there is any, else
     /// standard output.
     pub fn log_tail(&self, lines: usize) -> String {
-        let [stdout, stderr] = self.logs.each_ref().map(|(path, start)| tail(path, *start, lines));
+        let [stdout, stderr] = self.logs.each_ref().map(|(path, start)| tail_of(path, *start, lines));
         if stderr.trim().is_empty() { stdout } else { stderr }
     }
 
@@ -163,7 +163,7 @@ impl Process {
     pub fn last_line(&self) -> Option<String> {
         let newest =
             self.logs.iter().max_by_key(|(path, _)| path.metadata().and_then(|m| m.modified()).ok())?;
-        Some(tail(&newest.0, newest.1, 1)).filter(|line| !line.is_empty())
+        Some(tail_of(&newest.0, newest.1, 1)).filter(|line| !line.is_empty())
     }
 
     fn alive(&self) -> Vec<i32> {
@@ -211,7 +211,7 @@ pub fn in_own_session(command: &mut std::process::Command) {
     unsafe { command.pre_exec(setup) };
 }
 
-fn log_file(path: &Path) -> Result<(File, u64), StartError> {
+pub(super) fn log_file(path: &Path) -> Result<(File, u64), StartError> {
     let failed = |source| StartError::Log { path: path.into(), source };
     let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
     file.flush().map_err(failed)?;
@@ -220,7 +220,7 @@ fn log_file(path: &Path) -> Result<(File, u64), StartError> {
 }
 
 /// The last `lines` lines of a log from `start` on, without control characters.
-fn tail(path: &Path, start: u64, lines: usize) -> String {
+pub(super) fn tail_of(path: &Path, start: u64, lines: usize) -> String {
     const LOOKED_AT: u64 = 64 * 1024;
     let read = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(path)?;

@@ -39,6 +39,14 @@ impl Watchdog {
         self.tell('+', leader)
     }
 
+    /// Starts the watchdog, if it was not: it has more to end than families.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn wake(&self) -> std::io::Result<()> {
+        self.tell('?', 0) // not an entry of the list
+    }
+
     /// Takes the family of `leader`, which has ended, off the list.
     pub fn remove(&self, leader: i32) {
         // A watchdog that died has nothing to take it off.

@@ -13,8 +13,9 @@ use std::rc::Rc;
 type SharedModule = Shared<Module>;
 
 /// The embedded library: its import paths and texts.
-pub const STD: [(&str, &str); 11] = [
+pub const STD: [(&str, &str); 12] = [
     ("std/check", include_str!("../../stdlib/check.rhai")),
+    ("std/container", include_str!("../../stdlib/container.rhai")),
     ("std/engine", include_str!("../../stdlib/engine.rhai")),
     ("std/helper", include_str!("../../stdlib/helper.rhai")),
     ("std/llamacpp", include_str!("../../stdlib/llamacpp.rhai")),
