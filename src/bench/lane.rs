@@ -200,6 +200,7 @@ pub fn target(engine: &Engine, options: &RequestOptions) -> Target {
         scheme: address.scheme,
         authority: address.authority(),
         path: format!("{}{path}", address.prefix),
+        end: engine.spec.stream_end,
         // A key of the workload's own goes before the engine's.
         headers: engine.headers().into_iter().chain(options.all_headers()).collect(),
         limits: Limits::default(),

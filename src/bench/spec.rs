@@ -3,6 +3,7 @@
 use super::{HelperSpec, Seconds};
 use crate::driver::address::Address;
 use crate::driver::container::{ContainerSpec, Gpus};
+use crate::driver::http::StreamEnd;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -62,6 +63,9 @@ pub struct EngineSpec {
     /// Where plain completions are.
     #[serde(default = "completions")]
     pub completions_path: String,
+    /// How its streams end.
+    #[serde(default)]
+    pub stream_end: StreamEnd,
     /// Where it counts the tokens of a text.
     #[serde(default = "tokenize")]
     pub tokenize_path: String,

@@ -1,6 +1,7 @@
 //! Where requests go, and how long they may take.
 
 use crate::driver::address::Scheme;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,6 +16,8 @@ pub struct Target {
     pub authority: String,
     /// `/v1/chat/completions`, say.
     pub path: String,
+    /// How its streams end.
+    pub end: StreamEnd,
     /// Added to every request; an API key may be among them, so that this is not printed.
     pub headers: BTreeMap<String, String>,
     /// When to give a request up.
@@ -26,6 +29,17 @@ pub struct Target {
     pub keeps_alive: Arc<AtomicBool>,
     /// Holds the reason once the requests under way are to be given up.
     pub abort: watch::Receiver<Option<String>>,
+}
+
+/// What the last event of a complete stream is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamEnd {
+    /// `[DONE]`, as the API promises.
+    #[default]
+    Done,
+    /// One with a finish reason, and then the end.
+    FinishReason,
 }
 
 /// How long each part of a request may take, seconds. No wait is without a limit.
