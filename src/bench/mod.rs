@@ -3,6 +3,7 @@
 //! This layer starts nothing by itself and prints nothing: it asks [`crate::driver`] and
 //! sends [`Event`]s. It knows neither Rhai nor any engine by name.
 
+mod checkup;
 mod engine;
 mod engine_error;
 mod event;
@@ -20,6 +21,7 @@ mod stats;
 mod units;
 pub mod workload;
 
+pub use checkup::{Finding, State, Wanted, checkup};
 pub use engine::{Engine, Readiness};
 pub use engine_error::EngineError;
 pub use event::{Code, Event, Outcome};

@@ -1,5 +1,6 @@
 //! What can be written on the command line.
 
+use super::doctor::DoctorArgs;
 use super::sim::SimArgs;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ Examples:
   lmrun scripts/tests.rhai -m meta-llama/Llama-3.1-8B-Instruct -p 8000 8001
   lmrun scripts/tests.rhai --engine sim -o /tmp/out    on the built-in simulator
   lmrun sim --port 8000 --model demo                   only the simulator
+  lmrun doctor                                         what this machine has for a run
 
 Exit codes:
   0    every test passed
@@ -37,6 +39,8 @@ pub struct Cli {
 /// The verbs. A script with the name of one is reached as `./sim`.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Say what this machine has for a run: GPUs, engines, ports, limits.
+    Doctor(DoctorArgs),
     /// Serve the built-in simulator: an OpenAI API that behaves like vLLM.
     Sim(Box<SimArgs>),
     /// End what is on the list when the parent ends.

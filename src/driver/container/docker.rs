@@ -77,6 +77,18 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), root_cause)
 }
 
+/// The version of the daemon.
+///
+/// # Errors
+/// When none answers.
+pub async fn version() -> Result<String, ContainerError> {
+    let docker = connect().await?;
+    let asked = tokio::time::timeout(ANSWER, docker.version()).await;
+    let silent = |_| ContainerError::Refused { what: "tell its version", reason: "silent".into() };
+    let told = asked.map_err(silent)?.map_err(ContainerError::refused("tell its version"))?;
+    Ok(told.version.unwrap_or_else(|| "of unknown version".into()))
+}
+
 /// Where the daemon is: `DOCKER_HOST`, else this machine's.
 pub fn address() -> String {
     let named = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());

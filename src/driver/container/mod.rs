@@ -7,7 +7,7 @@ mod owner;
 mod running;
 mod spec;
 
-pub use docker::ContainerError;
+pub use docker::{ContainerError, version};
 pub use orphans::{remove_orphans, remove_orphans_now};
 pub use running::{Container, ContainerLine};
 pub use spec::{ContainerSpec, Gpus, HOST_NETWORK};
