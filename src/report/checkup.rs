@@ -55,7 +55,21 @@ mod tests {
             finding("GPUs", "gpu 0", State::Poor, "X, 10 of 80 MiB free", Some("in use by python (process 7)")),
             finding("programs", "sglang", State::Absent, "no `sglang` on the PATH", Some("`pip install sglang`")),
         ];
-        insta::assert_snapshot!(draw(&findings, false), @"");
+        insta::assert_snapshot!(draw(&findings, false), @r"
+        machine
+          ok   cores   16
+          FAIL disk    0.0 GiB free in /data
+                       → make room
+
+        GPUs
+          ok   driver  560.35
+          poor gpu 0   X, 10 of 80 MiB free
+                       → in use by python (process 7)
+
+        programs
+          -    sglang  no `sglang` on the PATH
+                       → `pip install sglang`
+        ");
         assert!(draw(&findings, true).contains("\u{1b}[31mFAIL\u{1b}[0m disk"));
         let read: serde_json::Value = serde_json::from_str(&json(&findings)).expect("JSON");
         assert_eq!(read[1]["state"], "blocking");
