@@ -97,7 +97,9 @@ fn machine(machine: &Machine) -> Vec<Finding> {
     vec![
         cores,
         match machine.memory_free {
-            0..GIB => memory.but(State::Poor, "end what needs it: engines are killed where there is none left"),
+            0..GIB => {
+                memory.but(State::Poor, "end what needs it: engines are killed where there is none left")
+            }
             _ => memory,
         },
         match machine.files {
@@ -131,7 +133,8 @@ fn disk(folder: &Path, free: std::io::Result<u64>) -> Finding {
 fn gpus(survey: Option<(String, Vec<Gpu>)>) -> Vec<Finding> {
     let section = "GPUs";
     let Some((driver, gpus)) = survey else {
-        let none = "engines that need one run elsewhere: `std/openai`; others on the CPU; `lmrun sim` anywhere";
+        let none =
+            "engines that need one run elsewhere: `std/openai`; others on the CPU; `lmrun sim` anywhere";
         let found = "no NVIDIA driver (libnvidia-ml.so.1)";
         return vec![Finding::good(section, "driver", found).but(State::Absent, none)];
     };
@@ -151,7 +154,9 @@ fn one_gpu(index: usize, gpu: &Gpu) -> Finding {
     let users = users.iter().map(user).collect::<Vec<_>>().join(", ");
     match (users.as_str(), free_mib * 10 >= memory_mib * 9) {
         ("", true) => finding,
-        ("", false) => finding.but(State::Poor, "somebody whom this process cannot see has the rest: `nvidia-smi`"),
+        ("", false) => {
+            finding.but(State::Poor, "somebody whom this process cannot see has the rest: `nvidia-smi`")
+        }
         _ => finding.but(State::Poor, format!("in use by {users}: end it, or use another")),
     }
 }
@@ -208,7 +213,13 @@ mod tests {
 
     #[test]
     fn what_is_too_little_is_said() {
-        let good = Machine { cores: 8, memory: 64 * GIB, memory_free: 60 * GIB, files: 1 << 20, clock: "tsc".into() };
+        let good = Machine {
+            cores: 8,
+            memory: 64 * GIB,
+            memory_free: 60 * GIB,
+            files: 1 << 20,
+            clock: "tsc".into(),
+        };
         assert!(machine(&good).iter().all(|finding| finding.state == State::Good));
         let poor = Machine { memory_free: MIB, files: 1024, clock: "hpet".into(), ..good.clone() };
         let states: Vec<State> = machine(&poor).iter().map(|finding| finding.state).collect();

@@ -2,12 +2,13 @@
 
 use super::helper::{self, Helper};
 use super::running::{Launch, Running};
-use super::{EngineError, EngineSpec, Event};
+use super::{EngineError, EngineSpec, Event, Server};
 use crate::driver::address::Address;
 use crate::driver::probe::{self, ProbeError};
 use crate::driver::process::Graces;
 use crate::driver::watchdog::Watchdog;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -101,24 +102,29 @@ impl Engine {
         self.address.base()
     }
 
-    /// Where it answers, in its parts.
-    pub fn address(&self) -> &Address {
-        &self.address
-    }
-
     /// The headers that every request to it carries: its API key, if it takes one.
-    pub fn headers(&self) -> Option<(String, String)> {
-        self.key.as_ref().map(|key| ("authorization".to_owned(), format!("Bearer {key}")))
+    fn headers(&self) -> BTreeMap<String, String> {
+        let bearer = self.key.as_ref().map(|key| ("authorization".to_owned(), format!("Bearer {key}")));
+        bearer.into_iter().collect()
     }
 
-    /// Tells requests under way when to give up.
-    pub fn abort(&self) -> watch::Receiver<Option<String>> {
-        self.abort.subscribe()
-    }
-
-    /// Whether it leaves connections open behind an answer, as far as was seen.
-    pub fn keeps_alive(&self) -> Arc<AtomicBool> {
-        self.keeps_alive.clone()
+    /// Where requests to it go.
+    pub fn server(&self) -> Server {
+        let spec = &self.spec;
+        Server {
+            name: spec.name.as_str().into(),
+            kind: spec.kind.as_str().into(),
+            simulated: spec.simulated,
+            model: spec.model.as_str().into(),
+            address: self.address.clone(),
+            headers: self.headers(),
+            stream_end: spec.stream_end,
+            chat_path: spec.chat_path.clone(),
+            completions_path: spec.completions_path.clone(),
+            extra_body: spec.extra_body.clone(),
+            keeps_alive: self.keeps_alive.clone(),
+            abort: self.abort.subscribe(),
+        }
     }
 
     /// Gives up every request that is under way to it.

@@ -1,17 +1,16 @@
 //! An experiment: one workload config, N engines, all at the same time.
 
-use super::lane::{Ended, Lane};
+use super::lane::{self, Busy, Ended, Lane};
 use super::memory::MemoryWatch;
 use super::workload::WorkloadConfig;
-use super::{Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Row, Seen};
-use crate::driver::clock::Stamp;
+use super::{ClientSeen, Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Row, Seconds, Seen};
 use crate::driver::http::Shards;
 use parking_lot::Mutex;
 use serde::Deserialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use thiserror::Error;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +30,10 @@ pub struct Bench {
     pub experiments: AtomicUsize,
     /// Claims of the current test that do not hold.
     pub failed_checks: AtomicUsize,
+    /// Why the measurement of the current test is invalid, if it is.
+    pub invalid: Mutex<Option<String>>,
+    /// How late requests may be sent, where a test does not say it.
+    pub max_send_lag_s: f64,
 }
 
 /// An engine of an experiment.
@@ -43,18 +46,20 @@ pub enum Arm {
 }
 
 /// How an experiment is run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunOptions {
     /// Requests to each engine before the workload, which are not measured.
     pub warmup: usize,
     /// Whether a failed request is expected, and fails no check.
     pub may_fail: bool,
+    /// How late requests may be sent; the run's limit where it is not given.
+    pub max_send_lag_s: Option<Seconds>,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { warmup: 2, may_fail: false }
+        Self { warmup: 2, may_fail: false, max_send_lag_s: None }
     }
 }
 
@@ -133,44 +138,51 @@ impl Bench {
         let lexicon = self.lexicon(config, &engines).await;
         let serial = self.serial.fetch_add(1, Relaxed);
         let prefix = |engine_id| format!("{}-{serial}-{engine_id}", self.run_id);
-        let lane = |(id, engine)| Lane::new(expr_id, id, prefix(id), engine, config, &lexicon);
-        let lanes = engines.iter().enumerate().map(lane);
-        let seen = self.measure(expr_id, config.title(), lanes.collect()).await?;
+        let lane = |(id, engine): (usize, &Arc<Engine>)| {
+            Lane::new(expr_id, id, prefix(id), engine.server(), config, &lexicon)
+        };
+        let lanes = engines.iter().enumerate().map(lane).collect();
+        let seen = self.measure(expr_id, config.title(), &engines, lanes).await?;
         if !options.may_fail {
             self.check_answers(&seen);
+        }
+        let max_send_lag_s = options.max_send_lag_s.map_or(self.max_send_lag_s, |seconds| seconds.0);
+        if let Some(reason) = seen.client.invalid(max_send_lag_s) {
+            self.emit(Event::Warned { text: format!("invalid: {reason}") });
+            self.invalid.lock().get_or_insert(reason);
         }
         Ok(seen)
     }
 
     /// Sends every lane's requests at their moments and collects the rows.
-    async fn measure(&self, expr_id: usize, title: String, mut lanes: Vec<Lane>) -> Result<Seen, RunError> {
-        let engines: Vec<Arc<Engine>> = lanes.iter().map(|lane| lane.engine.clone()).collect();
-        let memory = MemoryWatch::start(&engines).await;
-        let start = Stamp::now().plus_s(2.0 * Shards::LEAD_S);
-        for lane in &mut lanes {
-            lane.context.start = start;
-        }
+    async fn measure(
+        &self,
+        expr_id: usize,
+        title: String,
+        engines: &[Arc<Engine>],
+        mut lanes: Vec<Lane>,
+    ) -> Result<Seen, RunError> {
+        let memory = MemoryWatch::start(engines).await;
         // Every engine has the same workload.
         let planned_s = lanes.first().and_then(Lane::planned_s);
         self.emit(Event::ExperimentStarted { planned_s });
-        let (sender, ended) = unbounded_channel();
-        for lane in &lanes {
-            let (plan, jobs) = lane.plan(sender.clone());
-            self.shards.send(&plan, jobs);
-        }
-        drop(sender); // the channel ends with the last plan
-        let died = watch_over(&engines);
-        let mut rows = self.collect(&mut lanes, ended, &memory).await;
+        let busy = Busy::since_now(&self.shards);
+        let ended = lane::send(&mut lanes, &self.shards);
+        let died = watch_over(engines);
+        let mut rows = self.collect(engines, &mut lanes, ended, &memory).await;
+        let cpu_share = busy.share();
         let dead = died.first();
-        let engines = lanes.iter().zip(&mut rows).map(|(lane, rows)| {
+        let seen_of = |(lane, rows): (&Lane, &mut Vec<Row>)| {
             rows.sort_by_key(|row| row.request_id);
             EngineSeen {
                 name: lane.context.engine.clone(),
                 simulated: lane.context.simulated,
                 rows: Arc::new(std::mem::take(rows)),
             }
-        });
-        let seen = Seen { expr_id, title, engines: engines.collect() };
+        };
+        let engines: Vec<EngineSeen> = lanes.iter().zip(&mut rows).map(seen_of).collect();
+        let client = ClientSeen::of(&engines, cpu_share);
+        let seen = Seen { expr_id, title, engines, client };
         self.emit(Event::ExperimentDone(seen.clone()));
         if self.cancel.is_cancelled() {
             return Err(RunError::Interrupted);
@@ -181,6 +193,7 @@ impl Bench {
     /// Makes a row of every request as it ends. An interrupt gives up what is under way.
     async fn collect(
         &self,
+        engines: &[Arc<Engine>],
         lanes: &mut [Lane],
         mut requests: UnboundedReceiver<Ended>,
         memory: &MemoryWatch,
@@ -192,8 +205,8 @@ impl Bench {
                 next = requests.recv() => next,
                 () = self.cancel.cancelled(), if !interrupted => {
                     interrupted = true;
-                    for lane in &*lanes {
-                        lane.engine.give_up("the run was interrupted");
+                    for engine in engines {
+                        engine.give_up("the run was interrupted");
                     }
                     continue;
                 }

@@ -1,21 +1,21 @@
 //! One engine of an experiment, its requests, and how they look on the wire.
 
-use super::Engine;
+use super::Server;
 use super::row::{Row, RowContext};
-use super::workload::{Due, Endpoint, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig};
+use super::workload::{Due, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig};
 use crate::driver::clock::Stamp;
-use crate::driver::http::{Arrival, Exchange, Job, Limits, Plan, Target};
+use crate::driver::http::{Arrival, Exchange, Job, Plan, Shards, Target};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// An engine and what it is asked.
 pub struct Lane {
     /// The engine.
-    pub engine: Arc<Engine>,
+    server: Server,
     /// What it is asked, in order.
     pub requests: Arc<Vec<Request>>,
     /// What its rows have in common.
@@ -44,24 +44,23 @@ impl Lane {
         expr_id: usize,
         engine_id: usize,
         id_prefix: String,
-        engine: &Arc<Engine>,
+        server: Server,
         config: &WorkloadConfig,
         lexicon: &Arc<Lexicon>,
     ) -> Self {
-        let spec = &engine.spec;
         let requests = Arc::new(config.generate(lexicon));
         let context = RowContext {
             expr_id,
             engine_id,
-            engine: spec.name.as_str().into(),
-            engine_kind: spec.kind.as_str().into(),
-            simulated: spec.simulated,
-            model: spec.model.as_str().into(),
+            engine: server.name.clone(),
+            engine_kind: server.kind.clone(),
+            simulated: server.simulated,
+            model: server.model.clone(),
             context_len_from: lexicon.counted_by.name(),
             start: Stamp::now(),
         };
         Self {
-            engine: engine.clone(),
+            server,
             said: vec![0; requests.len()],
             requests,
             context,
@@ -79,27 +78,28 @@ impl Lane {
         moments.try_fold(0.0, |last, moment| Some(f64::max(last, moment?)))
     }
 
-    /// How its requests are sent, and those that can be sent first. Whatever ends goes to `ended`.
-    pub fn plan(&self, ended: UnboundedSender<Ended>) -> (Arc<dyn Plan>, Vec<Job>) {
-        let (flow, due) = Flow::start(self.requests.clone(), self.concurrency);
+    fn flow(&self) -> (Flow, Vec<Due>) {
+        Flow::start(self.requests.clone(), self.concurrency)
+    }
+
+    /// How its requests are sent. Whatever ends goes to `ended`.
+    fn plan(&self, flow: Flow, ended: UnboundedSender<Ended>) -> LanePlan {
         let keeps_text = self.requests.iter().any(|request| request.continued().is_some());
         let answers = if keeps_text { self.requests.len() } else { 0 };
-        let plan = LanePlan {
+        LanePlan {
             engine_id: self.context.engine_id,
-            target: Target { keep_text: keeps_text, ..target(&self.engine, &self.options) },
+            target: Target { keep_text: keeps_text, ..self.server.target(&self.options) },
             start: self.context.start,
             requests: self.requests.clone(),
-            model: self.engine.spec.model.clone(),
-            engine_body: self.engine.spec.extra_body.clone(),
+            model: self.server.model.clone(),
+            engine_body: self.server.extra_body.clone(),
             options: self.options.clone(),
             lexicon: self.lexicon.clone(),
             id_prefix: self.id_prefix.clone(),
             answers: std::iter::repeat_with(OnceLock::new).take(answers).collect(),
             flow: flow.is_linked().then(|| Mutex::new(flow)),
             ended,
-        };
-        let jobs = due.into_iter().map(|due| plan.job(due)).collect();
-        (Arc::new(plan), jobs)
+        }
     }
 
     /// The row of a request that has ended.
@@ -114,13 +114,60 @@ impl Lane {
     }
 }
 
+/// Sends the requests of all lanes, from one moment on; each end comes out of the channel, which
+/// closes behind the last.
+pub fn send(lanes: &mut [Lane], shards: &Shards) -> UnboundedReceiver<Ended> {
+    let (sender, ended) = unbounded_channel();
+    let flows: Vec<_> = lanes.iter().map(Lane::flow).collect();
+    // Requests that are due at once need their connections first.
+    let at_once = flows.iter().flat_map(|(_, due)| due).filter(|due| due.at_s < AT_ONCE_S).count();
+    let start = Stamp::now().plus_s(READY_S + CONNECT_S * at_once as f64);
+    for (lane, (flow, due)) in lanes.iter_mut().zip(flows) {
+        lane.context.start = start;
+        let plan = lane.plan(flow, sender.clone());
+        let jobs = due.into_iter().map(|due| plan.job(due)).collect();
+        let plan: Arc<dyn Plan> = Arc::new(plan);
+        shards.send(&plan, jobs);
+    }
+    ended
+}
+
+/// The share of a core that the busiest sending thread uses between two moments.
+pub struct Busy<'a> {
+    shards: &'a Shards,
+    before_s: Vec<f64>,
+    since: Stamp,
+}
+
+impl<'a> Busy<'a> {
+    /// From now on.
+    pub fn since_now(shards: &'a Shards) -> Self {
+        Self { shards, before_s: shards.cpu_s(), since: Stamp::now() }
+    }
+
+    /// Until now.
+    pub fn share(&self) -> Option<f64> {
+        let wall_s = Stamp::now().since_s(self.since);
+        let used =
+            self.shards.cpu_s().into_iter().zip(&self.before_s).map(|(now_s, before_s)| now_s - before_s);
+        used.map(|used_s| used_s / wall_s).reduce(f64::max)
+    }
+}
+
+/// What it takes to hand the first requests to the sending threads, seconds.
+const READY_S: f64 = 0.01;
+/// What it takes to open a connection, seconds, with room to spare.
+const CONNECT_S: f64 = 0.0002;
+/// Requests that are due within this time of the start are due at once.
+const AT_ONCE_S: f64 = 0.05;
+
 /// The sending of one lane's requests.
 struct LanePlan {
     engine_id: usize,
     target: Target,
     start: Stamp,
     requests: Arc<Vec<Request>>,
-    model: String,
+    model: Arc<str>,
     engine_body: Map<String, Value>,
     options: RequestOptions,
     lexicon: Arc<Lexicon>,
@@ -187,25 +234,4 @@ impl Plan for LanePlan {
 
 fn request_id(prefix: &str, index: usize) -> String {
     format!("{prefix}-{index}")
-}
-
-/// Where the requests to an engine go.
-pub fn target(engine: &Engine, options: &RequestOptions) -> Target {
-    let path = match options.endpoint {
-        Endpoint::Chat => &engine.spec.chat_path,
-        Endpoint::Completions => &engine.spec.completions_path,
-    };
-    let address = engine.address();
-    Target {
-        scheme: address.scheme,
-        authority: address.authority(),
-        path: format!("{}{path}", address.prefix),
-        end: engine.spec.stream_end,
-        // A key of the workload's own goes before the engine's.
-        headers: engine.headers().into_iter().chain(options.all_headers()).collect(),
-        limits: Limits::default(),
-        keep_text: false,
-        keeps_alive: engine.keeps_alive(),
-        abort: engine.abort(),
-    }
 }

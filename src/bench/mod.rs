@@ -4,6 +4,7 @@
 //! sends [`Event`]s. It knows neither Rhai nor any engine by name.
 
 mod checkup;
+mod client;
 mod engine;
 mod engine_error;
 mod event;
@@ -11,10 +12,12 @@ mod experiment;
 mod fleet;
 mod helper;
 mod lane;
+pub mod load;
 mod memory;
 mod row;
 mod running;
 mod seen;
+mod server;
 mod spec;
 mod startup;
 mod stats;
@@ -22,6 +25,7 @@ mod units;
 pub mod workload;
 
 pub use checkup::{Finding, State, Wanted, checkup};
+pub use client::ClientSeen;
 pub use engine::{Engine, Readiness};
 pub use engine_error::EngineError;
 pub use event::{Code, Event, Outcome};
@@ -30,6 +34,7 @@ pub use fleet::Fleet;
 pub use helper::{Helper, HelperSpec};
 pub use row::Row;
 pub use seen::{EngineSeen, Seen};
+pub use server::Server;
 pub use spec::EngineSpec;
 pub use stats::Distribution;
 pub use units::Seconds;

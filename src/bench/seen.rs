@@ -1,6 +1,6 @@
 //! What an experiment saw.
 
-use super::{Distribution, Row};
+use super::{ClientSeen, Distribution, Row};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ pub struct Seen {
     pub title: String,
     /// One for each engine, in their order.
     pub engines: Vec<EngineSeen>,
+    /// How well the client did.
+    pub client: ClientSeen,
 }
 
 /// What one engine did in an experiment.

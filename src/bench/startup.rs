@@ -1,7 +1,6 @@
 //! Getting the engines of an experiment ready.
 
 use super::experiment::{Arm, Bench, RunOptions};
-use super::lane::target;
 use super::workload::{CountedBy, Lexicon, Request, RequestOptions, Said, TextOptions, WorkloadConfig};
 use super::{Engine, EngineError, EngineSpec, Event, Readiness};
 use crate::driver::clock::Stamp;
@@ -66,7 +65,7 @@ impl Bench {
         for number in 0..requests {
             let (sender, mut ended) = unbounded_channel();
             let warmup = Warmup {
-                target: target(engine, &options),
+                target: engine.server().target(&options),
                 request_id: format!("{}-warmup-{number}", self.run_id),
                 said: ("user".into(), "Warm up, please. ".repeat(40 + number)),
                 engine: engine.clone(),

@@ -1,6 +1,7 @@
 //! What can be written on the command line.
 
 use super::doctor::DoctorArgs;
+use super::load::LoadArgs;
 use super::sim::SimArgs;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ Examples:
   lmrun scripts/tests.rhai -f local_cpu -P gap_s=0.5   the same with a parameter changed
   lmrun scripts/tests.rhai -m meta-llama/Llama-3.1-8B-Instruct -p 8000 8001
   lmrun scripts/tests.rhai --engine sim -o /tmp/out    on the built-in simulator
+  lmrun load --url http://127.0.0.1:8000 --rate 4      a load without a script
   lmrun sim --port 8000 --model demo                   only the simulator
   lmrun doctor                                         what this machine has for a run
 
@@ -41,6 +43,8 @@ pub struct Cli {
 pub enum Verb {
     /// Say what this machine has for a run: GPUs, engines, ports, limits.
     Doctor(DoctorArgs),
+    /// Send a load to a server that runs already, without a script.
+    Load(Box<LoadArgs>),
     /// Serve the built-in simulator: an OpenAI API that behaves like vLLM.
     Sim(Box<SimArgs>),
     /// End what is on the list when the parent ends.
@@ -78,6 +82,10 @@ pub struct RunArgs {
     /// Where engine logs go, `<port>-stdout.log` and `<port>-stderr.log` [default: the output folder].
     #[arg(long, value_name = "DIR")]
     pub log_dir: Option<PathBuf>,
+    /// How late requests may be sent before the numbers are invalid; a twentieth of the median TTFT
+    /// is always allowed.
+    #[arg(long, value_name = "S", default_value_t = 0.005)]
+    pub max_send_lag_s: f64,
     /// The seed of everything random: the simulator's words and times.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

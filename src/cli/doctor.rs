@@ -27,7 +27,8 @@ pub fn run(args: &DoctorArgs) -> u8 {
             return exit::BUG;
         }
     };
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() else {
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+    else {
         return complain("the system gives no threads");
     };
     let findings = runtime.block_on(checkup(wanted, &args.ports));

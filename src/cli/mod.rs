@@ -2,6 +2,7 @@
 
 mod args;
 mod doctor;
+mod load;
 mod run;
 mod sim;
 
@@ -29,6 +30,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.verb {
         Some(Verb::Doctor(args)) => doctor::run(&args),
+        Some(Verb::Load(args)) => load::run(&args),
         Some(Verb::Sim(args)) => sim::run(*args),
         Some(Verb::Watchdog) => {
             crate::driver::watchdog::keep_watch();

@@ -148,6 +148,8 @@ fn perform(args: &RunArgs, program: &Program, tests: &[String], prepared: Prepar
         serial: AtomicUsize::default(),
         experiments: AtomicUsize::default(),
         failed_checks: AtomicUsize::default(),
+        invalid: parking_lot::Mutex::default(),
+        max_send_lag_s: args.max_send_lag_s,
     });
     let reporter = Reporter::new(prepared.outputs, facts, cancel.clone());
     let reporting = std::thread::spawn(move || reporter.work(&received));

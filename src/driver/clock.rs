@@ -22,7 +22,7 @@ impl Stamp {
 
     /// Seconds from `earlier` to this point, negative when it lies before.
     pub fn since_s(self, earlier: Self) -> f64 {
-        (i128::from(self.0) - i128::from(earlier.0)) as f64 / 1e9
+        self.0.wrapping_sub(earlier.0).cast_signed() as f64 / 1e9
     }
 }
 

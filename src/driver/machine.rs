@@ -51,7 +51,10 @@ mod tests {
     #[test]
     fn this_machine_tells() {
         let machine = Machine::this();
-        assert!(machine.cores > 0 && machine.files > 0 && machine.memory > machine.memory_free, "{machine:?}");
+        assert!(
+            machine.cores > 0 && machine.files > 0 && machine.memory > machine.memory_free,
+            "{machine:?}"
+        );
         assert!(disk_free(Path::new("/")).is_ok_and(|bytes| bytes > 0));
         assert!(disk_free(Path::new("/no/such/folder")).is_err());
     }

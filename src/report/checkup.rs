@@ -42,7 +42,13 @@ fn mark(state: State, color: bool) -> String {
 mod tests {
     use super::*;
 
-    fn finding(section: &'static str, name: &str, state: State, found: &str, remedy: Option<&str>) -> Finding {
+    fn finding(
+        section: &'static str,
+        name: &str,
+        state: State,
+        found: &str,
+        remedy: Option<&str>,
+    ) -> Finding {
         Finding { section, name: name.into(), state, found: found.into(), remedy: remedy.map(Into::into) }
     }
 
@@ -52,8 +58,20 @@ mod tests {
             finding("machine", "cores", State::Good, "16", None),
             finding("machine", "disk", State::Blocking, "0.0 GiB free in /data", Some("make room")),
             finding("GPUs", "driver", State::Good, "560.35", None),
-            finding("GPUs", "gpu 0", State::Poor, "X, 10 of 80 MiB free", Some("in use by python (process 7)")),
-            finding("programs", "sglang", State::Absent, "no `sglang` on the PATH", Some("`pip install sglang`")),
+            finding(
+                "GPUs",
+                "gpu 0",
+                State::Poor,
+                "X, 10 of 80 MiB free",
+                Some("in use by python (process 7)"),
+            ),
+            finding(
+                "programs",
+                "sglang",
+                State::Absent,
+                "no `sglang` on the PATH",
+                Some("`pip install sglang`"),
+            ),
         ];
         insta::assert_snapshot!(draw(&findings, false), @r"
         machine

@@ -1,6 +1,6 @@
 //! The manifest beside a CSV: what was run, so that it can be run again.
 
-use crate::bench::EngineSpec;
+use crate::bench::{ClientSeen, EngineSpec};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -68,6 +68,7 @@ struct Experiment {
     workload: Value,
     requests: usize,
     engines: Vec<EngineSpec>,
+    client: Option<ClientSeen>,
 }
 
 impl Manifest {
@@ -79,7 +80,14 @@ impl Manifest {
     /// Adds an experiment.
     pub fn add(&mut self, expr_id: usize, workload: Value, requests: usize, engines: Vec<EngineSpec>) {
         let engines = engines.into_iter().map(without_secrets).collect();
-        self.experiments.push(Experiment { expr_id, workload, requests, engines });
+        self.experiments.push(Experiment { expr_id, workload, requests, engines, client: None });
+    }
+
+    /// Adds how well the client did in the experiment that has just ended.
+    pub fn add_client(&mut self, client: ClientSeen) {
+        if let Some(experiment) = self.experiments.last_mut() {
+            experiment.client = Some(client);
+        }
     }
 
     /// Writes it.

@@ -5,10 +5,13 @@ pub mod checkup;
 mod manifest;
 mod outputs;
 mod reporter;
+mod request_log;
 mod screen;
 mod tables;
 
 pub use manifest::RunFacts;
 pub use outputs::Outputs;
 pub use reporter::Reporter;
+pub use request_log::RequestLog;
 pub use screen::color;
+pub use tables::experiment as experiment_table;

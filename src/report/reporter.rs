@@ -93,7 +93,14 @@ impl Reporter {
                 self.note_broken(written);
                 self.show_requests();
             }
-            Event::ExperimentDone(seen) => self.experiment_done(&seen),
+            Event::ExperimentDone(seen) => {
+                let kept = self.on_test(|test, outputs| {
+                    test.manifest.add_client(seen.client.clone());
+                    test.open(outputs)
+                });
+                self.note_broken(kept);
+                self.experiment_done(&seen);
+            }
             Event::Checked { passed, what } => {
                 let verdict = self.screen.verdict(passed);
                 self.screen.result(&format!("  {verdict}: {what}"));

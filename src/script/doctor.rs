@@ -26,7 +26,10 @@ mod tests {
         let wanted = wanted().expect("the list");
         assert!(wanted.len() > 3);
         for program in wanted {
-            assert!(regex::Regex::new(&program.version).is_ok() && !program.command.is_empty(), "{program:?}");
+            assert!(
+                regex::Regex::new(&program.version).is_ok() && !program.command.is_empty(),
+                "{program:?}"
+            );
         }
     }
 }

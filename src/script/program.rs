@@ -69,6 +69,7 @@ impl Program {
         let bench = host.bench();
         bench.experiments.store(0, Relaxed);
         bench.failed_checks.store(0, Relaxed);
+        bench.invalid.lock().take();
         let called = self.call(test, host);
         let closed = host.wait(bench.fleet.close_all());
         if let Err(e) = host.scratch().clear() {
@@ -79,11 +80,10 @@ impl Program {
         let diagnosis = match (called, closed) {
             (Err(diagnosis), _) => diagnosis,
             (Ok(()), Err(survivors)) => Diagnosis::plain(survivors.to_string(), None).with_code(Code::Engine),
-            (Ok(()), Ok(())) => match bench.failed_checks.load(Relaxed) {
-                0 => return Outcome::Passed,
-                1 => return checks_failed("1 check failed".into()),
-                n => return checks_failed(format!("{n} checks failed")),
-            },
+            (Ok(()), Ok(())) => {
+                let failed = bench.failed_checks.load(Relaxed);
+                return concluded(failed, bench.invalid.lock().take());
+            }
         };
         let summary = diagnosis.message.lines().next().unwrap_or_default().to_owned();
         // Whoever interrupts a run knows why it ended.
@@ -120,8 +120,15 @@ impl Program {
     }
 }
 
-fn checks_failed(summary: String) -> Outcome {
-    Outcome::Failed { code: Code::Check, report: String::new(), summary }
+/// How a test ends that ran to its end.
+fn concluded(failed_checks: usize, invalid: Option<String>) -> Outcome {
+    let failed = |code, summary| Outcome::Failed { code, report: String::new(), summary };
+    match (invalid, failed_checks) {
+        (Some(reason), _) => failed(Code::Invalid, format!("invalid: {reason}")),
+        (None, 0) => Outcome::Passed,
+        (None, 1) => failed(Code::Check, "1 check failed".into()),
+        (None, n) => failed(Code::Check, format!("{n} checks failed")),
+    }
 }
 
 /// A script in the same folder with a name like this one's.

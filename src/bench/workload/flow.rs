@@ -15,6 +15,10 @@ pub struct Due {
     pub without: Option<usize>,
 }
 
+/// How long after the end of a round the next begins, seconds: its connections are opened and its
+/// bodies built meanwhile.
+const BETWEEN_ROUNDS_S: f64 = 0.1;
+
 /// How far a workload is.
 #[derive(Debug)]
 pub struct Flow {
@@ -79,7 +83,7 @@ impl Flow {
         self.left[self.round] -= 1;
         if self.left[self.round] == 0 && self.round + 1 < self.left.len() {
             self.round += 1;
-            self.round_start_s = now_s;
+            self.round_start_s = now_s + BETWEEN_ROUNDS_S;
             due.extend(self.begin(self.concurrency));
         } else if self.concurrency.is_some() && self.open[self.roots[request]] == 0 {
             due.extend(self.begin(Some(1)).into_iter().map(|due| Due { at_s: due.at_s.max(now_s), ..due }));
@@ -174,7 +178,7 @@ mod tests {
         let (mut flow, due) = start(requests, None);
         assert_eq!(due, [(0, 0.0), (1, 1.0)]);
         assert_eq!(flow.ended(1, 5.0, true), []);
-        assert_eq!(places(flow.ended(0, 6.0, true)), [(2, 9.0)]);
+        assert_eq!(places(flow.ended(0, 6.0, true)), [(2, 9.0 + BETWEEN_ROUNDS_S)]);
     }
 
     proptest! {

@@ -18,7 +18,7 @@ mod text;
 mod trace;
 
 pub use agent::Agent;
-pub use arrivals::Arrivals;
+pub use arrivals::{Arrivals, Spacing};
 pub use body::{Endpoint, RequestOptions, Said};
 pub use chat::Chat;
 pub use custom::{Custom, GivenMessage, GivenRequest};

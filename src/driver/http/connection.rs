@@ -1,5 +1,6 @@
 //! The connections of one shard.
 
+use super::drive::{Driver, is_open};
 use super::failure::Failure;
 use super::socket::{Marks, StampedStream};
 use super::target::Target;
@@ -8,7 +9,7 @@ use crate::driver::clock::Stamp;
 use crate::driver::tls;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::client::conn::http1::{self, SendRequest, handshake};
+use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -17,13 +18,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// Both ends of hyper's handshake over `S`.
-type Shaken<S> = (SendRequest<Full<Bytes>>, http1::Connection<S, Full<Bytes>>);
-
 /// One open connection.
 pub struct Connection {
     /// hyper's handle.
     pub sender: SendRequest<Full<Bytes>>,
+    /// hyper's side of it.
+    pub driver: Driver,
     /// What its socket saw.
     pub marks: Rc<Marks>,
 }
@@ -39,9 +39,13 @@ pub struct Pool(RefCell<HashMap<String, Vec<(Stamp, Connection)>>>);
 impl Pool {
     /// An idle connection, else a new one, and whether it is new.
     pub async fn take(&self, target: &Target) -> Result<(Connection, bool), Failure> {
-        while let Some(connection) = self.idle(&target.authority) {
-            if connection.sender.is_ready() && target.keeps_alive.load(Relaxed) {
+        while let Some((since, mut connection)) = self.idle(&target.authority) {
+            if is_open(&mut connection.driver) && connection.sender.is_ready() {
                 return Ok((connection, false));
+            }
+            // Some servers close behind every answer without saying so: llama.cpp does.
+            if Stamp::now().since_s(since) < IDLE_LIMIT_S {
+                target.keeps_alive.store(false, Relaxed);
             }
         }
         Ok((Self::connect(target).await?, true))
@@ -63,7 +67,6 @@ impl Pool {
         if connection.sender.is_closed() || !target.keeps_alive.load(Relaxed) {
             return;
         }
-        connection.marks.idle.set(true);
         let authority = target.authority.as_str();
         let mut idle = self.0.borrow_mut();
         let entry = (Stamp::now(), connection);
@@ -73,7 +76,7 @@ impl Pool {
         }
     }
 
-    fn idle(&self, authority: &str) -> Option<Connection> {
+    fn idle(&self, authority: &str) -> Option<(Stamp, Connection)> {
         let mut idle = self.0.borrow_mut();
         let connections = idle.get_mut(authority)?;
         let (since, connection) = connections.pop()?;
@@ -81,7 +84,7 @@ impl Pool {
             connections.clear(); // whatever lies under it has lain longer
             return None;
         }
-        Some(connection)
+        Some((since, connection))
     }
 }
 
@@ -89,31 +92,17 @@ async fn connect(target: &Target) -> Result<Connection, Box<dyn std::error::Erro
     let stream = TcpStream::connect(&target.authority).await?;
     let marks = Rc::new(Marks::default());
     let stream = StampedStream::new(stream, marks.clone())?;
-    let host = target.authority.rsplit_once(':').map_or("", |(host, _)| host);
-    Ok(match target.scheme {
-        Scheme::Http => drive(target, marks, handshake(stream).await?),
+    let (sender, driver): (_, Driver) = match target.scheme {
+        Scheme::Http => {
+            let (sender, driver) = handshake(stream).await?;
+            (sender, Box::pin(driver))
+        }
         // The socket's stamps stay: of the record's last segment, before it is deciphered.
         Scheme::Https => {
-            let stream = tls::connect(TokioIo::new(stream), host).await?;
-            drive(target, marks, handshake(TokioIo::new(stream)).await?)
+            let stream = tls::connect(TokioIo::new(stream), target.host()).await?;
+            let (sender, driver) = handshake(TokioIo::new(stream)).await?;
+            (sender, Box::pin(driver))
         }
-    })
-}
-
-/// Keeps a connection going in the background.
-fn drive<S>(target: &Target, marks: Rc<Marks>, (sender, driver): Shaken<S>) -> Connection
-where
-    S: hyper::rt::Read + hyper::rt::Write + Unpin + 'static,
-{
-    let (seen, keeps_alive, opened) = (marks.clone(), target.keeps_alive.clone(), Stamp::now());
-    // A broken connection is reported by the request that uses it.
-    tokio::task::spawn_local(async move {
-        drop(driver.await);
-        // Some servers close behind every answer without saying so: llama.cpp does.
-        let since_answer = seen.last_read.get().map_or(opened, |last| last.read);
-        if seen.idle.get() && Stamp::now().since_s(since_answer) < IDLE_LIMIT_S {
-            keeps_alive.store(false, Relaxed);
-        }
-    });
-    Connection { sender, marks }
+    };
+    Ok(Connection { sender, driver, marks })
 }

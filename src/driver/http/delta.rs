@@ -119,6 +119,57 @@ pub fn is_plain_content(data: &[u8]) -> bool {
             || after(data, br#""text":""#).is_some_and(|next| next != b'"'))
 }
 
+/// What the plain events of one stream have in common: servers write the same before and behind
+/// each piece of content.
+#[derive(Debug, Default)]
+pub struct Shape {
+    before: Vec<u8>,
+    behind: Vec<u8>,
+}
+
+impl Shape {
+    /// [`is_plain_content`], by comparison with the event before where that suffices.
+    pub fn is_plain_content(&mut self, data: &[u8]) -> bool {
+        if self.fits(data) {
+            return true;
+        }
+        let plain = is_plain_content(data);
+        if plain {
+            self.learn(data);
+        }
+        plain
+    }
+
+    /// Whether `data` differs from the event before in its content alone, which is not empty. A
+    /// quote or a final backslash there needs a closer look.
+    fn fits(&self, data: &[u8]) -> bool {
+        let frame = self.before.len() + self.behind.len();
+        if self.before.is_empty() || data.len() <= frame {
+            return false;
+        }
+        let (before, rest) = data.split_at(self.before.len());
+        let (content, behind) = rest.split_at(rest.len() - self.behind.len());
+        before == self.before
+            && behind == self.behind
+            && content.last() != Some(&b'\\')
+            && memchr::memchr(b'"', content).is_none()
+    }
+
+    fn learn(&mut self, data: &[u8]) {
+        let start = [&br#""content":""#[..], br#""text":""#].into_iter().find_map(|key| {
+            let at = memmem::find(data, key)? + key.len();
+            (data.get(at) != Some(&b'"')).then_some(at)
+        });
+        let Some(start) = start else { return };
+        // Up to the first quote, be it escaped: then the next event takes the closer look as well.
+        let Some(length) = memchr::memchr(b'"', &data[start..]) else { return };
+        self.before.clear();
+        self.before.extend_from_slice(&data[..start]);
+        self.behind.clear();
+        self.behind.extend_from_slice(&data[start + length..]);
+    }
+}
+
 fn after(data: &[u8], needle: &[u8]) -> Option<u8> {
     memmem::find(data, needle).and_then(|at| data.get(at + needle.len()).copied())
 }
@@ -229,6 +280,23 @@ mod tests {
         ));
         assert!(!quick(r#"{"error":{"message":"\"content\":\"x\" \"finish_reason\":null"}}"#));
         assert!(!quick(r#"{"choices":[{"delta":{"reasoning":"\"content\":\"x"},"finish_reason":null}]}"#));
+    }
+
+    #[test]
+    fn a_shape_never_takes_more_for_content_than_the_quick_look() {
+        let event = |content: &str| {
+            format!(r#"{{"id":"c","choices":[{{"delta":{{"content":"{content}"}},"finish_reason":null}}]}}"#)
+        };
+        let mut shape = Shape::default();
+        for content in [" a", " b", r#"\"x\""#, " c", r"\\", " longer"] {
+            assert!(shape.is_plain_content(event(content).as_bytes()), "{content}");
+        }
+        assert!(!shape.is_plain_content(event("").as_bytes()));
+        let closing = event(" a").replace("null", "\"stop\"");
+        assert!(!shape.is_plain_content(closing.as_bytes()));
+        // What would fit the frame, were the quote in it not a quote.
+        let usage = event(r#""}},"usage":{"a":1},"x":{"y":{"z":" "#);
+        assert_eq!(shape.is_plain_content(usage.as_bytes()), is_plain_content(usage.as_bytes()));
     }
 
     #[test]

@@ -3,18 +3,19 @@
 pub use super::socket::Arrival;
 
 use super::connection::Connection;
-use super::delta::{self, Delta, Event, Usage};
+use super::delta::{self, Delta, Event, Shape, Usage};
+use super::drive::drive;
 use super::failure::Failure;
+use super::guard::Guard;
 use super::socket::Marks;
 use super::sse::Splitter;
-use super::target::{Limits, StreamEnd, Target};
+use super::target::{StreamEnd, Target};
 use crate::driver::clock::Stamp;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Incoming;
-use std::cell::Cell;
-use std::time::Duration;
+use hyper::client::conn::http1::SendRequest;
 use tokio::sync::watch;
 
 /// What was seen of one request. A moment that never came is `None`.
@@ -54,47 +55,12 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// Whether the connection ended before a byte of an answer.
+    /// Whether the connection ended at once, before a byte of an answer.
     pub fn is_unanswered(&self) -> bool {
-        self.headers.is_none() && matches!(self.failure, Some(Failure::Broken { chunks: 0, .. }))
-    }
-}
-
-/// How far a request is, for the watch over its limits.
-#[derive(Debug)]
-struct Progress {
-    started: Stamp,
-    last_event: Cell<Option<Stamp>>,
-    chunks: Cell<usize>,
-}
-
-impl Progress {
-    fn new() -> Self {
-        Self { started: Stamp::now(), last_event: Cell::default(), chunks: Cell::default() }
-    }
-
-    /// The next moment at which a limit is reached, and the failure that it then is.
-    fn deadline(&self, limits: &Limits) -> (Stamp, Failure) {
-        let timeout = |what, limit_s| Failure::Timeout { what, limit_s, chunks: self.chunks.get() };
-        let total = (self.started.plus_s(limits.total_s), timeout("end of the answer", limits.total_s));
-        let part = match self.last_event.get() {
-            Some(last) if self.chunks.get() > 0 => {
-                (last.plus_s(limits.between_chunks_s), timeout("further chunk", limits.between_chunks_s))
-            }
-            _ => (self.started.plus_s(limits.first_token_s), timeout("first token", limits.first_token_s)),
-        };
-        if part.0 < total.0 { part } else { total }
-    }
-
-    async fn run_out(&self, limits: &Limits) -> Failure {
-        loop {
-            let (deadline, failure) = self.deadline(limits);
-            let left_s = deadline.since_s(Stamp::now());
-            if left_s <= 0.0 {
-                return failure;
-            }
-            tokio::time::sleep(Duration::from_secs_f64(left_s)).await;
-        }
+        const AT_ONCE_S: f64 = 1.0;
+        self.headers.is_none()
+            && matches!(self.failure, Some(Failure::Broken { chunks: 0, .. }))
+            && self.sent.is_none_or(|sent| Stamp::now().since_s(sent) < AT_ONCE_S)
     }
 }
 
@@ -106,17 +72,14 @@ pub async fn exchange(
     target: &Target,
     request_id: &str,
     body: Bytes,
+    guard: &Guard,
 ) -> (Exchange, bool) {
     let mut seen = Exchange::default();
-    let progress = Progress::new();
-    let mut abort = target.abort.clone();
-    connection.marks.arm();
-    let outcome = tokio::select! {
-        outcome = attempt(connection, target, request_id, body, &progress, &mut seen) => outcome,
-        failure = progress.run_out(&target.limits) => Err(failure),
-        failure = aborted(&mut abort) => Err(failure),
-    };
-    seen.sent = seen.sent.or(connection.marks.first_write.get());
+    let Connection { sender, driver, marks } = connection;
+    marks.arm();
+    let attempt = attempt(sender, marks, target, request_id, body, guard, &mut seen);
+    let outcome = drive(driver, guard.watch(attempt)).await;
+    seen.sent = seen.sent.or(marks.first_write.get());
     let reusable = outcome.is_ok();
     seen.failure = outcome.err();
     (seen, reusable)
@@ -133,17 +96,17 @@ pub async fn aborted(abort: &mut watch::Receiver<Option<String>>) -> Failure {
 }
 
 async fn attempt(
-    connection: &mut Connection,
+    sender: &mut SendRequest<Full<Bytes>>,
+    marks: &Marks,
     target: &Target,
     request_id: &str,
     body: Bytes,
-    progress: &Progress,
+    guard: &Guard,
     seen: &mut Exchange,
 ) -> Result<(), Failure> {
     let broken = |chunks: usize| move |e: hyper::Error| Failure::Broken { chunks, reason: reason_of(&e) };
     let request = post(target, request_id, body)?;
-    let response = connection.sender.send_request(request).await.map_err(broken(0))?;
-    let marks = connection.marks.clone();
+    let response = sender.send_request(request).await.map_err(broken(0))?;
     seen.sent = marks.first_write.get();
     seen.headers = marks.last_read.get();
     seen.status = Some(response.status().as_u16());
@@ -152,14 +115,14 @@ async fn attempt(
         return Err(refusal(seen.status.unwrap_or_default(), incoming).await);
     }
     let mut splitter = Splitter::default();
+    let mut shape = Shape::default();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(broken(seen.chunks.len()))?;
         let Some(data) = frame.data_ref() else { continue };
-        let arrival = arrival_of(&marks);
+        let arrival = arrival_of(marks);
         seen.read_lag_s = seen.read_lag_s.max(arrival.lag_s());
-        progress.last_event.set(Some(arrival.read));
-        splitter.feed(data, |event| take(event, arrival, target.keep_text, seen))?;
-        progress.chunks.set(seen.chunks.len());
+        splitter.feed(data, |event| take(event, arrival, target.keep_text, &mut shape, seen))?;
+        guard.received(arrival.read, seen.chunks.len());
         if !seen.chunks.is_empty() {
             marks.small_reads.set(false);
         }
@@ -191,8 +154,14 @@ fn post(target: &Target, request_id: &str, body: Bytes) -> Result<Request<Full<B
 }
 
 /// Notes one event.
-fn take(event: &[u8], arrival: Arrival, keep_text: bool, seen: &mut Exchange) -> Result<(), Failure> {
-    if seen.first_answer.is_some() && !keep_text && delta::is_plain_content(event) {
+fn take(
+    event: &[u8],
+    arrival: Arrival,
+    keep_text: bool,
+    shape: &mut Shape,
+    seen: &mut Exchange,
+) -> Result<(), Failure> {
+    if seen.first_answer.is_some() && !keep_text && shape.is_plain_content(event) {
         seen.chunks.push(arrival.at());
         return Ok(());
     }

@@ -5,8 +5,10 @@
 
 mod connection;
 mod delta;
+mod drive;
 mod exchange;
 mod failure;
+mod guard;
 mod pacer;
 mod shards;
 mod socket;

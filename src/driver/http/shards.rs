@@ -3,19 +3,20 @@
 //! Each shard is a runtime of its own on a thread of its own: no work is stolen, no lock is
 //! shared, and neither the script nor the terminal nor the writer of rows runs there.
 
-use super::connection::Pool;
+use super::connection::{Connection, Pool};
 use super::exchange::{self, Exchange};
 use super::failure::Failure;
+use super::guard::Guards;
 use super::pacer::Pacer;
 use super::target::Target;
 use crate::driver::clock::Stamp;
+use crate::driver::limits;
 use bytes::Bytes;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
 use tokio::task::{LocalSet, spawn_local};
 
 /// One request that is to be sent.
@@ -57,6 +58,8 @@ struct Batch {
 pub struct Shards {
     senders: Vec<UnboundedSender<Batch>>,
     threads: Vec<JoinHandle<()>>,
+    /// The system's numbers of the threads.
+    tids: Vec<i32>,
     next: AtomicUsize,
 }
 
@@ -66,15 +69,27 @@ impl Shards {
     /// # Errors
     /// When the system gives no thread, runtime or timer.
     pub fn start(count: usize) -> std::io::Result<Self> {
-        let mut shards = Self { senders: Vec::new(), threads: Vec::new(), next: AtomicUsize::new(0) };
-        for number in 0..count {
-            let (sender, batches) = unbounded_channel();
+        let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded_channel()).unzip();
+        let peers: Vec<_> = senders.iter().map(UnboundedSender::downgrade).collect();
+        let mut shards = Self { senders, threads: Vec::new(), tids: Vec::new(), next: AtomicUsize::new(0) };
+        let (tell, told) = std::sync::mpsc::channel();
+        for (number, batches) in receivers.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let work = move || LocalSet::new().block_on(&runtime, serve(batches));
+            let (peers, tell) = (peers.clone(), tell.clone());
+            let work = move || {
+                let _ = tell.send(nix::unistd::gettid().as_raw()); // whoever starts the threads waits for it
+                LocalSet::new().block_on(&runtime, serve(batches, peers));
+            };
             shards.threads.push(std::thread::Builder::new().name(format!("send-{number}")).spawn(work)?);
-            shards.senders.push(sender);
         }
+        drop(tell);
+        shards.tids = told.iter().collect();
         Ok(shards)
+    }
+
+    /// Seconds of CPU that each thread has used so far; none where the system does not tell.
+    pub fn cpu_s(&self) -> Vec<f64> {
+        self.tids.iter().filter_map(|tid| limits::thread_cpu_s(*tid)).collect()
     }
 
     /// As many threads as this machine can give to sending, leaving most cores to the engines.
@@ -88,20 +103,10 @@ impl Shards {
 
     /// Sends every job when it is due, and what follows from it. The plan is dropped when all
     /// have ended.
-    pub fn send(&self, plan: &Arc<dyn Plan>, mut jobs: Vec<Job>) {
-        jobs.sort_by_key(|job| job.due);
-        let shards = self.senders.len();
+    pub fn send(&self, plan: &Arc<dyn Plan>, jobs: Vec<Job>) {
         // Batches begin at different shards: engines that are asked at the same moment are asked
         // by different threads.
-        let first = self.next.fetch_add(1, Relaxed);
-        let mut parts = vec![Vec::new(); shards];
-        for (place, job) in jobs.into_iter().enumerate() {
-            parts[(first + place) % shards].push(job);
-        }
-        for (sender, jobs) in self.senders.iter().zip(parts) {
-            // A shard ends only when `self` does.
-            let _ = sender.send(Batch { plan: plan.clone(), jobs });
-        }
+        deal(plan, jobs, self.next.fetch_add(1, Relaxed), &self.senders);
     }
 
     /// How early a first request must be planned to be prepared in time, seconds.
@@ -117,89 +122,132 @@ impl Drop for Shards {
     }
 }
 
-async fn serve(mut batches: UnboundedReceiver<Batch>) {
-    let pacer = Pacer::start().expect("a timerfd can be made wherever epoll can");
-    let pool = Rc::new(Pool::default());
+/// What the requests of one shard share.
+#[derive(Clone)]
+struct Shard {
+    pacer: Pacer,
+    pool: Rc<Pool>,
+    guards: Guards,
+    /// All shards, this one among them.
+    peers: Rc<[WeakUnboundedSender<Batch>]>,
+}
+
+async fn serve(mut batches: UnboundedReceiver<Batch>, peers: Vec<WeakUnboundedSender<Batch>>) {
+    let shard = Shard {
+        pacer: Pacer::start().expect("a timerfd can be made wherever epoll can"),
+        pool: Rc::default(),
+        guards: Guards::start(),
+        peers: peers.into(),
+    };
     while let Some(batch) = batches.recv().await {
-        spawn_local(pace(batch, pacer.clone(), pool.clone()));
+        spawn_local(pace(batch, shard.clone()));
     }
 }
 
 /// Starts each job of a batch in time to be prepared when it is due.
-async fn pace(batch: Batch, pacer: Pacer, pool: Rc<Pool>) {
+async fn pace(batch: Batch, shard: Shard) {
     for job in batch.jobs {
         let mut abort = batch.plan.target().abort.clone();
         tokio::select! {
-            () = pacer.sleep_until(job.due.plus_s(-LEAD_S)) => {}
+            () = shard.pacer.sleep_until(job.due.plus_s(-LEAD_S)) => {}
             _ = exchange::aborted(&mut abort) => {} // the job will say so itself
         }
-        spawn_local(follow(job, batch.plan.clone(), pacer.clone(), pool.clone()));
+        spawn_local(follow(job, batch.plan.clone(), shard.clone()));
     }
 }
 
-/// Sends one job and then, on this thread, what it sets free.
-async fn follow(job: Job, plan: Arc<dyn Plan>, pacer: Pacer, pool: Rc<Pool>) {
+/// Sends one job and then what it sets free: one job on this thread, several on all.
+async fn follow(job: Job, plan: Arc<dyn Plan>, shard: Shard) {
     let mut next = Some(job);
     while let Some(job) = next.take() {
-        let exchange = run(&job, &*plan, &pacer, &pool).await;
-        let mut jobs = plan.ended(job, exchange).into_iter();
-        next = jobs.next();
-        if jobs.len() > 0 {
-            spawn_local(again(
-                Batch { plan: plan.clone(), jobs: jobs.collect() },
-                pacer.clone(),
-                pool.clone(),
-            ));
+        let exchange = run(&job, &*plan, &shard).await;
+        let mut jobs = plan.ended(job, exchange);
+        if jobs.len() > 1 {
+            let senders: Vec<_> = shard.peers.iter().filter_map(WeakUnboundedSender::upgrade).collect();
+            return deal(&plan, jobs, 0, &senders);
         }
+        next = jobs.pop();
     }
 }
 
-/// [`pace`] in a box: a future cannot hold one of its own kind.
-fn again(mut batch: Batch, pacer: Pacer, pool: Rc<Pool>) -> Pin<Box<dyn Future<Output = ()>>> {
-    batch.jobs.sort_by_key(|job| job.due);
-    Box::pin(pace(batch, pacer, pool))
+/// Gives every shard its part of the jobs.
+fn deal(plan: &Arc<dyn Plan>, mut jobs: Vec<Job>, first: usize, shards: &[UnboundedSender<Batch>]) {
+    jobs.sort_by_key(|job| job.due);
+    let mut parts = vec![Vec::new(); shards.len()];
+    for (place, job) in jobs.into_iter().enumerate() {
+        parts[(first + place) % shards.len()].push(job);
+    }
+    for (shard, jobs) in shards.iter().zip(parts).filter(|(_, jobs)| !jobs.is_empty()) {
+        // A shard ends only when all do.
+        let _ = shard.send(Batch { plan: plan.clone(), jobs });
+    }
 }
 
 /// Prepares, waits, sends and reads one request.
-async fn run(job: &Job, plan: &dyn Plan, pacer: &Pacer, pool: &Pool) -> Exchange {
+async fn run(job: &Job, plan: &dyn Plan, shard: &Shard) -> Exchange {
     if let Some(reason) = &job.unsent {
         return failed(Failure::Unsent { reason: reason.clone() });
     }
     let target = plan.target();
     let mut abort = target.abort.clone();
     let prepared = async {
-        pacer.sleep_until(job.due.plus_s(-LEAD_S)).await;
+        shard.pacer.sleep_until(job.due.plus_s(-LEAD_S)).await;
         let body = plan.body(job.index);
-        let (connection, is_new) = pool.take(target).await?;
+        let (connection, is_new) = shard.pool.take(target).await?;
         let connected_late = is_new && Stamp::now() > job.due;
-        pacer.sleep_until(job.due).await;
+        shard.pacer.sleep_until(job.due).await;
         Ok((body, connection, is_new, connected_late))
     };
     let prepared = tokio::select! {
         prepared = prepared => prepared,
         failure = exchange::aborted(&mut abort) => Err(failure),
     };
-    let (body, mut connection, is_new, connected_late) = match prepared {
+    let (body, connection, is_new, connected_late) = match prepared {
         Ok(prepared) => prepared,
         Err(failure) => return failed(failure),
     };
     let request_id = plan.request_id(job.index);
-    let (mut seen, mut reusable) =
-        exchange::exchange(&mut connection, target, &request_id, body.clone()).await;
-    if !is_new && seen.is_unanswered() {
-        // The server had closed the idle connection just before. The first send counts.
-        connection = match Pool::connect(target).await {
-            Ok(connection) => connection,
-            Err(failure) => return Exchange { failure: Some(failure), ..seen },
-        };
-        let sent = seen.sent;
-        (seen, reusable) = exchange::exchange(&mut connection, target, &request_id, body).await;
-        (seen.sent, seen.resent) = (sent.or(seen.sent), true);
-    }
-    if reusable {
-        pool.give_back(target, connection);
-    }
+    let seen = send(target, &request_id, body.clone(), connection, shard).await;
+    let seen = if !is_new && seen.is_unanswered() {
+        send_again(target, &request_id, body, seen, shard).await
+    } else {
+        seen
+    };
     Exchange { connected_late, ..seen }
+}
+
+async fn send(
+    target: &Target,
+    request_id: &str,
+    body: Bytes,
+    mut connection: Connection,
+    shard: &Shard,
+) -> Exchange {
+    let guard = shard.guards.over(target);
+    let (seen, reusable) = exchange::exchange(&mut connection, target, request_id, body, &guard).await;
+    if reusable {
+        shard.pool.give_back(target, connection);
+    }
+    seen
+}
+
+/// The server closed an idle connection in the moment in which it was used again. Such a server
+/// closes behind every answer: no connection to it is used twice from here on.
+async fn send_again(
+    target: &Target,
+    request_id: &str,
+    body: Bytes,
+    first: Exchange,
+    shard: &Shard,
+) -> Exchange {
+    target.keeps_alive.store(false, Relaxed);
+    match Pool::connect(target).await {
+        Ok(connection) => {
+            let seen = send(target, request_id, body, connection, shard).await;
+            Exchange { sent: first.sent.or(seen.sent), resent: true, ..seen }
+        }
+        Err(_) => first, // the server is gone: that the connection broke says more
+    }
 }
 
 fn failed(failure: Failure) -> Exchange {
@@ -299,7 +347,7 @@ mod tests {
         let (abort, _) = watch::channel(None);
         let seen = chain(&listener, &abort);
         assert!(seen.iter().all(|exchange| exchange.failure.is_none()), "{seen:?}");
-        assert_eq!(seen.iter().map(|exchange| exchange.resent).collect::<Vec<_>>(), [false, true, true]);
+        assert_eq!(seen.iter().map(|exchange| exchange.resent).collect::<Vec<_>>(), [false, true, false]);
         assert!(seen[1].first_token.expect("a token").at().since_s(seen[1].sent.expect("sent")) > 0.01);
     }
 

@@ -43,8 +43,6 @@ pub struct Marks {
     pub last_read: Cell<Option<Arrival>>,
     /// Whether reads take little at a time, see [`SMALL_READ`].
     pub small_reads: Cell<bool>,
-    /// Whether no request uses it.
-    pub idle: Cell<bool>,
 }
 
 impl Marks {
@@ -53,7 +51,6 @@ impl Marks {
         self.first_write.set(None);
         self.last_read.set(None);
         self.small_reads.set(true);
-        self.idle.set(false);
     }
 }
 
@@ -65,7 +62,15 @@ const LARGE_READ: usize = 16 * 1024;
 thread_local! {
     /// One read buffer for all connections of a shard.
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; LARGE_READ]);
+    /// The place for the stamp beside it.
+    static CONTROL: RefCell<Vec<u8>> = RefCell::new(nix::cmsg_space!(nix::sys::time::TimeSpec));
     static WALL: RefCell<WallOffset> = RefCell::new(WallOffset::default());
+}
+
+/// What a read has left in the socket.
+enum Left {
+    Nothing,
+    Perhaps,
 }
 
 /// hyper's I/O over a tokio stream, with stamps.
@@ -90,23 +95,25 @@ impl StampedStream {
         }
     }
 
-    fn receive(&self, cursor: &mut ReadBufCursor<'_>) -> Result<()> {
+    fn receive(&self, cursor: &mut ReadBufCursor<'_>) -> Result<Left> {
         let limit = if self.marks.small_reads.get() { SMALL_READ } else { LARGE_READ };
         SCRATCH.with_borrow_mut(|scratch| {
             let room = cursor.remaining().min(limit);
-            let (length, arrival) = receive_stamped(self.stream.as_raw_fd(), &mut scratch[..room])?;
+            let fd = self.stream.as_raw_fd();
+            let (length, arrival) =
+                CONTROL.with_borrow_mut(|control| receive_stamped(fd, &mut scratch[..room], control))?;
             cursor.put_slice(&scratch[..length]);
             self.marks.last_read.set(Some(arrival));
-            Ok(())
+            // Nothing at all is the end, which has to be seen again.
+            Ok(if (1..room).contains(&length) { Left::Nothing } else { Left::Perhaps })
         })
     }
 }
 
 /// Reads once and says when what it read arrived.
-fn receive_stamped(fd: i32, buffer: &mut [u8]) -> Result<(usize, Arrival)> {
+fn receive_stamped(fd: i32, buffer: &mut [u8], control: &mut [u8]) -> Result<(usize, Arrival)> {
     let mut slices = [IoSliceMut::new(buffer)];
-    let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
-    let message = recvmsg::<()>(fd, &mut slices, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
+    let message = recvmsg::<()>(fd, &mut slices, Some(control), MsgFlags::MSG_DONTWAIT)?;
     let read = Stamp::now();
     let wall_ns = message.cmsgs()?.find_map(|control| match control {
         ControlMessageOwned::ScmTimestampns(t) => {
@@ -131,7 +138,16 @@ impl hyper::rt::Read for StampedStream {
             ready!(self.stream.poll_read_ready(context))?;
             match self.stream.try_io(Interest::READABLE, || self.receive(&mut cursor)) {
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
+                Ok(Left::Nothing) => {
+                    // It would block now: to say so is cheaper than to try. Whatever comes from
+                    // here on rings again, and this thread hears it only after this.
+                    let _ = self
+                        .stream
+                        .try_io(Interest::READABLE, || Err::<(), _>(std::io::ErrorKind::WouldBlock.into()));
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(Left::Perhaps) => return Poll::Ready(Ok(())),
+                Err(e) => return Poll::Ready(Err(e)),
             }
         }
     }

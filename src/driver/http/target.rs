@@ -31,6 +31,13 @@ pub struct Target {
     pub abort: watch::Receiver<Option<String>>,
 }
 
+impl Target {
+    /// Who is spoken to, without the port.
+    pub fn host(&self) -> &str {
+        self.authority.rsplit_once(':').map_or(&self.authority, |(host, _)| host)
+    }
+}
+
 /// What the last event of a complete stream is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

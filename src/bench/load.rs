@@ -1,0 +1,48 @@
+//! A workload to a server that answers already, without a test around it.
+
+use super::lane::{self, Busy, Lane};
+use super::workload::WorkloadConfig;
+use super::{ClientSeen, EngineSeen, Row, Seen, Server};
+use crate::driver::http::Shards;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Sends `config` to `server` from `shards`, and hands every request over as it ends: its row, and
+/// the gaps between its chunks in seconds. `give_up` is told the reason when `cancel` ends it.
+pub async fn run(
+    config: &WorkloadConfig,
+    server: Server,
+    shards: &Shards,
+    run_id: String,
+    cancel: &CancellationToken,
+    give_up: impl Fn(&str),
+    mut ended: impl FnMut(&Row, &[f32]),
+) -> Seen {
+    let (name, simulated) = (server.name.clone(), server.simulated);
+    let mut lanes = [Lane::new(0, 0, run_id, server, config, &config.lexicon)];
+    let busy = Busy::since_now(shards);
+    let mut requests = lane::send(&mut lanes, shards);
+    let mut rows = Vec::with_capacity(lanes[0].requests.len());
+    let mut interrupted = false;
+    loop {
+        let request = tokio::select! {
+            request = requests.recv() => request,
+            () = cancel.cancelled(), if !interrupted => {
+                interrupted = true;
+                give_up("the run was interrupted");
+                continue;
+            }
+        };
+        let Some(request) = request else { break };
+        let chunks = &request.exchange.chunks;
+        let gaps: Vec<f32> = chunks.windows(2).map(|pair| pair[1].since_s(pair[0]) as f32).collect();
+        let row = lanes[0].row(&request.job, Arc::from(""), request.exchange);
+        ended(&row, &gaps);
+        rows.push(row);
+    }
+    rows.sort_by_key(|row| row.request_id);
+    let cpu_share = busy.share();
+    let engines = vec![EngineSeen { name, simulated, rows: Arc::new(rows) }];
+    let client = ClientSeen::of(&engines, cpu_share);
+    Seen { expr_id: 0, title: config.title(), engines, client }
+}

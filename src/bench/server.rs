@@ -1,0 +1,61 @@
+//! Where requests go.
+
+use super::workload::{Endpoint, RequestOptions};
+use crate::driver::address::Address;
+use crate::driver::http::{Limits, StreamEnd, Target};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tokio::sync::watch;
+
+/// An OpenAI API that answers, started by this program or not.
+#[derive(Clone)]
+pub struct Server {
+    /// How tables and rows call it.
+    pub name: Arc<str>,
+    /// Which program it is.
+    pub kind: Arc<str>,
+    /// Whether its numbers are made up.
+    pub simulated: bool,
+    /// The model, as requests name it.
+    pub model: Arc<str>,
+    /// Where it answers.
+    pub address: Address,
+    /// What every request to it carries; an API key may be among them.
+    pub headers: BTreeMap<String, String>,
+    /// How its streams end.
+    pub stream_end: StreamEnd,
+    /// Where chat completions are.
+    pub chat_path: String,
+    /// Where plain completions are.
+    pub completions_path: String,
+    /// Fields that every request to it carries.
+    pub extra_body: Map<String, Value>,
+    /// Whether it leaves connections open behind an answer, as far as was seen.
+    pub keeps_alive: Arc<AtomicBool>,
+    /// Holds the reason once the requests under way are to be given up.
+    pub abort: watch::Receiver<Option<String>>,
+}
+
+impl Server {
+    /// Where requests with these options go.
+    pub fn target(&self, options: &RequestOptions) -> Target {
+        let path = match options.endpoint {
+            Endpoint::Chat => &self.chat_path,
+            Endpoint::Completions => &self.completions_path,
+        };
+        Target {
+            scheme: self.address.scheme,
+            authority: self.address.authority(),
+            path: format!("{}{path}", self.address.prefix),
+            end: self.stream_end,
+            // What the workload says goes before.
+            headers: self.headers.clone().into_iter().chain(options.all_headers()).collect(),
+            limits: Limits::default(),
+            keep_text: false,
+            keeps_alive: self.keeps_alive.clone(),
+            abort: self.abort.clone(),
+        }
+    }
+}

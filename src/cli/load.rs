@@ -1,0 +1,214 @@
+//! `lmrun load`: a load without a script, on the same path as a test's.
+
+use super::{complain, exit};
+use crate::bench::workload::{
+    Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
+};
+use crate::bench::{Code, Seen, Server, load};
+use crate::driver::address::Address;
+use crate::driver::http::{Shards, StreamEnd};
+use crate::driver::{limits, probe};
+use crate::report::{RequestLog, experiment_table};
+use clap::{Args, ValueEnum};
+use serde_json::Map;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+const EXAMPLES: &str = "\
+Examples:
+  lmrun load --url http://127.0.0.1:8000 --rate 4 --requests 100
+  lmrun load --url http://127.0.0.1:8000 --concurrency 16 --requests 200 --rows rows.jsonl";
+
+/// A load without a script.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct LoadArgs {
+    /// Where the OpenAI API answers.
+    #[arg(long)]
+    url: String,
+    /// The model [default: the first that the server names].
+    #[arg(long)]
+    model: Option<String>,
+    /// Requests a second, whether or not earlier ones were answered.
+    #[arg(long, required_unless_present = "concurrency", conflicts_with = "concurrency")]
+    rate: Option<f64>,
+    /// How they are spaced.
+    #[arg(long, value_enum, default_value_t = Arrival::Constant)]
+    arrival: Arrival,
+    /// So many under way, the next when one has ended.
+    #[arg(long)]
+    concurrency: Option<usize>,
+    /// How many requests.
+    #[arg(long, default_value_t = 100)]
+    requests: u64,
+    /// Tokens that each generates.
+    #[arg(long, default_value_t = 128)]
+    max_tokens: u64,
+    /// About how many characters each prompt has.
+    #[arg(long, default_value_t = 500)]
+    prompt_chars: u64,
+    /// The environment variable that holds the API key.
+    #[arg(long, value_name = "NAME")]
+    api_key_env: Option<String>,
+    /// One JSON object a request: its id, TTFT, gaps.
+    #[arg(long, value_name = "FILE")]
+    rows: Option<PathBuf>,
+    /// The seed of prompts and arrivals.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// How requests are spaced.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Arrival {
+    /// The same gap between all.
+    Constant,
+    /// Independent of each other.
+    Poisson,
+}
+
+/// How late requests may be sent.
+const MAX_SEND_LAG_S: f64 = 0.005;
+/// Words of a prompt are this long in the mean, with the space before them.
+const CHARS_A_TOKEN: u64 = 5;
+
+impl LoadArgs {
+    fn workload(&self) -> Result<WorkloadConfig, String> {
+        let tokens = (self.prompt_chars / CHARS_A_TOKEN).max(1);
+        let random = Random {
+            input_len: Length::Fixed(tokens),
+            output_len: Some(Length::Fixed(self.max_tokens)),
+            ..Random::default()
+        };
+        let arrivals = Arrivals {
+            requests: Some(self.requests),
+            qps: self.rate,
+            concurrency: self.concurrency,
+            arrivals: self.arrival.into(),
+            ..Arrivals::default()
+        };
+        let text = TextOptions { seed: Some(self.seed), tokenizer: None };
+        let request = RequestOptions { api_key_env: self.api_key_env.clone(), ..RequestOptions::default() };
+        WorkloadConfig::new(Generator::Random(random), arrivals, text, request).map_err(|e| e.to_string())
+    }
+
+    fn address(&self) -> Result<Address, String> {
+        Address::try_from(self.url.clone()).map_err(|e| format!("`--url`: {e}"))
+    }
+
+    /// The API key, whose variable `workload` has checked.
+    fn key(&self) -> Option<String> {
+        std::env::var(self.api_key_env.as_ref()?).ok()
+    }
+}
+
+impl From<Arrival> for crate::bench::workload::Spacing {
+    fn from(arrival: Arrival) -> Self {
+        match arrival {
+            Arrival::Constant => Self::Constant,
+            Arrival::Poisson => Self::Poisson,
+        }
+    }
+}
+
+/// Sends the load and shows what was seen.
+pub fn run(args: &LoadArgs) -> u8 {
+    limits::raise_descriptors();
+    let prepared = args.workload().and_then(|workload| Ok((workload, args.address()?)));
+    let (workload, address) = match prepared {
+        Ok(prepared) => prepared,
+        Err(problem) => return complain(&problem),
+    };
+    let log = match args.rows.as_ref().map(RequestLog::create).transpose() {
+        Ok(log) => log,
+        Err(e) => return complain(&format!("cannot write the rows: {e}")),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let (Ok(runtime), Ok(shards)) = (runtime, Shards::for_this_machine()) else {
+        return complain("the system gives no threads to send from");
+    };
+    match runtime.block_on(send(args, &workload, address, &shards, log)) {
+        Ok(seen) => conclude(&seen),
+        Err(problem) => {
+            eprintln!("error: {problem}");
+            Code::Engine.exit()
+        }
+    }
+}
+
+async fn send(
+    args: &LoadArgs,
+    workload: &WorkloadConfig,
+    address: Address,
+    shards: &Shards,
+    mut log: Option<RequestLog>,
+) -> Result<Seen, String> {
+    let model = match &args.model {
+        Some(model) => model.clone(),
+        None => first_model(&address.base(), args.key().as_deref()).await?,
+    };
+    let (abort, aborted) = watch::channel(None);
+    let server = Server {
+        name: address.authority().into(),
+        kind: "openai".into(),
+        simulated: false,
+        model: model.as_str().into(),
+        address,
+        headers: BTreeMap::new(),
+        stream_end: StreamEnd::Done,
+        chat_path: "/v1/chat/completions".into(),
+        completions_path: "/v1/completions".into(),
+        extra_body: Map::new(),
+        keeps_alive: Arc::new(AtomicBool::new(true)),
+        abort: aborted,
+    };
+    let cancel = CancellationToken::new();
+    let interrupted = tokio::spawn(interrupt(cancel.clone()));
+    let give_up = |reason: &str| drop(abort.send_replace(Some(reason.into())));
+    let run_id = format!("lmrun-{}", std::process::id());
+    let mut unwritten = None;
+    let seen = load::run(workload, server, shards, run_id, &cancel, give_up, |row, gaps| {
+        if let Some(Err(e)) = log.as_mut().map(|log| log.write(row, gaps)) {
+            unwritten.get_or_insert(e);
+        }
+    })
+    .await;
+    interrupted.abort();
+    match unwritten.or_else(|| log.and_then(|log| log.finish().err())) {
+        Some(e) => Err(format!("the rows could not be written: {e}")),
+        None => Ok(seen),
+    }
+}
+
+async fn first_model(base: &str, key: Option<&str>) -> Result<String, String> {
+    let models = probe::models_as(base, key, Duration::from_secs(10)).await;
+    let models = models.map_err(|e| format!("{e}; name the model with `--model`"))?;
+    let first = models.into_iter().next().map(|model| model.id);
+    first.ok_or_else(|| "the server names no model: give it with `--model`".into())
+}
+
+async fn interrupt(cancel: CancellationToken) {
+    if tokio::signal::ctrl_c().await.is_ok() {
+        cancel.cancel();
+    }
+}
+
+fn conclude(seen: &Seen) -> u8 {
+    println!("{}\n{}", seen.title, experiment_table(seen));
+    if let Some(reason) = seen.client.invalid(MAX_SEND_LAG_S) {
+        eprintln!("warning: invalid: {reason}");
+        return Code::Invalid.exit();
+    }
+    let failures = seen.engines.iter().flat_map(|engine| engine.failures());
+    let mut code = exit::OK;
+    for (failure, times) in failures {
+        eprintln!("warning: {times} × {failure}");
+        code = Code::Check.exit();
+    }
+    code
+}

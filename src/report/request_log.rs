@@ -1,0 +1,65 @@
+//! One JSON object a request, with the gaps between its chunks.
+
+use crate::bench::Row;
+use serde::Serialize;
+use std::fs::File;
+use std::io::{BufWriter, Result, Write};
+use std::path::PathBuf;
+
+/// A file of JSON lines.
+pub struct RequestLog(BufWriter<File>);
+
+/// What other tools read of a request; milliseconds.
+#[derive(Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    ok: bool,
+    ttft_ms: Option<f64>,
+    latency_ms: Option<f64>,
+    itl_ms: Vec<f32>,
+    output_tokens: Option<u64>,
+    send_lag_ms: Option<f64>,
+    read_lag_ms: f64,
+    connected_late: bool,
+    error: Option<&'a str>,
+}
+
+impl RequestLog {
+    /// Makes the file.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(path: &PathBuf) -> Result<Self> {
+        File::create(path).map(BufWriter::new).map(Self)
+    }
+
+    /// Appends a request.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&mut self, row: &Row, gaps_s: &[f32]) -> Result<()> {
+        let ms = |seconds: f64| seconds * 1e3;
+        let line = Line {
+            id: &row.x_request_id,
+            ok: row.is_ok(),
+            ttft_ms: row.ttft.map(ms),
+            latency_ms: row.latency.map(ms),
+            itl_ms: gaps_s.iter().map(|gap_s| gap_s * 1e3).collect(),
+            output_tokens: row.output_tokens,
+            send_lag_ms: row.send_lag_s.map(ms),
+            read_lag_ms: ms(row.read_lag_s),
+            connected_late: row.connected_late,
+            error: row.error.as_deref(),
+        };
+        serde_json::to_writer(&mut self.0, &line)?;
+        self.0.write_all(b"\n")
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn finish(mut self) -> Result<()> {
+        self.0.flush()
+    }
+}
