@@ -216,6 +216,52 @@ fn a_helper_that_never_answers_as_it_should_is_not_ready() {
     assert_eq!(Bench::running(&format!("--port {port}")), Vec::<String>::new());
 }
 
+/// The engine that needs it is given up, the one beside it finishes.
+#[test]
+fn a_helper_that_dies_is_noticed_and_said() {
+    let port = free_port();
+    let bench = bench(&format!(
+        "fn test_a() {{
+             let work = load::dummy(#{{ requests: 100, gap_s: 0.05, context_len: 60, max_tokens: 2 }});
+             run(work, [llm(\"needs it\", #{{ helpers: [{}] }}), sim::engine(#{{ name: \"other\", gpu: 1 }})]);
+         }}",
+        store(port)
+    ));
+    let child = bench.command_with_programs(&["t.rhai"]).spawn().expect("lmrun");
+    let csv = bench.path("out/test_a.csv");
+    eventually("rows", || std::fs::read_to_string(&csv).is_ok_and(|text| text.lines().count() > 6));
+    let mark = format!("--port {port}");
+    let mut all = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
+    let store = all.find(|process| process.cmdline().is_ok_and(|line| line.join(" ").contains(&mark)));
+    kill(Pid::from_raw(store.expect("the store").pid), Signal::SIGKILL).expect("the signal");
+    let run = ran(&child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    let said = "helper `store` ended while it served (signal: 9 (SIGKILL))";
+    assert!(error(&run).contains(said), "{}", run.stderr);
+    let rows = bench.rows("out/test_a.csv");
+    assert!(rows.iter().any(|row| row["engine"] == "needs it" && row["error"] == said), "{rows:?}");
+    let ok = rows.iter().filter(|row| row["engine"] == "other" && row["status"] == "ok").count();
+    assert_eq!((ok, rows.len()), (100, 200));
+}
+
+/// Kept over experiments, it may die between them.
+#[test]
+fn a_helper_that_died_is_not_used_again() {
+    let port = free_port();
+    let bench = bench(&format!(
+        "fn test_a() {{
+             let dies = {} + #{{ command: [\"sh\", \"-c\", \"echo going; timeout 2 store {port}; exit 7\"] }};
+             start(dies);
+             sleep(4);
+             run(work(), [llm(\"a\", #{{ helpers: [dies] }})]);
+         }}",
+        store(port)
+    ));
+    let run = run(&bench);
+    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    assert!(error(&run).contains("helper `store` ended while it served (exit status: 7)"), "{}", run.stderr);
+}
+
 #[test]
 fn a_helper_without_a_command_or_with_an_unknown_option_is_refused() {
     for (options, expected) in [

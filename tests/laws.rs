@@ -62,7 +62,7 @@ fn each_outside_word_has_its_layer() {
         ("reqwest", &["driver"]),
         ("nvml_wrapper", &["driver"]),
         ("hyper::client", &["driver", "sim"]),
-        ("std::process::Command", &["driver"]),
+        ("std::process::Command", &["driver", "sim/fault"]), // a fault is what an engine leaves behind
         ("clap::", &["cli"]),
         ("axum", &["sim"]),
         ("comfy_table", &["report"]),

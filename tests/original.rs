@@ -75,6 +75,54 @@ fn all_pass_on_the_simulator_which_needs_no_helper() {
     assert_eq!(bench.left_running(), Vec::<String>::new());
 }
 
+/// A context of full length is so much slower to compute than to fetch that it shows on any machine.
+#[test]
+fn a_cache_is_faster_on_the_simulator() {
+    let bench = Bench::new();
+    let quick = ["-P", "context_len=8192", "-P", "requests=3", "-P", "gap_s=1", "-P", "max_tokens=2"];
+    let args = [script().as_str(), "--engine", "sim", "-f", "test_lmcache_local_cpu$"].map(str::to_owned);
+    let args: Vec<&str> = args.iter().map(String::as_str).chain(quick).chain(["-P", "at_least=1"]).collect();
+    let run = bench.run(&args);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+}
+
+/// With answers of more than a chunk, the engine that saves them finds each of them; one that does
+/// not fails the same claim.
+#[test]
+fn a_conversation_shows_whether_answers_are_saved() {
+    let text = std::fs::read_to_string(script()).expect("the script");
+    let configs = root().join("scripts/configs").display().to_string();
+    let text = text.replace("\"configs/", &format!("\"{configs}/"));
+    let forgetting = text.replace("lmcache_save_decode.yaml", "lmcache_local_cpu.yaml");
+    let args = ["--engine", "sim", "-f", "test_multi_turn", "-P", "requests=2", "-P", "gap_s=0"];
+    let sizes = ["-P", "max_tokens=320", "-P", "ignore_eos=true", "-P", "hits=0"];
+    let code = |script: String| {
+        let bench = Bench::new().script("t.rhai", &script);
+        bench.run(&[&["t.rhai"][..], &args, &sizes].concat()).code
+    };
+    let codes = std::thread::scope(|scope| {
+        let (saving, forgetting) = (scope.spawn(|| code(text)), scope.spawn(|| code(forgetting)));
+        [saving.join().expect("a run"), forgetting.join().expect("a run")]
+    });
+    assert_eq!(codes, [0, 1]);
+}
+
+/// Two servers of LMCache are asked at two places whether they are ready.
+#[test]
+fn servers_on_different_ports_have_different_health() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        "import \"std/lmcache\" as lmcache;
+         fn test_a() {
+             for options in [#{}, #{ port: 5556 }, #{ port: 5556, http_port: 8399 }] { print(lmcache::server(options).ready_path); }
+         }",
+    );
+    let run = bench.run(&["t.rhai"]);
+    let places: Vec<&str> =
+        run.stdout.lines().filter(|line| line.contains("/healthcheck")).map(str::trim).collect();
+    assert_eq!(places, [":8080/healthcheck", ":8081/healthcheck", ":8399/healthcheck"], "{}", run.stdout);
+}
+
 /// What a test would start on vLLM, as people read it. It gets no further than to plan it: no
 /// program is there.
 fn planned(name: &str, more: &[&str]) -> String {

@@ -163,8 +163,8 @@ fn an_api_key_is_written_nowhere() {
     }
 }
 
-/// Counted by a real tokenizer, texts of drawn words have exactly their length, and the fixed
-/// sentences are within the stated three per cent.
+/// Counted by a real tokenizer, texts of drawn words have exactly their length, recorded ones that
+/// which the tokenizer counts, and the fixed sentences are within the stated three per cent.
 #[test]
 fn lengths_by_a_real_tokenizer() {
     let home = std::path::PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
@@ -181,9 +181,11 @@ fn lengths_by_a_real_tokenizer() {
             "{IMPORTS}fn test_a() {{
                  for r in load::rag(#{{ requests: 3, separator: \"\", tokenizer: \"{0}\" }}).generate() {{ print(`${{r.context_len + r.query_len}}|${{r.prompt}}`); }}
                  for r in load::random(#{{ requests: 3, input_len: #{{ lognormal: [900, 300] }} }}).generate() {{ print(`${{r.query_len}}|${{r.prompt}}`); }}
+                 for r in load::trace(\"{1}\", #{{ tokenizer: \"{0}\" }}).generate() {{ print(`${{r.query_len}}|${{r.prompt}}`); }}
                  for r in load::dummy(#{{ requests: 1, query_len: 0 }}).generate() {{ print(`${{r.context_len}}|${{r.prompt.split(\" Index\")[0]}}`); }}
              }}",
-            model.display()
+            model.display(),
+            root().join("scripts/data/mooncake_sessions.jsonl").display()
         ),
     );
     let ran = bench.run(&["t.rhai"]);
@@ -192,10 +194,10 @@ fn lengths_by_a_real_tokenizer() {
     let lengths: Vec<(u64, u64)> = printed
         .filter_map(|(asked, text)| Some((asked.parse().ok()?, tokenizer.count(&format!(" {text}"))?)))
         .collect();
-    assert_eq!(lengths.len(), 7, "{}", ran.stdout);
-    for (asked, counted) in &lengths[..6] {
+    assert_eq!(lengths.len(), 3 + 3 + 9 + 1, "{}", ran.stdout);
+    for (asked, counted) in &lengths[..15] {
         assert!(asked.abs_diff(*counted) <= 1, "{counted} for {asked}");
     }
-    let (asked, counted) = lengths[6];
+    let (asked, counted) = lengths[15];
     assert!((counted as f64 / asked as f64 - 1.0).abs() < 0.03, "{counted} for {asked}");
 }

@@ -147,11 +147,7 @@ fn one_gpu(index: usize, gpu: &Gpu) -> Finding {
     let Gpu { name, memory_mib, free_mib, users } = gpu;
     let found = format!("{name}, {free_mib} of {memory_mib} MiB free");
     let finding = Finding::good("GPUs", format!("gpu {index}"), found);
-    let user = |(pid, name, mib): &(u32, String, Option<u64>)| {
-        let mib = mib.map_or_else(String::new, |mib| format!(", {mib} MiB"));
-        format!("{name} (process {pid}{mib})")
-    };
-    let users = users.iter().map(user).collect::<Vec<_>>().join(", ");
+    let users = users.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     match (users.as_str(), free_mib * 10 >= memory_mib * 9) {
         ("", true) => finding,
         ("", false) => {
@@ -210,6 +206,7 @@ fn gib(bytes: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::driver::gpu::Holder;
 
     #[test]
     fn what_is_too_little_is_said() {
@@ -238,9 +235,10 @@ mod tests {
         let gpu = Gpu { name: "X".into(), memory_mib: 1000, free_mib: 990, users: Vec::new() };
         assert_eq!(one_gpu(0, &gpu).state, State::Good);
         assert_eq!(one_gpu(0, &Gpu { free_mib: 100, ..gpu.clone() }).state, State::Poor);
-        let used = Gpu { users: vec![(7, "python".into(), Some(300)), (8, "x".into(), None)], ..gpu };
-        let remedy = one_gpu(0, &used).remedy.expect("a remedy");
-        assert_eq!(remedy, "in use by python (process 7, 300 MiB), x (process 8): end it, or use another");
+        let me = Holder { pid: std::process::id() as i32, mib: Some(300) };
+        let remedy = one_gpu(0, &Gpu { users: vec![me], ..gpu }).remedy.expect("a remedy");
+        assert!(remedy.starts_with(&format!("in use by process {} (", std::process::id())), "{remedy}");
+        assert!(remedy.ends_with(") with 300 MiB: end it, or use another"), "{remedy}");
     }
 
     #[test]

@@ -37,8 +37,10 @@ pub enum Event {
         name: String,
         /// Since its start, seconds.
         elapsed_s: f64,
-        /// The last line of its log, or what is missing.
-        status: String,
+        /// What is missing.
+        awaited: String,
+        /// The last line of its log.
+        last_line: Option<String>,
     },
     /// An engine is ready.
     EngineReady {

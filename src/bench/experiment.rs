@@ -1,9 +1,12 @@
 //! An experiment: one workload config, N engines, all at the same time.
 
 use super::lane::{self, Busy, Ended, Lane};
+use super::limits::too_many_at_once;
 use super::memory::MemoryWatch;
 use super::workload::WorkloadConfig;
-use super::{ClientSeen, Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Row, Seconds, Seen};
+use super::{
+    ClientSeen, Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, RequestLimits, Row, Seconds, Seen,
+};
 use crate::driver::http::Shards;
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -53,13 +56,15 @@ pub struct RunOptions {
     pub warmup: usize,
     /// Whether a failed request is expected, and fails no check.
     pub may_fail: bool,
+    /// How long each part of a request may take.
+    pub limits: RequestLimits,
     /// How late requests may be sent; the run's limit where it is not given.
     pub max_send_lag_s: Option<Seconds>,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { warmup: 2, may_fail: false, max_send_lag_s: None }
+        Self { warmup: 2, may_fail: false, limits: RequestLimits::default(), max_send_lag_s: None }
     }
 }
 
@@ -69,6 +74,9 @@ pub enum RunError {
     /// An engine does not serve.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The system does not let so many requests be under way at once.
+    #[error("{0}")]
+    TooMany(String),
     /// The run was interrupted.
     #[error("interrupted")]
     Interrupted,
@@ -105,7 +113,7 @@ impl Bench {
     /// Sends an event.
     pub fn emit(&self, event: Event) {
         // Without a listener there is nobody to tell.
-        let _ = self.fleet.events.send(event);
+        let _ = self.fleet.site.events.send(event);
     }
 
     fn announce(&self, expr_id: usize, config: &WorkloadConfig, arms: &[Arm]) {
@@ -113,12 +121,14 @@ impl Bench {
             Arm::Spec(spec) => EngineSpec::clone(spec),
             Arm::Handle(engine) => engine.spec.clone(),
         };
+        let engines: Vec<EngineSpec> = arms.iter().map(spec).collect();
+        engines.iter().for_each(EngineSpec::learn_secrets);
         self.emit(Event::ExperimentPlanned {
             expr_id,
             title: config.title(),
             // A config is numbers and texts: it can be written as JSON.
             workload: serde_json::to_value(config).unwrap_or_default(),
-            engines: arms.iter().map(spec).collect(),
+            engines,
             requests: config.count(),
         });
     }
@@ -139,12 +149,16 @@ impl Bench {
         let serial = self.serial.fetch_add(1, Relaxed);
         let prefix = |engine_id| format!("{}-{serial}-{engine_id}", self.run_id);
         let lane = |(id, engine): (usize, &Arc<Engine>)| {
-            Lane::new(expr_id, id, prefix(id), engine.server(), config, &lexicon)
+            Lane::new(expr_id, id, prefix(id), engine.server(options.limits), config, &lexicon)
         };
-        let lanes = engines.iter().enumerate().map(lane).collect();
+        let lanes: Vec<Lane> = engines.iter().enumerate().map(lane).collect();
+        if let Some(problem) = too_many_at_once(&lanes) {
+            return Err(RunError::TooMany(problem));
+        }
         let seen = self.measure(expr_id, config.title(), &engines, lanes).await?;
         if !options.may_fail {
             self.check_answers(&seen);
+            self.check_health(&engines).await;
         }
         let max_send_lag_s = options.max_send_lag_s.map_or(self.max_send_lag_s, |seconds| seconds.0);
         if let Some(reason) = seen.client.invalid(max_send_lag_s) {
@@ -230,6 +244,15 @@ impl Bench {
         }
     }
 
+    /// An engine that answers and says that it is ill has measured something else than was meant.
+    async fn check_health(&self, engines: &[Arc<Engine>]) {
+        for engine in engines {
+            if let Err(reason) = engine.health().await {
+                self.check(false, format!("`{}` is healthy after the workload: {reason}", engine.spec.name));
+            }
+        }
+    }
+
     async fn close(&self, engines: Vec<Arc<Engine>>) -> Result<(), EngineError> {
         let mut closing = JoinSet::new();
         for engine in engines {
@@ -251,8 +274,8 @@ fn watch_over(engines: &[Arc<Engine>]) -> Watch {
         let (engine, found) = (engine.clone(), found.clone());
         tasks.spawn(async move {
             let error = engine.died().await;
+            engine.give_up(error.to_string().lines().next().unwrap_or_default());
             found.lock().push(error);
-            engine.give_up("the engine's process has ended");
         });
     }
     Watch { _tasks: tasks, found }

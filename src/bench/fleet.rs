@@ -1,6 +1,7 @@
 //! The engines that run, and the ports they get.
 
 use super::helper::{self, Helper};
+use super::owned::Site;
 use super::{Engine, EngineError, EngineSpec, Event, HelperSpec};
 use crate::driver::port;
 use crate::driver::watchdog::Watchdog;
@@ -13,12 +14,8 @@ use std::sync::{Arc, Weak};
 pub struct Fleet {
     /// The ports that engines without one of their own get, in order.
     pub ports: [u16; 2],
-    /// Where engine logs go.
-    pub log_dir: PathBuf,
-    /// Who ends the engines when this program is killed.
-    pub watchdog: Arc<Watchdog>,
-    /// Who hears of it.
-    pub events: Sender<Event>,
+    /// What they share.
+    pub site: Site,
     live: Mutex<Vec<Arc<Engine>>>,
     helpers: Mutex<Vec<Weak<Helper>>>,
     kept: Mutex<Vec<Arc<Helper>>>,
@@ -28,7 +25,7 @@ impl Fleet {
     /// A fleet without engines.
     pub fn new(ports: [u16; 2], log_dir: PathBuf, watchdog: Arc<Watchdog>, events: Sender<Event>) -> Self {
         let (live, helpers, kept) = Default::default();
-        Self { ports, log_dir, watchdog, events, live, helpers, kept }
+        Self { ports, site: Site { log_dir, watchdog, events }, live, helpers, kept }
     }
 
     /// Starts an engine and returns at once; only its helpers are waited for.
@@ -57,9 +54,9 @@ impl Fleet {
     /// # Errors
     /// When something of it survives.
     pub async fn close(&self, engine: &Arc<Engine>) -> Result<(), EngineError> {
-        engine.close().await?;
+        let closed = engine.close().await;
         self.live.lock().retain(|live| !Arc::ptr_eq(live, engine));
-        Ok(())
+        closed
     }
 
     /// Starts a helper that runs until it is released, waits until it is ready, and returns what
@@ -116,18 +113,16 @@ impl Fleet {
         for wanted in &spec.helpers {
             helpers.push(self.helper(wanted).await?);
         }
-        let events = self.events.clone();
-        Engine::start(spec, port, &self.log_dir, &self.watchdog, events, helpers.clone()).await
+        Engine::start(spec, port, &self.site, helpers.clone()).await
     }
 
     /// The helper that runs with this spec, or a new one.
     async fn helper(&self, spec: &HelperSpec) -> Result<Arc<Helper>, EngineError> {
         let running = self.helpers.lock().iter().filter_map(Weak::upgrade).find(|live| live.spec == *spec);
         if let Some(helper) = running {
-            return Ok(helper);
+            return if helper.lives() { Ok(helper) } else { Err(helper.death().await) };
         }
-        let helper = Helper::start(spec.clone(), &self.log_dir, &self.watchdog, &self.events).await?;
-        let helper = Arc::new(helper);
+        let helper = Arc::new(Helper::start(spec.clone(), &self.site).await?);
         self.helpers.lock().push(Arc::downgrade(&helper));
         Ok(helper)
     }
@@ -135,11 +130,12 @@ impl Fleet {
     /// The spec's address or port; else the first of the run's ports that no live engine has, and beyond
     /// those the ones that follow the last. `0` means any free one.
     fn port_for(&self, spec: &EngineSpec) -> u16 {
+        let taken: Vec<u16> = self.live.lock().iter().map(|engine| engine.port).collect();
         match spec.url.as_ref().map(|address| address.port).or(spec.port) {
-            Some(0) => port::free(&spec.host).unwrap_or_default(),
+            // Where the system has none left, the start says so.
+            Some(0) => port::free(&spec.host, &taken).unwrap_or_default(),
             Some(port) => port,
             None => {
-                let taken: Vec<u16> = self.live.lock().iter().map(|engine| engine.port).collect();
                 let following = self.ports[1].saturating_add(1)..u16::MAX;
                 let mut candidates = self.ports.into_iter().chain(following);
                 candidates.find(|port| !taken.contains(port)).unwrap_or_default()

@@ -1,20 +1,14 @@
 //! Processes that an engine needs beside it: a cache server, a store.
 
-use super::engine::{TAIL, logs, said};
+use super::owned::{Ask, Launch, Missing, Owned, Place, QUESTION, Site};
 use super::spec::{grace, loopback, with_port};
-use super::{EngineError, Event, Seconds};
-use crate::driver::process::{CommandLine, Graces, Process};
-use crate::driver::watchdog::Watchdog;
-use crate::driver::{port, probe};
+use super::{EngineError, Seconds};
+use crate::driver::probe;
+use crate::driver::process::Graces;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
-use std::time::{Duration, Instant};
-
-const POLL: Duration = Duration::from_millis(100);
-const QUESTION: Duration = Duration::from_secs(2);
+use std::time::Duration;
 
 /// How to start a helper. It is started before the first engine that names it, shared by all
 /// that name the same, and ended after the last of them.
@@ -75,8 +69,7 @@ pub async fn end(helpers: Vec<Arc<Helper>>) -> Result<(), EngineError> {
 pub struct Helper {
     /// What it was started from.
     pub spec: HelperSpec,
-    process: Process,
-    events: Sender<Event>,
+    owned: Owned,
 }
 
 impl Helper {
@@ -84,86 +77,60 @@ impl Helper {
     ///
     /// # Errors
     /// When its port is taken, its program is not to be had, it dies, or takes too long.
-    pub async fn start(
-        spec: HelperSpec,
-        log_dir: &Path,
-        watchdog: &Arc<Watchdog>,
-        events: &Sender<Event>,
-    ) -> Result<Self, EngineError> {
-        if let Some(occupant) = port::occupant(&spec.host, spec.port).await {
-            let (who, port, elsewhere) = (spec.who(), spec.port, "give it another `port`");
-            return Err(EngineError::PortInUse { who, port, occupant, elsewhere });
-        }
-        let [stdout, stderr] = logs(log_dir, spec.port);
-        let placed = |text: &String| with_port(text, spec.port);
-        let line = CommandLine {
-            argv: spec.command.iter().map(placed).collect(),
-            env: spec.env.iter().map(|(name, value)| (name.clone(), placed(value))).collect(),
-            unset: Vec::new(),
-            stdout: stdout.clone(),
-            stderr,
-        };
-        let process = Process::start(&line, watchdog)
-            .map_err(|source| EngineError::Start { who: spec.who(), source })?;
-        let (name, port) = (spec.name.clone(), spec.port);
-        let _ = events.send(Event::EngineStarting {
-            name: name.clone(),
-            port,
-            argv: line.argv,
-            container: None,
-            log: stdout,
-        });
-        let began = Instant::now();
-        let helper = Self { spec, process, events: events.clone() };
-        if let Err(error) = helper.wait_until_ready().await {
+    pub async fn start(spec: HelperSpec, site: &Site) -> Result<Self, EngineError> {
+        let limit = Duration::from_secs_f64(spec.ready_timeout_s.0);
+        let owned = Owned::start(launch(&spec), site).await?;
+        let helper = Self { spec, owned };
+        if let Err(error) = helper.owned.wait_until_ready(limit, &helper).await {
             // What the user is to read is why it did not get ready.
             let _ = helper.close().await;
             return Err(error);
         }
-        let _ = events.send(Event::EngineReady { name, port, after_s: began.elapsed().as_secs_f64() });
         Ok(helper)
+    }
+
+    /// Whether its process lives.
+    pub fn lives(&self) -> bool {
+        self.owned.lives()
+    }
+
+    /// Waits for its process to end by itself. The wait holds nothing of it.
+    pub fn death(&self) -> impl Future<Output = EngineError> + Send + 'static {
+        self.owned.death()
     }
 
     /// Ends it.
     ///
     /// # Errors
-    /// When something of it survives even SIGKILL.
+    /// When something of it survives even SIGKILL, or it had ended by itself and nobody knows.
     pub async fn close(self) -> Result<(), EngineError> {
-        let graces = Graces { interrupt_s: self.spec.grace_s.0, terminate_s: self.spec.grace_s.0 };
-        let began = Instant::now();
-        let pids = self.process.close(graces).await;
-        if !pids.is_empty() {
-            return Err(EngineError::Survivors { who: self.spec.who(), pids });
-        }
-        let name = self.spec.name.clone();
-        let took_s = began.elapsed().as_secs_f64();
-        let _ = self.events.send(Event::EngineClosed { name, port: self.spec.port, took_s });
-        Ok(())
+        self.owned.close().await
     }
+}
 
-    async fn wait_until_ready(&self) -> Result<(), EngineError> {
-        let limit_s = self.spec.ready_timeout_s.0;
-        let deadline = Instant::now() + Duration::from_secs_f64(limit_s);
-        loop {
-            if let Some(status) = self.process.exit() {
-                let tail = self.process.log_tail(TAIL);
-                return Err(EngineError::DiedAtStart {
-                    who: self.spec.who(),
-                    status: said(Some(status)),
-                    tail,
-                });
-            }
-            if self.is_ready().await {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                let (awaited, tail) = ("it does not answer yet".into(), self.process.log_tail(TAIL));
-                return Err(EngineError::NotReady { who: self.spec.who(), limit_s, awaited, tail });
-            }
-            tokio::time::sleep(POLL).await;
-        }
+impl Ask for Helper {
+    async fn ask(&self) -> Result<(), Missing> {
+        if self.is_ready().await { Ok(()) } else { Err(Missing::Yet("it does not answer yet".into())) }
     }
+}
 
+fn launch(spec: &HelperSpec) -> Launch {
+    let placed = |text: &String| with_port(text, spec.port);
+    Launch {
+        name: spec.name.clone(),
+        who: spec.who(),
+        host: spec.host.clone(),
+        port: spec.port,
+        elsewhere: "give it another `port`",
+        argv: spec.command.iter().map(placed).collect(),
+        env: spec.env.iter().map(|(name, value)| (name.clone(), placed(value))).collect(),
+        unset: Vec::new(),
+        graces: Graces { interrupt_s: spec.grace_s.0, terminate_s: spec.grace_s.0 },
+        place: Place::Here,
+    }
+}
+
+impl Helper {
     async fn is_ready(&self) -> bool {
         let HelperSpec { host, port, ready_path, ready_answer, .. } = &self.spec;
         match (ready_path, ready_answer) {

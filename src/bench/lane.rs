@@ -5,9 +5,11 @@ use super::row::{Row, RowContext};
 use super::workload::{Due, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig};
 use crate::driver::clock::Stamp;
 use crate::driver::http::{Arrival, Exchange, Job, Plan, Shards, Target};
+use crate::driver::secrets;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -78,6 +80,18 @@ impl Lane {
         moments.try_fold(0.0, |last, moment| Some(f64::max(last, moment?)))
     }
 
+    /// Requests that are under way at the same time if each takes longer than a moment: those that
+    /// are due together, as far as the workload's own limit lets them.
+    pub fn at_once(&self) -> usize {
+        let free = self.requests.iter().filter(|request| request.after.is_none() && request.round == 0);
+        let mut together = HashMap::<Option<u64>, usize>::new();
+        for request in free {
+            *together.entry(request.timestamp.map(f64::to_bits)).or_default() += 1;
+        }
+        let most = together.into_values().max().unwrap_or(0);
+        self.concurrency.map_or(most, |concurrency| concurrency.min(self.requests.len()))
+    }
+
     fn flow(&self) -> (Flow, Vec<Due>) {
         Flow::start(self.requests.clone(), self.concurrency)
     }
@@ -109,6 +123,8 @@ impl Lane {
         let id = request_id(&self.id_prefix, i);
         let mut row = Row::new(&self.context, i, request, job.due, id, gpu_memory, exchange);
         row.context_len += before;
+        // An engine may repeat what it was sent, the key among it.
+        row.error = row.error.map(|error| secrets::scrub(&error));
         self.said[i] = row.context_len + row.query_len + row.output_tokens.unwrap_or_default();
         row
     }

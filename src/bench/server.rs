@@ -32,6 +32,8 @@ pub struct Server {
     pub completions_path: String,
     /// Fields that every request to it carries.
     pub extra_body: Map<String, Value>,
+    /// How long requests to it may take.
+    pub limits: Limits,
     /// Whether it leaves connections open behind an answer, as far as was seen.
     pub keeps_alive: Arc<AtomicBool>,
     /// Holds the reason once the requests under way are to be given up.
@@ -52,7 +54,7 @@ impl Server {
             end: self.stream_end,
             // What the workload says goes before.
             headers: self.headers.clone().into_iter().chain(options.all_headers()).collect(),
-            limits: Limits::default(),
+            limits: self.limits,
             keep_text: false,
             keeps_alive: self.keeps_alive.clone(),
             abort: self.abort.clone(),

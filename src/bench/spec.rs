@@ -4,6 +4,7 @@ use super::{HelperSpec, Seconds};
 use crate::driver::address::Address;
 use crate::driver::container::{ContainerSpec, Gpus};
 use crate::driver::http::StreamEnd;
+use crate::driver::secrets;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -115,6 +116,15 @@ pub(super) fn grace() -> Seconds {
 }
 
 impl EngineSpec {
+    /// Notes which of its values nobody should read, before any of it is written.
+    pub fn learn_secrets(&self) {
+        let helpers = self.helpers.iter().map(|helper| (&helper.env, &helper.command));
+        for (env, command) in helpers.chain([(&self.env, &self.command)]) {
+            secrets::learn(env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+            secrets::learn_flags(command);
+        }
+    }
+
     /// How messages name it.
     pub fn who(&self) -> String {
         format!("engine `{}`", self.name)

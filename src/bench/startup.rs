@@ -24,7 +24,7 @@ impl Bench {
     ) -> Result<Vec<Arc<Engine>>, EngineError> {
         let engines = self.start_all(arms, own).await?;
         for engine in &engines {
-            self.warm_up(engine, &config.request, options.warmup).await;
+            self.warm_up(engine, &config.request, options).await;
         }
         Ok(engines)
     }
@@ -60,12 +60,12 @@ impl Bench {
 
     /// Sends requests that pay for what only a fresh engine does. Their text shares no prefix
     /// with any workload's.
-    async fn warm_up(&self, engine: &Arc<Engine>, options: &RequestOptions, requests: usize) {
+    async fn warm_up(&self, engine: &Arc<Engine>, options: &RequestOptions, run: RunOptions) {
         let options = RequestOptions { max_tokens: 2, min_tokens: None, ..options.clone() };
-        for number in 0..requests {
+        for number in 0..run.warmup {
             let (sender, mut ended) = unbounded_channel();
             let warmup = Warmup {
-                target: engine.server().target(&options),
+                target: engine.server(run.limits).target(&options),
                 request_id: format!("{}-warmup-{number}", self.run_id),
                 said: ("user".into(), "Warm up, please. ".repeat(40 + number)),
                 engine: engine.clone(),

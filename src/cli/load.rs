@@ -6,7 +6,7 @@ use crate::bench::workload::{
 };
 use crate::bench::{Code, Seen, Server, load};
 use crate::driver::address::Address;
-use crate::driver::http::{Shards, StreamEnd};
+use crate::driver::http::{Limits, Shards, StreamEnd};
 use crate::driver::{limits, probe};
 use crate::report::{RequestLog, experiment_table};
 use clap::{Args, ValueEnum};
@@ -164,6 +164,7 @@ async fn send(
         chat_path: "/v1/chat/completions".into(),
         completions_path: "/v1/completions".into(),
         extra_body: Map::new(),
+        limits: Limits::default(),
         keeps_alive: Arc::new(AtomicBool::new(true)),
         abort: aborted,
     };

@@ -5,7 +5,7 @@ use super::{WATCHDOG, complain, exit};
 use crate::bench::{Bench, Code, Event, Fleet};
 use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdog;
-use crate::driver::{container, limits, process};
+use crate::driver::{container, limits, process, secrets};
 use crate::report::{Outputs, Reporter, RunFacts, color};
 use crate::script::{Diagnosis, EngineChoice, Host, Parameters, Program, engine_kinds, nearest};
 use regex::Regex;
@@ -214,6 +214,7 @@ fn parameters(args: &RunArgs) -> BTreeMap<String, String> {
     if let Some(model) = &args.model {
         parameters.insert("model".into(), model.clone());
     }
+    secrets::learn(parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     parameters.entry("seed".into()).or_insert_with(|| args.seed.to_string());
     parameters
 }

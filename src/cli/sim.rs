@@ -1,7 +1,8 @@
 //! `lmrun sim`.
 
 use super::exit;
-use crate::sim::{LmcacheSource, SimConfig, serve};
+use crate::driver::limits;
+use crate::sim::{Fault, Faults, LmcacheSource, SimConfig, fault_help, serve};
 use clap::Args;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
@@ -69,6 +70,9 @@ pub struct SimArgs {
     /// Tokens of an answer that nothing else ends, in the mean.
     #[arg(long)]
     mean_output_tokens: Option<u32>,
+    /// Fail on purpose; `--help` says how.
+    #[arg(long = "fault", value_name = "FAULT", long_help = fault_help())]
+    faults: Vec<Fault>,
 }
 
 impl SimArgs {
@@ -87,6 +91,7 @@ impl SimArgs {
             prefix_caching: self.prefix_caching,
             lmcache: self.lmcache.map(LmcacheSource::File),
             lmcache_mp_l1_gb: self.lmcache_mp_l1_gb,
+            faults: Faults(self.faults),
             ..SimConfig::default()
         };
         let timing = &mut config.timing;
@@ -109,6 +114,7 @@ fn put<T>(place: &mut T, given: Option<T>) {
 
 /// Serves until it is interrupted or terminated.
 pub fn run(args: SimArgs) -> u8 {
+    limits::raise_descriptors();
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
     else {
         return super::complain("the system gives no threads");

@@ -20,12 +20,18 @@ pub async fn occupant(host: &str, port: u16) -> Option<String> {
     })
 }
 
-/// A port that is free now.
+/// A port that is free now, and none of `taken`, which may not be bound yet.
 ///
 /// # Errors
 /// When the system has none left.
-pub fn free(host: &str) -> std::io::Result<u16> {
-    Ok(TcpListener::bind((host, 0))?.local_addr()?.port())
+pub fn free(host: &str, taken: &[u16]) -> std::io::Result<u16> {
+    loop {
+        // The system draws it at random.
+        let port = TcpListener::bind((host, 0))?.local_addr()?.port();
+        if !taken.contains(&port) {
+            return Ok(port);
+        }
+    }
 }
 
 /// Whether a port of this machine is taken, and by which process, as far as that can be seen.

@@ -1,6 +1,7 @@
 //! Questions to a server that are not measured: is it healthy, what does it serve, what do
 //! its metrics say.
 
+use super::text::printable;
 use super::tls;
 use serde::Deserialize;
 use std::sync::LazyLock;
@@ -113,7 +114,8 @@ pub async fn models_as(base: &str, key: Option<&str>, limit: Duration) -> Result
     let body = get_as(&url, key, limit).await?;
     let models: Models =
         serde_json::from_str(&body).map_err(|e| ProbeError::Body { url, reason: e.to_string() })?;
-    Ok(models.data)
+    let printable = |model: Model| Model { id: printable(&model.id), ..model };
+    Ok(models.data.into_iter().map(printable).collect())
 }
 
 /// How many tokens the server at `url` counts in `text`, without any that it adds.
@@ -179,6 +181,7 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn samples_of_one_metric() {
@@ -187,5 +190,14 @@ mod tests {
         assert_eq!(samples(text, "x").collect::<Vec<_>>(), [("gpu=\"0\",m=\"a b\"", 40321.0), ("", 2.5)]);
         assert_eq!(samples(text, "x_total").collect::<Vec<_>>(), [("", 3.0)]);
         assert_eq!(samples(text, "y").count(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_samples_or_none(text in "[x{}=\", 0-9.eE+\\n#-]{0,80}", name in "x{0,2}") {
+            for (labels, value) in samples(&text, &name) {
+                prop_assert!(text.contains(labels) && !value.to_string().is_empty());
+            }
+        }
     }
 }

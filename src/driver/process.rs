@@ -1,20 +1,21 @@
 //! Processes that are always owned: started in a session of their own, watched, and ended
 //! with everything that came from them.
 
-use super::family::{Family, reap};
+use super::family::{Family, MARK, reap};
+use super::logs::{Log, Logs};
 use super::watchdog::Watchdog;
+use super::{clock::Stamp, secrets, starter};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::process::CommandExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use thiserror::Error;
+use tokio::process::Child;
 use tokio::sync::watch;
 
 /// What to start, and where its output goes.
@@ -80,9 +81,25 @@ pub(super) const KILL_S: f64 = 10.0;
 /// A started process. Dropping it kills it, and all that came from it.
 pub struct Process {
     family: Mutex<Family>,
-    exit: watch::Receiver<Option<ExitStatus>>,
-    logs: [(PathBuf, u64); 2],
+    exit: Exit,
+    logs: Logs,
     watchdog: Arc<Watchdog>,
+}
+
+/// The end of a process, for whoever watches it.
+#[derive(Clone)]
+pub struct Exit(watch::Receiver<Option<ExitStatus>>);
+
+impl Exit {
+    /// How it ended, if it did.
+    pub fn status(&self) -> Option<ExitStatus> {
+        *self.0.borrow()
+    }
+
+    /// Waits for it.
+    pub async fn wait(&mut self) -> Option<ExitStatus> {
+        self.0.wait_for(Option::is_some).await.ok().and_then(|status| *status)
+    }
 }
 
 impl Process {
@@ -92,40 +109,49 @@ impl Process {
     /// When the program or its log files are not to be had.
     pub fn start(line: &CommandLine, watchdog: &Arc<Watchdog>) -> Result<Self, StartError> {
         let program = line.argv.first().cloned().unwrap_or_default();
-        let (stdout, stdout_start) = log_file(&line.stdout)?;
-        let (stderr, stderr_start) = log_file(&line.stderr)?;
-        let mut command = std::process::Command::new(&program);
-        for name in &line.unset {
-            command.env_remove(name);
-        }
-        command.args(&line.argv[1..]).envs(&line.env).stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-        in_own_session(&mut command);
+        secrets::learn(line.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        secrets::learn_flags(&line.argv);
+        let (stdout, to_stdout) = open_log(&line.stdout)?;
+        let (stderr, to_stderr) = open_log(&line.stderr)?;
+        let mark = format!("{}-{}", std::process::id(), Stamp::now().0);
+        let mut command = line.command();
+        command.env(MARK, &mark).stdout(to_stdout).stderr(to_stderr);
         let refused = |source: std::io::Error| match source.kind() {
             std::io::ErrorKind::NotFound => StartError::NotFound { program: program.clone() },
             _ => StartError::Refused { program: program.clone(), source },
         };
-        let mut child = tokio::process::Command::from(command).spawn().map_err(refused)?;
+        let child = starter::start(command).map_err(refused)?;
         let leader = child.id().unwrap_or_default() as i32;
-        watchdog.add(leader).map_err(refused)?;
-        let (exited, exit) = watch::channel(None);
-        tokio::spawn(async move { exited.send(child.wait().await.ok()) });
-        Ok(Self {
-            family: Mutex::new(Family::of(leader)),
-            exit,
-            logs: [(line.stdout.clone(), stdout_start), (line.stderr.clone(), stderr_start)],
+        // From here on it is ours to end, also where the watchdog is not to be had.
+        let logs = Logs([stdout, stderr]);
+        let process = Self {
+            family: Mutex::new(Family::of(leader, Some(mark.into()))),
+            exit: watch_over(child, logs.clone()),
+            logs,
             watchdog: watchdog.clone(),
-        })
+        };
+        watchdog.add(leader).map_err(refused)?;
+        Ok(process)
     }
 
     /// How it ended, if it did.
     pub fn exit(&self) -> Option<ExitStatus> {
-        *self.exit.borrow()
+        self.exit.status()
     }
 
-    /// Waits for its end.
-    pub async fn exited(&self) -> Option<ExitStatus> {
-        let mut exit = self.exit.clone();
-        exit.wait_for(Option::is_some).await.ok().and_then(|status| *status)
+    /// Its end, to be waited for apart from it.
+    pub fn end(&self) -> Exit {
+        self.exit.clone()
+    }
+
+    /// What it writes.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// Those alive of it and of all that came from it.
+    pub fn members(&self) -> Vec<i32> {
+        self.family.lock().alive()
     }
 
     /// Ends it: interrupt, then terminate, then kill, each with its grace, until nothing that
@@ -136,7 +162,7 @@ impl Process {
             (Signal::SIGTERM, graces.terminate_s),
             (Signal::SIGKILL, KILL_S),
         ];
-        let mut members = self.alive();
+        let mut members = self.members();
         for (signal, grace_s) in ladder {
             if members.is_empty() {
                 break;
@@ -146,35 +172,25 @@ impl Process {
         }
         if members.is_empty() {
             // Only when it can be waited for are its ports and its memory free.
-            let _ = tokio::time::timeout(Duration::from_secs_f64(KILL_S), self.exited()).await;
+            let _ = tokio::time::timeout(Duration::from_secs_f64(KILL_S), self.end().wait()).await;
             self.watchdog.remove(self.family.lock().leader());
+            self.remove_secrets().await;
         }
         members
     }
 
-    /// The end of what it wrote since it was started: standard error where there is any, else
-    /// standard output.
-    pub fn log_tail(&self, lines: usize) -> String {
-        let [stdout, stderr] = self.logs.each_ref().map(|(path, start)| tail_of(path, *start, lines));
-        if stderr.trim().is_empty() { stdout } else { stderr }
-    }
-
-    /// The last line that it wrote, whichever way.
-    pub fn last_line(&self) -> Option<String> {
-        let newest =
-            self.logs.iter().max_by_key(|(path, _)| path.metadata().and_then(|m| m.modified()).ok())?;
-        Some(tail_of(&newest.0, newest.1, 1)).filter(|line| !line.is_empty())
-    }
-
-    fn alive(&self) -> Vec<i32> {
-        self.family.lock().alive()
+    /// Takes out of its logs what it should not have written there.
+    async fn remove_secrets(&self) {
+        let logs = self.logs.clone();
+        let work = move || logs.0.iter().for_each(Log::remove_secrets);
+        let _ = tokio::task::spawn_blocking(work).await; // a runtime that ends waits for nothing
     }
 
     async fn wait_for_end(&self, mut members: Vec<i32>, grace_s: f64) -> Vec<i32> {
         let patience = Instant::now() + Duration::from_secs_f64(grace_s);
         while !members.is_empty() && Instant::now() < patience {
             tokio::time::sleep(Duration::from_millis(20)).await;
-            let left = self.alive();
+            let left = self.members();
             let leader = self.family.lock().leader();
             let gone: Vec<i32> =
                 members.into_iter().filter(|pid| !left.contains(pid) && *pid != leader).collect();
@@ -195,50 +211,38 @@ impl Drop for Process {
     }
 }
 
+impl CommandLine {
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.argv.first().map_or("", String::as_str));
+        for name in &self.unset {
+            command.env_remove(name);
+        }
+        command.args(self.argv.iter().skip(1)).envs(&self.env).stdin(Stdio::null());
+        command
+    }
+}
+
+/// Collects the child when it ends, and keeps its logs short until then.
+fn watch_over(mut child: Child, logs: Logs) -> Exit {
+    let (exited, exit) = watch::channel(None);
+    tokio::spawn(async move {
+        let status = tokio::select! {
+            status = child.wait() => status.ok(),
+            never = logs.keep_short() => match never {},
+        };
+        // Without a listener nobody wants to know.
+        let _ = exited.send(status);
+    });
+    Exit(exit)
+}
+
 /// Makes orphans of our engines our children, so that they are found and collected.
 pub fn adopt_orphans() {
-    let _ = prctl::set_child_subreaper(true); // an old kernel: the session still tells
+    let _ = prctl::set_child_subreaper(true); // an old kernel: session and mark still tell
 }
 
-/// Lets `command` lead a session, and die with the thread that starts it.
-#[expect(unsafe_code, reason = "pre_exec is the only door to setsid and prctl in the child")]
-pub fn in_own_session(command: &mut std::process::Command) {
-    let setup = || {
-        nix::unistd::setsid()?;
-        Ok(())
-    };
-    // SAFETY: between fork and exec only a system call is made, and nothing is allocated.
-    unsafe { command.pre_exec(setup) };
-}
-
-pub(super) fn log_file(path: &Path) -> Result<(File, u64), StartError> {
-    let failed = |source| StartError::Log { path: path.into(), source };
-    let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
-    file.flush().map_err(failed)?;
-    let start = file.metadata().map_err(failed)?.len();
-    Ok((file, start))
-}
-
-/// The last `lines` lines of a log from `start` on, without control characters.
-pub(super) fn tail_of(path: &Path, start: u64, lines: usize) -> String {
-    const LOOKED_AT: u64 = 64 * 1024;
-    let read = || -> std::io::Result<Vec<u8>> {
-        let mut file = File::open(path)?;
-        let end = file.metadata()?.len();
-        file.seek(SeekFrom::Start(start.max(end.saturating_sub(LOOKED_AT))))?;
-        let mut bytes = Vec::new();
-        file.take(LOOKED_AT).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    let text = String::from_utf8_lossy(&read().unwrap_or_default()).into_owned();
-    let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let shown = all[all.len().saturating_sub(lines)..].iter().map(|line| printable(line));
-    shown.collect::<Vec<_>>().join("\n")
-}
-
-/// A line of an engine's, harmless on a terminal.
-fn printable(line: &str) -> String {
-    console::strip_ansi_codes(line).chars().filter(|c| !c.is_control() || *c == '\t').collect()
+pub(super) fn open_log(path: &Path) -> Result<(Log, File), StartError> {
+    Log::open(path).map_err(|source| StartError::Log { path: path.into(), source })
 }
 
 #[cfg(test)]
@@ -271,18 +275,27 @@ mod tests {
         std::fs::write(dir.path().join("out.log"), "before\n").expect("a log");
         let script = "echo $GREETING-$HOME; printf '\\033[31mred\\n'; exit 3";
         let process = Process::start(&line(script, dir.path()), &Arc::new(Watchdog::absent())).expect("sh");
-        let status = process.exited().await.expect("a status");
+        let status = process.end().wait().await.expect("a status");
         assert_eq!(status.code(), Some(3));
-        assert_eq!(process.log_tail(10), "hello-\nred");
-        assert_eq!(process.last_line().as_deref(), Some("red"));
+        assert_eq!(process.logs().tail(10), "hello-\nred");
+        assert_eq!(process.logs().last_line().as_deref(), Some("red"));
         let log = std::fs::read_to_string(dir.path().join("out.log")).expect("the log");
         assert!(log.starts_with("before\nhello-"));
     }
 
     #[tokio::test]
     async fn a_grandchild_that_left_the_session_is_ended_too() {
+        // One whose parent lives, and one of which no living parent leads here.
+        for how in ["setsid", "setsid --fork"] {
+            let script =
+                format!("{how} sh -c 'echo $$ >child.pid; trap \"\" INT TERM; sleep 60 & wait; wait' & wait");
+            assert!(!what_is_left(&script).await, "the grandchild lives on: {how}");
+        }
+    }
+
+    /// Whether the process lives whose id `script` has written to `child.pid`.
+    async fn what_is_left(script: &str) -> bool {
         let dir = tempfile::tempdir().expect("a folder");
-        let script = "setsid sh -c 'echo $$ > child.pid; trap \"\" INT TERM; sleep 60 & wait; wait' & wait";
         let mut line = line(script, dir.path());
         line.argv[2] = format!("cd {} && {script}", dir.path().display());
         let process = Process::start(&line, &Arc::new(Watchdog::absent())).expect("sh");
@@ -291,10 +304,34 @@ mod tests {
         let grandchild = std::fs::read_to_string(&pid_file).expect("a pid");
         let left = process.close(Graces { interrupt_s: 0.2, terminate_s: 0.2 }).await;
         assert_eq!(left, Vec::<i32>::new());
-        let alive = procfs::process::Process::new(grandchild.trim().parse().expect("a pid"))
+        procfs::process::Process::new(grandchild.trim().parse().expect("a pid"))
             .and_then(|process| process.stat())
-            .is_ok_and(|stat| stat.state != 'Z');
-        assert!(!alive, "the grandchild lives on");
+            .is_ok_and(|stat| stat.state != 'Z')
+    }
+
+    #[tokio::test]
+    async fn a_stopped_process_can_still_end_in_order() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let script = "trap 'echo bye; exit 0' INT; kill -STOP $$; sleep 60 & wait";
+        let process = Process::start(&line(script, dir.path()), &Arc::new(Watchdog::absent())).expect("sh");
+        let stopped = |pid: i32| {
+            let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
+            stat.is_ok_and(|stat| stat.state == 'T')
+        };
+        eventually(|| process.members().iter().any(|pid| stopped(*pid))).await;
+        assert_eq!(process.close(Graces::default()).await, Vec::<i32>::new());
+        assert_eq!(process.logs().tail(1), "bye");
+    }
+
+    #[tokio::test]
+    async fn secrets_are_taken_out_of_the_log_at_the_end() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut line = line("echo the token is $HF_TOKEN", dir.path());
+        line.env.insert("HF_TOKEN".into(), "hf_very_secret".into());
+        let process = Process::start(&line, &Arc::new(Watchdog::absent())).expect("sh");
+        process.end().wait().await.expect("its end");
+        process.close(Graces::default()).await;
+        assert_eq!(process.logs().tail(1), "the token is **************");
     }
 
     #[tokio::test]
@@ -302,9 +339,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let process =
             Process::start(&line("sleep 60", dir.path()), &Arc::new(Watchdog::absent())).expect("sh");
-        let mut exit = process.exit.clone();
+        let mut end = process.end();
         drop(process);
-        exit.wait_for(Option::is_some).await.expect("it was waited for");
+        end.wait().await.expect("it was waited for");
     }
 
     #[tokio::test]

@@ -1,12 +1,16 @@
 //! Folders for what engines keep on disk during a test: made here, and removed here.
 //!
 //! They lie in one folder of this process's own. A lock beside it, held as long as this process
-//! lives, tells a later run that finds it whether its owner is gone. Nothing else is ever removed.
+//! lives, tells a later run that finds it whether its owner is gone. Nothing else is ever removed:
+//! what does not begin as a run's id does is somebody else's.
 
 use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
+
+/// How the id of every run begins.
+const RUN: &str = "lmrun-";
 
 /// The scratch folders of this process. Dropping it removes them.
 pub struct Scratch {
@@ -16,8 +20,8 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Folders under `root/id`, which is made with the first of them. What runs that were killed
-    /// have left under `root` is removed.
+    /// Folders under `root/id`, which is made with the first of them; `id` is a run's. What runs that
+    /// were killed have left under `root` is removed.
     pub fn new(root: PathBuf, id: &str) -> Self {
         remove_orphans(&root);
         Self { own: root.join(id), root, lock: Mutex::default() }
@@ -90,12 +94,17 @@ fn remove(folder: &Path) -> Result<()> {
 /// Removes the folders whose lock nobody holds any more.
 fn remove_orphans(root: &Path) {
     let entries = std::fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    for lock in entries.filter(|path| path.extension().is_some_and(|extension| extension == "lock")) {
+    for lock in entries.filter(|path| is_lock_of_a_run(path)) {
         if File::open(&lock).is_ok_and(|file| file.try_lock().is_ok()) {
             // Where it fails, the next run tries again.
             let _ = remove(&lock.with_extension("")).and_then(|()| std::fs::remove_dir(root));
         }
     }
+}
+
+fn is_lock_of_a_run(path: &Path) -> bool {
+    let is_run = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(RUN));
+    is_run && path.extension().is_some_and(|extension| extension == "lock")
 }
 
 #[cfg(test)]
@@ -114,10 +123,10 @@ mod tests {
     fn a_folder_is_made_once_and_cleared_with_what_is_in_it() {
         let dir = tempfile::tempdir().expect("a folder");
         let root = dir.path().join("scratch");
-        let scratch = Scratch::new(root.clone(), "run-1");
+        let scratch = Scratch::new(root.clone(), "lmrun-1");
         assert!(!root.exists(), "nothing is made before it is asked for");
         let folder = scratch.folder("disk").expect("a folder");
-        assert_eq!(folder, root.join("run-1/disk"));
+        assert_eq!(folder, root.join("lmrun-1/disk"));
         std::fs::write(folder.join("kv"), "kv").expect("a file");
         assert_eq!(scratch.folder("disk").expect("the same"), folder);
         scratch.clear().expect("it goes");
@@ -131,23 +140,26 @@ mod tests {
     fn only_what_a_dead_run_left_is_removed() {
         let dir = tempfile::tempdir().expect("a folder");
         let root = dir.path().join("scratch");
-        std::fs::create_dir_all(root.join("theirs")).expect("a folder that is not ours");
-        std::fs::create_dir_all(root.join("dead/disk")).expect("a folder");
-        std::fs::write(root.join("dead.lock"), "").expect("a lock that nobody holds");
-        let living = Scratch::new(root.clone(), "living");
+        for dead in ["theirs", "lmrun-dead"] {
+            std::fs::create_dir_all(root.join(dead).join("disk")).expect("a folder");
+            std::fs::write(root.join(format!("{dead}.lock")), "").expect("a lock that nobody holds");
+        }
+        let living = Scratch::new(root.clone(), "lmrun-1");
         living.folder("disk").expect("a folder");
-        assert_eq!(files(&root), ["living", "living.lock", "theirs"]);
-        let other = Scratch::new(root.clone(), "other");
+        assert_eq!(files(&root), ["lmrun-1", "lmrun-1.lock", "theirs", "theirs.lock"]);
+        let other = Scratch::new(root.clone(), "lmrun-2");
         other.folder("disk").expect("a folder");
-        assert_eq!(files(&root), ["living", "living.lock", "other", "other.lock", "theirs"]);
+        let all = ["lmrun-1", "lmrun-1.lock", "lmrun-2", "lmrun-2.lock", "theirs", "theirs.lock"];
+        assert_eq!(files(&root), all);
         drop((living, other));
-        assert_eq!(files(&root), ["theirs"]);
+        assert_eq!(files(&root), ["theirs", "theirs.lock"]);
+        assert!(root.join("theirs/disk").exists());
     }
 
     #[test]
     fn a_path_is_no_name() {
         let dir = tempfile::tempdir().expect("a folder");
-        let scratch = Scratch::new(dir.path().join("scratch"), "run-1");
+        let scratch = Scratch::new(dir.path().join("scratch"), "lmrun-1");
         for name in ["", ".", "..", "../x", "/etc", "a/b", "~"] {
             let error = scratch.folder(name).expect_err(name);
             assert!(error.to_string().starts_with("its name may have letters"), "{error}");

@@ -4,69 +4,84 @@
 //! When lmrun ends, however it ends, the pipe closes, and whatever is still on the list is
 //! killed, with everything that came from it.
 
-use super::family::Family;
+use super::family::{Family, mark_of};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use parking_lot::Mutex;
-use std::io::{BufRead, BufReader, Write};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Result, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// lmrun's end of the pipe. The watchdog is started with the first entry.
+/// lmrun's end of the pipe. The watchdog is started with the first entry, and again where it was
+/// killed.
 pub struct Watchdog {
     command: Option<(PathBuf, &'static str)>,
-    pipe: Mutex<Option<ChildStdin>>,
+    list: Mutex<List>,
+}
+
+#[derive(Default)]
+struct List {
+    pipe: Option<ChildStdin>,
+    leaders: BTreeSet<i32>,
 }
 
 impl Watchdog {
     /// A watchdog that is started as `program word`, which must call [`keep_watch`].
     pub fn new(program: PathBuf, word: &'static str) -> Self {
-        Self { command: Some((program, word)), pipe: Mutex::default() }
+        Self { command: Some((program, word)), list: Mutex::default() }
     }
 
     /// None at all: nothing outlives a test process that is killed but its engines.
     pub fn absent() -> Self {
-        Self { command: None, pipe: Mutex::default() }
+        Self { command: None, list: Mutex::default() }
     }
 
     /// Puts the family of `leader` on the list.
     ///
     /// # Errors
     /// When the watchdog cannot be started.
-    pub fn add(&self, leader: i32) -> std::io::Result<()> {
-        self.tell('+', leader)
+    pub fn add(&self, leader: i32) -> Result<()> {
+        let mut list = self.list.lock();
+        list.leaders.insert(leader);
+        self.tell(&mut list, '+', leader)
     }
 
     /// Starts the watchdog, if it was not: it has more to end than families.
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn wake(&self) -> std::io::Result<()> {
-        self.tell('?', 0) // not an entry of the list
+    pub fn wake(&self) -> Result<()> {
+        self.tell(&mut self.list.lock(), '?', 0) // not an entry of the list
     }
 
     /// Takes the family of `leader`, which has ended, off the list.
     pub fn remove(&self, leader: i32) {
-        // A watchdog that died has nothing to take it off.
-        let _ = self.tell('-', leader);
+        let mut list = self.list.lock();
+        list.leaders.remove(&leader);
+        // A watchdog that is not to be had has nothing to take it off.
+        let _ = self.tell(&mut list, '-', leader);
     }
 
-    fn tell(&self, sign: char, leader: i32) -> std::io::Result<()> {
-        let Some((program, word)) = &self.command else { return Ok(()) };
-        let mut pipe = self.pipe.lock();
-        if pipe.is_none() {
-            *pipe = start(program, word)?;
+    fn tell(&self, list: &mut List, sign: char, leader: i32) -> Result<()> {
+        let Some(command) = &self.command else { return Ok(()) };
+        let told = list.pipe.as_mut().map(|pipe| writeln!(pipe, "{sign}{leader}"));
+        if !matches!(told, Some(Ok(()))) {
+            list.pipe = start(command)?;
+            let List { pipe, leaders } = list;
+            let Some(pipe) = pipe else { return Ok(()) };
+            leaders.iter().try_for_each(|leader| writeln!(pipe, "+{leader}"))?;
         }
-        pipe.as_mut().map_or(Ok(()), |pipe| writeln!(pipe, "{sign}{leader}"))
+        Ok(())
     }
 }
 
-fn start(program: &PathBuf, word: &str) -> std::io::Result<Option<ChildStdin>> {
+fn start((program, word): &(PathBuf, &'static str)) -> Result<Option<ChildStdin>> {
     let mut command = Command::new(program);
     command.arg(word).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    super::process::in_own_session(&mut command);
+    super::starter::in_own_session(&mut command);
     Ok(command.spawn()?.stdin)
 }
 
@@ -105,7 +120,7 @@ fn update(watched: &mut Vec<Family>, line: &str) {
     let Ok(leader) = leader.parse() else { return };
     watched.retain(|family| family.leader() != leader);
     if sign == "+" {
-        watched.push(Family::of(leader));
+        watched.push(Family::of(leader, mark_of(leader)));
     }
 }
 

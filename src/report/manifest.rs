@@ -1,6 +1,7 @@
 //! The manifest beside a CSV: what was run, so that it can be run again.
 
 use crate::bench::{ClientSeen, EngineSpec};
+use crate::driver::secrets;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -79,7 +80,6 @@ impl Manifest {
 
     /// Adds an experiment.
     pub fn add(&mut self, expr_id: usize, workload: Value, requests: usize, engines: Vec<EngineSpec>) {
-        let engines = engines.into_iter().map(without_secrets).collect();
         self.experiments.push(Experiment { expr_id, workload, requests, engines, client: None });
     }
 
@@ -92,22 +92,27 @@ impl Manifest {
 
     /// Writes it.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let json = serde_json::to_string_pretty(self).map_err(std::io::Error::from)?;
-        std::fs::write(path, json + "\n")
+        let mut json = serde_json::to_value(self).map_err(std::io::Error::from)?;
+        hide(&mut json);
+        let text = serde_json::to_string_pretty(&json).map_err(std::io::Error::from)?;
+        std::fs::write(path, secrets::scrub(&text) + "\n")
     }
 }
 
-/// Words in the names of variables whose values nobody should read.
-const SECRET: [&str; 5] = ["KEY", "TOKEN", "SECRET", "PASSWORD", "CREDENTIAL"];
-
-fn without_secrets(mut spec: EngineSpec) -> EngineSpec {
-    for (name, value) in &mut spec.env {
-        let name = name.to_uppercase();
-        if SECRET.iter().any(|word| name.contains(word)) {
-            *value = "(removed)".into();
+/// Takes out the texts whose names say that nobody should read them.
+fn hide(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if secrets::is_secret(name) => *text = secrets::REMOVED.into(),
+                    other => hide(other),
+                }
+            }
         }
+        Value::Array(items) => items.iter_mut().for_each(hide),
+        _ => {}
     }
-    spec
 }
 
 /// FNV-1a: tells whether two scripts are the same, and guards nothing.
@@ -122,14 +127,16 @@ mod tests {
 
     #[test]
     fn secrets_are_removed() {
-        let spec: EngineSpec = serde_json::from_str(
-            r#"{"name": "a", "kind": "k", "model": "m", "command": ["x"],
-                "env": {"HF_TOKEN": "hf_1", "openai_api_key": "sk-1", "CUDA_VISIBLE_DEVICES": "0"}}"#,
-        )
-        .expect("a spec");
-        let env = without_secrets(spec).env;
-        let values: Vec<&str> = env.values().map(String::as_str).collect();
-        assert_eq!(values, ["0", "(removed)", "(removed)"]);
+        let mut manifest = serde_json::json!({
+            "env": { "HF_TOKEN": "hf_1", "openai_api_key": "sk-1", "CUDA_VISIBLE_DEVICES": "0" },
+            "engines": [{ "headers": { "x-api-key": "sk-2" }, "api_key_env": "MY_KEY", "max_tokens": 4 }],
+        });
+        hide(&mut manifest);
+        let expected = serde_json::json!({
+            "env": { "HF_TOKEN": "(removed)", "openai_api_key": "(removed)", "CUDA_VISIBLE_DEVICES": "0" },
+            "engines": [{ "headers": { "x-api-key": "(removed)" }, "api_key_env": "MY_KEY", "max_tokens": 4 }],
+        });
+        assert_eq!(manifest, expected);
     }
 
     #[test]

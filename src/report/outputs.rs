@@ -2,7 +2,8 @@
 
 use crate::bench::Row;
 use std::fs::File;
-use std::io::{Error, Result, Write};
+use std::io::{Error, ErrorKind, Result, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Where results go, and how their files are called.
@@ -57,37 +58,58 @@ fn organisation(model: &str) -> &str {
     part.unwrap_or(model)
 }
 
-/// A CSV that has every row on disk as soon as it is written.
+/// A CSV that has every row on disk as soon as it is written, and never half a row.
 pub struct Rows {
-    writer: csv::Writer<File>,
+    file: File,
     path: PathBuf,
+    length: u64,
 }
 
 impl Rows {
     /// Makes the file anew, with its header: a test without a row has a readable file too.
     pub fn create(path: PathBuf) -> Result<Self> {
-        let mut file = File::create(&path).map_err(|e| in_file(&path, &e))?;
-        header().and_then(|header| file.write_all(header.as_bytes())).map_err(|e| in_file(&path, &e))?;
-        Ok(Self { writer: csv::WriterBuilder::new().has_headers(false).from_writer(file), path })
+        let file = File::create(&path).map_err(|e| in_file(&path, &e))?;
+        let mut rows = Self { file, path, length: 0 };
+        let written = header().and_then(|header| rows.append(header.as_bytes()));
+        written.map_err(|e| in_file(&rows.path, &e))?;
+        Ok(rows)
     }
 
     /// Writes one row through to the file.
     pub fn write(&mut self, row: &Row) -> Result<()> {
-        let written = self.writer.serialize(row).map_err(Error::from).and_then(|()| self.writer.flush());
-        written.map_err(|e| in_file(&self.path, &e))
+        let line = line(row, false);
+        line.and_then(|line| self.append(&line)).map_err(|e| in_file(&self.path, &e))
     }
 
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    fn append(&mut self, line: &[u8]) -> Result<()> {
+        if let Err(error) = self.file.write_all(line) {
+            // Where even this fails, whoever reads it meets half a row.
+            let _ = self.file.set_len(self.length);
+            return Err(error);
+        }
+        self.length += line.len() as u64;
+        // A file that was removed takes every byte, and keeps none.
+        match self.file.metadata()?.nlink() {
+            0 => Err(Error::new(ErrorKind::NotFound, "it was removed while the run went on")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn line(row: &Row, with_header: bool) -> Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new().has_headers(with_header).from_writer(Vec::new());
+    writer.serialize(row)?;
+    writer.into_inner().map_err(|e| Error::other(e.to_string()))
 }
 
 /// The names of the columns, as a line.
 fn header() -> Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.serialize(Row::default())?;
-    let text = writer.into_inner().map_err(|e| Error::other(e.to_string()))?;
+    let text = line(&Row::default(), true)?;
     Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned() + "\n")
 }
 

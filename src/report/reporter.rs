@@ -57,8 +57,9 @@ impl Reporter {
             Event::EngineFound { name, url } => {
                 self.screen.note(&format!("  {name}: {url}, which is neither started nor ended"));
             }
-            Event::EngineWaiting { name, elapsed_s, status } => {
-                self.screen.progress(format!("  {name}: starting for {elapsed_s:.0} s: {status}"));
+            Event::EngineWaiting { name, elapsed_s, awaited, last_line } => {
+                let said = last_line.map_or_else(String::new, |line| format!("; it says: {line}"));
+                self.screen.progress(format!("  {name}: starting for {elapsed_s:.0} s, {awaited}{said}"));
             }
             Event::EngineReady { name, after_s, .. } => {
                 self.screen.progress_done();
@@ -85,10 +86,12 @@ impl Reporter {
                 self.show_requests();
             }
             Event::RequestDone(row) => {
+                // Rows behind a gap would pass for all that there were.
+                let keeps = self.broken.is_none();
                 let written = self.on_test(|test, _| {
                     test.done += 1;
                     test.failed += usize::from(!row.is_ok());
-                    test.rows.as_mut().map_or(Ok(()), |rows| rows.write(&row))
+                    test.rows.as_mut().filter(|_| keeps).map_or(Ok(()), |rows| rows.write(&row))
                 });
                 self.note_broken(written);
                 self.show_requests();

@@ -1,5 +1,6 @@
 //! The terminal: results on standard output, everything else on standard error.
 
+use crate::driver::secrets::scrub;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -39,12 +40,14 @@ impl Screen {
 
     /// A result.
     pub fn result(&self, text: &str) {
+        let text = scrub(text);
         // A reader that went away is not our failure.
         self.bar.suspend(|| drop(writeln!(std::io::stdout(), "{text}")));
     }
 
     /// What happens.
     pub fn note(&self, text: &str) {
+        let text = scrub(text);
         self.bar.suspend(|| drop(writeln!(std::io::stderr(), "{text}")));
     }
 
@@ -57,7 +60,7 @@ impl Screen {
     /// What is going on now; overwritten by the next.
     pub fn progress(&mut self, text: String) {
         if !self.plain_progress {
-            self.bar.set_message(text);
+            self.bar.set_message(scrub(&text));
             self.bar.enable_steady_tick(TICK);
         } else if self.last_plain.elapsed() >= PLAIN_EVERY {
             self.last_plain = Instant::now();

@@ -81,6 +81,10 @@ impl From<Fault> for Box<EvalAltResult> {
 pub fn raise(error: RunError) -> Box<EvalAltResult> {
     match error {
         RunError::Engine(error) => Fault::from(error).into(),
+        RunError::TooMany(problem) => Fault::new(problem)
+            .help("raise the limit (`ulimit -Hn`, `LimitNOFILE=`), or send fewer with `concurrency`")
+            .with_code(Code::Invalid)
+            .into(),
         RunError::Interrupted => interrupted(),
     }
 }

@@ -114,6 +114,8 @@ impl<'de> Deserializer<'de> for Announced<'_> {
 mod tests {
     use super::*;
     use crate::bench::workload::{Arrivals, Dummy, RequestOptions};
+    use crate::bench::{EngineSpec, RunOptions};
+    use proptest::prelude::*;
 
     fn map(json: &str) -> Map {
         serde_json::from_str::<Dynamic>(json).expect("a value").cast()
@@ -155,5 +157,73 @@ mod tests {
         assert_eq!(filled["a"].as_int(), Ok(1));
         assert_eq!(filled["b"].as_int(), Ok(2));
         assert!(fill("f", &map(r#"{"c": 1}"#), &map("{}")).is_err());
+    }
+
+    /// Any value that a script can give.
+    fn value() -> impl Strategy<Value = Dynamic> {
+        let leaf = prop_oneof![
+            Just(Dynamic::UNIT),
+            any::<bool>().prop_map(Dynamic::from),
+            any::<i64>().prop_map(Dynamic::from),
+            any::<f64>().prop_map(Dynamic::from),
+            any::<String>().prop_map(Dynamic::from),
+            any::<char>().prop_map(Dynamic::from),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            let key =
+                prop_oneof![prop::sample::select(KEYS.to_vec()).prop_map(str::to_owned), any::<String>()];
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Dynamic::from_array),
+                prop::collection::btree_map(key, inner, 0..4).prop_map(|map| {
+                    Dynamic::from_map(map.into_iter().map(|(key, value)| (key.into(), value)).collect())
+                }),
+            ]
+        })
+    }
+
+    const KEYS: [&str; 16] = [
+        "name",
+        "kind",
+        "model",
+        "command",
+        "env",
+        "port",
+        "gpus",
+        "helpers",
+        "warmup",
+        "limits",
+        "first_token_s",
+        "requests",
+        "gap_s",
+        "qps",
+        "max_tokens",
+        "extra_body",
+    ];
+
+    /// What was read, or a message that says whose option is wrong.
+    fn is_answered<T: DeserializeOwned>(given: &Map) -> Result<(), TestCaseError> {
+        if let Err(fault) = read::<T>("f", given) {
+            prop_assert!(fault.message.contains("`f`"), "{}", fault.message);
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn any_options_are_read_or_refused_in_words(
+            given in prop::collection::btree_map(prop::sample::select(KEYS.to_vec()), value(), 0..8)
+        ) {
+            let given: Map = given.into_iter().map(|(key, value)| (key.into(), value)).collect();
+            is_answered::<EngineSpec>(&given)?;
+            is_answered::<RunOptions>(&given)?;
+            is_answered::<Arrivals>(&given)?;
+            is_answered::<RequestOptions>(&given)?;
+            let known = |keys: [&'static str; 3]| given.iter().filter(move |(key, _)| keys.contains(&key.as_str()));
+            let of = |keys| known(keys).map(|(key, value)| (key.clone(), value.clone())).collect::<Map>();
+            is_answered::<EngineSpec>(&of(["name", "env", "helpers"]))?;
+            is_answered::<RunOptions>(&of(["warmup", "limits", "limits"]))?;
+            is_answered::<Arrivals>(&of(["requests", "gap_s", "qps"]))?;
+            is_answered::<RequestOptions>(&of(["max_tokens", "extra_body", "extra_body"]))?;
+        }
     }
 }

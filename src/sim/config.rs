@@ -4,6 +4,7 @@
 
 use super::{
     error::SimError,
+    fault::Faults,
     lmcache::LmcacheSource,
     timing::{TierSpeeds, Timing},
 };
@@ -59,6 +60,8 @@ pub struct SimConfig {
     pub shutdown_grace_s: f64,
     /// Where the engine's log lines go.
     pub log: LogLines,
+    /// What goes wrong, on purpose.
+    pub faults: Faults,
 }
 
 /// Where the engine's log lines go.
@@ -97,6 +100,7 @@ impl Default for SimConfig {
             tiers: TierSpeeds::default(),
             shutdown_grace_s: 0.5,
             log: LogLines::Stdout,
+            faults: Faults::default(),
         }
     }
 }

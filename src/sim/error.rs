@@ -63,6 +63,9 @@ pub enum SimError {
         /// The system's error.
         source: io::Error,
     },
+    /// A fault could not be made.
+    #[error("cannot go wrong as `--fault` wants")]
+    Fault(#[source] io::Error),
     /// The thread that paces the chunks did not start.
     #[error("cannot start the pacing thread")]
     Thread(#[source] io::Error),

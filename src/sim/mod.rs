@@ -4,6 +4,7 @@ mod build;
 mod cache;
 mod config;
 mod error;
+mod fault;
 mod http;
 mod lmcache;
 mod log;
@@ -17,6 +18,7 @@ mod words;
 
 pub use config::{LogLines, SimConfig};
 pub use error::SimError;
+pub use fault::{Fault, Faults, help as fault_help};
 pub use http::{Simulator, serve};
 pub use lmcache::{LmcacheConfig, LmcacheError, LmcacheSource, Serde};
 pub use timing::{TierSpeed, TierSpeeds, Timing};

@@ -6,7 +6,7 @@ use std::io::Write;
 
 use serde_json::json;
 
-use super::words::FinishReason;
+use super::{fault::Spoiler, words::FinishReason};
 
 /// Which of the two APIs an answer belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +69,8 @@ pub struct Events {
     usage: UsageChunks,
     framing: Framing,
     line: Vec<u8>,
+    spoiler: Spoiler,
+    chunks: u32,
 }
 
 impl Events {
@@ -90,7 +92,24 @@ impl Events {
             json!(id),
             json!(model)
         );
-        Self { head, api, usage, framing, line: Vec::with_capacity(512) }
+        let line = Vec::with_capacity(512);
+        Self { head, api, usage, framing, line, spoiler: Spoiler::default(), chunks: 0 }
+    }
+
+    /// The same, spoiled.
+    #[must_use]
+    pub fn spoiled(self, spoiler: Spoiler) -> Self {
+        Self { spoiler, ..self }
+    }
+
+    /// What is done to them.
+    pub fn spoiler(&self) -> &Spoiler {
+        &self.spoiler
+    }
+
+    /// Chunks so far.
+    pub fn chunks(&self) -> u32 {
+        self.chunks
     }
 
     /// What comes before the first token.
@@ -99,7 +118,7 @@ impl Events {
             let choice = r#"{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}"#;
             self.begin();
             self.line.extend_from_slice(choice.as_bytes());
-            self.end(out, usage);
+            self.end(out, usage, None);
         }
     }
 
@@ -118,7 +137,8 @@ impl Events {
             Some(FinishReason::Stop) => br#""stop","stop_reason":null,"token_ids":null}"#,
             Some(FinishReason::Length) => br#""length","stop_reason":null,"token_ids":null}"#,
         });
-        self.end(out, usage);
+        self.chunks += 1;
+        self.end(out, usage, Some(self.chunks));
     }
 
     /// What comes after the last token.
@@ -128,11 +148,13 @@ impl Events {
             self.line.push(b']');
             self.usage(usage);
             self.line.push(b'}');
-            self.finish_line(out);
+            self.finish_line(out, None);
         }
-        self.line.clear();
-        self.line.extend_from_slice(b"data: [DONE]");
-        self.finish_line(out);
+        if !self.spoiler.omits_done() {
+            self.line.clear();
+            self.line.extend_from_slice(b"data: [DONE]");
+            self.finish_line(out, None);
+        }
     }
 
     fn begin(&mut self) {
@@ -140,13 +162,13 @@ impl Events {
         self.line.extend_from_slice(self.head.as_bytes());
     }
 
-    fn end(&mut self, out: &mut Vec<u8>, usage: Usage) {
+    fn end(&mut self, out: &mut Vec<u8>, usage: Usage, chunk: Option<u32>) {
         self.line.push(b']');
         if self.usage == UsageChunks::Every {
             self.usage(usage);
         }
         self.line.push(b'}');
-        self.finish_line(out);
+        self.finish_line(out, chunk);
     }
 
     fn usage(&mut self, usage: Usage) {
@@ -160,14 +182,17 @@ impl Events {
         .expect("a buffer takes any text");
     }
 
-    fn finish_line(&mut self, out: &mut Vec<u8>) {
+    fn finish_line(&mut self, out: &mut Vec<u8>, chunk: Option<u32>) {
         self.line.extend_from_slice(b"\n\n");
-        if self.framing == Framing::Chunked {
-            write!(out, "{:x}\r\n", self.line.len()).expect("a buffer takes any text");
-        }
-        out.extend_from_slice(&self.line);
-        if self.framing == Framing::Chunked {
-            out.extend_from_slice(b"\r\n");
+        self.spoiler.spoil(&mut self.line, chunk);
+        for piece in self.line.chunks(self.spoiler.piece_bytes()) {
+            if self.framing == Framing::Chunked {
+                write!(out, "{:x}\r\n", piece.len()).expect("a buffer takes any text");
+            }
+            out.extend_from_slice(piece);
+            if self.framing == Framing::Chunked {
+                out.extend_from_slice(b"\r\n");
+            }
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Agents: a task, then steps whose tool results make the history grow; some go on in branches.
 
-use super::text::{Message, Part, seed_of};
-use super::{After, ConfigError, Generate, Plan, Request};
+use super::seed::seed_of;
+use super::text::{Message, Part};
+use super::{After, ConfigError, Generate, Plan, Request, limits};
 use crate::bench::Seconds;
 use serde::{Deserialize, Serialize};
 
@@ -44,25 +45,27 @@ impl Default for Agent {
 
 impl Generate for Agent {
     fn check(&self) -> Result<(), ConfigError> {
-        if self.branches == 0 {
-            return Err(ConfigError::new("branches", "must be at least one: the agent itself"));
-        }
-        if self.branch_at == 0 || self.branch_at > self.steps {
-            return Err(ConfigError::new("branch_at", "must be a step, from 1 to `steps`"));
-        }
-        Ok(())
+        limits::counts(&[("agents", self.agents), ("steps", self.steps), ("branches", self.branches)])?;
+        limits::tokens(&[
+            ("system_len", self.system_len),
+            ("query_len", self.query_len),
+            ("tool_len", self.tool_len),
+        ])?;
+        let is_no_step = self.branch_at == 0 || self.branch_at > self.steps;
+        ConfigError::first(&[(is_no_step, "branch_at", "must be a step, from 1 to `steps`")])
     }
 
-    fn arrivals(&self) -> Option<(&'static str, u64)> {
+    fn own_count(&self) -> Option<(&'static str, u64)> {
         Some(("`agents`, `steps` and `branches`", self.agents))
     }
 
     fn count(&self, arrivals: u64) -> u64 {
-        arrivals * (self.branch_at + self.branches * (self.steps - self.branch_at))
+        let branched = self.branches * (self.steps - self.branch_at);
+        arrivals.saturating_mul(self.branch_at + branched)
     }
 
     fn make(&self, plan: &mut Plan) {
-        for agent in 0..plan.arrivals {
+        for agent in 0..plan.count {
             let mut last = None;
             for step in 0..self.branch_at {
                 last = Some(self.step(plan, agent, step, last));

@@ -1,6 +1,7 @@
 //! The HTTP request that a request becomes.
 
 use super::{ConfigError, Request};
+use crate::driver::secrets;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -91,6 +92,8 @@ impl RequestOptions {
     /// The headers of every request, the API key among them.
     pub fn all_headers(&self) -> BTreeMap<String, String> {
         let key = self.api_key_env.as_ref().and_then(|name| std::env::var(name).ok());
+        // The variable may have any name; what it holds is a key.
+        secrets::learn(key.iter().map(|key| ("key", key.as_str())));
         let bearer = key.map(|key| ("authorization".to_owned(), format!("Bearer {key}")));
         self.headers.clone().into_iter().chain(bearer).collect()
     }

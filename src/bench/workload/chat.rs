@@ -1,8 +1,8 @@
 //! Many users, each in a conversation of their own, with time to think.
 
-use super::arrivals::random;
-use super::text::{Message, Part, seed_of};
-use super::{After, ConfigError, Generate, Plan, Request};
+use super::seed::{random, seed_of};
+use super::text::{Message, Part};
+use super::{After, ConfigError, Generate, Plan, Request, limits};
 use crate::bench::Seconds;
 use rand_distr::{Distribution, Exp1};
 use serde::{Deserialize, Serialize};
@@ -40,10 +40,15 @@ impl Default for Chat {
 
 impl Generate for Chat {
     fn check(&self) -> Result<(), ConfigError> {
-        if self.turns == 0 { Err(ConfigError::new("turns", "must be at least one")) } else { Ok(()) }
+        limits::counts(&[("users", self.users), ("turns", self.turns)])?;
+        limits::tokens(&[
+            ("system_len", self.system_len),
+            ("context_len", self.context_len),
+            ("query_len", self.query_len),
+        ])
     }
 
-    fn arrivals(&self) -> Option<(&'static str, u64)> {
+    fn own_count(&self) -> Option<(&'static str, u64)> {
         Some(("`users` and `turns`", self.users))
     }
 
@@ -55,7 +60,7 @@ impl Generate for Chat {
         let mut random = random(plan.seed, "think");
         let words =
             |seed: u64, what, number, tokens| Part::Words { seed: seed_of(seed, what, number), tokens };
-        for user in 0..plan.arrivals {
+        for user in 0..plan.count {
             for turn in 0..self.turns {
                 let question = plan.query(user * self.turns + turn, self.query_len);
                 let mut messages = Vec::new();
@@ -64,7 +69,7 @@ impl Generate for Chat {
                 }
                 let history = (turn == 0).then(|| words(plan.seed, "user", user, self.context_len));
                 messages.push(Message::user(history.into_iter().chain([question]).collect()));
-                let think_s = self.think_s.0 * f64::from(Distribution::<f32>::sample(&Exp1, &mut random));
+                let think_s = self.think_s.0 * Distribution::<f64>::sample(&Exp1, &mut random);
                 let before = plan.requests.len().wrapping_sub(1);
                 plan.requests.push(Request {
                     timestamp: (turn == 0).then_some(0.0),

@@ -1,9 +1,10 @@
 //! Requests as a script gives them.
 
 use super::text::{Message, Part, estimate_tokens};
-use super::{After, ConfigError, Generate, Plan, Request};
+use super::{After, ConfigError, Generate, Plan, Request, TextOptions};
 use crate::bench::Seconds;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The config of the CUSTOM workload.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -20,7 +21,7 @@ pub struct GivenRequest {
     pub timestamp: Seconds,
     /// What the user says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub prompt: Option<String>,
+    pub prompt: Option<Arc<str>>,
     /// What is said, in place of `prompt`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<GivenMessage>,
@@ -37,13 +38,18 @@ pub struct GivenRequest {
 #[serde(deny_unknown_fields)]
 pub struct GivenMessage {
     /// Who speaks.
-    pub role: String,
+    pub role: Arc<str>,
     /// What.
-    pub content: String,
+    pub content: Arc<str>,
 }
 
 impl Generate for Custom {
     fn check(&self) -> Result<(), ConfigError> {
+        ConfigError::first(&[(
+            self.given.is_empty(),
+            "requests",
+            "must be at least one: the list is empty",
+        )])?;
         for (i, given) in self.given.iter().enumerate() {
             if given.prompt.is_some() != given.messages.is_empty() {
                 return Err(ConfigError::new(
@@ -61,12 +67,19 @@ impl Generate for Custom {
         Ok(())
     }
 
-    fn arrivals(&self) -> Option<(&'static str, u64)> {
-        Some(("the list of requests", self.given.len() as u64))
+    fn check_tokenizer(&self, tokenizer: &str) -> Result<(), &'static str> {
+        match tokenizer {
+            TextOptions::RULE => Ok(()),
+            _ => Err("has no effect here: texts of a script are counted by the rule"),
+        }
     }
 
-    fn is_timed(&self) -> bool {
-        true
+    fn usual_gap_s(&self) -> Option<f64> {
+        None
+    }
+
+    fn own_count(&self) -> Option<(&'static str, u64)> {
+        Some(("the list of requests", self.given.len() as u64))
     }
 
     fn make(&self, plan: &mut Plan) {
@@ -97,11 +110,11 @@ impl Generate for Custom {
 impl GivenRequest {
     fn messages(&self) -> Vec<Message> {
         if let Some(prompt) = &self.prompt {
-            return vec![Message::user(vec![Part::Literal(prompt.clone())])];
+            return vec![Message::user(vec![Part::Shared(prompt.clone())])];
         }
         let message = |given: &GivenMessage| Message {
-            role: given.role.as_str().into(),
-            parts: vec![Part::Literal(given.content.clone())],
+            role: given.role.clone(),
+            parts: vec![Part::Shared(given.content.clone())],
         };
         self.messages.iter().map(message).collect()
     }

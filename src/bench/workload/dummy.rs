@@ -47,13 +47,17 @@ impl Generate for Dummy {
         Err(ConfigError::new("query_len", problem))
     }
 
-    fn defaults(&self) -> (u64, f64) {
-        (10, 8.0)
+    fn usual_count(&self) -> u64 {
+        10
+    }
+
+    fn usual_gap_s(&self) -> Option<f64> {
+        Some(8.0)
     }
 
     fn make(&self, plan: &mut Plan) {
         let longest = MAX_CONTEXT_LEN - self.query_len;
-        for i in 0..plan.arrivals {
+        for i in 0..plan.count {
             let context_len = self.context_len.saturating_mul(self.growth.factor(i)).min(longest);
             let parts = vec![
                 plan.filler(context_len),

@@ -1,6 +1,7 @@
 //! Lengths in tokens, fixed or drawn.
 
 use super::ConfigError;
+use super::limits::LONGEST;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, LogNormal, Normal, Uniform};
 use serde::{Deserialize, Serialize};
@@ -32,33 +33,28 @@ pub enum Length {
     },
 }
 
-/// No prompt is longer: what was drawn from a long tail is cut here.
-const LONGEST: f64 = 10_000_000.0;
-
 impl Length {
     /// The length, if it can be drawn.
     pub(super) fn check(&self, option: &'static str) -> Result<(), ConfigError> {
         let finite =
             |values: [f64; 2], least: f64| values[0] >= least && values[1] >= 0.0 && values[1].is_finite();
-        let fine = match *self {
-            Self::Fixed(_) => true,
-            Self::Uniform { uniform: [min, max] } => min <= max,
-            Self::Normal { normal } => finite(normal, 0.0) && normal[0] <= LONGEST,
-            Self::LogNormal { lognormal } => finite(lognormal, f64::MIN_POSITIVE) && lognormal[0] <= LONGEST,
+        let (is_fine, longest) = match *self {
+            Self::Fixed(tokens) => (true, tokens as f64),
+            Self::Uniform { uniform: [min, max] } => (min <= max, max as f64),
+            Self::Normal { normal } => (finite(normal, 0.0), normal[0]),
+            Self::LogNormal { lognormal } => (finite(lognormal, f64::MIN_POSITIVE), lognormal[0]),
         };
-        if fine {
-            Ok(())
-        } else {
-            Err(ConfigError::new(
-                option,
-                "has the pair [min, max] or [mean, std] the wrong way round, or below zero",
-            ))
-        }
+        let order = "has the pair [min, max] or [mean, std] the wrong way round, or below zero";
+        ConfigError::first(&[
+            (!is_fine, option, order),
+            (longest > LONGEST as f64, option, &format!("must be at most {LONGEST} tokens")),
+        ])
     }
 
     /// One length, not below `least`.
     pub fn draw(&self, least: u64, random: &mut ChaCha8Rng) -> u64 {
-        let rounded = |length: f64| length.round().clamp(0.0, LONGEST) as u64;
+        // A long tail is cut.
+        let rounded = |length: f64| length.round().clamp(0.0, LONGEST as f64) as u64;
         // The parameters were checked; a distribution that is refused all the same is its mean.
         let drawn = match *self {
             Self::Fixed(tokens) => tokens,
@@ -90,7 +86,7 @@ impl std::fmt::Display for Length {
 
 #[cfg(test)]
 mod tests {
-    use super::super::arrivals::random;
+    use super::super::seed::random;
     use super::*;
 
     fn length(json: &str) -> Length {
@@ -121,6 +117,15 @@ mod tests {
         assert!((0..1000).all(|_| length(r#"{"normal": [1, 50]}"#).draw(1, &mut random) >= 1));
         assert!(length(r#"{"uniform": [3, 2]}"#).check("x").is_err());
         assert!(length(r#"{"lognormal": [0, 2]}"#).check("x").is_err());
+        for json in [
+            "10000001",
+            r#"{"uniform": [1, 10000001]}"#,
+            r#"{"normal": [1e8, 1]}"#,
+            r#"{"lognormal": [1e8, 1]}"#,
+        ] {
+            let error = length(json).check("x").expect_err(json).to_string();
+            assert_eq!(error, "`x` must be at most 10000000 tokens");
+        }
         let error = serde_json::from_str::<Length>(r#"{"uniform": 3}"#).expect_err("no pair").to_string();
         assert!(error.contains("#{ uniform: [min, max] }"), "{error}");
     }

@@ -1,8 +1,9 @@
 //! Questions about long documents: every document once, then questions to all of them.
 
-use super::arrivals::{random, shuffled};
-use super::text::{Message, Part, seed_of};
-use super::{ConfigError, Generate, Plan, Request};
+use super::seed::{random, seed_of};
+use super::text::{Message, Part};
+use super::{ConfigError, Generate, Plan, Request, limits};
+use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 /// The config of the `LONG_DOC_QA` workload.
@@ -41,11 +42,16 @@ impl Default for LongDocQa {
 
 impl Generate for LongDocQa {
     fn check(&self) -> Result<(), ConfigError> {
-        if self.documents == 0 { Err(ConfigError::new("documents", "must be at least one")) } else { Ok(()) }
+        limits::counts(&[("documents", self.documents), ("repeats", self.repeats.max(1))])?;
+        limits::tokens(&[("context_len", self.context_len), ("query_len", self.query_len)])
     }
 
-    fn arrivals(&self) -> Option<(&'static str, u64)> {
-        Some(("`documents` and `repeats`", self.documents * (1 + self.repeats)))
+    fn own_count(&self) -> Option<(&'static str, u64)> {
+        Some(("`documents` and `repeats`", self.documents * self.repeats.max(1)))
+    }
+
+    fn count(&self, _: u64) -> u64 {
+        self.documents * (1 + self.repeats)
     }
 
     fn make(&self, plan: &mut Plan) {
@@ -89,8 +95,9 @@ impl LongDocQa {
             Order::Tile => (0..all).map(|i| i % self.documents).collect(),
             Order::Interleave => (0..all).map(|i| i / self.repeats).collect(),
             Order::Shuffled => {
-                let order = shuffled(all as usize, &mut random(seed, "order"));
-                order.into_iter().map(|i| i as u64 % self.documents).collect()
+                let mut queries: Vec<u64> = (0..all).map(|i| i % self.documents).collect();
+                queries.shuffle(&mut random(seed, "order"));
+                queries
             }
         }
     }

@@ -8,12 +8,14 @@ mod custom;
 mod dummy;
 mod flow;
 mod length;
+mod limits;
 mod long_doc_qa;
 mod multi_turn;
 mod prefix_reuse;
 mod rag;
 mod random;
 mod request;
+mod seed;
 mod text;
 mod trace;
 
@@ -34,6 +36,7 @@ pub use request::{After, Request};
 pub use text::{CountedBy, Lexicon, Message, Part, estimate_tokens};
 pub use trace::Trace;
 
+use arrivals::Own;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thiserror::Error;
@@ -110,28 +113,34 @@ trait Generate {
         Ok(())
     }
 
-    /// How many arrivals there are, and the gap between them in seconds, where nothing is given.
-    fn defaults(&self) -> (u64, f64) {
-        (100, 1.0)
+    /// What is wrong with `tokenizer` as the one who counts tokens.
+    fn check_tokenizer(&self, _tokenizer: &str) -> Result<(), &'static str> {
+        Ok(())
     }
 
-    /// How many arrivals there are, where the config says it in words of its own and not by
-    /// `requests` or `duration_s`: those words, and the number.
-    fn arrivals(&self) -> Option<(&'static str, u64)> {
+    /// How many arrivals there are where nothing is given.
+    fn usual_count(&self) -> u64 {
+        100
+    }
+
+    /// Seconds between arrivals where nothing is given; `None` where the requests have times of
+    /// their own, which arrivals replace only if some are given.
+    fn usual_gap_s(&self) -> Option<f64> {
+        Some(1.0)
+    }
+
+    /// How many arrivals there are at most in a round, where the config says it in words of its own
+    /// and not by `requests` or `duration_s`: those words, and the number.
+    fn own_count(&self) -> Option<(&'static str, u64)> {
         None
     }
 
-    /// Whether the requests have moments of their own, which arrivals replace only if some are given.
-    fn is_timed(&self) -> bool {
-        false
-    }
-
-    /// How many requests `arrivals` bring.
+    /// How many requests so many arrivals bring.
     fn count(&self, arrivals: u64) -> u64 {
         arrivals
     }
 
-    /// Appends the requests of so many `arrivals`. A request that is to be placed by the arrivals
+    /// Appends the requests of the plan's arrivals. A request that is to be placed by the arrivals
     /// has some timestamp; one without is placed by the request it follows.
     fn make(&self, plan: &mut Plan);
 
@@ -142,7 +151,7 @@ trait Generate {
 /// What a generator works with, and what it makes.
 struct Plan<'a> {
     /// How many arrivals there are to be.
-    arrivals: u64,
+    count: u64,
     seed: u64,
     lexicon: &'a Lexicon,
     requests: Vec<Request>,
@@ -162,6 +171,14 @@ impl ConfigError {
     /// An error of `option`.
     pub fn new(option: &'static str, problem: impl Into<String>) -> Self {
         Self { option, problem: problem.into() }
+    }
+
+    /// The first of some possible errors that is one: whether it is, of which option, and the problem.
+    fn first(all: &[(bool, &'static str, &str)]) -> Result<(), Self> {
+        match all.iter().find(|(wrong, ..)| *wrong) {
+            None => Ok(()),
+            Some((_, option, problem)) => Err(Self::new(option, *problem)),
+        }
     }
 }
 
@@ -213,32 +230,19 @@ impl WorkloadConfig {
         let inner = generator.inner();
         inner.check()?;
         request.check()?;
-        if let Some((words, _)) = inner.arrivals() {
-            for (given, option) in
-                [(arrivals.requests.is_some(), "requests"), (arrivals.duration_s.is_some(), "duration_s")]
-            {
-                if given {
-                    return Err(ConfigError::new(option, format!("is given here by {words}")));
-                }
-            }
-        }
-        let gap_s = if inner.is_timed() { None } else { Some(inner.defaults().1) };
-        let arrivals = arrivals.checked(gap_s)?;
+        let counted = text.tokenizer.as_deref().map_or(Ok(()), |tokenizer| inner.check_tokenizer(tokenizer));
+        counted.map_err(|problem| ConfigError::new("tokenizer", problem))?;
+        let arrivals = arrivals.checked(Own { gap_s: inner.usual_gap_s(), count: inner.own_count() })?;
         let config = Self { generator, arrivals, text, request, lexicon: Arc::default() };
-        if config.count() == 0 {
-            return Err(ConfigError::new(
-                "requests",
-                "must be at least one (`duration_s` × `qps`, rounded down)",
-            ));
-        }
+        limits::requests(config.count() as u64)?;
         Ok(config)
     }
 
     /// The requests, in an order in which each comes after the one that it follows. The same
     /// config and lexicon give the same requests.
     pub fn generate(&self, lexicon: &Lexicon) -> Vec<Request> {
-        let arrivals = self.arrival_count();
-        let mut plan = Plan { arrivals, seed: self.seed(), lexicon, requests: Vec::new() };
+        let count = self.arrival_count();
+        let mut plan = Plan { count, seed: self.seed(), lexicon, requests: Vec::new() };
         self.generator.inner().make(&mut plan);
         if self.arrivals.is_paced() || self.arrivals.concurrency.is_some() {
             self.place(&mut plan.requests);
@@ -264,7 +268,7 @@ impl WorkloadConfig {
 
     fn arrival_count(&self) -> u64 {
         let inner = self.generator.inner();
-        inner.arrivals().map_or_else(|| self.arrivals.count(inner.defaults().0), |(_, count)| count)
+        inner.own_count().map_or_else(|| self.arrivals.count(inner.usual_count()), |(_, count)| count)
     }
 
     /// How many requests [`WorkloadConfig::generate`] makes.

@@ -1,7 +1,7 @@
 //! The MULTI workload: one conversation whose answers become its history.
 
 use super::text::{Message, Part};
-use super::{After, Generate, Plan, Request};
+use super::{After, ConfigError, Generate, Plan, Request, limits};
 use serde::{Deserialize, Serialize};
 
 const QUESTION: &str = " Question: Please write a very long essay (more than 1500 tokens). ";
@@ -25,16 +25,21 @@ impl Default for MultiTurn {
 }
 
 impl Generate for MultiTurn {
-    fn defaults(&self) -> (u64, f64) {
-        (self.turns, 8.0)
+    fn check(&self) -> Result<(), ConfigError> {
+        limits::counts(&[("turns", self.turns)])?;
+        limits::tokens(&[("context_len", self.context_len), ("query_len", self.query_len)])
     }
 
-    fn arrivals(&self) -> Option<(&'static str, u64)> {
+    fn usual_gap_s(&self) -> Option<f64> {
+        Some(8.0)
+    }
+
+    fn own_count(&self) -> Option<(&'static str, u64)> {
         Some(("`turns`", self.turns))
     }
 
     fn make(&self, plan: &mut Plan) {
-        for turn in 0..plan.arrivals {
+        for turn in 0..plan.count {
             let context_len = if turn == 0 { self.context_len } else { 0 };
             let parts = vec![
                 plan.filler(context_len),

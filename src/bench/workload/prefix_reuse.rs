@@ -1,8 +1,8 @@
 //! Prefixes that are used again and again, some more often than others.
 
-use super::arrivals::random;
-use super::text::{Message, Part, seed_of};
-use super::{ConfigError, Generate, Plan, Request};
+use super::seed::{random, seed_of};
+use super::text::{Message, Part};
+use super::{ConfigError, Generate, Plan, Request, limits};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Zipf};
@@ -42,16 +42,15 @@ impl Default for PrefixReuse {
 
 impl Generate for PrefixReuse {
     fn check(&self) -> Result<(), ConfigError> {
-        if self.prefixes == 0 {
-            return Err(ConfigError::new("prefixes", "must be at least one"));
-        }
+        limits::counts(&[("prefixes", self.prefixes)])?;
+        limits::tokens(&[("context_len", self.context_len), ("query_len", self.query_len)])?;
         check_exponent(self.zipf_exponent)
     }
 
     fn make(&self, plan: &mut Plan) {
         let mut random = random(plan.seed, "reuse");
         let mut used = vec![0; self.prefixes as usize];
-        for i in 0..plan.arrivals {
+        for i in 0..plan.count {
             let prefix = self.reuse.draw(self.prefixes, self.zipf_exponent, &mut random);
             let context =
                 Part::Words { seed: seed_of(plan.seed, "prefix", prefix), tokens: self.context_len };
@@ -84,12 +83,11 @@ impl Reuse {
     }
 }
 
-/// The exponent of a Zipf distribution, if it can be drawn from.
+/// The exponent of a Zipf distribution, if it can be drawn from: with a steeper one all but the first
+/// would be lost to rounding.
 pub fn check_exponent(exponent: f64) -> Result<(), ConfigError> {
-    if exponent > 0.0 && exponent.is_finite() {
-        return Ok(());
-    }
-    Err(ConfigError::new("zipf_exponent", "must be greater than zero"))
+    let is_fine = exponent > 0.0 && exponent <= 20.0;
+    ConfigError::first(&[(!is_fine, "zipf_exponent", "must be greater than zero, and at most 20")])
 }
 
 impl Plan<'_> {

@@ -3,12 +3,14 @@
 //! Prompts share documents but hardly ever a prefix: a prefix cache fails, one that blends cached
 //! pieces does not.
 
-use super::arrivals::{random, shuffled};
 use super::prefix_reuse::{Reuse, check_exponent};
-use super::text::{Message, Part, seed_of};
-use super::{ConfigError, Generate, Plan, Request};
+use super::seed::{random, seed_of};
+use super::text::{Message, Part};
+use super::{ConfigError, Generate, Plan, Request, limits};
+use rand::seq::{SliceRandom, index};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// The config of the RAG workload.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,25 +51,36 @@ impl Default for Rag {
 
 impl Generate for Rag {
     fn check(&self) -> Result<(), ConfigError> {
-        if self.retrieved == 0 || self.retrieved > self.documents {
-            return Err(ConfigError::new("retrieved", "must be at least one and at most `documents`"));
-        }
+        limits::counts(&[("documents", self.documents)])?;
+        limits::tokens(&[
+            ("document_len", self.document_len),
+            ("system_len", self.system_len),
+            ("query_len", self.query_len),
+        ])?;
+        let is_none_or_many = self.retrieved == 0 || self.retrieved > self.documents;
+        ConfigError::first(&[(
+            is_none_or_many,
+            "retrieved",
+            "must be at least one and at most `documents`",
+        )])?;
         check_exponent(self.zipf_exponent)
     }
 
     fn make(&self, plan: &mut Plan) {
         let mut random = random(plan.seed, "retrieved");
         let system = Part::Words { seed: seed_of(plan.seed, "system", 0), tokens: self.system_len };
-        for i in 0..plan.arrivals {
+        let separator: Arc<str> = self.separator.as_str().into();
+        let weights = self.weights();
+        for i in 0..plan.count {
             let mut parts = vec![system.clone()];
-            for document in self.retrieve(&mut random) {
-                parts.push(Part::Literal(self.separator.clone()));
+            for document in self.retrieve(&weights, &mut random) {
+                parts.push(Part::Shared(separator.clone()));
                 parts.push(Part::Words {
-                    seed: seed_of(plan.seed, "document", document),
+                    seed: seed_of(plan.seed, "document", document as u64),
                     tokens: self.document_len,
                 });
             }
-            parts.push(Part::Literal(self.separator.clone()));
+            parts.push(Part::Shared(separator.clone()));
             parts.push(plan.query(i, self.query_len));
             plan.requests.push(Request {
                 timestamp: Some(0.0),
@@ -86,20 +99,24 @@ impl Generate for Rag {
 }
 
 impl Rag {
+    /// How often each document is retrieved, in proportion to the others.
+    fn weights(&self) -> Vec<f64> {
+        let exponent = if self.reuse == Reuse::Zipf { self.zipf_exponent } else { 0.0 };
+        (1..=self.documents).map(|k| (k as f64).powf(-exponent)).collect()
+    }
+
     /// Different documents in random order.
-    fn retrieve(&self, random: &mut ChaCha8Rng) -> Vec<u64> {
-        if self.reuse == Reuse::Uniform {
-            let order = shuffled(self.documents as usize, random);
-            return order.into_iter().take(self.retrieved as usize).map(|document| document as u64).collect();
-        }
-        let mut found: Vec<u64> = Vec::new();
-        while (found.len() as u64) < self.retrieved {
-            let document = self.reuse.draw(self.documents, self.zipf_exponent, random);
-            if !found.contains(&document) {
-                found.push(document);
-            }
-        }
-        // The frequent ones were drawn first.
-        shuffled(found.len(), random).into_iter().map(|place| found[place]).collect()
+    fn retrieve(&self, weights: &[f64], random: &mut ChaCha8Rng) -> Vec<usize> {
+        let (all, wanted) = (weights.len(), self.retrieved as usize);
+        let uniform = |random: &mut ChaCha8Rng| index::sample(random, all, wanted);
+        let found = match self.reuse {
+            Reuse::Uniform => uniform(random),
+            // Weights above zero are never refused.
+            Reuse::Zipf => index::sample_weighted(random, all, |document| weights[document], wanted)
+                .unwrap_or_else(|_| uniform(random)),
+        };
+        let mut found = found.into_vec();
+        found.shuffle(random);
+        found
     }
 }

@@ -1,9 +1,9 @@
 //! Prompts that share nothing, their lengths by distribution.
 
-use super::arrivals::random;
 use super::length::Length;
-use super::text::{Message, Part, seed_of};
-use super::{ConfigError, Generate, Plan, Request};
+use super::seed::{random, seed_of};
+use super::text::{Message, Part};
+use super::{ConfigError, Generate, Plan, Request, limits};
 use serde::{Deserialize, Serialize};
 
 /// The config of the RANDOM workload.
@@ -27,6 +27,7 @@ impl Default for Random {
 
 impl Generate for Random {
     fn check(&self) -> Result<(), ConfigError> {
+        limits::tokens(&[("prefix_len", self.prefix_len)])?;
         self.input_len.check("input_len")?;
         self.output_len.map_or(Ok(()), |length| length.check("output_len"))
     }
@@ -34,7 +35,7 @@ impl Generate for Random {
     fn make(&self, plan: &mut Plan) {
         let mut random = random(plan.seed, "lengths");
         let prefix = Part::Words { seed: seed_of(plan.seed, "prefix", 0), tokens: self.prefix_len };
-        for i in 0..plan.arrivals {
+        for i in 0..plan.count {
             let input_len = self.input_len.draw(1, &mut random);
             plan.requests.push(Request {
                 timestamp: Some(0.0),

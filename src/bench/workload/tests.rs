@@ -56,20 +56,22 @@ fn the_same_seed_makes_the_same_workload_and_another_another() {
 #[test]
 fn lengths_are_those_of_the_texts() {
     for generator in generators() {
-        let exact = !["dummy", "vary", "multi_turn"].contains(&generator.name());
         for request in workload(generator.clone(), "{}", 1).generate(&Lexicon::default()) {
             let (asked, seen) = (
                 request.context_len + request.query_len,
                 estimate_tokens(&request.text(&Lexicon::default())),
             );
-            // Separators and fixed questions are not counted; sentences are whole.
-            let slack = if exact { 0 } else { 12 };
-            let fixed = if exact { 20 } else { 35 };
-            assert!(
-                seen + slack >= asked && seen <= asked + fixed,
-                "{}: {seen} for {asked}",
-                generator.name()
-            );
+            // Separators and fixed words are not counted; sentences are whole.
+            let sentences = |tokens: u64| tokens / 6 * 6;
+            let whole = sentences(request.context_len) + sentences(request.query_len);
+            let expected = match generator.name() {
+                "dummy" | "vary" => whole + 11,
+                "multi_turn" => whole + 18,
+                "agent" if request.turn > 0 => asked + 3,
+                "rag" => asked + 10,
+                _ => asked,
+            };
+            assert_eq!(seen, expected, "{}: {asked} asked", generator.name());
         }
     }
 }
@@ -108,6 +110,58 @@ fn what_is_to_be_reused_is() {
             .collect::<BTreeSet<_>>()
             .len(),
         5
+    );
+}
+
+#[test]
+fn retrieval_ends_however_steep_and_prefers_the_first() {
+    let made = |options: &str| {
+        let rag = Generator::Rag(read(options));
+        workload(rag, r#"{"requests": 200}"#, 1).generate(&Lexicon::default())
+    };
+    let retrieved = |request: &Request| -> Vec<u64> {
+        let seed = |document| seed::seed_of(1, "document", document);
+        let parts = request.messages[0].parts.iter().filter_map(|part| match part {
+            Part::Words { seed, .. } => Some(*seed),
+            _ => None,
+        });
+        parts.filter_map(|part| (0..10).find(|document| seed(*document) == part)).collect()
+    };
+    let all = made(
+        r#"{"documents": 10, "retrieved": 10, "reuse": "zipf", "zipf_exponent": 20, "document_len": 1}"#,
+    );
+    let mut documents = retrieved(&all[0]);
+    documents.sort_unstable();
+    assert_eq!(documents, (0..10).collect::<Vec<u64>>());
+    let some = made(r#"{"documents": 10, "retrieved": 3, "reuse": "zipf", "document_len": 1}"#);
+    let mut used = [0; 10];
+    for request in &some {
+        let documents = retrieved(request);
+        assert_eq!(documents.iter().collect::<BTreeSet<_>>().len(), 3);
+        for document in &documents {
+            used[*document as usize] += 1;
+        }
+    }
+    assert!(used[0] > used[2] && used[2] > used[9], "{used:?}");
+    let first = some.iter().filter(|request| retrieved(request)[0] == 0).count();
+    assert!((20..100).contains(&first), "the frequent ones do not all come first: {first} of 200");
+}
+
+#[test]
+fn texts_of_a_script_are_shared_and_counted_by_the_rule() {
+    let custom = read_custom();
+    let prompt = custom.given[0].prompt.clone().expect("a prompt");
+    let made = workload(Generator::Custom(custom.clone()), "{}", 0).generate(&Lexicon::default());
+    match &made[0].messages[0].parts[0] {
+        Part::Shared(text) => assert!(std::sync::Arc::ptr_eq(text, &prompt)),
+        other => panic!("{other:?}"),
+    }
+    let text = TextOptions { tokenizer: Some("engine".into()), ..TextOptions::default() };
+    let config =
+        WorkloadConfig::new(Generator::Custom(custom), Arrivals::default(), text, RequestOptions::default());
+    assert_eq!(
+        config.expect_err("no effect").to_string(),
+        "`tokenizer` has no effect here: texts of a script are counted by the rule"
     );
 }
 
@@ -191,6 +245,35 @@ fn what_cannot_be_generated_is_named() {
             Generator::Custom(Custom { given: read("[{}]") }),
             "{}",
             "`prompt` or `messages`: request 0 needs one of them",
+        ),
+        (Generator::Custom(Custom::default()), "{}", "`requests` must be at least one: the list is empty"),
+        (Generator::Chat(read(r#"{"users": 0}"#)), "{}", "`users` must be at least one"),
+        (Generator::Agent(read(r#"{"agents": 0}"#)), "{}", "`agents` must be at least one"),
+        (Generator::MultiTurn(read(r#"{"turns": 0}"#)), "{}", "`turns` must be at least one"),
+        (
+            Generator::LongDocQa(read(r#"{"repeats": 18446744073709551615}"#)),
+            "{}",
+            "`repeats` must be at most 10000000",
+        ),
+        (
+            Generator::PrefixReuse(read(r#"{"prefixes": 100000000000}"#)),
+            "{}",
+            "`prefixes` must be at most 10000000",
+        ),
+        (
+            Generator::Chat(read(r#"{"users": 10000000, "turns": 10000000}"#)),
+            "{}",
+            "`requests` would be 100000000000000: at most 10000000 can be planned",
+        ),
+        (
+            Generator::Rag(read(r#"{"document_len": 18446744073709551615}"#)),
+            "{}",
+            "`document_len` must be at most 10000000 tokens",
+        ),
+        (
+            Generator::LongDocQa(read("{}")),
+            r#"{"stages": [{"duration_s": 15, "qps": 1}]}"#,
+            "`stages` bring 15, and 16 come by `documents` and `repeats`: let them last longer",
         ),
     ] {
         assert_eq!(new(generator, arrivals), message);

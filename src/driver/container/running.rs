@@ -3,7 +3,9 @@
 use super::docker::{ANSWER, ContainerError, connect, is_unknown, reason};
 use super::owner::Owner;
 use super::spec::{ContainerSpec, Gpus, Published};
-use crate::driver::process::{Graces, KILL_S, log_file, tail_of};
+use crate::driver::logs::{Log, Logs};
+use crate::driver::process::{Graces, KILL_S, open_log};
+use crate::driver::secrets;
 use bollard::Docker;
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::query_parameters::{
@@ -49,7 +51,7 @@ pub struct Container {
     docker: Docker,
     id: String,
     exit: watch::Receiver<Option<String>>,
-    logs: [(PathBuf, u64); 2],
+    logs: Logs,
     removed: AtomicBool,
     runtime: tokio::runtime::Handle,
 }
@@ -62,8 +64,11 @@ impl Container {
     pub async fn start(line: &ContainerLine<'_>, told: impl Fn(String)) -> Result<Self, ContainerError> {
         let docker = connect().await?;
         ensure_image(&docker, line.spec, told).await?;
-        let (stdout, stdout_start) = log_file(&line.stdout)?;
-        let (stderr, stderr_start) = log_file(&line.stderr)?;
+        secrets::learn_flags(&line.argv);
+        let given = line.env.iter().chain(&line.spec.env);
+        secrets::learn(given.map(|(name, value)| (name.as_str(), value.as_str())));
+        let (stdout, to_stdout) = open_log(&line.stdout)?;
+        let (stderr, to_stderr) = open_log(&line.stderr)?;
         let owner = Owner::this().map(|owner| owner.label()).unwrap_or_default();
         let port = Published { host: line.host, number: line.port };
         let body = line.spec.body(&line.argv, &line.env, port, &line.gpus, owner);
@@ -73,11 +78,11 @@ impl Container {
             docker,
             id: created.map_err(ContainerError::refused("make the container"))?.id,
             exit,
-            logs: [(line.stdout.clone(), stdout_start), (line.stderr.clone(), stderr_start)],
+            logs: Logs([stdout, stderr]),
             removed: AtomicBool::new(false),
             runtime: tokio::runtime::Handle::current(),
         };
-        if let Err(error) = container.run(exited, stdout, stderr).await {
+        if let Err(error) = container.run(exited, to_stdout, to_stderr).await {
             // What people are to read is why it did not start.
             let _ = container.remove().await;
             return Err(error);
@@ -90,16 +95,14 @@ impl Container {
         self.id.get(..12).unwrap_or(&self.id)
     }
 
-    /// How it ended, if it did.
-    pub fn exit(&self) -> Option<String> {
-        self.exit.borrow().clone()
+    /// How it ended, once it did: to be waited for apart from it.
+    pub fn end(&self) -> watch::Receiver<Option<String>> {
+        self.exit.clone()
     }
 
-    /// Waits for its end.
-    pub async fn exited(&self) -> String {
-        let mut exit = self.exit.clone();
-        let ended = exit.wait_for(Option::is_some).await;
-        ended.ok().and_then(|end| end.clone()).unwrap_or_else(|| "it is not known how".into())
+    /// What it writes.
+    pub fn logs(&self) -> &Logs {
+        &self.logs
     }
 
     /// Ends it: interrupt, then terminate, then kill, each with its grace; then removes it.
@@ -109,28 +112,20 @@ impl Container {
     pub async fn close(&self, graces: Graces) -> Result<(), ContainerError> {
         let ladder = [("SIGINT", graces.interrupt_s), ("SIGTERM", graces.terminate_s), ("SIGKILL", KILL_S)];
         for (signal, grace_s) in ladder {
-            if self.exit().is_some() {
+            if self.exit.borrow().is_some() {
                 break;
             }
             let options = KillContainerOptions { signal: signal.into() };
             // One that has just ended cannot be signalled.
             let _ = self.docker.kill_container(&self.id, Some(options)).await;
-            let _ = tokio::time::timeout(Duration::from_secs_f64(grace_s), self.exited()).await;
+            let mut end = self.end();
+            let ended = end.wait_for(Option::is_some);
+            let _ = tokio::time::timeout(Duration::from_secs_f64(grace_s), ended).await;
         }
+        let logs = self.logs.clone();
+        let clean = move || logs.0.iter().for_each(Log::remove_secrets);
+        let _ = tokio::task::spawn_blocking(clean).await; // a runtime that ends waits for nothing
         self.remove().await
-    }
-
-    /// The end of what it wrote: standard error where there is any, else standard output.
-    pub fn log_tail(&self, lines: usize) -> String {
-        let [stdout, stderr] = self.logs.each_ref().map(|(path, start)| tail_of(path, *start, lines));
-        if stderr.trim().is_empty() { stdout } else { stderr }
-    }
-
-    /// The last line that it wrote, whichever way.
-    pub fn last_line(&self) -> Option<String> {
-        let written = |(path, _): &&(PathBuf, u64)| path.metadata().and_then(|m| m.modified()).ok();
-        let newest = self.logs.iter().max_by_key(written)?;
-        Some(tail_of(&newest.0, newest.1, 1)).filter(|line| !line.is_empty())
     }
 
     /// Lets it run; `exited` hears how it ends.
@@ -143,9 +138,12 @@ impl Container {
         let logging = tokio::spawn(keep_log(self.attach().await?, stdout, stderr));
         let started = self.docker.start_container(&self.id, None).await;
         started.map_err(ContainerError::refused("start the container"))?;
-        let (docker, id) = (self.docker.clone(), self.id.clone());
+        let (docker, id, logs) = (self.docker.clone(), self.id.clone(), self.logs.clone());
         tokio::spawn(async move {
-            let end = end_of(&docker, &id).await;
+            let end = tokio::select! {
+                end = end_of(&docker, &id) => end,
+                never = logs.keep_short() => match never {},
+            };
             // Its last words say why.
             let _ = tokio::time::timeout(LAST_WORDS, logging).await;
             exited.send(Some(end))

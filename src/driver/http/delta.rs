@@ -95,7 +95,10 @@ pub fn read(data: &[u8], keep_text: bool) -> Event {
     if data == b"[DONE]" {
         return Event::Done;
     }
-    match serde_json::from_slice::<Wire<'_>>(data) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return Event::Invalid(format!("not UTF-8: `{}`", excerpt(data)));
+    };
+    match serde_json::from_str::<Wire<'_>>(text) {
         Err(e) => Event::Invalid(format!("{e} in `{}`", excerpt(data))),
         Ok(Wire { error: Some(error), .. }) => Event::Error(error_text(&error)),
         // Neither choices nor usage: what is it?
@@ -117,6 +120,7 @@ pub fn is_plain_content(data: &[u8]) -> bool {
         && !has(br#""error""#)
         && (after(data, br#""content":""#).is_some_and(|next| next != b'"')
             || after(data, br#""text":""#).is_some_and(|next| next != b'"'))
+        && std::str::from_utf8(data).is_ok()
 }
 
 /// What the plain events of one stream have in common: servers write the same before and behind
@@ -153,6 +157,7 @@ impl Shape {
             && behind == self.behind
             && content.last() != Some(&b'\\')
             && memchr::memchr(b'"', content).is_none()
+            && std::str::from_utf8(content).is_ok()
     }
 
     fn learn(&mut self, data: &[u8]) {
@@ -216,6 +221,8 @@ pub fn excerpt(data: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
 
     fn parsed(data: &str) -> Delta {
         match read(data.as_bytes(), true) {
@@ -303,4 +310,75 @@ mod tests {
     fn an_excerpt_has_no_control_characters() {
         assert_eq!(excerpt(b"a\x1b[31mb\r\n"), "a\u{fffd}[31mb\u{fffd}\u{fffd}");
     }
+
+    /// An event with all that the quick look looks for, in every combination.
+    fn event() -> impl Strategy<Value = String> {
+        let text =
+            prop_oneof![any::<String>(), "[a\"\\\\:,{}]{0,6}", Just("\"finish_reason\":null".to_owned())];
+        let content = prop::option::of(text.clone());
+        let finish = prop_oneof![Just(None), text.clone().prop_map(Some)];
+        (content, text, finish, any::<[bool; 4]>()).prop_map(
+            |(content, other, finish, [chat, usage, null, error])| {
+                let mut event = json!({ "choices": [{ "finish_reason": finish }] });
+                let place = &mut event["choices"][0];
+                if chat {
+                    place["delta"] = json!({ "content": content, "reasoning": other });
+                } else {
+                    place["text"] = json!(content);
+                }
+                if usage {
+                    event["usage"] = if null { json!(null) } else { json!({ "completion_tokens": 3 }) };
+                }
+                if error {
+                    event["error"] = json!(other);
+                }
+                event.to_string()
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_harm(
+            pieces in prop::collection::vec(prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..20),
+                prop::sample::select(NEEDLES.to_vec()).prop_map(|needle| needle.as_bytes().to_vec()),
+            ], 0..12)
+        ) {
+            let data = pieces.concat();
+            is_plain_content(&data);
+            let mut shape = Shape::default();
+            shape.is_plain_content(&data);
+            shape.is_plain_content(&data);
+            if let Event::Invalid(text) = read(&data, true) {
+                prop_assert!(text.chars().all(|c| !c.is_control()), "{text:?}");
+            }
+        }
+
+        #[test]
+        fn the_quick_look_says_what_the_whole_event_says(events in prop::collection::vec(event(), 1..5)) {
+            let mut shape = Shape::default();
+            for event in &events {
+                let quick = is_plain_content(event.as_bytes());
+                prop_assert_eq!(shape.is_plain_content(event.as_bytes()), quick, "{}", event);
+                if quick {
+                    let Event::Delta(delta) = read(event.as_bytes(), false) else { panic!("{event}") };
+                    prop_assert!(delta.answer && delta.finish_reason.is_none() && delta.usage.is_none(), "{}", event);
+                }
+            }
+        }
+    }
+
+    const NEEDLES: [&str; 10] = [
+        "{\"choices\":[{\"delta\":{\"content\":\"",
+        "\"}",
+        "\",\"finish_reason\":null}]}",
+        "\"text\":\"",
+        "\"usage\":{",
+        "\"error\":{\"message\":\"",
+        "[DONE]",
+        "\\",
+        "null",
+        "\u{1b}[31m",
+    ];
 }

@@ -16,6 +16,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
+use hyper::header::HeaderValue;
 use tokio::sync::watch;
 
 /// What was seen of one request. A moment that never came is `None`.
@@ -110,9 +111,10 @@ async fn attempt(
     seen.sent = marks.first_write.get();
     seen.headers = marks.last_read.get();
     seen.status = Some(response.status().as_u16());
+    let retry_after = response.headers().get("retry-after").cloned();
     let mut incoming = response.into_body();
     if seen.status != Some(200) {
-        return Err(refusal(seen.status.unwrap_or_default(), incoming).await);
+        return Err(refusal(seen.status.unwrap_or_default(), retry_after, incoming).await);
     }
     let mut splitter = Splitter::default();
     let mut shape = Shape::default();
@@ -168,7 +170,9 @@ fn take(
     match delta::read(event, keep_text) {
         Event::Done => seen.done = Some(arrival),
         Event::Delta(delta) => take_delta(delta, arrival, seen),
-        Event::Error(message) => return Err(Failure::InStream { message }),
+        Event::Error(message) => {
+            return Err(Failure::InStream { message: delta::excerpt(message.as_bytes()) });
+        }
         Event::Invalid(message) => return Err(Failure::Invalid { message }),
     }
     Ok(())
@@ -187,11 +191,12 @@ fn take_delta(delta: Delta, arrival: Arrival, seen: &mut Exchange) {
     }
     seen.text.push_str(&delta.text.unwrap_or_default());
     seen.usage = delta.usage.or(seen.usage);
-    seen.finish_reason = delta.finish_reason.or(seen.finish_reason.take());
+    let reason = delta.finish_reason.map(|reason| delta::excerpt(reason.as_bytes()));
+    seen.finish_reason = reason.or(seen.finish_reason.take());
 }
 
 /// The failure that a refused request is, with the server's own words.
-async fn refusal(status: u16, incoming: Incoming) -> Failure {
+async fn refusal(status: u16, retry_after: Option<HeaderValue>, incoming: Incoming) -> Failure {
     const SHOWN: usize = 64 * 1024;
     let limited = http_body_util::Limited::new(incoming, SHOWN);
     let body = limited.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
@@ -199,7 +204,8 @@ async fn refusal(status: u16, incoming: Incoming) -> Failure {
         Ok(json) => delta::excerpt(delta::error_text(&json).as_bytes()),
         Err(_) => delta::excerpt(&body),
     };
-    Failure::Status { status, message }
+    let when = retry_after.map(|when| format!(" (Retry-After: {})", delta::excerpt(when.as_bytes())));
+    Failure::Status { status, message: format!("{message}{}", when.unwrap_or_default()) }
 }
 
 /// hyper's error with the system's reason at its end.

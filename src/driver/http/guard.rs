@@ -24,7 +24,7 @@ pub struct Guard {
     started: Stamp,
     last_event: Cell<Option<Stamp>>,
     chunks: Cell<usize>,
-    stop: RefCell<Option<Failure>>,
+    stop: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -36,7 +36,7 @@ impl Guard {
             started: Stamp::now(),
             last_event: Cell::default(),
             chunks: Cell::default(),
-            stop: RefCell::default(),
+            stop: Cell::default(),
             waker: RefCell::default(),
         }
     }
@@ -54,7 +54,10 @@ impl Guard {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
                 return Poll::Ready(done);
             }
-            if let Some(failure) = self.stop.take() {
+            // Asked again: after a pause of this whole process, what had arrived meanwhile counts.
+            if self.stop.take()
+                && let Some(failure) = self.verdict(Stamp::now())
+            {
                 return Poll::Ready(Err(failure));
             }
             let mut waker = self.waker.borrow_mut();
@@ -80,13 +83,18 @@ impl Guard {
         if part.0 < total.0 { part } else { total }
     }
 
-    /// Gives the request up if its time is over, or somebody said so.
-    fn look(&self, now: Stamp) {
+    /// Why the request is to be given up: somebody said so, or its time is over.
+    fn verdict(&self, now: Stamp) -> Option<Failure> {
         let said = self.abort.borrow().as_ref().map(|reason| Failure::Aborted { reason: reason.clone() });
         let over =
             || Some(self.deadline()).filter(|(deadline, _)| *deadline <= now).map(|(_, failure)| failure);
-        if let Some(failure) = said.or_else(over) {
-            self.stop.replace(Some(failure));
+        said.or_else(over)
+    }
+
+    /// Wakes the request if it is to be given up.
+    fn look(&self, now: Stamp) {
+        if self.verdict(now).is_some() {
+            self.stop.set(true);
             if let Some(waker) = self.waker.take() {
                 waker.wake();
             }

@@ -83,7 +83,7 @@ impl Shards {
             shards.threads.push(std::thread::Builder::new().name(format!("send-{number}")).spawn(work)?);
         }
         drop(tell);
-        shards.tids = told.iter().collect();
+        shards.tids = told.iter().take(count).collect();
         Ok(shards)
     }
 

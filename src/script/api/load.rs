@@ -46,23 +46,60 @@ const GENERATORS: [(&str, Read); 9] = [
     ("random", |options| Ok(Generator::Random(options.take::<Random>()?))),
 ];
 
+/// What texts are made of, and the tokenizer where its file is given.
+struct Texts {
+    options: TextOptions,
+    tokenizer: Option<Tokenizer>,
+}
+
+impl Texts {
+    fn take(host: &Host, options: &mut Parts<'_>) -> Result<Self, Fault> {
+        let function = options.function;
+        let options: TextOptions = options.take()?;
+        let path = match options.tokenizer.as_deref() {
+            None | Some(TextOptions::RULE | TextOptions::ENGINE) => {
+                return Ok(Self { options, tokenizer: None });
+            }
+            Some(path) => path,
+        };
+        let tokenizer = Tokenizer::load(&host.path(path));
+        let tokenizer = tokenizer.map_err(|problem| tokenizer_fault(function, path, &problem))?;
+        Ok(Self { tokenizer: Some(tokenizer), options })
+    }
+
+    /// By the tokenizer, or by the rule.
+    fn count(&self, text: &str) -> u64 {
+        let counted = self.tokenizer.as_ref().and_then(|tokenizer| tokenizer.count(text));
+        counted.unwrap_or_else(|| estimate_tokens(text))
+    }
+
+    /// The words of the texts of `function`, as far as they are known without an engine.
+    fn lexicon(&self, host: &Host, function: &str) -> Result<Arc<Lexicon>, Fault> {
+        let Some(tokenizer) = &self.tokenizer else { return Ok(Arc::default()) };
+        let count = async |text: &str| tokenizer.count(text);
+        let fitted = host.wait(Lexicon::fit(CountedBy::Tokenizer, count));
+        let path = self.options.tokenizer.as_deref().unwrap_or_default();
+        let unfit = format!("{path} counts too few common words as one token each");
+        fitted.map(Arc::new).ok_or_else(|| tokenizer_fault(function, path, &unfit))
+    }
+}
+
 /// Reads what all generators share, and puts it together.
 fn workload(
     context: &NativeCallContext<'_>,
     generator: Generator,
-    text: TextOptions,
+    texts: &Texts,
     mut options: Parts<'_>,
 ) -> Result<Workload, Box<EvalAltResult>> {
+    let (host, function) = (Host::of(context), options.function);
     let arrivals = options.take::<Arrivals>()?;
-    let function = options.function;
-    let seed = Host::of(context).parameter("seed", 0.into())?.as_int().unwrap_or_default() as u64;
-    let text = TextOptions { seed: text.seed.or(Some(seed)), ..text };
+    let seed = host.parameter("seed", 0.into())?.as_int().unwrap_or_default() as u64;
+    let text = TextOptions { seed: texts.options.seed.or(Some(seed)), ..texts.options.clone() };
     let request = options.take::<RequestOptions>()?;
     options.done()?;
-    let lexicon = lexicon(&Host::of(context), function, &text)?;
     let config = WorkloadConfig::new(generator, arrivals, text, request);
     let config = config.map_err(|e| config_fault(function, &e))?;
-    Ok(Rc::new(WorkloadConfig { lexicon, ..config }))
+    Ok(Rc::new(WorkloadConfig { lexicon: texts.lexicon(&host, function)?, ..config }))
 }
 
 fn trace(context: &NativeCallContext<'_>, path: &str, given: Map) -> Result<Workload, Box<EvalAltResult>> {
@@ -72,32 +109,23 @@ fn trace(context: &NativeCallContext<'_>, path: &str, given: Map) -> Result<Work
     let unreadable = |e| Fault::new(format!("cannot read the trace {}: {e}", file.display())).at_word(path);
     let reader = BufReader::new(File::open(&file).map_err(unreadable)?);
     let mut options = Parts::of(FUNCTION, given);
+    let mut texts = Texts::take(&host, &mut options)?;
     let trace = options.take::<Trace>()?;
-    let trace = trace.read(path.into(), reader).map_err(|e| config_fault(FUNCTION, &e))?;
+    let trace = trace.read(path.into(), reader, &|text| texts.count(text));
+    let trace = trace.map_err(|e| config_fault(FUNCTION, &e))?;
     if let Some(text) = trace.noted() {
         host.bench().emit(Event::Warned { text });
     }
-    let text = options.take::<TextOptions>()?;
-    // Words are chosen by the tokenizer; recorded texts are what they are.
-    let tokenizer = text.tokenizer.filter(|_| !trace.has_texts());
-    workload(context, Generator::Trace(trace), TextOptions { tokenizer, ..text }, options)
+    // Recorded texts are counted when they are read, before there is an engine.
+    let usual = if trace.has_texts() { TextOptions::RULE } else { TextOptions::ENGINE };
+    texts.options.tokenizer.get_or_insert_with(|| usual.into());
+    workload(context, Generator::Trace(trace), &texts, options)
 }
 
-/// The words of the texts of `function`, as far as they are known without an engine.
-fn lexicon(host: &Host, function: &str, options: &TextOptions) -> Result<Arc<Lexicon>, Fault> {
-    let path = match options.tokenizer.as_deref() {
-        None | Some(TextOptions::RULE | TextOptions::ENGINE) => return Ok(Arc::default()),
-        Some(path) => path,
-    };
-    let fault = |problem| {
-        Fault::new(format!("option `tokenizer` of `{function}`: {problem}"))
-            .at_word(path)
-            .help("give the path of a `tokenizer.json`, \"engine\" or \"rule\"")
-    };
-    let tokenizer = Tokenizer::load(&host.path(path)).map_err(fault)?;
-    let fitted = host.wait(Lexicon::fit(CountedBy::Tokenizer, async |text: &str| tokenizer.count(text)));
-    let unfit = || fault(format!("{path} counts too few common words as one token each"));
-    fitted.map(Arc::new).ok_or_else(unfit)
+fn tokenizer_fault(function: &str, path: &str, problem: &str) -> Fault {
+    Fault::new(format!("option `tokenizer` of `{function}`: {problem}"))
+        .at_word(path)
+        .help("give the path of a `tokenizer.json`, \"engine\" or \"rule\"")
 }
 
 fn config_fault(function: &str, error: &ConfigError) -> Fault {
@@ -142,8 +170,8 @@ mod natives {
         let generator = GENERATORS.iter().find(|(known, _)| *known == name);
         let (_, read) = generator.ok_or_else(|| Fault::new(format!("there is no generator `{name}`")))?;
         let generator = read(&mut options)?;
-        let text = options.take()?;
-        super::workload(&context, generator, text, options)
+        let texts = Texts::take(&Host::of(&context), &mut options)?;
+        super::workload(&context, generator, &texts, options)
     }
 
     /// A workload of `requests` as they stand there. Their keys and the options are described at
@@ -166,8 +194,8 @@ mod natives {
         let given_requests = requests.into_iter().map(request).collect::<Result<Vec<_>, Fault>>()?;
         let generator = Generator::Custom(Custom { given: given_requests });
         let mut options = Parts::of(function, given);
-        let text = options.take()?;
-        super::workload(&context, generator, text, options)
+        let texts = Texts::take(&Host::of(&context), &mut options)?;
+        super::workload(&context, generator, &texts, options)
     }
 
     /// The workload that was recorded in the file `path`. The options are described at

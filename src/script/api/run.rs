@@ -58,7 +58,9 @@ mod natives {
     }
 
     /// The same with options: `warmup`, requests to each engine before the workload that are not
-    /// measured (2); `may_fail`, whether failed requests are expected (false).
+    /// measured (2); `may_fail`, whether failed requests are expected (false); `limits`, how long each
+    /// part of a request may take: `connect_s` (10), `first_token_s` (300), `between_chunks_s` (60) and
+    /// `total_s` (900).
     #[rhai_fn(name = "run", return_raw)]
     pub fn run_with(
         context: NativeCallContext,

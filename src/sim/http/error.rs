@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    http::StatusCode,
+    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
@@ -24,6 +24,14 @@ pub enum Refusal {
     /// No such model is served.
     #[error("The model `{0}` does not exist.")]
     UnknownModel(String),
+    /// Refused on purpose, with this status.
+    #[error("{message}")]
+    OnPurpose {
+        /// The status.
+        status: StatusCode,
+        /// What is said.
+        message: String,
+    },
     /// The engine ended before the answer did.
     #[error("the engine stopped")]
     Stopped,
@@ -40,6 +48,7 @@ impl Refusal {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "Bad Request", None),
             Self::Invalid { param, .. } => (StatusCode::BAD_REQUEST, "BadRequestError", Some(param)),
             Self::UnknownModel(_) => (StatusCode::NOT_FOUND, "NotFoundError", Some("model")),
+            Self::OnPurpose { status, .. } => (*status, "OnPurpose", None),
             Self::Stopped => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", None),
         }
     }
@@ -50,6 +59,10 @@ impl IntoResponse for Refusal {
         let (status, kind, param) = self.kind();
         let error =
             json!({ "message": self.to_string(), "type": kind, "param": param, "code": status.as_u16() });
-        (status, Json(json!({ "error": error }))).into_response()
+        let mut response = (status, Json(json!({ "error": error }))).into_response();
+        if [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status) {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }

@@ -12,7 +12,7 @@ use axum::{
     Extension, Json, Router,
     body::{Body, Bytes},
     extract::{DefaultBodyLimit, Query, State},
-    http::{Version, header},
+    http::{HeaderMap, StatusCode, Version, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -23,6 +23,7 @@ use tokio::{net::TcpStream, sync::oneshot};
 use super::{
     super::{
         config::SimConfig,
+        fault::{AnswerFault, Fault, Spoiler},
         metrics::Identity,
         pacer::{Engine, Output, StreamOutput, WholeOutput},
         scheduler::ResetTiers,
@@ -47,6 +48,8 @@ pub struct App {
     pub identity: Identity,
     /// Number of answers so far.
     pub answers: AtomicU64,
+    /// Number of requests for an answer so far.
+    pub requests: AtomicU64,
 }
 
 /// The socket a request came on.
@@ -55,7 +58,7 @@ pub type Socket = Extension<Arc<TcpStream>>;
 /// All routes of the engine.
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
-        .route("/health", get(|| async {}))
+        .route("/health", get(health))
         .route("/ping", get(|| async {}).post(|| async {}))
         .route("/version", get(version))
         .route("/v1/models", get(models))
@@ -72,13 +75,19 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
+async fn health(State(app): State<Arc<App>>) -> StatusCode {
+    let healthy = app.config.faults.is_healthy(app.requests.load(Ordering::Relaxed));
+    if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+}
+
 async fn version() -> Json<Value> {
     Json(json!({ "version": concat!(env!("CARGO_PKG_VERSION"), "+lmrun.sim") }))
 }
 
 async fn models(State(app): State<Arc<App>>) -> Json<Value> {
+    let wrong = app.config.faults.has(Fault::WrongModel);
     let model = json!({
-        "id": app.config.model,
+        "id": if wrong { "another-model" } else { &app.config.model },
         "object": "model",
         "created": now_s(),
         "owned_by": "lmrun-sim",
@@ -132,18 +141,22 @@ async fn chat(
     state: State<Arc<App>>,
     socket: Socket,
     version: Version,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    complete(state.0, Api::Chat, socket.0, version, &body).await
+    let faults = state.0.meet(&headers).await?;
+    complete(state.0, Api::Chat, socket.0, version, &body, Spoiler::new(faults)).await
 }
 
 async fn completion(
     state: State<Arc<App>>,
     socket: Socket,
     version: Version,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    complete(state.0, Api::Completion, socket.0, version, &body).await
+    let faults = state.0.meet(&headers).await?;
+    complete(state.0, Api::Completion, socket.0, version, &body, Spoiler::new(faults)).await
 }
 
 async fn complete(
@@ -152,6 +165,7 @@ async fn complete(
     socket: Arc<TcpStream>,
     version: Version,
     body: &[u8],
+    spoiler: Spoiler,
 ) -> Result<Response, Refusal> {
     let arrived = app.engine.now();
     let request: CompletionRequest = request::parse(body)?;
@@ -162,12 +176,28 @@ async fn complete(
         Delivery::Stream(usage) => {
             let framing = if version == Version::HTTP_10 { Framing::UntilClose } else { Framing::Chunked };
             let events = Events::new(&name, &app.config.model, now_s(), api, usage, framing);
-            Ok(app.stream(name, arrived, plan, socket, events))
+            Ok(app.stream(name, arrived, plan, socket, events.spoiled(spoiler)))
         }
     }
 }
 
 impl App {
+    /// Counts a request, and does what goes wrong before its answer. What goes wrong in it, is
+    /// returned.
+    async fn meet(&self, headers: &HeaderMap) -> Result<Vec<AnswerFault>, Refusal> {
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        self.config.faults.meet(number);
+        let faults = self.config.faults.of_answer(number);
+        if faults.contains(&AnswerFault::NoAnswer) {
+            std::future::pending::<()>().await;
+        }
+        let refusal = faults.iter().find_map(|fault| match fault {
+            AnswerFault::Refuse(status) => Some(refuse(*status, headers)),
+            _ => None,
+        });
+        refusal.map_or(Ok(faults), Err)
+    }
+
     fn answer_name(&self, api: Api) -> String {
         let number = self.answers.fetch_add(1, Ordering::Relaxed);
         let prefix = match api {
@@ -227,6 +257,17 @@ impl App {
             "usage": usage.json(),
         })
     }
+}
+
+/// A refusal; one for a wrong key says which, as some engines do.
+fn refuse(status: u16, headers: &HeaderMap) -> Refusal {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let key = headers.get(header::AUTHORIZATION).and_then(|key| key.to_str().ok());
+    let message = match key {
+        Some(key) if status == StatusCode::UNAUTHORIZED => format!("Incorrect API key provided: {key}"),
+        _ => "refused on purpose".to_owned(),
+    };
+    Refusal::OnPurpose { status, message }
 }
 
 fn now_s() -> u64 {

@@ -24,6 +24,7 @@ use super::{
         cache::Tiers,
         config::SimConfig,
         error::SimError,
+        fault::{self, Fault},
         log::Log,
         metrics::Identity,
         pacer::Engine,
@@ -80,13 +81,15 @@ impl Simulator {
     /// # Errors
     /// The port was taken by somebody else meanwhile, or the system gives no thread.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), SimError> {
-        let mut shutdown = std::pin::pin!(shutdown);
+        let faults = self.config.faults.clone();
+        let mut shutdown = std::pin::pin!(fault::outlast(shutdown, &faults));
         let log = Log::new(self.config.log, self.config.kv_gib_per_token());
         self.built.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
         log.pool(self.config.kv_pool_tokens(), self.config.max_model_len);
         for (name, tokens) in self.built.setup.tiers.iter().flat_map(Tiers::capacities) {
             log.tier(name, tokens);
         }
+        fault::begin(&faults, self.address.port()).map_err(SimError::Fault)?;
         tokio::select! {
             () = &mut shutdown => return Ok(()),
             () = sleep(Duration::from_secs_f64(self.config.startup_s)) => {}
@@ -101,10 +104,12 @@ impl Simulator {
             engine: Arc::clone(&engine),
             storing: self.built.storing,
             answers: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
             config: self.config,
         };
         announce(log, address);
-        accept_until(listener, &router(Arc::new(app)), shutdown, &engine, grace).await;
+        let closes = faults.has(Fault::CloseBehindAnswer);
+        accept_until(listener, &router(Arc::new(app)), closes, shutdown, &engine, grace).await;
         log.server("Application shutdown complete.");
         Ok(())
     }
@@ -133,6 +138,7 @@ fn open(address: SocketAddr) -> io::Result<TcpSocket> {
 async fn accept_until(
     listener: TcpListener,
     router: &Router,
+    closes_behind: bool,
     mut shutdown: std::pin::Pin<&mut impl Future<Output = ()>>,
     engine: &Engine,
     grace: Duration,
@@ -144,7 +150,9 @@ async fn accept_until(
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => drop(connections.spawn(connection(socket, router.clone(), closing.subscribe()))),
+                Ok((socket, _)) => {
+                    drop(connections.spawn(connection(socket, router.clone(), closes_behind, closing.subscribe())));
+                }
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             },
         }
@@ -159,7 +167,12 @@ async fn accept_until(
 }
 
 /// Serves one connection; when `closing` ends, it closes after the answer it is at.
-async fn connection(socket: TcpStream, router: Router, mut closing: watch::Receiver<()>) {
+async fn connection(
+    socket: TcpStream,
+    router: Router,
+    closes_behind: bool,
+    mut closing: watch::Receiver<()>,
+) {
     // Without it chunks would wait for each other's acknowledgement; a socket that refuses is closed already.
     let _ = socket.set_nodelay(true);
     let socket = Arc::new(socket);
@@ -169,7 +182,8 @@ async fn connection(socket: TcpStream, router: Router, mut closing: watch::Recei
         request.extensions_mut().insert(Arc::clone(&twin));
         answering.call(request)
     });
-    let serving = http1::Builder::new().serve_connection(TokioIo::new(Wire(socket)), service);
+    let serving =
+        http1::Builder::new().serve_connection(TokioIo::new(Wire { socket, closes_behind }), service);
     let mut serving = std::pin::pin!(serving);
     // An error here is a client that went away: its request has been aborted with it.
     tokio::select! {

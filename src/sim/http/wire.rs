@@ -16,7 +16,22 @@ use tokio::{
 };
 
 /// Hyper's end of the socket.
-pub struct Wire(pub Arc<TcpStream>);
+pub struct Wire {
+    /// The socket.
+    pub socket: Arc<TcpStream>,
+    /// Whether it is closed behind a stream, without a word: a fault.
+    pub closes_behind: bool,
+}
+
+/// What ends the body of a stream.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+impl Wire {
+    fn close(&self) -> io::Result<()> {
+        use std::os::fd::AsRawFd;
+        shutdown(self.socket.as_raw_fd(), Shutdown::Write).map_err(io::Error::from)
+    }
+}
 
 impl AsyncRead for Wire {
     fn poll_read(
@@ -25,8 +40,8 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.0.poll_read_ready(cx))?;
-            match self.0.try_read_buf(buffer) {
+            ready!(self.socket.poll_read_ready(cx))?;
+            match self.socket.try_read_buf(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result.map(|_| ())),
             }
@@ -37,9 +52,13 @@ impl AsyncRead for Wire {
 impl AsyncWrite for Wire {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         loop {
-            ready!(self.0.poll_write_ready(cx))?;
-            match self.0.try_write(bytes) {
+            ready!(self.socket.poll_write_ready(cx))?;
+            match self.socket.try_write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(written) if self.closes_behind && bytes[..written].ends_with(LAST_CHUNK) => {
+                    self.close()?;
+                    return Poll::Ready(Ok(written));
+                }
                 result => return Poll::Ready(result),
             }
         }
@@ -50,7 +69,6 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        use std::os::fd::AsRawFd;
-        Poll::Ready(shutdown(self.0.as_raw_fd(), Shutdown::Write).map_err(io::Error::from))
+        Poll::Ready(self.close())
     }
 }

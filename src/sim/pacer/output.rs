@@ -25,6 +25,8 @@ pub enum Progress {
     Written,
     /// The socket takes no more now.
     Blocked,
+    /// Nothing is written, and nothing ever will be: a fault.
+    Stalled,
     /// Nobody reads any more.
     Broken,
 }
@@ -61,6 +63,8 @@ pub struct StreamOutput {
     events: Events,
     answer: Answer,
     answer_bytes: usize,
+    /// Text of the chunk that is not full yet.
+    chunk: String,
     pending: Vec<u8>,
     sent_bytes: usize,
     done: oneshot::Sender<()>,
@@ -71,21 +75,37 @@ impl StreamOutput {
     pub fn new(socket: Arc<TcpStream>, events: Events, answer: Answer) -> (Self, oneshot::Receiver<()>) {
         let (done, written) = oneshot::channel();
         let pending = Vec::with_capacity(1024);
-        (Self { socket, events, answer, answer_bytes: 0, pending, sent_bytes: 0, done }, written)
+        let chunk = String::new();
+        (Self { socket, events, answer, answer_bytes: 0, chunk, pending, sent_bytes: 0, done }, written)
     }
 
     fn put(&mut self, step: &Step) -> Progress {
         let usage = usage(step);
+        if let Some(progress) = self.fault() {
+            return progress;
+        }
         if step.index == 0 {
             self.events.open(&mut self.pending, Usage { completion_tokens: 0, ..usage });
         }
         let text = self.answer.piece(step.index, self.answer_bytes);
         self.answer_bytes += text.len();
-        self.events.token(&mut self.pending, text, step.finish, usage);
+        self.chunk.push_str(text);
+        if step.finish.is_some() || (step.index + 1).is_multiple_of(self.events.spoiler().tokens_per_chunk())
+        {
+            self.events.token(&mut self.pending, &self.chunk, step.finish, usage);
+            self.chunk.clear();
+        }
         if step.finish.is_some() {
             self.events.close(&mut self.pending, usage);
         }
         self.flush()
+    }
+
+    /// What goes wrong in the place of the next chunk.
+    fn fault(&self) -> Option<Progress> {
+        let (spoiler, chunks) = (self.events.spoiler(), self.events.chunks());
+        let stalled = spoiler.stalls(chunks).then_some(Progress::Stalled);
+        stalled.or(spoiler.closes(chunks).then_some(Progress::Broken))
     }
 
     fn flush(&mut self) -> Progress {

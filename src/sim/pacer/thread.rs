@@ -141,7 +141,7 @@ impl Pacer {
                     active.output.finish();
                 }
             }
-            Progress::Written => {}
+            Progress::Written | Progress::Stalled => {}
             Progress::Blocked if active.blocked => {}
             Progress::Blocked => {
                 active.blocked = true;

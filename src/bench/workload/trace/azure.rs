@@ -1,7 +1,8 @@
 //! Azure's LLM inference CSV: `TIMESTAMP` (`2023-11-16 18:17:03.9799600`, with or without a fraction
 //! and an offset), `ContextTokens`, `GeneratedTokens`.
 
-use super::{Sink, TracePrompt, TraceRow};
+use super::read::Sink;
+use super::rows::{TracePrompt, TraceRow};
 use jiff::civil::DateTime;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Deserialize;

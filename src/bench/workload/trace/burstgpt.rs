@@ -1,7 +1,8 @@
 //! `BurstGPT`'s CSV: `Timestamp` (s), `Request tokens`, `Response tokens`; newer files have a
 //! `Session ID`. A failed call has no response tokens.
 
-use super::{Sink, TracePrompt, TraceRow};
+use super::read::Sink;
+use super::rows::{TracePrompt, TraceRow};
 use serde::Deserialize;
 use std::io::BufRead;
 
@@ -23,10 +24,10 @@ pub fn read(reader: impl BufRead, sink: &mut Sink) {
             Ok(line) if line.timestamp.is_finite() => sink.row(TraceRow {
                 at_s: Some(line.timestamp),
                 session: line.session.filter(|session| !session.is_empty()),
-                wait_s: None,
                 input_len: line.request_tokens,
                 output_len: line.response_tokens,
                 prompt: TracePrompt::Unknown,
+                ..TraceRow::default()
             }),
             Ok(_) => sink.unreadable(format!("row {}", number + 1), "its timestamp is no number"),
             Err(e) => sink.unreadable(format!("row {}", number + 1), e),

@@ -6,10 +6,13 @@
 //!   `text_input` or `messages` in place of hash ids.
 //! - Timestamps as text are nanoseconds.
 
-use super::{Sink, TimeUnit, TracePrompt, TraceRow};
-use crate::bench::workload::estimate_tokens;
+use super::Count;
+use super::config::TimeUnit;
+use super::read::Sink;
+use super::rows::{SaidMessage, TracePrompt, TraceRow};
 use serde::Deserialize;
 use std::io::BufRead;
+use std::sync::Arc;
 
 #[derive(Deserialize)]
 struct Line {
@@ -26,7 +29,7 @@ struct Line {
     #[serde(default)]
     session_id: Option<Name>,
     #[serde(default)]
-    text_input: Option<String>,
+    text_input: Option<Arc<str>>,
     #[serde(default)]
     messages: Vec<Said>,
 }
@@ -47,26 +50,27 @@ enum Name {
 
 #[derive(Deserialize)]
 struct Said {
-    role: String,
-    content: String,
+    role: Arc<str>,
+    content: Arc<str>,
 }
 
 pub fn read(reader: impl BufRead, sink: &mut Sink) {
-    for (number, line) in reader.lines().enumerate() {
+    // Lines of bytes: one that is no text is left out alone.
+    for (number, line) in reader.split(b'\n').enumerate() {
         let place = format!("line {}", number + 1);
         match line {
-            Ok(line) if line.trim().is_empty() => {}
-            Ok(line) => match row(&line, sink.trace.time_unit) {
+            Ok(line) if line.trim_ascii().is_empty() => {}
+            Ok(line) => match row(&line, sink.trace.time_unit, sink.count) {
                 Ok(row) => sink.row(row),
                 Err(problem) => sink.unreadable(place, problem),
             },
-            Err(e) => return sink.unreadable(place, e),
+            Err(e) => return sink.broken(place, e),
         }
     }
 }
 
-fn row(line: &str, unit: Option<TimeUnit>) -> Result<TraceRow, String> {
-    let line: Line = serde_json::from_str(line).map_err(|e| e.to_string())?;
+fn row(line: &[u8], unit: Option<TimeUnit>, count: Count) -> Result<TraceRow, String> {
+    let line: Line = serde_json::from_slice(line).map_err(|e| e.to_string())?;
     let at_s = line.timestamp.map(|time| time.seconds(unit)).transpose()?;
     let wait_s = line.delay.map(|time| time.seconds(unit)).transpose()?;
     let session = line.session_id.map(|name| match name {
@@ -74,24 +78,24 @@ fn row(line: &str, unit: Option<TimeUnit>) -> Result<TraceRow, String> {
         Name::Number(number) => number.to_string(),
     });
     let in_session = session.is_some();
-    let (text_len, prompt) = match (line.text_input, line.messages) {
-        (Some(text), _) => {
-            let tokens = estimate_tokens(&text);
-            (tokens, TracePrompt::Said { messages: vec![("user".into(), text)], continues: in_session })
+    let prompt = match (line.text_input, line.messages) {
+        (Some(content), _) => {
+            let messages = vec![SaidMessage { role: "user".into(), content }];
+            TracePrompt::Said { messages, continues: in_session }
         }
         (None, messages) if !messages.is_empty() => {
-            let tokens = messages.iter().map(|said| estimate_tokens(&said.content)).sum();
-            let messages = messages.into_iter().map(|said| (said.role, said.content)).collect();
-            (tokens, TracePrompt::Said { messages, continues: false })
+            let message = |said: Said| SaidMessage { role: said.role, content: said.content };
+            TracePrompt::Said { messages: messages.into_iter().map(message).collect(), continues: false }
         }
-        _ if line.hash_ids.is_empty() => (0, TracePrompt::Unknown),
-        _ => (0, TracePrompt::Blocks(line.hash_ids)),
+        _ if line.hash_ids.is_empty() => TracePrompt::Unknown,
+        _ => TracePrompt::Blocks(line.hash_ids),
     };
-    let has_text = matches!(prompt, TracePrompt::Said { .. });
-    let told = line.input_length.filter(|_| !has_text);
-    let input_len = told.or(has_text.then_some(text_len)).ok_or("it has no `input_length`")?;
+    let input_len = match &prompt {
+        TracePrompt::Said { messages, .. } => messages.iter().map(|message| count(&message.content)).sum(),
+        _ => line.input_length.ok_or("it has no `input_length`")?,
+    };
     let output_len = line.output_length.ok_or("it has no `output_length`")?;
-    Ok(TraceRow { at_s, session, wait_s, input_len, output_len, prompt })
+    Ok(TraceRow { at_s, session, wait_s, input_len, output_len, prompt, ..TraceRow::default() })
 }
 
 impl Time {

@@ -3,11 +3,13 @@
 //! Each question is a request; the engine's own answer goes into the history, generated as long as
 //! the recorded one.
 
-use super::{Sink, TracePrompt, TraceRow};
-use crate::bench::workload::estimate_tokens;
+use super::read::Sink;
+use super::rows::{SaidMessage, TracePrompt, TraceRow};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde_json::Value;
 use std::io::BufRead;
+use std::sync::Arc;
 
 #[derive(Deserialize)]
 struct Conversation {
@@ -18,13 +20,13 @@ struct Conversation {
 #[derive(Deserialize)]
 struct Said {
     from: String,
-    value: String,
+    value: Arc<str>,
 }
 
 pub fn read(reader: impl BufRead, sink: &mut Sink) {
     let mut json = serde_json::Deserializer::from_reader(reader);
     if let Err(e) = Each(sink).deserialize(&mut json) {
-        sink.unreadable(format!("line {}", e.line()), e);
+        sink.broken(format!("line {}", e.line()), e);
     }
 }
 
@@ -48,8 +50,12 @@ impl<'de> Visitor<'de> for Each<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut conversations: A) -> Result<(), A::Error> {
         let mut number = 0;
-        while let Some(conversation) = conversations.next_element::<Conversation>()? {
-            take(number, &conversation, self.0);
+        // As any JSON first: one that is no conversation is left out alone.
+        while let Some(value) = conversations.next_element::<Value>()? {
+            match serde_json::from_value(value) {
+                Ok(conversation) => take(number, &conversation, self.0),
+                Err(e) => self.0.unreadable(format!("conversation {}", number + 1), e),
+            }
             number += 1;
         }
         Ok(())
@@ -65,13 +71,14 @@ fn take(number: usize, conversation: &Conversation, sink: &mut Sink) {
         return sink.note("without a question and its answer: left out");
     }
     for (turn, pair) in pairs.iter().enumerate() {
-        let system = system.filter(|_| turn == 0).map(|said| ("system".to_owned(), said.value.clone()));
-        let messages: Vec<_> =
-            system.into_iter().chain([("user".to_owned(), pair[0].value.clone())]).collect();
+        let message =
+            |role: &str, said: &Said| SaidMessage { role: role.into(), content: said.value.clone() };
+        let system = system.filter(|_| turn == 0).map(|said| message("system", said));
+        let messages: Vec<_> = system.into_iter().chain([message("user", &pair[0])]).collect();
         sink.row(TraceRow {
             session: Some(number.to_string()),
-            input_len: messages.iter().map(|(_, text)| estimate_tokens(text)).sum(),
-            output_len: estimate_tokens(&pair[1].value),
+            input_len: messages.iter().map(|message| (sink.count)(&message.content)).sum(),
+            output_len: (sink.count)(&pair[1].value),
             prompt: TracePrompt::Said { messages, continues: true },
             ..TraceRow::default()
         });

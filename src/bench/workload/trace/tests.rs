@@ -1,10 +1,11 @@
+use super::super::{After, ConfigError, Request, estimate_tokens};
 use super::super::{Arrivals, Generator, Lexicon, RequestOptions, TextOptions, WorkloadConfig};
 use super::*;
 use proptest::prelude::*;
 
 fn read(options: &str, text: &str) -> Result<Trace, ConfigError> {
     let trace: Trace = serde_json::from_str(options).expect(options);
-    trace.read("t".into(), text.as_bytes())
+    trace.read("t".into(), text.as_bytes(), &estimate_tokens)
 }
 
 fn sample(name: &str, options: &str) -> Trace {
@@ -59,6 +60,103 @@ fn a_slice_is_sped_up_and_cut() {
     let made = requests(trace, "{}");
     assert_eq!((made.len(), made[0].timestamp), (1, Some(0.25)));
     assert_eq!((made[0].query_len, made[0].output_len), (600, Some(3)));
+}
+
+#[test]
+fn recorded_texts_are_cut_where_the_user_spoke_last() {
+    let text = r#"
+{"timestamp": 0, "text_input": "one two three four, größer als fünf", "output_length": 5}
+{"timestamp": 1, "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "one two three four"}], "output_length": 5}
+{"timestamp": 2, "messages": [{"role": "system", "content": "be brief and kind always"}, {"role": "user", "content": "one"}], "output_length": 5}
+{"timestamp": 3, "text_input": "one two", "output_length": 5}
+"#;
+    let trace = read(r#"{"max_input_len": 5}"#, text).expect("a trace");
+    assert_eq!(
+        trace.noted().expect("notes"),
+        "t: 2 rows longer than `max_input_len` or `max_output_len`: cut; \
+         1 rows whose other messages alone are longer than `max_input_len`: left out"
+    );
+    let made = requests(trace, "{}");
+    let texts: Vec<String> = made.iter().map(|request| request.text(&Lexicon::default())).collect();
+    assert_eq!(texts, ["one two three four,", "be brief\none two three", "one two"]);
+    for (request, text) in made.iter().zip(&texts) {
+        assert_eq!(request.query_len, estimate_tokens(text));
+    }
+    let error = read(r#"{"max_input_len": 1}"#, text.lines().nth(2).expect("a line")).expect_err("no rest");
+    assert_eq!(error.to_string(), "`max_input_len` leaves no request of t: the texts cannot be cut so short");
+}
+
+#[test]
+fn texts_are_counted_by_whom_they_are_told() {
+    let trace: Trace = serde_json::from_str(r#"{"max_input_len": 8}"#).expect("options");
+    let text = r#"{"timestamp": 0, "text_input": "größer als", "output_length": 5}"#;
+    let letters = |text: &str| text.chars().count() as u64;
+    let made = requests(trace.read("t".into(), text.as_bytes(), &letters).expect("a trace"), "{}");
+    assert_eq!((made[0].query_len, made[0].text(&Lexicon::default()).as_str()), (8, "größer a"));
+    let engine = TextOptions { tokenizer: Some("engine".into()), ..TextOptions::default() };
+    let generator = Generator::Trace(read("{}", text).expect("a trace"));
+    let config = WorkloadConfig::new(generator, Arrivals::default(), engine, RequestOptions::default());
+    assert_eq!(
+        config.expect_err("too late").to_string(),
+        "`tokenizer` cannot be \"engine\" for a trace with texts: they are counted before any engine runs"
+    );
+}
+
+#[test]
+fn times_hold_for_all_or_are_left_out() {
+    let line = |more: &str| format!("{{{more} \"input_length\": 5, \"output_length\": 1}}\n");
+    let timed = line(r#""timestamp": 4000, "session_id": "a","#);
+    let turn = line(r#""session_id": "a","#);
+    let untimed = [line(r#""session_id": "b","#), line("")].concat();
+    let some = read("{}", &format!("{timed}{turn}{untimed}")).expect("a trace");
+    assert_eq!(some.noted().expect("notes"), "t: 2 rows without a time, which others have: left out");
+    let made = requests(some, "{}");
+    assert_eq!(made.iter().map(|request| request.timestamp).collect::<Vec<_>>(), [Some(0.0); 2]);
+    let none = read("{}", &untimed).expect("a trace");
+    assert_eq!(none.noted(), None);
+    let made = requests(none, "{}");
+    assert_eq!(made.iter().map(|request| request.timestamp).collect::<Vec<_>>(), [Some(0.0), Some(1.0)]);
+}
+
+#[test]
+fn one_bad_row_costs_no_other() {
+    let said = r#"[{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]"#;
+    let good = format!(r#"{{"conversations": {said}}}"#);
+    let trace = read("{}", &format!(r#"[{good}, {{"conversations": [{{"from": 3}}]}}, 7, {good}]"#))
+        .expect("a trace");
+    assert_eq!(trace.noted().expect("notes"), "t: 2 rows that cannot be read: left out");
+    assert_eq!(requests(trace, "{}").len(), 2);
+    let broken = read("{}", &format!("[{good},\n{good},\n{{\"conversations\": oops")).expect("a trace");
+    let noted = broken.noted().expect("notes");
+    assert!(
+        noted.starts_with("t: the rest of the file, from line 3 on: left out (expected value at line 3"),
+        "{noted}"
+    );
+    assert_eq!(requests(broken, "{}").len(), 2);
+    let line = br#"{"timestamp": 1, "input_length": 5, "output_length": 1}"#;
+    let bytes = [&line[..], b"\n\xff\n", &line[..]].concat();
+    let trace: Trace = serde_json::from_str("{}").expect("options");
+    let trace = trace.read("t".into(), bytes.as_slice(), &estimate_tokens).expect("a trace");
+    assert_eq!(trace.noted().expect("notes"), "t: 1 rows that cannot be read: left out");
+    assert_eq!(requests(trace, "{}").len(), 2);
+}
+
+#[test]
+fn a_turn_that_is_no_longer_than_another_is_another_prompt() {
+    let head = "Timestamp,Session ID,Request tokens,Response tokens\n";
+    let trace =
+        read("{}", &format!("{head}1,a,20,1\n2,a,30,1\n3,a,30,1\n4,a,10,1\n5,a,40,1\n")).expect("a trace");
+    let made = requests(trace, "{}");
+    let words = |i: usize| -> Vec<String> {
+        made[i].text(&Lexicon::default()).split_whitespace().map(str::to_owned).collect()
+    };
+    let all: Vec<Vec<String>> = (0..5).map(words).collect();
+    assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [20, 30, 30, 10, 40]);
+    assert_eq!(all[1][..20], all[0][..]);
+    assert_eq!(all[2][..29], all[1][..29]);
+    assert_eq!(all[3][..9], all[1][..9]);
+    assert_eq!(all[4][..30], all[1][..]);
+    assert!(all[2][29] != all[1][29] && all[3][9] != all[1][9], "no prompt is a prefix of one before it");
 }
 
 #[test]
@@ -133,7 +231,7 @@ fn a_rate_replaces_the_times_of_a_trace() {
 
 #[test]
 fn what_is_no_trace_is_said() {
-    let error = |options, text| read(options, text).expect_err("no trace").to_string();
+    let error = |options: &str, text: &str| read(options, text).expect_err("no trace").to_string();
     assert_eq!(
         error("{}", ""),
         "`file` t is no trace of a known format: mooncake, burstgpt, azure or sharegpt"
@@ -143,6 +241,15 @@ fn what_is_no_trace_is_said() {
             .contains("no request that can be replayed: line 1: it has no `input_length`")
     );
     assert_eq!(error(r#"{"start_s": 100}"#, MOONCAKE), "`start_s` and `duration_s` leave no request of t");
+    assert_eq!(
+        error("{}", r#"{"timestamp": 1, "input_length": 5, "output_length": 0}"#),
+        "`file` t has no request that can be replayed: 1 rows without output (failed calls): left out"
+    );
+    for option in ["requests", "turns", "block_len", "max_input_len"] {
+        let message = format!("`{option}` must be greater than zero");
+        assert_eq!(error(&format!("{{\"{option}\": 0}}"), MOONCAKE), message);
+    }
+    assert!(error("{}", "[oops").contains("replayed: the rest of the file, from line 1 on: left out"));
     let other = error(r#"{"format": "azure"}"#, MOONCAKE);
     assert!(other.contains("no request that can be replayed: row 1: "), "{other}");
 }
@@ -164,10 +271,10 @@ proptest! {
         }
         bytes.truncate(cut.index(bytes.len()) + 1);
         let trace: Trace = serde_json::from_str(&format!(r#"{{"format": "{format}", "max_input_len": 5000}}"#)).expect("options");
-        if let Ok(trace) = trace.read("t".into(), bytes.as_slice()) {
+        if let Ok(trace) = trace.read("t".into(), bytes.as_slice(), &estimate_tokens) {
             let made = requests(trace, r#"{"gap_s": 1}"#);
             prop_assert!(!made.is_empty());
-            prop_assert!(made.iter().all(|request| request.query_len > 0 && request.output_len > Some(0)));
+            prop_assert!(made.iter().all(|request| (1..=5000).contains(&request.query_len) && request.output_len > Some(0)));
         }
     }
 }

@@ -1,0 +1,267 @@
+//! What a run owns or uses, an engine or a helper: started, awaited, watched, ended.
+
+use super::running::{End, Running};
+use super::{EngineError, Event};
+use crate::driver::address::Address;
+use crate::driver::container::{ContainerSpec, Gpus};
+use crate::driver::logs::Logs;
+use crate::driver::process::Graces;
+use crate::driver::watchdog::Watchdog;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+/// How often a starting process is asked whether it is ready.
+const POLL: Duration = Duration::from_millis(100);
+/// How long one question to it may take.
+pub const QUESTION: Duration = Duration::from_secs(2);
+/// How often a wait is reported.
+const REPORT: Duration = Duration::from_secs(1);
+/// Lines of its log that an error shows.
+const TAIL: usize = 15;
+
+/// What is to be started, and where.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// How tables call it.
+    pub name: String,
+    /// How messages call it.
+    pub who: String,
+    /// Where it listens.
+    pub host: String,
+    /// On which port, which also names its logs.
+    pub port: u16,
+    /// How to have it on another port.
+    pub elsewhere: &'static str,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// Added to the environment.
+    pub env: BTreeMap<String, String>,
+    /// Taken out of the environment.
+    pub unset: Vec<String>,
+    /// How long its end may take.
+    pub graces: Graces,
+    /// Where it runs.
+    pub place: Place,
+}
+
+/// Where something runs.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// On this machine.
+    Here,
+    /// In a container that sees these GPUs.
+    Container(Box<ContainerSpec>, Gpus),
+    /// At an address, where it is already.
+    Elsewhere(Address),
+}
+
+/// What all processes of a run share.
+pub struct Site {
+    /// Where their logs go.
+    pub log_dir: PathBuf,
+    /// Who ends them when this program is killed.
+    pub watchdog: Arc<Watchdog>,
+    /// Who hears of them.
+    pub events: Sender<Event>,
+}
+
+impl Site {
+    /// Tells whoever hears of it; without a listener there is nobody to tell.
+    pub fn tell(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+}
+
+/// How a process is asked whether it is ready.
+pub trait Ask {
+    /// Asks once; says what is missing.
+    fn ask(&self) -> impl Future<Output = Result<(), Missing>> + Send;
+}
+
+/// What something lacks to be ready.
+pub enum Missing {
+    /// Time, it seems.
+    Yet(String),
+    /// It answers something else than it should. What starts may answer better in a while.
+    Wrong(String),
+}
+
+/// A started process. Dropping it kills it.
+pub struct Owned {
+    /// What was started.
+    pub launch: Launch,
+    running: Running,
+    started: Instant,
+    events: Sender<Event>,
+    life: Arc<Life>,
+}
+
+/// How far a process is in its life.
+#[derive(Default)]
+struct Life {
+    was_ready: AtomicBool,
+    closed: AtomicBool,
+    /// Whether somebody was told that it has ended by itself.
+    mourned: AtomicBool,
+}
+
+impl Owned {
+    /// Starts it and returns at once.
+    ///
+    /// # Errors
+    /// When its port is taken or its program is not to be had.
+    pub async fn start(launch: Launch, site: &Site) -> Result<Self, EngineError> {
+        let running = Running::start(&launch, site).await?;
+        let events = site.events.clone();
+        Ok(Self { launch, running, started: Instant::now(), events, life: Arc::default() })
+    }
+
+    /// Waits until it is ready, has died, or `limit` is over. Returns the seconds since its start.
+    ///
+    /// # Errors
+    /// When it is not ready.
+    pub async fn wait_until_ready(&self, limit: Duration, ask: &impl Ask) -> Result<f64, EngineError> {
+        let deadline = Instant::now() + limit;
+        let mut reported = Instant::now();
+        let mut end = self.running.end();
+        loop {
+            if end.said().is_some() {
+                return Err(self.death().await);
+            }
+            let awaited = match ask.ask().await {
+                Ok(()) => return Ok(self.is_ready()),
+                // It is not starting: what it answers, it will answer in a minute.
+                Err(Missing::Wrong(problem)) if self.is_elsewhere() => return Err(self.unfit(problem)),
+                Err(Missing::Yet(awaited) | Missing::Wrong(awaited)) => awaited,
+            };
+            if Instant::now() >= deadline {
+                return Err(self.not_ready(limit, awaited));
+            }
+            if reported.elapsed() >= REPORT {
+                reported = Instant::now();
+                self.report_wait(awaited);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(POLL) => {}
+                _ = end.wait() => {}
+            }
+        }
+    }
+
+    /// Whether somebody else started it.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self.running, Running::Elsewhere)
+    }
+
+    /// Whether it lives, as far as that can be seen without asking it.
+    pub fn lives(&self) -> bool {
+        if self.is_elsewhere() {
+            return !self.is_closed();
+        }
+        let lives = self.running.end().said().is_none();
+        if !lives {
+            self.life.mourned.store(true, Relaxed); // whoever asks is told
+        }
+        lives
+    }
+
+    /// Waits for its process to end by itself. The wait holds nothing of it.
+    pub fn death(&self) -> impl Future<Output = EngineError> + Send + 'static {
+        let watch = (self.running.end(), self.running.logs().cloned(), self.life.clone());
+        death(self.launch.who.clone(), watch.0, watch.1, watch.2)
+    }
+
+    /// Those alive of it and of all that came from it.
+    pub fn members(&self) -> Vec<i32> {
+        self.running.members()
+    }
+
+    /// Ends it and everything that came from it; the second call does nothing.
+    ///
+    /// # Errors
+    /// When something of it survives even SIGKILL, or it had ended by itself and nobody knows.
+    pub async fn close(&self) -> Result<(), EngineError> {
+        if self.life.closed.swap(true, Relaxed) {
+            return Ok(());
+        }
+        if self.is_elsewhere() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let died = self.running.end().said().is_some() && !self.life.mourned.load(Relaxed);
+        let death = if died { Some(self.death().await) } else { None };
+        let ended = self.running.close(&self.launch).await;
+        self.report_dropped_logs();
+        ended?;
+        let (name, port) = (self.launch.name.clone(), self.launch.port);
+        let took_s = began.elapsed().as_secs_f64();
+        let _ = self.events.send(Event::EngineClosed { name, port, took_s });
+        death.map_or(Ok(()), Err)
+    }
+
+    /// Whether [`Owned::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.life.closed.load(Relaxed)
+    }
+
+    /// Tells the reader of the results something.
+    pub fn warn(&self, text: String) {
+        let _ = self.events.send(Event::Warned { text });
+    }
+
+    fn is_ready(&self) -> f64 {
+        let after_s = self.started.elapsed().as_secs_f64();
+        if !self.life.was_ready.swap(true, Relaxed) {
+            let (name, port) = (self.launch.name.clone(), self.launch.port);
+            let _ = self.events.send(Event::EngineReady { name, port, after_s });
+        }
+        after_s
+    }
+
+    fn report_wait(&self, awaited: String) {
+        let _ = self.events.send(Event::EngineWaiting {
+            name: self.launch.name.clone(),
+            elapsed_s: self.started.elapsed().as_secs_f64(),
+            awaited,
+            last_line: self.running.logs().and_then(Logs::last_line),
+        });
+    }
+
+    fn not_ready(&self, limit: Duration, awaited: String) -> EngineError {
+        let limit_s = limit.as_secs_f64();
+        let Some(logs) = self.running.logs() else {
+            return self.unfit(format!("{awaited}, for {limit_s} s"));
+        };
+        let (who, tail) = (self.launch.who.clone(), logs.tail(TAIL));
+        EngineError::NotReady { who, limit_s, awaited, tail }
+    }
+
+    fn unfit(&self, problem: String) -> EngineError {
+        EngineError::Unfit { who: self.launch.who.clone(), problem }
+    }
+
+    fn report_dropped_logs(&self) {
+        let logs = self.running.logs().into_iter().flat_map(|logs| &logs.0);
+        for log in logs.filter(|log| log.dropped() > 0) {
+            let (path, mib) = (log.path().display(), log.dropped() >> 20);
+            self.warn(format!(
+                "{path} was flooded: what lies between its first 64 MiB and byte {mib} Mi was dropped"
+            ));
+        }
+    }
+}
+
+async fn death(who: String, mut end: End, logs: Option<Logs>, life: Arc<Life>) -> EngineError {
+    let status = end.wait().await;
+    life.mourned.store(true, Relaxed);
+    let tail = logs.map_or_else(String::new, |logs| logs.tail(TAIL));
+    if life.was_ready.load(Relaxed) {
+        EngineError::Died { who, status, tail }
+    } else {
+        EngineError::DiedAtStart { who, status, tail }
+    }
+}

@@ -1,0 +1,34 @@
+//! Randomness for one thing among others: the same seed makes the same, whatever else is drawn.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// A seed for one thing among others, `number` of the kind `what`.
+pub fn seed_of(seed: u64, what: &str, number: u64) -> u64 {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(what.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(257).wrapping_add(byte.into())));
+    random.set_word_pos(u128::from(number) * 2);
+    random.random()
+}
+
+/// A random generator for one purpose of a workload.
+pub fn random(seed: u64, purpose: &str) -> ChaCha8Rng {
+    ChaCha8Rng::seed_from_u64(seed_of(seed, purpose, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn seeds_of_things_differ(seed: u64, number in 0u64..1_000_000) {
+            let one = seed_of(seed, "document", number);
+            prop_assert_eq!(one, seed_of(seed, "document", number));
+            prop_assert_ne!(one, seed_of(seed, "document", number + 1));
+            prop_assert_ne!(one, seed_of(seed, "question", number));
+            prop_assert_ne!(one, seed_of(seed.wrapping_add(1), "document", number));
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! What others wrote, made harmless.
+
+/// A text of an engine's that can be shown on a terminal and written into a table: without escape
+/// sequences, control characters, and marks that turn the direction of writing.
+pub fn printable(text: &str) -> String {
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    console::strip_ansi_codes(text)
+        .chars()
+        .filter(|c| (!c.is_control() || *c == '\t') && !turns(*c))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn escapes_and_controls_are_gone() {
+        assert_eq!(
+            printable("\u{1b}[31mred\u{1b}[0m\u{7}\r\n\u{1b}]0;title\u{7} \u{202e}txt.\ta"),
+            "red txt.\ta"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_terminal_obeys_is_left(text in any::<String>(), escape in "\\PC{0,4}\u{1b}[\\[\\]P^_]\\PC{0,9}") {
+            for shown in [printable(&text), printable(&escape)] {
+                prop_assert!(shown.chars().all(|c| !c.is_control() || c == '\t'), "{shown:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! What goes wrong with an engine, through the real binary: what the rows say, what is printed, the
+//! exit code, that the engine beside it finishes, and that nothing is left running.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::{Bench, Ran, eventually, ran};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::HashMap;
+use std::process::Child;
+use std::time::Duration;
+
+type Row = HashMap<String, String>;
+
+const IMPORTS: &str = "import \"std/check\" as check; import \"std/load\" as load; import \"std/sim\" as sim;
+    private fn engine(name, gpu, options) {
+        sim::engine(#{ name: name, gpu: gpu, flags: #{ \"itl-s\": 0.002, \"warmup-s\": 0, jitter: 0 } } + options)
+    }
+    private fn work(requests) {
+        load::dummy(#{ requests: requests, gap_s: 0.05, context_len: 60, max_tokens: 8, ignore_eos: true })
+    }\n";
+
+/// One fault and what comes of it. The engine gets four requests.
+struct Case {
+    fault: &'static str,
+    /// Further options of the faulty engine.
+    options: &'static str,
+    code: i32,
+    /// Its requests that are answered whole.
+    ok: usize,
+    /// How the error of each of its other requests begins.
+    error: &'static str,
+    /// What the run prints.
+    says: &'static str,
+}
+
+const fn case(fault: &'static str, code: i32, ok: usize, error: &'static str, says: &'static str) -> Case {
+    Case { fault, options: "", code, ok, error, says }
+}
+
+/// Runs a faulty engine and a sound one side by side.
+fn side_by_side(case: &Case) -> (Bench, Ran) {
+    let bench = Bench::new().script(
+        "t.rhai",
+        &format!(
+            "{IMPORTS}fn test_a() {{
+                 let faulty = engine(\"faulty\", 0, #{{ fault: \"{}\", {} }});
+                 run(work(4), [faulty, engine(\"sound\", 1, #{{}})],
+                     #{{ warmup: 0, limits: #{{ first_token_s: 4, between_chunks_s: 4 }} }});
+             }}",
+            case.fault, case.options
+        ),
+    );
+    let run = bench.run(&["t.rhai"]);
+    (bench, run)
+}
+
+fn of<'r>(rows: &'r [Row], engine: &str) -> Vec<&'r Row> {
+    rows.iter().filter(|row| row["engine"] == engine).collect()
+}
+
+/// A measure of a failed request would be a lie.
+fn is_honest(row: &Row) -> bool {
+    let measured = !row["TTFT"].is_empty() && !row["latency"].is_empty();
+    let explained = !row["error"].is_empty();
+    if row["status"] == "ok" { measured && !explained } else { !measured && explained }
+}
+
+fn check(case: &Case) {
+    let (bench, run) = side_by_side(case);
+    let all = format!("{}: {}{}", case.fault, run.stdout, run.stderr);
+    assert_eq!(run.code, case.code, "{all}");
+    assert!(run.stdout.contains(case.says) || run.stderr.contains(case.says), "{all}");
+    assert!(!all.contains('\u{1b}'), "an escape sequence came through: {all:?}");
+    assert_eq!(bench.left_running(), Vec::<String>::new(), "{all}");
+    let rows = bench.rows("out/test_a.csv");
+    assert!(rows.iter().all(is_honest), "{rows:?}");
+    if case.error == NO_ROWS {
+        return assert!(rows.is_empty(), "{rows:?}");
+    }
+    let (faulty, sound) = (of(&rows, "faulty"), of(&rows, "sound"));
+    let ok = |rows: &[&Row]| rows.iter().filter(|row| row["status"] == "ok").count();
+    assert_eq!((faulty.len(), ok(&faulty), ok(&sound)), (4, case.ok, 4), "{all}{faulty:?}");
+    for row in faulty.iter().filter(|row| row["status"] == "failed") {
+        assert!(row["error"].starts_with(case.error), "{}: {}", case.fault, row["error"]);
+    }
+}
+
+/// In the place of an error: nothing is sent at all.
+const NO_ROWS: &str = "no rows";
+
+#[test]
+fn engines_that_do_not_start() {
+    for case in [
+        case("die-at-start", 3, 0, NO_ROWS, "engine `faulty` ended while it was starting (exit status: 1)"),
+        case("die-at-start", 3, 0, NO_ROWS, "RuntimeError: died at the start, on purpose"),
+        Case {
+            options: "ready_timeout_s: 1",
+            ..case(
+                "never-ready",
+                3,
+                0,
+                NO_ROWS,
+                "engine `faulty` was not ready within 1 s: http://127.0.0.1:",
+            )
+        },
+        Case {
+            options: "ready_timeout_s: 1",
+            ..case("wrong-model", 3, 0, NO_ROWS, "it serves `another-model`, not `sim-7b`")
+        },
+    ] {
+        check(&case);
+    }
+}
+
+#[test]
+fn engines_that_do_not_live_as_they_should() {
+    for case in [
+        // The two that die with it are cut off or never sent.
+        case("die-at-request=3", 3, 2, "", "engine `faulty` ended while it served (exit status: 1)"),
+        case(
+            "unhealthy-after=2",
+            1,
+            4,
+            "",
+            "FAILED: `faulty` is healthy after the workload: http://127.0.0.1:",
+        ),
+        Case { options: "grace_s: 0.2", ..case("ignore-interrupts", 0, 4, "", "faulty: closed in") },
+        Case { options: "grace_s: 0.2", ..case("grandchild", 0, 4, "", "faulty: closed in") },
+        Case { options: "grace_s: 0.2", ..case("orphan", 0, 4, "", "faulty: closed in") },
+        case("close-behind-answer", 0, 4, "", "passed test_a"),
+    ] {
+        check(&case);
+    }
+}
+
+#[test]
+fn answers_that_are_refused_or_do_not_come() {
+    for case in [
+        case("refuse=429", 1, 0, "HTTP 429: refused on purpose", "4 of 4 failed: HTTP 429"),
+        case("refuse=500", 1, 0, "HTTP 500: refused on purpose", "4 of 4 failed: HTTP 500"),
+        case("refuse=503", 1, 0, "HTTP 503: refused on purpose (Retry-After: 1)", "4 of 4 failed: HTTP 503"),
+        case("refuse=500/2", 1, 2, "HTTP 500: refused on purpose", "2 of 4 failed: HTTP 500"),
+        case("no-answer", 1, 0, "no first token within 4 s, 0 chunks in", "4 of 4 failed"),
+        case("stall-after=5", 1, 0, "no further chunk within 4 s, 5 chunks in", "4 of 4 failed"),
+        case("close-after=5", 1, 0, "the connection broke after 5 chunks: ", "4 of 4 failed"),
+    ] {
+        check(&case);
+    }
+}
+
+#[test]
+fn streams_that_are_not_as_they_should_be() {
+    let over = "not an event of the API: an event of over 128 MiB";
+    for case in [
+        case("no-done", 1, 0, "the stream ended without [DONE], 8 chunks in", "4 of 4 failed"),
+        case(
+            "error-event/4",
+            1,
+            3,
+            "the engine reported in its stream: EngineCore encountered",
+            "1 of 4 failed",
+        ),
+        case("invalid-json", 1, 0, "not an event of the API: EOF while parsing", "4 of 4 failed"),
+        case("invalid-utf8", 1, 0, "not an event of the API: not UTF-8: ", "4 of 4 failed"),
+        case("crlf", 0, 4, "", "passed test_a"),
+        case("comments", 0, 4, "", "passed test_a"),
+        case("long-line=64MiB/4", 0, 4, "", "passed test_a"),
+        case("long-line=129MiB/4", 1, 3, over, "1 of 4 failed"),
+        case("byte-by-byte", 0, 4, "", "passed test_a"),
+    ] {
+        check(&case);
+    }
+}
+
+#[test]
+fn many_tokens_a_chunk_are_not_taken_for_one() {
+    let (bench, run) = side_by_side(&case("tokens-per-chunk=4", 0, 4, "", ""));
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    for row in of(&bench.rows("out/test_a.csv"), "faulty") {
+        assert_eq!((row["chunks"].as_str(), row["output_tokens"].as_str()), ("2", "8"));
+        assert!(row["itl_mean_s"].is_empty() && !row["icl_mean_s"].is_empty(), "{row:?}");
+    }
+}
+
+#[test]
+fn every_limit_of_a_request_can_be_set() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        &format!(
+            "{IMPORTS}fn test_a() {{
+                 let slow = engine(\"slow\", 0, #{{ flags: #{{ \"itl-s\": 0.3 }} }});
+                 run(work(1), [slow], #{{ warmup: 0, may_fail: true, limits: #{{ total_s: 1 }} }});
+                 run(work(1), [slow], #{{ limits: #{{ first_tokn_s: 1 }} }});
+             }}"
+        ),
+    );
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
+    assert!(bench.rows("out/test_a.csv")[0]["error"].starts_with("no end of the answer within 1 s, "));
+    assert!(run.stderr.contains("option `limits.first_tokn_s` of `run`: unknown field"), "{}", run.stderr);
+}
+
+/// A log that is flooded at a GiB a minute holds up neither the engine nor lmrun, nor fills memory.
+#[test]
+fn a_flooded_log_is_nobodys_burden() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        &format!("{IMPORTS}fn test_a() {{ run(work(40), [engine(\"faulty\", 0, #{{ fault: \"flood-log=17MiB\" }})]); }}"),
+    );
+    let mut child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    let mut peak_kib = 0;
+    while child.try_wait().expect("its state").is_none() {
+        let status = procfs::process::Process::new(child.id() as i32).and_then(|process| process.status());
+        peak_kib = peak_kib.max(status.ok().and_then(|status| status.vmhwm).unwrap_or(0));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let run = ran(&child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let log = bench.path(&format!("out/{}-stdout.log", bench.ports[0])).metadata().expect("the log").len();
+    assert!(log > 20 << 20, "it was flooded: {log} bytes");
+    assert!(peak_kib < 256 << 10, "lmrun took {peak_kib} KiB");
+}
+
+const LONG: &str =
+    "fn test_long() { run(work(400), [engine(\"a\", 0, #{ OPTIONS }), engine(\"b\", 1, #{})]); }
+    fn test_never_reached() {}";
+
+fn long(options: &str) -> (Bench, Child) {
+    let bench = Bench::new().script("t.rhai", &(IMPORTS.to_owned() + &LONG.replace("OPTIONS", options)));
+    let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    eventually("rows are on disk", || rows_so_far(&bench) > 6);
+    (bench, child)
+}
+
+fn rows_so_far(bench: &Bench) -> usize {
+    std::fs::read_to_string(bench.path("out/test_long.csv")).map_or(0, |text| text.lines().count())
+}
+
+fn send(pid: u32, signal: Signal) {
+    kill(Pid::from_raw(pid as i32), signal).expect("the signal");
+}
+
+/// The process that listens on a port of the bench and was started by lmrun.
+fn engine_at(port: u16) -> u32 {
+    let mark = format!("--port {port}");
+    let all = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
+    let mut engines =
+        all.filter(|process| process.cmdline().is_ok_and(|line| line.join(" ").contains(&mark)));
+    engines.next().expect("the engine").pid as u32
+}
+
+#[test]
+fn the_second_ctrl_c_kills_at_once() {
+    // In order, its end would take two minutes.
+    let (bench, child) = long("fault: \"ignore-interrupts\", grace_s: 60");
+    send(child.id(), Signal::SIGINT);
+    eventually("it was told", || {
+        std::fs::read_to_string(bench.path("out/test_long.csv"))
+            .is_ok_and(|rows| rows.contains("interrupted"))
+    });
+    send(child.id(), Signal::SIGINT);
+    let run = ran(&child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, 130, "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.ends_with("killed\n"), "{}", run.stderr);
+    eventually("the watchdog ends the engines", || bench.left_running().is_empty());
+}
+
+#[test]
+fn what_is_far_from_its_parents_does_not_outlive_a_killed_lmrun() {
+    let (bench, mut child) = long("fault: [\"orphan\", \"grandchild\", \"ignore-interrupts\"]");
+    child.kill().expect("SIGKILL");
+    child.wait().expect("its end");
+    eventually("nothing is left", || bench.left_running().is_empty());
+}
+
+#[test]
+fn without_its_watchdog_engines_still_end_with_lmrun() {
+    let (bench, mut child) = long("");
+    let watchdogs =
+        procfs::process::all_processes().expect("/proc").filter_map(Result::ok).filter(|process| {
+            process.stat().is_ok_and(|stat| stat.ppid == child.id() as i32)
+                && process.cmdline().is_ok_and(|line| line.iter().any(|word| word == "watchdog-of-lmrun"))
+        });
+    let watchdogs: Vec<_> = watchdogs.map(|process| process.pid as u32).collect();
+    assert_eq!(watchdogs.len(), 1);
+    send(watchdogs[0], Signal::SIGKILL);
+    child.kill().expect("SIGKILL");
+    child.wait().expect("its end");
+    eventually("nothing is left", || bench.left_running().is_empty());
+}
+
+#[test]
+fn an_engine_that_is_stopped_for_a_while_goes_on() {
+    let (bench, child) = long("");
+    let engine = engine_at(bench.ports[0]);
+    send(engine, Signal::SIGSTOP);
+    std::thread::sleep(Duration::from_secs(2));
+    send(engine, Signal::SIGCONT);
+    let run = ran(&child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let rows = bench.rows("out/test_long.csv");
+    assert!(rows.len() == 800 && rows.iter().all(|row| row["status"] == "ok"));
+    let waited = of(&rows, "a").iter().any(|row| row["latency"].parse::<f64>().is_ok_and(|s| s > 1.0));
+    assert!(waited, "the pause is in the rows");
+}
+
+#[test]
+fn lmrun_that_is_stopped_for_a_while_says_how_late_it_was() {
+    let (bench, child) = long("");
+    send(child.id(), Signal::SIGSTOP);
+    std::thread::sleep(Duration::from_secs(2));
+    send(child.id(), Signal::SIGCONT);
+    let run = ran(&child.wait_with_output().expect("its end"));
+    let rows = bench.rows("out/test_long.csv");
+    assert!(
+        rows.len() == 800 && rows.iter().all(|row| row["status"] == "ok"),
+        "{}{}",
+        run.stdout,
+        run.stderr
+    );
+    let late = rows.iter().any(|row| row["send_lag_s"].parse::<f64>().is_ok_and(|s| s > 0.5));
+    assert!(late, "the pause is in the rows");
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+}
+
+#[test]
+fn port_zero_is_any_free_one() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        &format!(
+            "{IMPORTS}fn test_a() {{
+                 let engines = [];
+                 for name in [\"a\", \"b\"] {{ engines.push(start(engine(name, 0, #{{ port: 0 }}))); }}
+                 check::that(engines[0].port != engines[1].port && engines[0].port > 0, \"ports\");
+                 for engine in engines {{ check::that(engine.wait_until_ready(60), \"ready\"); }}
+             }}"
+        ),
+    );
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+}
+
+#[test]
+fn a_handle_that_died_unseen_fails_its_test() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        &format!(
+            "{IMPORTS}fn test_a() {{
+                 let engine = start(engine(\"faulty\", 0, #{{}}));
+                 check::that(engine.wait_until_ready(60), \"ready\");
+                 run(work(1), [engine], #{{ warmup: 0 }});
+                 sleep(3);
+             }}
+             fn test_b() {{ print(\"the next one runs\"); }}"
+        ),
+    );
+    let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    eventually("its row", || {
+        std::fs::read_to_string(bench.path("out/test_a.csv")).is_ok_and(|rows| rows.contains("faulty"))
+    });
+    send(engine_at(bench.ports[0]), Signal::SIGKILL);
+    let run = ran(&child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("engine `faulty` ended while it served (signal: 9"), "{}", run.stderr);
+    assert!(run.stdout.contains("the next one runs"), "{}", run.stdout);
+}
