@@ -131,7 +131,7 @@ impl Engine {
     /// # Errors
     /// When it is not healthy.
     pub async fn health(&self) -> Result<(), String> {
-        self.check_health().await.map_err(|Missing::Yet(text)| Missing::Wrong(text) | text)
+        self.check_health().await.map_err(Missing::into_text)
     }
 
     async fn check_health(&self) -> Result<(), Missing> {

@@ -90,6 +90,15 @@ pub enum Missing {
     Wrong(String),
 }
 
+impl Missing {
+    /// What it is, in words.
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Yet(text) | Self::Wrong(text) => text,
+        }
+    }
+}
+
 /// A started process. Dropping it kills it.
 pub struct Owned {
     /// What was started.

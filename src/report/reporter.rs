@@ -59,7 +59,7 @@ impl Reporter {
             }
             Event::EngineWaiting { name, elapsed_s, awaited, last_line } => {
                 let said = last_line.map_or_else(String::new, |line| format!("; it says: {line}"));
-                self.screen.progress(format!("  {name}: starting for {elapsed_s:.0} s, {awaited}{said}"));
+                self.screen.progress(&format!("  {name}: starting for {elapsed_s:.0} s, {awaited}{said}"));
             }
             Event::EngineReady { name, after_s, .. } => {
                 self.screen.progress_done();
@@ -125,7 +125,7 @@ impl Reporter {
     fn show_requests(&mut self) {
         if let Some(test) = &self.test {
             let text = format!("  {} of {} requests done, {} failed", test.done, test.planned, test.failed);
-            self.screen.progress(text);
+            self.screen.progress(&text);
         }
     }
 

@@ -58,13 +58,13 @@ impl Screen {
     }
 
     /// What is going on now; overwritten by the next.
-    pub fn progress(&mut self, text: String) {
+    pub fn progress(&mut self, text: &str) {
         if !self.plain_progress {
-            self.bar.set_message(scrub(&text));
+            self.bar.set_message(scrub(text));
             self.bar.enable_steady_tick(TICK);
         } else if self.last_plain.elapsed() >= PLAIN_EVERY {
             self.last_plain = Instant::now();
-            self.note(&text);
+            self.note(text);
         }
     }
 

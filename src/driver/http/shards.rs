@@ -310,7 +310,7 @@ mod tests {
         let authority = listener.local_addr().expect("its address").to_string();
         let target = Target {
             scheme: crate::driver::address::Scheme::Http,
-            end: super::StreamEnd::Done,
+            end: crate::driver::http::StreamEnd::Done,
             authority,
             path: "/".into(),
             headers: BTreeMap::new(),
