@@ -148,10 +148,10 @@ fn what_does_not_fit_is_said_at_once() {
         ),
         (
             &silent,
-            &["-f", "handle", "-m", "m"],
-            1,
-            "engine `openai` was not ready within 10 s",
-            "cannot be reached",
+            &["-f", "spec", "-m", "m"],
+            3,
+            "/v1/models cannot be reached: Connection refused",
+            "for 10 s",
         ),
         (
             &"nowhere".into(),
