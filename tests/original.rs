@@ -224,8 +224,8 @@ exec "$LMRUN" sim --port "$6" --model "$8" --prefix-caching"#,
     for (port, id) in bench.ports.iter().zip(0..) {
         let engine = &manifest["experiments"][0]["engines"][id as usize];
         let words = engine["command"].as_array().expect("words").iter();
-        let words: Vec<String> =
-            words.map(|word| word.as_str().expect("a word").replace("{port}", &port.to_string())).collect();
+        let words = words.map(|word| word.as_str().expect("a word").replace("{port}", &port.to_string()));
+        let words: Vec<String> = words.map(|word| word.replace("{host}", "127.0.0.1")).collect();
         assert_eq!(text(&format!("argv-{port}")).lines().collect::<Vec<_>>(), words);
         let env = text(&format!("env-{port}"));
         for (name, value) in engine["env"].as_object().expect("an environment") {

@@ -17,7 +17,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=${LMRUN_ENGINES:-$HOME/.cache/lmrun-engines}
 [[ $root == /* ]] || root=$PWD/$root
 root=${root%/}
-components=(model llamacpp vllm lmcache redis)
+components=(model llamacpp vllm lmcache transformers redis)
 
 python=        # a Python 3.11, once find_python has run
 work_pid=      # the step in progress, for on_exit
@@ -38,8 +38,10 @@ usage: install.sh COMPONENT...
   vllm        2.7 GB   100 s    vLLM's CPU build                   bin/vllm
   lmcache     0.1 GB   10 s     LMCache, in vLLM's environment     bin/lmcache, bin/lmcache_server
                                 (installs vllm first)
+  transformers 2 MB    10 s     `transformers serve`, in vLLM's environment, and SmolLM2 as its hub has
+                                it (installs vllm and model first)  bin/transformers
   redis       20 MB    10 s     redis-server and redis-sentinel, as Debian packages
-  all                           the five above
+  all                           the six above
   paths                         prints NAME=VALUE lines saying where all this is; installs nothing
 
   * 2 cores, a fast network.  A component that is there already costs milliseconds.
@@ -306,7 +308,7 @@ build_vllm() {
     # Both stamps lie in the environment, and go with it.
     local torch_stamp=$venv_vllm/.torch torch_digest
     torch_digest=$(inputs_torch | digest)
-    rm -f "$root/.stamps/lmcache"
+    rm -f "$root/.stamps/lmcache" "$root/.stamps/transformers"
     need_mb 4500
     have gcc readelf || debian gcc binutils libc6-dev
     have_libnuma || debian libnuma1
@@ -345,6 +347,24 @@ build_lmcache() {
     done
     step "trying it" "$root/bin/lmcache" --help
     rm -f "$venv_vllm/.begun-lmcache"
+}
+
+# --- transformers ---------------------------------------------------------------------------------
+
+# It serves what lies in a hub cache, and only that: a folder is laid out as one.
+hub=$root/models/hub
+
+inputs_transformers() { printf '%s\n' 1; inputs_vllm; inputs_model; pins transformers; }
+files_transformers() { printf '%s\n' "$root/bin/transformers" "$hub/models--lmrun--smollm2/snapshots/1/config.json"; }
+
+build_transformers() {
+    local repository=$hub/models--lmrun--smollm2
+    step "fetching $(pins transformers)" pip_lock "$venv_vllm" transformers
+    mkdir -p "$repository/refs" "$repository/snapshots"
+    ln -sfn ../../../smollm2-hf "$repository/snapshots/1"
+    printf 1 >"$repository/refs/main"
+    launcher transformers "$venv_vllm" "$venv_vllm/bin/transformers" HF_HUB_OFFLINE=1 "HF_HUB_CACHE=$hub"
+    step "trying it" "$root/bin/transformers" serve --help
 }
 
 # --- redis ----------------------------------------------------------------------------------------
@@ -403,7 +423,12 @@ install() {
         ensure vllm
         ensure lmcache
         ;;
-    all) for component in model llamacpp lmcache redis; do install "$component"; done ;;
+    transformers)
+        ensure model
+        ensure vllm
+        ensure transformers
+        ;;
+    all) for component in model llamacpp lmcache transformers redis; do install "$component"; done ;;
     *) ensure "$1" ;;
     esac
 }
@@ -430,7 +455,8 @@ paths() {
         LMRUN_LLAMA_SERVER "$root/bin/llama-server" \
         LMRUN_VLLM "$root/bin/vllm" \
         LMRUN_LMCACHE "$root/bin/lmcache" \
-        LMRUN_LMCACHE_SERVER "$root/bin/lmcache_server"
+        LMRUN_LMCACHE_SERVER "$root/bin/lmcache_server" \
+        LMRUN_TRANSFORMERS "$root/bin/transformers"
 }
 
 misuse() {

@@ -12,7 +12,8 @@ usage() {
 usage: test.sh                   the installer itself: seconds, installs nothing
        test.sh --real [NAME...]  each engine that is installed in $LMRUN_ENGINES: it starts, gets ready,
                                  answers, reuses a prefix, and leaves no process behind (90 s).
-                                 NAME: llamacpp, vllm, lmcache, lmcache_server, redis
+                                 NAME: llamacpp, vllm, lmcache, lmcache_server,
+                                 transformers, redis
 TEXT
 }
 
@@ -71,9 +72,9 @@ with_fakes() {
             echo "$1" >>"$BUILT"
             while IFS= read -r file; do mkdir -p "${file%/*}"; touch "$file"; done < <("files_$1")
         }
-        for name in model llamacpp vllm lmcache; do eval "build_$name() { fake $name; }"; done
+        for name in model llamacpp vllm lmcache transformers; do eval "build_$name() { fake $name; }"; done
         # The one thing of build_vllm that others rely on.
-        build_vllm() { rm -f "$root/.stamps/lmcache"; fake vllm; }
+        build_vllm() { rm -f "$root/.stamps/lmcache" "$root/.stamps/transformers"; fake vllm; }
         install_redis() { :; }
         eval "$2"
     ' with_fakes "$installer" "$1"
@@ -146,8 +147,8 @@ locks_are_pinned() {
         bad=$(grep -vE '^#|^[A-Za-z0-9_.-]+==[A-Za-z0-9_.]+$' "$lock") || true
         [[ -z $bad ]] || { echo "$lock: $bad"; return 1; }
     done
-    # vllm and lmcache share an environment.
-    bad=$(cat "$here"/locks/{torch,vllm,lmcache}.txt | sed '/^#/d;s/==.*//' | tr 'A-Z_' 'a-z-' | sort | uniq -d)
+    # vllm, lmcache and transformers share an environment.
+    bad=$(cat "$here"/locks/{torch,vllm,lmcache,transformers}.txt | sed '/^#/d;s/==.*//' | tr 'A-Z_' 'a-z-' | sort | uniq -d)
     [[ -z $bad ]] || { echo "in two locks: $bad"; return 1; }
 }
 
@@ -188,7 +189,7 @@ test_installer() {
     check "a root that cannot be made: the remedy" gives 1 'Set LMRUN_ENGINES' env LMRUN_ENGINES=/proc/none "$installer" model
 
     rm -rf "$tmp/root"
-    check "all: each is built once, in order" builds 'model llamacpp vllm lmcache' 'main all'
+    check "all: each is built once, in order" builds 'model llamacpp vllm lmcache transformers' 'main all'
     check "all again: none" builds '' 'main all'
     check "lmcache alone: none, as vllm is there" builds '' 'main lmcache'
     check "another pin: only what has it" builds 'llamacpp' \
@@ -197,7 +198,7 @@ test_installer() {
     rm "$tmp/root/models/tiny.gguf"
     check "a file is missing: only its component" builds 'model' 'main all'
     rm -r "$tmp/root/vllm"
-    check "vllm is gone: lmcache follows" builds 'vllm lmcache' 'main all'
+    check "vllm is gone: what lives there follows" builds 'vllm lmcache transformers' 'main all'
     rm "$tmp/root/.stamps/vllm"
     check "vllm broke: lmcache follows" builds 'vllm lmcache' 'main lmcache'
     check "a broken build leaves no stamp and is made good" fails_and_resumes
@@ -323,6 +324,14 @@ real_lmcache() {
     stop_all lmcache
 }
 
+real_transformers() {
+    local port
+    port=$(probe ports 1)
+    ! start transformers "http://127.0.0.1:$port/health" 120 "$LMRUN_TRANSFORMERS" serve lmrun/smollm2 \
+        --host 127.0.0.1 --port "$port" --device cpu || asks transformers chat "$port" lmrun/smollm2 Paris
+    stop_all transformers
+}
+
 # The older server speaks no HTTP: it is ready when its log says so.
 real_lmcache_server() {
     local port log=$tmp/lmcache_server.log
@@ -352,12 +361,13 @@ is_installed() {
     vllm) [[ -x $LMRUN_VLLM && -e $LMRUN_MODEL_HF/config.json ]] ;;
     lmcache) [[ -x $LMRUN_LMCACHE ]] && is_installed vllm ;;
     lmcache_server) [[ -x $LMRUN_LMCACHE_SERVER ]] ;;
+    transformers) [[ -x $LMRUN_TRANSFORMERS ]] && is_installed vllm ;;
     redis) command -v redis-server >/dev/null ;;
     esac
 }
 
 test_engines() {
-    local name all=(llamacpp vllm lmcache lmcache_server redis)
+    local name all=(llamacpp vllm lmcache lmcache_server transformers redis)
     started=()
     eval "$("$installer" paths)"
     [[ $# -gt 0 ]] || set -- "${all[@]}"

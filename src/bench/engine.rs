@@ -1,17 +1,23 @@
 //! An engine that runs: started, awaited, asked, closed.
 
 use super::helper::{self, Helper};
-use super::owned::{Ask, Launch, Owned, QUESTION, Site};
+use super::owned::{Ask, Launch, Missing, Owned, Place, QUESTION, Site};
 use super::vram::Vram;
 use super::{EngineError, EngineSpec, RequestLimits, Server};
+use crate::driver::address::Address;
 use crate::driver::probe::{self, ProbeError};
 use crate::driver::process::Graces;
+use crate::driver::secrets;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+/// Who owns the models of a simulator, as it says itself.
+const SIMULATOR: &str = "lmrun-sim";
 
 /// Whether an engine can be used.
 #[derive(Debug)]
@@ -31,6 +37,8 @@ pub struct Engine {
     pub spec: EngineSpec,
     /// Where it listens.
     pub port: u16,
+    address: Address,
+    key: Option<String>,
     owned: Owned,
     vram: Vram,
     abort: watch::Sender<Option<String>>,
@@ -51,19 +59,22 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let vram = Vram::before(&spec);
         let owned = Owned::start(launch(&spec, port), site).await?;
+        let (address, key) = (spec.address(port), spec.api_key());
+        secrets::learn(key.iter().map(|key| ("API_KEY", key.as_str())));
         let abort = watch::channel(None).0;
         let keeps_alive = Arc::new(AtomicBool::new(true));
-        Ok(Self { spec, port, owned, vram, abort, keeps_alive, helpers: Mutex::new(helpers) })
+        Ok(Self { spec, port, address, key, owned, vram, abort, keeps_alive, helpers: Mutex::new(helpers) })
     }
 
     /// Where it answers.
     pub fn base(&self) -> String {
-        format!("http://{}", self.authority())
+        self.address.base()
     }
 
-    /// `host:port`.
-    pub fn authority(&self) -> String {
-        format!("{}:{}", self.spec.host, self.port)
+    /// The headers that every request to it carries: its API key, if it takes one.
+    fn headers(&self) -> BTreeMap<String, String> {
+        let bearer = self.key.as_ref().map(|key| ("authorization".to_owned(), format!("Bearer {key}")));
+        bearer.into_iter().collect()
     }
 
     /// Where requests to it go, and how long they may take.
@@ -74,7 +85,9 @@ impl Engine {
             kind: spec.kind.as_str().into(),
             simulated: spec.simulated,
             model: spec.model.as_str().into(),
-            authority: self.authority(),
+            address: self.address.clone(),
+            headers: self.headers(),
+            stream_end: spec.stream_end,
             chat_path: spec.chat_path.clone(),
             completions_path: spec.completions_path.clone(),
             extra_body: spec.extra_body.clone(),
@@ -105,7 +118,7 @@ impl Engine {
     /// How many tokens it counts in `text`; `None` where it does not count.
     pub async fn count_tokens(&self, text: &str) -> Option<u64> {
         let url = format!("{}{}", self.base(), self.spec.tokenize_path);
-        probe::count_tokens(&url, &self.spec.model, text, QUESTION).await.ok()
+        probe::count_tokens(&url, self.key.as_deref(), &self.spec.model, text, QUESTION).await.ok()
     }
 
     /// Whether it lives and says that it is healthy, now.
@@ -118,8 +131,26 @@ impl Engine {
     /// # Errors
     /// When it is not healthy.
     pub async fn health(&self) -> Result<(), String> {
+        self.check_health().await.map_err(Missing::into_text)
+    }
+
+    async fn check_health(&self) -> Result<(), Missing> {
         let url = format!("{}{}", self.base(), self.spec.health_path);
-        probe::get(&url, QUESTION).await.map(drop).map_err(|e| missing(&e))
+        let answer = probe::get_as(&url, self.key.as_deref(), QUESTION).await;
+        answer.map(drop).map_err(|e| self.missing(&e))
+    }
+
+    /// What an answer like that leaves to be awaited.
+    fn missing(&self, error: &ProbeError) -> Missing {
+        match error {
+            ProbeError::Unreachable { .. } if !self.owned.is_elsewhere() => {
+                Missing::Yet("it does not answer yet".into())
+            }
+            ProbeError::Unreachable { .. } | ProbeError::Status { status: 500.., .. } => {
+                Missing::Yet(error.to_string())
+            }
+            answered => Missing::Wrong(answered.to_string()),
+        }
     }
 
     /// Waits for its process, or one that it needs beside it, to end by itself.
@@ -164,13 +195,21 @@ impl Engine {
 }
 
 impl Ask for Engine {
-    async fn ask(&self) -> Result<(), String> {
-        self.health().await?;
-        let served = probe::models(&self.base(), QUESTION).await.map_err(|e| missing(&e))?;
-        if served.contains(&self.spec.model) {
-            return Ok(());
+    async fn ask(&self) -> Result<(), Missing> {
+        self.check_health().await?;
+        let served = probe::models_as(&self.base(), self.key.as_deref(), QUESTION).await;
+        let served = served.map_err(|e| self.missing(&e))?;
+        let Some(model) = served.iter().find(|model| model.id == self.spec.model) else {
+            let ids: Vec<&str> = served.iter().map(|model| model.id.as_str()).collect();
+            let problem = format!("it serves {}, not `{}`", probe::named(&ids), self.spec.model);
+            return Err(Missing::Wrong(problem));
+        };
+        // What lmrun starts itself, the spec knows.
+        if self.owned.is_elsewhere() && model.owned_by == SIMULATOR && !self.spec.simulated {
+            let problem = "it is a simulator, whose numbers are made up: give `simulated: true`";
+            return Err(Missing::Wrong(problem.into()));
         }
-        Err(format!("it serves {}, not `{}`", probe::named(&served), self.spec.model))
+        Ok(())
     }
 }
 
@@ -185,12 +224,14 @@ fn launch(spec: &EngineSpec, port: u16) -> Launch {
         env: spec.environment(port),
         unset: spec.unset_env.clone(),
         graces: Graces { interrupt_s: spec.interrupt_grace_s.0, terminate_s: spec.terminate_grace_s.0 },
+        place: place(spec),
     }
 }
 
-fn missing(error: &ProbeError) -> String {
-    match error {
-        ProbeError::Unreachable { .. } => "it does not answer yet".into(),
-        answered => answered.to_string(),
+fn place(spec: &EngineSpec) -> Place {
+    match (&spec.url, &spec.container) {
+        (Some(address), _) => Place::Elsewhere(address.clone()),
+        (None, Some(container)) => Place::Container(Box::new(container.clone()), spec.container_gpus()),
+        (None, None) => Place::Here,
     }
 }

@@ -1,5 +1,6 @@
 //! Why an engine, or a helper of it, does not serve, in words for people.
 
+use crate::driver::container::ContainerError;
 use crate::driver::process::StartError;
 use thiserror::Error;
 
@@ -26,6 +27,14 @@ pub enum EngineError {
         /// Why.
         source: StartError,
     },
+    /// There is no container, or it does not go away.
+    #[error("{who} has trouble with its container: {source}")]
+    Container {
+        /// The engine.
+        who: String,
+        /// Why.
+        source: ContainerError,
+    },
     /// The process ended before it was ready.
     #[error("{who} ended while it was starting ({status})\n{tail}")]
     DiedAtStart {
@@ -47,6 +56,14 @@ pub enum EngineError {
         awaited: String,
         /// The end of its log.
         tail: String,
+    },
+    /// It answers, but it is not what was asked for.
+    #[error("{who} cannot be used: {problem}")]
+    Unfit {
+        /// The engine.
+        who: String,
+        /// What is wrong with its answer.
+        problem: String,
     },
     /// The process ended while it served.
     #[error("{who} ended while it served ({status})\n{tail}")]

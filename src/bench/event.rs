@@ -19,8 +19,17 @@ pub enum Event {
         port: u16,
         /// Its command.
         argv: Vec<String>,
+        /// The container that it runs in, in words.
+        container: Option<String>,
         /// Its standard output.
         log: PathBuf,
+    },
+    /// An engine was there before; its process is not this program's.
+    EngineFound {
+        /// The engine.
+        name: String,
+        /// Where it answers.
+        url: String,
     },
     /// An engine is still not ready.
     EngineWaiting {

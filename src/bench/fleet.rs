@@ -127,11 +127,11 @@ impl Fleet {
         Ok(helper)
     }
 
-    /// The spec's port; else the first of the run's ports that no live engine has, and beyond
+    /// The spec's address or port; else the first of the run's ports that no live engine has, and beyond
     /// those the ones that follow the last. `0` means any free one.
     fn port_for(&self, spec: &EngineSpec) -> u16 {
         let taken: Vec<u16> = self.live.lock().iter().map(|engine| engine.port).collect();
-        match spec.port {
+        match spec.url.as_ref().map(|address| address.port).or(spec.port) {
             // Where the system has none left, the start says so.
             Some(0) => port::free(&spec.host, &taken).unwrap_or_default(),
             Some(port) => port,

@@ -1,6 +1,6 @@
 //! Processes that an engine needs beside it: a cache server, a store.
 
-use super::owned::{Ask, Launch, Owned, QUESTION, Site};
+use super::owned::{Ask, Launch, Missing, Owned, Place, QUESTION, Site};
 use super::spec::{grace, loopback, with_port};
 use super::{EngineError, Seconds};
 use crate::driver::probe;
@@ -109,8 +109,8 @@ impl Helper {
 }
 
 impl Ask for Helper {
-    async fn ask(&self) -> Result<(), String> {
-        if self.is_ready().await { Ok(()) } else { Err("it does not answer yet".into()) }
+    async fn ask(&self) -> Result<(), Missing> {
+        if self.is_ready().await { Ok(()) } else { Err(Missing::Yet("it does not answer yet".into())) }
     }
 }
 
@@ -126,6 +126,7 @@ fn launch(spec: &HelperSpec) -> Launch {
         env: spec.env.iter().map(|(name, value)| (name.clone(), placed(value))).collect(),
         unset: Vec::new(),
         graces: Graces { interrupt_s: spec.grace_s.0, terminate_s: spec.grace_s.0 },
+        place: Place::Here,
     }
 }
 

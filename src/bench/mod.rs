@@ -3,6 +3,7 @@
 //! This layer starts nothing by itself and prints nothing: it asks [`crate::driver`] and
 //! sends [`Event`]s. It knows neither Rhai nor any engine by name.
 
+mod checkup;
 mod client;
 mod engine;
 mod engine_error;
@@ -16,6 +17,7 @@ pub mod load;
 mod memory;
 mod owned;
 mod row;
+mod running;
 mod seen;
 mod server;
 mod spec;
@@ -25,6 +27,7 @@ mod units;
 mod vram;
 pub mod workload;
 
+pub use checkup::{Finding, State, Wanted, checkup};
 pub use client::ClientSeen;
 pub use engine::{Engine, Readiness};
 pub use engine_error::EngineError;

@@ -1,13 +1,14 @@
-//! A process that a run owns, an engine or a helper: started, awaited, watched, ended.
+//! What a run owns or uses, an engine or a helper: started, awaited, watched, ended.
 
+use super::running::{End, Running};
 use super::{EngineError, Event};
+use crate::driver::address::Address;
+use crate::driver::container::{ContainerSpec, Gpus};
 use crate::driver::logs::Logs;
-use crate::driver::port;
-use crate::driver::process::{CommandLine, Exit, Graces, Process};
+use crate::driver::process::Graces;
 use crate::driver::watchdog::Watchdog;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
@@ -43,6 +44,19 @@ pub struct Launch {
     pub unset: Vec<String>,
     /// How long its end may take.
     pub graces: Graces,
+    /// Where it runs.
+    pub place: Place,
+}
+
+/// Where something runs.
+#[derive(Clone, Debug)]
+pub enum Place {
+    /// On this machine.
+    Here,
+    /// In a container that sees these GPUs.
+    Container(Box<ContainerSpec>, Gpus),
+    /// At an address, where it is already.
+    Elsewhere(Address),
 }
 
 /// What all processes of a run share.
@@ -55,17 +69,41 @@ pub struct Site {
     pub events: Sender<Event>,
 }
 
+impl Site {
+    /// Tells whoever hears of it; without a listener there is nobody to tell.
+    pub fn tell(&self, event: Event) {
+        let _ = self.events.send(event);
+    }
+}
+
 /// How a process is asked whether it is ready.
 pub trait Ask {
     /// Asks once; says what is missing.
-    fn ask(&self) -> impl Future<Output = Result<(), String>> + Send;
+    fn ask(&self) -> impl Future<Output = Result<(), Missing>> + Send;
+}
+
+/// What something lacks to be ready.
+pub enum Missing {
+    /// Time, it seems.
+    Yet(String),
+    /// It answers something else than it should. What starts may answer better in a while.
+    Wrong(String),
+}
+
+impl Missing {
+    /// What it is, in words.
+    pub fn into_text(self) -> String {
+        match self {
+            Self::Yet(text) | Self::Wrong(text) => text,
+        }
+    }
 }
 
 /// A started process. Dropping it kills it.
 pub struct Owned {
     /// What was started.
     pub launch: Launch,
-    process: Process,
+    running: Running,
     started: Instant,
     events: Sender<Event>,
     life: Arc<Life>,
@@ -86,17 +124,9 @@ impl Owned {
     /// # Errors
     /// When its port is taken or its program is not to be had.
     pub async fn start(launch: Launch, site: &Site) -> Result<Self, EngineError> {
-        let Launch { name, who, host, port, elsewhere, argv, env, unset, .. } = launch.clone();
-        if let Some(occupant) = port::occupant(&host, port).await {
-            return Err(EngineError::PortInUse { who, port, occupant, elsewhere });
-        }
-        let [stdout, stderr] = logs(&site.log_dir, port);
-        let line = CommandLine { argv, env, unset, stdout: stdout.clone(), stderr };
-        let process =
-            Process::start(&line, &site.watchdog).map_err(|source| EngineError::Start { who, source })?;
-        let _ = site.events.send(Event::EngineStarting { name, port, argv: line.argv, log: stdout });
+        let running = Running::start(&launch, site).await?;
         let events = site.events.clone();
-        Ok(Self { launch, process, started: Instant::now(), events, life: Arc::default() })
+        Ok(Self { launch, running, started: Instant::now(), events, life: Arc::default() })
     }
 
     /// Waits until it is ready, has died, or `limit` is over. Returns the seconds since its start.
@@ -106,12 +136,17 @@ impl Owned {
     pub async fn wait_until_ready(&self, limit: Duration, ask: &impl Ask) -> Result<f64, EngineError> {
         let deadline = Instant::now() + limit;
         let mut reported = Instant::now();
-        let mut end = self.process.end();
+        let mut end = self.running.end();
         loop {
-            if end.status().is_some() {
+            if end.said().is_some() {
                 return Err(self.death().await);
             }
-            let Err(awaited) = ask.ask().await else { return Ok(self.is_ready()) };
+            let awaited = match ask.ask().await {
+                Ok(()) => return Ok(self.is_ready()),
+                // It is not starting: what it answers, it will answer in a minute.
+                Err(Missing::Wrong(problem)) if self.is_elsewhere() => return Err(self.unfit(problem)),
+                Err(Missing::Yet(awaited) | Missing::Wrong(awaited)) => awaited,
+            };
             if Instant::now() >= deadline {
                 return Err(self.not_ready(limit, awaited));
             }
@@ -126,9 +161,17 @@ impl Owned {
         }
     }
 
-    /// Whether its process lives.
+    /// Whether somebody else started it.
+    pub fn is_elsewhere(&self) -> bool {
+        matches!(self.running, Running::Elsewhere)
+    }
+
+    /// Whether it lives, as far as that can be seen without asking it.
     pub fn lives(&self) -> bool {
-        let lives = self.process.exit().is_none();
+        if self.is_elsewhere() {
+            return !self.is_closed();
+        }
+        let lives = self.running.end().said().is_none();
         if !lives {
             self.life.mourned.store(true, Relaxed); // whoever asks is told
         }
@@ -137,13 +180,13 @@ impl Owned {
 
     /// Waits for its process to end by itself. The wait holds nothing of it.
     pub fn death(&self) -> impl Future<Output = EngineError> + Send + 'static {
-        let watch = (self.process.end(), self.process.logs().clone(), self.life.clone());
+        let watch = (self.running.end(), self.running.logs().cloned(), self.life.clone());
         death(self.launch.who.clone(), watch.0, watch.1, watch.2)
     }
 
     /// Those alive of it and of all that came from it.
     pub fn members(&self) -> Vec<i32> {
-        self.process.members()
+        self.running.members()
     }
 
     /// Ends it and everything that came from it; the second call does nothing.
@@ -154,14 +197,15 @@ impl Owned {
         if self.life.closed.swap(true, Relaxed) {
             return Ok(());
         }
-        let began = Instant::now();
-        let died = self.process.exit().is_some() && !self.life.mourned.load(Relaxed);
-        let death = if died { Some(self.death().await) } else { None };
-        let pids = self.process.close(self.launch.graces).await;
-        self.report_dropped_logs();
-        if !pids.is_empty() {
-            return Err(EngineError::Survivors { who: self.launch.who.clone(), pids });
+        if self.is_elsewhere() {
+            return Ok(());
         }
+        let began = Instant::now();
+        let died = self.running.end().said().is_some() && !self.life.mourned.load(Relaxed);
+        let death = if died { Some(self.death().await) } else { None };
+        let ended = self.running.close(&self.launch).await;
+        self.report_dropped_logs();
+        ended?;
         let (name, port) = (self.launch.name.clone(), self.launch.port);
         let took_s = began.elapsed().as_secs_f64();
         let _ = self.events.send(Event::EngineClosed { name, port, took_s });
@@ -192,17 +236,26 @@ impl Owned {
             name: self.launch.name.clone(),
             elapsed_s: self.started.elapsed().as_secs_f64(),
             awaited,
-            last_line: self.process.logs().last_line(),
+            last_line: self.running.logs().and_then(Logs::last_line),
         });
     }
 
     fn not_ready(&self, limit: Duration, awaited: String) -> EngineError {
-        let (who, tail) = (self.launch.who.clone(), self.process.logs().tail(TAIL));
-        EngineError::NotReady { who, limit_s: limit.as_secs_f64(), awaited, tail }
+        let limit_s = limit.as_secs_f64();
+        let Some(logs) = self.running.logs() else {
+            return self.unfit(format!("{awaited}, for {limit_s} s"));
+        };
+        let (who, tail) = (self.launch.who.clone(), logs.tail(TAIL));
+        EngineError::NotReady { who, limit_s, awaited, tail }
+    }
+
+    fn unfit(&self, problem: String) -> EngineError {
+        EngineError::Unfit { who: self.launch.who.clone(), problem }
     }
 
     fn report_dropped_logs(&self) {
-        for log in self.process.logs().0.iter().filter(|log| log.dropped() > 0) {
+        let logs = self.running.logs().into_iter().flat_map(|logs| &logs.0);
+        for log in logs.filter(|log| log.dropped() > 0) {
             let (path, mib) = (log.path().display(), log.dropped() >> 20);
             self.warn(format!(
                 "{path} was flooded: what lies between its first 64 MiB and byte {mib} Mi was dropped"
@@ -211,22 +264,13 @@ impl Owned {
     }
 }
 
-/// The log files of what listens on `port`: standard output, standard error.
-fn logs(log_dir: &Path, port: u16) -> [PathBuf; 2] {
-    ["stdout", "stderr"].map(|stream| log_dir.join(format!("{port}-{stream}.log")))
-}
-
-async fn death(who: String, mut end: Exit, logs: Logs, life: Arc<Life>) -> EngineError {
-    let status = said(end.wait().await);
+async fn death(who: String, mut end: End, logs: Option<Logs>, life: Arc<Life>) -> EngineError {
+    let status = end.wait().await;
     life.mourned.store(true, Relaxed);
-    let tail = logs.tail(TAIL);
+    let tail = logs.map_or_else(String::new, |logs| logs.tail(TAIL));
     if life.was_ready.load(Relaxed) {
         EngineError::Died { who, status, tail }
     } else {
         EngineError::DiedAtStart { who, status, tail }
     }
-}
-
-fn said(status: Option<ExitStatus>) -> String {
-    status.map_or_else(|| "exit status unknown".into(), |status| status.to_string())
 }

@@ -1,8 +1,10 @@
 //! Where requests go.
 
 use super::workload::{Endpoint, RequestOptions};
-use crate::driver::http::{Limits, Target};
+use crate::driver::address::Address;
+use crate::driver::http::{Limits, StreamEnd, Target};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
@@ -18,8 +20,12 @@ pub struct Server {
     pub simulated: bool,
     /// The model, as requests name it.
     pub model: Arc<str>,
-    /// `host:port`.
-    pub authority: String,
+    /// Where it answers.
+    pub address: Address,
+    /// What every request to it carries; an API key may be among them.
+    pub headers: BTreeMap<String, String>,
+    /// How its streams end.
+    pub stream_end: StreamEnd,
     /// Where chat completions are.
     pub chat_path: String,
     /// Where plain completions are.
@@ -42,9 +48,12 @@ impl Server {
             Endpoint::Completions => &self.completions_path,
         };
         Target {
-            authority: self.authority.clone(),
-            path: path.clone(),
-            headers: options.all_headers(),
+            scheme: self.address.scheme,
+            authority: self.address.authority(),
+            path: format!("{}{path}", self.address.prefix),
+            end: self.stream_end,
+            // What the workload says goes before.
+            headers: self.headers.clone().into_iter().chain(options.all_headers()).collect(),
             limits: self.limits,
             keep_text: false,
             keeps_alive: self.keeps_alive.clone(),

@@ -1,14 +1,18 @@
 //! What is needed to start an engine. Which values, the standard library knows.
 
 use super::{HelperSpec, Seconds};
+use crate::driver::address::Address;
+use crate::driver::container::{ContainerSpec, Gpus};
+use crate::driver::http::StreamEnd;
 use crate::driver::secrets;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// How to start one serving process that answers the OpenAI API.
+/// How to start one serving process that answers the OpenAI API, or where one answers already.
 ///
-/// `{port}` in `command` and `env` becomes the port that the engine is given at its start.
+/// `{port}` in `command` and `env` becomes the port that the engine is given at its start, and
+/// `{host}` the address that it listens on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EngineSpec {
@@ -18,8 +22,18 @@ pub struct EngineSpec {
     pub kind: String,
     /// The model, as requests name it.
     pub model: String,
-    /// Program and arguments.
+    /// Program and arguments; none where it answers already.
+    #[serde(default)]
     pub command: Vec<String>,
+    /// The container that the command runs in; none for a process of this machine.
+    #[serde(default)]
+    pub container: Option<ContainerSpec>,
+    /// Where it answers already: it is neither started nor ended.
+    #[serde(default)]
+    pub url: Option<Address>,
+    /// The environment variable that holds its API key. The key itself is written nowhere.
+    #[serde(default)]
+    pub api_key_env: Option<String>,
     /// Added to the environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
@@ -50,6 +64,9 @@ pub struct EngineSpec {
     /// Where plain completions are.
     #[serde(default = "completions")]
     pub completions_path: String,
+    /// How its streams end.
+    #[serde(default)]
+    pub stream_end: StreamEnd,
     /// Where it counts the tokens of a text.
     #[serde(default = "tokenize")]
     pub tokenize_path: String,
@@ -113,14 +130,55 @@ impl EngineSpec {
         format!("engine `{}`", self.name)
     }
 
+    /// What is wrong with it, if anything.
+    ///
+    /// # Errors
+    /// When there is nothing to be started, or more than one thing, or no key.
+    pub fn check(&self) -> Result<(), String> {
+        match (self.command.is_empty(), &self.url) {
+            (true, None) => return Err("the command is empty".into()),
+            (false, Some(_)) => return Err("what answers at a `url` has no `command`".into()),
+            _ => {}
+        }
+        self.container.as_ref().map_or(Ok(()), ContainerSpec::check)?;
+        match &self.api_key_env {
+            Some(name) if self.api_key().is_none() => {
+                Err(format!("`api_key_env` names `{name}`, which the environment does not have"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The API key, if it takes one.
+    pub fn api_key(&self) -> Option<String> {
+        let key = std::env::var(self.api_key_env.as_ref()?).ok();
+        key.filter(|key| !key.is_empty())
+    }
+
+    /// Where it answers when `port` is its port.
+    pub fn address(&self, port: u16) -> Address {
+        self.url.clone().unwrap_or_else(|| Address::plain(&self.host, port))
+    }
+
     /// The command, with `port` in its place.
     pub fn argv(&self, port: u16) -> Vec<String> {
-        self.command.iter().map(|word| with_port(word, port)).collect()
+        self.command.iter().map(|word| self.placed(word, port)).collect()
     }
 
     /// The environment, with `port` in its place.
     pub fn environment(&self, port: u16) -> BTreeMap<String, String> {
-        self.env.iter().map(|(name, value)| (name.clone(), with_port(value, port))).collect()
+        self.env.iter().map(|(name, value)| (name.clone(), self.placed(value, port))).collect()
+    }
+
+    /// The GPUs that a container of it sees.
+    pub fn container_gpus(&self) -> Gpus {
+        let said = self.container.as_ref().and_then(|container| container.gpus.clone());
+        said.unwrap_or(if self.gpus.is_empty() { Gpus::These(Vec::new()) } else { Gpus::All })
+    }
+
+    fn placed(&self, text: &str, port: u16) -> String {
+        let host = self.container.as_ref().map_or(&*self.host, |container| container.listens_on(&self.host));
+        with_port(text, port).replace("{host}", host)
     }
 }
 
@@ -135,11 +193,11 @@ mod tests {
     #[test]
     fn the_port_takes_its_place() {
         let spec: EngineSpec = serde_json::from_str(
-            r#"{"name": "a", "kind": "k", "model": "m", "command": ["serve", "--port", "{port}"],
+            r#"{"name": "a", "kind": "k", "model": "m", "command": ["serve", "--port", "{port}", "--host={host}"],
                 "env": {"URL": "http://127.0.0.1:{port}"}}"#,
         )
         .expect("a spec");
-        assert_eq!(spec.argv(8000), ["serve", "--port", "8000"]);
+        assert_eq!(spec.argv(8000), ["serve", "--port", "8000", "--host=127.0.0.1"]);
         assert_eq!(spec.environment(8001)["URL"], "http://127.0.0.1:8001");
         assert_eq!((spec.ready_timeout_s, spec.host.as_str()), (Seconds(300.0), "127.0.0.1"));
     }

@@ -1,5 +1,6 @@
 //! What can be written on the command line.
 
+use super::doctor::DoctorArgs;
 use super::load::LoadArgs;
 use super::sim::SimArgs;
 use clap::{Args, Parser, Subcommand};
@@ -14,6 +15,7 @@ Examples:
   lmrun scripts/tests.rhai --engine sim -o /tmp/out    on the built-in simulator
   lmrun load --url http://127.0.0.1:8000 --rate 4      a load without a script
   lmrun sim --port 8000 --model demo                   only the simulator
+  lmrun doctor                                         what this machine has for a run
 
 Exit codes:
   0    every test passed
@@ -39,6 +41,8 @@ pub struct Cli {
 /// The verbs. A script with the name of one is reached as `./sim`.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Say what this machine has for a run: GPUs, engines, ports, limits.
+    Doctor(DoctorArgs),
     /// Send a load to a server that runs already, without a script.
     Load(Box<LoadArgs>),
     /// Serve the built-in simulator: an OpenAI API that behaves like vLLM.

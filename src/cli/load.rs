@@ -5,11 +5,13 @@ use crate::bench::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
 use crate::bench::{Code, Seen, Server, load};
-use crate::driver::http::{Limits, Shards};
+use crate::driver::address::Address;
+use crate::driver::http::{Limits, Shards, StreamEnd};
 use crate::driver::{limits, probe};
 use crate::report::{RequestLog, experiment_table};
 use clap::{Args, ValueEnum};
 use serde_json::Map;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -95,14 +97,13 @@ impl LoadArgs {
         WorkloadConfig::new(Generator::Random(random), arrivals, text, request).map_err(|e| e.to_string())
     }
 
-    /// `host:port`.
-    fn authority(&self) -> Result<String, String> {
-        let url: http::Uri = self.url.parse().map_err(|e| format!("`--url {}`: {e}", self.url))?;
-        match (url.scheme_str(), url.authority()) {
-            (Some("http"), Some(authority)) if authority.port().is_some() => Ok(authority.to_string()),
-            (Some("http"), Some(authority)) => Ok(format!("{authority}:80")),
-            _ => Err(format!("`--url {}` is no address such as http://127.0.0.1:8000", self.url)),
-        }
+    fn address(&self) -> Result<Address, String> {
+        Address::try_from(self.url.clone()).map_err(|e| format!("`--url`: {e}"))
+    }
+
+    /// The API key, whose variable `workload` has checked.
+    fn key(&self) -> Option<String> {
+        std::env::var(self.api_key_env.as_ref()?).ok()
     }
 }
 
@@ -118,8 +119,8 @@ impl From<Arrival> for crate::bench::workload::Spacing {
 /// Sends the load and shows what was seen.
 pub fn run(args: &LoadArgs) -> u8 {
     limits::raise_descriptors();
-    let prepared = args.workload().and_then(|workload| Ok((workload, args.authority()?)));
-    let (workload, authority) = match prepared {
+    let prepared = args.workload().and_then(|workload| Ok((workload, args.address()?)));
+    let (workload, address) = match prepared {
         Ok(prepared) => prepared,
         Err(problem) => return complain(&problem),
     };
@@ -131,7 +132,7 @@ pub fn run(args: &LoadArgs) -> u8 {
     let (Ok(runtime), Ok(shards)) = (runtime, Shards::for_this_machine()) else {
         return complain("the system gives no threads to send from");
     };
-    match runtime.block_on(send(args, &workload, authority, &shards, log)) {
+    match runtime.block_on(send(args, &workload, address, &shards, log)) {
         Ok(seen) => conclude(&seen),
         Err(problem) => {
             eprintln!("error: {problem}");
@@ -143,21 +144,23 @@ pub fn run(args: &LoadArgs) -> u8 {
 async fn send(
     args: &LoadArgs,
     workload: &WorkloadConfig,
-    authority: String,
+    address: Address,
     shards: &Shards,
     mut log: Option<RequestLog>,
 ) -> Result<Seen, String> {
     let model = match &args.model {
         Some(model) => model.clone(),
-        None => first_model(&authority).await?,
+        None => first_model(&address.base(), args.key().as_deref()).await?,
     };
     let (abort, aborted) = watch::channel(None);
     let server = Server {
-        name: authority.as_str().into(),
+        name: address.authority().into(),
         kind: "openai".into(),
         simulated: false,
         model: model.as_str().into(),
-        authority,
+        address,
+        headers: BTreeMap::new(),
+        stream_end: StreamEnd::Done,
         chat_path: "/v1/chat/completions".into(),
         completions_path: "/v1/completions".into(),
         extra_body: Map::new(),
@@ -183,10 +186,11 @@ async fn send(
     }
 }
 
-async fn first_model(authority: &str) -> Result<String, String> {
-    let models = probe::models(&format!("http://{authority}"), Duration::from_secs(10)).await;
+async fn first_model(base: &str, key: Option<&str>) -> Result<String, String> {
+    let models = probe::models_as(base, key, Duration::from_secs(10)).await;
     let models = models.map_err(|e| format!("{e}; name the model with `--model`"))?;
-    models.into_iter().next().ok_or_else(|| "the server names no model: give it with `--model`".into())
+    let first = models.into_iter().next().map(|model| model.id);
+    first.ok_or_else(|| "the server names no model: give it with `--model`".into())
 }
 
 async fn interrupt(cancel: CancellationToken) {

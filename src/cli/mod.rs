@@ -1,6 +1,7 @@
 //! The command line: words, flags, exit codes. The only layer that knows clap.
 
 mod args;
+mod doctor;
 mod load;
 mod run;
 mod sim;
@@ -28,10 +29,12 @@ const WATCHDOG: &str = "watchdog-of-lmrun";
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.verb {
+        Some(Verb::Doctor(args)) => doctor::run(&args),
         Some(Verb::Load(args)) => load::run(&args),
         Some(Verb::Sim(args)) => sim::run(*args),
         Some(Verb::Watchdog) => {
             crate::driver::watchdog::keep_watch();
+            crate::driver::container::remove_orphans_now();
             exit::OK
         }
         None => on_a_big_stack(move || run::run(&cli.run)),

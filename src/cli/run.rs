@@ -5,7 +5,7 @@ use super::{WATCHDOG, complain, exit};
 use crate::bench::{Bench, Code, Event, Fleet};
 use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdog;
-use crate::driver::{limits, process, secrets};
+use crate::driver::{container, limits, process, secrets};
 use crate::report::{Outputs, Reporter, RunFacts, color};
 use crate::script::{Diagnosis, EngineChoice, Host, Parameters, Program, engine_kinds, nearest};
 use regex::Regex;
@@ -158,6 +158,9 @@ fn perform(args: &RunArgs, program: &Program, tests: &[String], prepared: Prepar
     let folder = program.folder().to_owned();
     let handle = runtime.handle().clone();
     let host = Host::new(handle, bench, Parameters::new(parameters), folder, output_dir, prepared.engine);
+    for text in host.wait(container::remove_orphans()) {
+        let _ = events.send(Event::Warned { text });
+    }
     run_tests(program, tests, &host, &cancel);
     let _ = events.send(Event::RunDone);
     let gravest = reporting.join();

@@ -7,6 +7,33 @@ use std::sync::LazyLock;
 
 static NVML: LazyLock<Option<Nvml>> = LazyLock::new(|| Nvml::init().ok());
 
+/// A GPU of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gpu {
+    /// Its name.
+    pub name: String,
+    /// All its memory, MiB.
+    pub memory_mib: u64,
+    /// What is free of it, MiB.
+    pub free_mib: u64,
+    /// Who holds some of it.
+    pub users: Vec<Holder>,
+}
+
+/// The driver's version and the GPUs; `None` where there is no driver.
+pub fn survey() -> Option<(String, Vec<Gpu>)> {
+    let nvml = NVML.as_ref()?;
+    let driver = nvml.sys_driver_version().unwrap_or_else(|_| "of unknown version".into());
+    Some((driver, (0..count()).filter_map(inspect).collect()))
+}
+
+fn inspect(index: u32) -> Option<Gpu> {
+    let device = device(index)?;
+    let memory = device.memory_info().ok()?;
+    let (memory_mib, free_mib) = (memory.total >> 20, memory.free >> 20);
+    Some(Gpu { name: device.name().ok()?, memory_mib, free_mib, users: holders(index) })
+}
+
 /// MiB used on each GPU of this machine, by `gpu-N`; empty where there is none.
 ///
 /// A GPU that does not answer is left out rather than given a made-up number.

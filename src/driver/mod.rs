@@ -3,18 +3,23 @@
 //! Everything here is mechanism: it knows sockets and processes, not experiments, and it
 //! knows no engine by name.
 
+pub mod address;
 pub mod clock;
+pub mod container;
 mod family;
 pub mod gpu;
 pub mod http;
 pub mod limits;
 pub mod logs;
+pub mod machine;
 pub mod port;
 pub mod probe;
 pub mod process;
+pub mod program;
 pub mod scratch;
 pub mod secrets;
 mod starter;
 pub mod text;
+pub mod tls;
 pub mod tokenizer;
 pub mod watchdog;

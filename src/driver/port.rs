@@ -1,5 +1,7 @@
 //! Whether a port is free, and who has it otherwise.
 
+use procfs::net::TcpState;
+use procfs::process::FDTarget;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -29,5 +31,54 @@ pub fn free(host: &str, taken: &[u16]) -> std::io::Result<u16> {
         if !taken.contains(&port) {
             return Ok(port);
         }
+    }
+}
+
+/// Whether a port of this machine is taken, and by which process, as far as that can be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Nobody listens.
+    Free,
+    /// Somebody listens.
+    Taken {
+        /// Its process id and its name; `None` for a process of another user.
+        by: Option<(i32, String)>,
+    },
+}
+
+/// Who listens on `port`, whatever the address.
+pub fn used_by(port: u16) -> Use {
+    let tables = procfs::net::tcp().into_iter().chain(procfs::net::tcp6()).flatten();
+    let mut listening =
+        tables.filter(|entry| entry.state == TcpState::Listen && entry.local_address.port() == port);
+    match listening.next() {
+        Some(entry) => Use::Taken { by: owner_of(entry.inode) },
+        None => Use::Free,
+    }
+}
+
+/// The process that has a socket.
+fn owner_of(inode: u64) -> Option<(i32, String)> {
+    let has = |process: &procfs::process::Process| {
+        let files = process.fd().ok()?;
+        files.flatten().find(|file| file.target == FDTarget::Socket(inode))
+    };
+    let mut all = procfs::process::all_processes().ok()?.flatten();
+    let owner = all.find(|process| has(process).is_some())?;
+    Some((owner.pid, owner.stat().ok()?.comm))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_held_by_a_process() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        let Use::Taken { by: Some((pid, _)) } = used_by(port) else { panic!("{:?}", used_by(port)) };
+        assert_eq!(pid, std::process::id() as i32);
+        drop(listener);
+        assert_eq!(used_by(port), Use::Free);
     }
 }

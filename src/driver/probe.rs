@@ -2,6 +2,7 @@
 //! its metrics say.
 
 use super::text::printable;
+use super::tls;
 use serde::Deserialize;
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -39,7 +40,8 @@ pub enum ProbeError {
 
 /// Proxies of the environment are for the outside world, not for the engine next door.
 static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
-    reqwest::Client::builder().no_proxy().build().expect("a client without TLS needs nothing from the system")
+    let client = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls::config());
+    client.build().expect("a client that has its TLS needs nothing from the system")
 });
 
 /// The body of `url`.
@@ -47,8 +49,18 @@ static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
 /// # Errors
 /// When it does not answer 200 in time.
 pub async fn get(url: &str, limit: Duration) -> Result<String, ProbeError> {
+    get_as(url, None, limit).await
+}
+
+/// The body of `url` for who has the API key `key`.
+///
+/// # Errors
+/// When it does not answer 200 in time.
+pub async fn get_as(url: &str, key: Option<&str>, limit: Duration) -> Result<String, ProbeError> {
     let unreachable = |e: reqwest::Error| ProbeError::Unreachable { url: url.into(), reason: root_cause(&e) };
-    let response = CLIENT.get(url).timeout(limit).send().await.map_err(unreachable)?;
+    let request = CLIENT.get(url).timeout(limit);
+    let request = key.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+    let response = request.send().await.map_err(unreachable)?;
     match response.status().as_u16() {
         200 => response.text().await.map_err(unreachable),
         status => Err(ProbeError::Status { url: url.into(), status }),
@@ -75,26 +87,48 @@ pub async fn ask(host: &str, port: u16, question: &str, limit: Duration) -> std:
 /// # Errors
 /// When it does not say.
 pub async fn models(base: &str, limit: Duration) -> Result<Vec<String>, ProbeError> {
+    let models = models_as(base, None, limit).await?;
+    Ok(models.into_iter().map(|model| model.id).collect())
+}
+
+/// A model that a server says it serves.
+#[derive(Debug, Deserialize)]
+pub struct Model {
+    /// How requests name it.
+    pub id: String,
+    /// Who made it, or serves it.
+    #[serde(default)]
+    pub owned_by: String,
+}
+
+/// What the server at `base` says it serves to who has the API key `key`.
+///
+/// # Errors
+/// When it does not say.
+pub async fn models_as(base: &str, key: Option<&str>, limit: Duration) -> Result<Vec<Model>, ProbeError> {
     #[derive(Deserialize)]
     struct Models {
         data: Vec<Model>,
     }
-    #[derive(Deserialize)]
-    struct Model {
-        id: String,
-    }
     let url = format!("{base}/v1/models");
-    let body = get(&url, limit).await?;
+    let body = get_as(&url, key, limit).await?;
     let models: Models =
         serde_json::from_str(&body).map_err(|e| ProbeError::Body { url, reason: e.to_string() })?;
-    Ok(models.data.into_iter().map(|model| printable(&model.id)).collect())
+    let printable = |model: Model| Model { id: printable(&model.id), ..model };
+    Ok(models.data.into_iter().map(printable).collect())
 }
 
 /// How many tokens the server at `url` counts in `text`, without any that it adds.
 ///
 /// # Errors
 /// When it does not say.
-pub async fn count_tokens(url: &str, model: &str, text: &str, limit: Duration) -> Result<u64, ProbeError> {
+pub async fn count_tokens(
+    url: &str,
+    key: Option<&str>,
+    model: &str,
+    text: &str,
+    limit: Duration,
+) -> Result<u64, ProbeError> {
     #[derive(Deserialize)]
     struct Tokens {
         #[serde(default)]
@@ -107,7 +141,9 @@ pub async fn count_tokens(url: &str, model: &str, text: &str, limit: Duration) -
         "model": model, "prompt": text, "content": text, "add_special_tokens": false, "add_special": false,
     });
     let unreachable = |e: reqwest::Error| ProbeError::Unreachable { url: url.into(), reason: root_cause(&e) };
-    let response = CLIENT.post(url).json(&body).timeout(limit).send().await.map_err(unreachable)?;
+    let request = CLIENT.post(url).json(&body).timeout(limit);
+    let request = key.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+    let response = request.send().await.map_err(unreachable)?;
     match response.status().as_u16() {
         200 => {}
         status => return Err(ProbeError::Status { url: url.into(), status }),
@@ -118,10 +154,10 @@ pub async fn count_tokens(url: &str, model: &str, text: &str, limit: Duration) -
 }
 
 /// Model names as a message has them.
-pub fn named(models: &[String]) -> String {
+pub fn named(models: &[impl AsRef<str>]) -> String {
     match models {
         [] => "no model".into(),
-        models => models.iter().map(|model| format!("`{model}`")).collect::<Vec<_>>().join(", "),
+        models => models.iter().map(|model| format!("`{}`", model.as_ref())).collect::<Vec<_>>().join(", "),
     }
 }
 

@@ -76,7 +76,7 @@ impl Default for Graces {
 }
 
 /// After SIGKILL only a process stuck in the kernel is left.
-const KILL_S: f64 = 10.0;
+pub(super) const KILL_S: f64 = 10.0;
 
 /// A started process. Dropping it kills it, and all that came from it.
 pub struct Process {
@@ -111,8 +111,8 @@ impl Process {
         let program = line.argv.first().cloned().unwrap_or_default();
         secrets::learn(line.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         secrets::learn_flags(&line.argv);
-        let (stdout, to_stdout) = log(&line.stdout)?;
-        let (stderr, to_stderr) = log(&line.stderr)?;
+        let (stdout, to_stdout) = open_log(&line.stdout)?;
+        let (stderr, to_stderr) = open_log(&line.stderr)?;
         let mark = format!("{}-{}", std::process::id(), Stamp::now().0);
         let mut command = line.command();
         command.env(MARK, &mark).stdout(to_stdout).stderr(to_stderr);
@@ -241,7 +241,7 @@ pub fn adopt_orphans() {
     let _ = prctl::set_child_subreaper(true); // an old kernel: session and mark still tell
 }
 
-fn log(path: &Path) -> Result<(Log, File), StartError> {
+pub(super) fn open_log(path: &Path) -> Result<(Log, File), StartError> {
     Log::open(path).map_err(|source| StartError::Log { path: path.into(), source })
 }
 

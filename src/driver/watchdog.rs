@@ -49,6 +49,14 @@ impl Watchdog {
         self.tell(&mut list, '+', leader)
     }
 
+    /// Starts the watchdog, if it was not: it has more to end than families.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn wake(&self) -> Result<()> {
+        self.tell(&mut self.list.lock(), '?', 0) // not an entry of the list
+    }
+
     /// Takes the family of `leader`, which has ended, off the list.
     pub fn remove(&self, leader: i32) {
         let mut list = self.list.lock();

@@ -47,9 +47,15 @@ impl Reporter {
     fn take(&mut self, event: Event) {
         match event {
             Event::TestStarted { test } => self.test_started(test),
-            Event::EngineStarting { name, port, argv, log } => {
+            Event::EngineStarting { name, port, argv, container, log } => {
                 self.screen.note(&format!("  {name}: {}", shell(&argv)));
+                if let Some(container) = container {
+                    self.screen.note(&format!("  {name}: in the container {container}"));
+                }
                 self.screen.note(&format!("  {name}: port {port}, tail -f {}", log.display()));
+            }
+            Event::EngineFound { name, url } => {
+                self.screen.note(&format!("  {name}: {url}, which is neither started nor ended"));
             }
             Event::EngineWaiting { name, elapsed_s, awaited, last_line } => {
                 let said = last_line.map_or_else(String::new, |line| format!("; it says: {line}"));

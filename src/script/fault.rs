@@ -55,6 +55,10 @@ impl From<EngineError> for Fault {
             EngineError::Start { .. } => {
                 Some("install it, put it on the PATH, or choose another engine with `--engine`".into())
             }
+            EngineError::Container { source, .. } => Some(source.remedy().into()),
+            EngineError::Unfit { .. } => Some(
+                "`url` stands before `/v1`, `model` is a name of its `/v1/models`, `api_key_env` a variable with its key".into(),
+            ),
             EngineError::NotReady { .. } => {
                 Some("its log may say why; `ready_timeout_s` gives it more time".into())
             }

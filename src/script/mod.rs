@@ -4,6 +4,7 @@
 //! import `std/…` (embedded from `stdlib/`), and `std/…` imports `core/…` (the natives).
 
 mod api;
+mod doctor;
 mod fault;
 mod host;
 mod language;
@@ -13,6 +14,7 @@ mod outline;
 mod program;
 mod suggest;
 
+pub use doctor::wanted;
 pub use fault::Diagnosis;
 pub use host::{EngineChoice, Host, Parameters};
 pub use modules::engine_kinds;

@@ -13,16 +13,25 @@ use std::rc::Rc;
 type SharedModule = Shared<Module>;
 
 /// The embedded library: its import paths and texts.
-pub const STD: [(&str, &str); 10] = [
+pub const STD: [(&str, &str); 19] = [
     ("std/check", include_str!("../../stdlib/check.rhai")),
+    ("std/command", include_str!("../../stdlib/command.rhai")),
+    ("std/container", include_str!("../../stdlib/container.rhai")),
+    ("std/doctor", include_str!("../../stdlib/doctor.rhai")),
     ("std/engine", include_str!("../../stdlib/engine.rhai")),
+    ("std/gpus", include_str!("../../stdlib/gpus.rhai")),
     ("std/helper", include_str!("../../stdlib/helper.rhai")),
     ("std/llamacpp", include_str!("../../stdlib/llamacpp.rhai")),
     ("std/lmcache", include_str!("../../stdlib/lmcache.rhai")),
     ("std/load", include_str!("../../stdlib/load.rhai")),
     ("std/models", include_str!("../../stdlib/models.rhai")),
+    ("std/openai", include_str!("../../stdlib/openai.rhai")),
     ("std/redis", include_str!("../../stdlib/redis.rhai")),
+    ("std/sglang", include_str!("../../stdlib/sglang.rhai")),
     ("std/sim", include_str!("../../stdlib/sim.rhai")),
+    ("std/tgi", include_str!("../../stdlib/tgi.rhai")),
+    ("std/transformers", include_str!("../../stdlib/transformers.rhai")),
+    ("std/trtllm", include_str!("../../stdlib/trtllm.rhai")),
     ("std/vllm", include_str!("../../stdlib/vllm.rhai")),
 ];
 

@@ -4,10 +4,13 @@ use super::drive::{Driver, is_open};
 use super::failure::Failure;
 use super::socket::{Marks, StampedStream};
 use super::target::Target;
+use crate::driver::address::Scheme;
 use crate::driver::clock::Stamp;
+use crate::driver::tls;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -88,6 +91,18 @@ impl Pool {
 async fn connect(target: &Target) -> Result<Connection, Box<dyn std::error::Error>> {
     let stream = TcpStream::connect(&target.authority).await?;
     let marks = Rc::new(Marks::default());
-    let (sender, driver) = handshake(StampedStream::new(stream, marks.clone())?).await?;
-    Ok(Connection { sender, driver: Box::pin(driver), marks })
+    let stream = StampedStream::new(stream, marks.clone())?;
+    let (sender, driver): (_, Driver) = match target.scheme {
+        Scheme::Http => {
+            let (sender, driver) = handshake(stream).await?;
+            (sender, Box::pin(driver))
+        }
+        // The socket's stamps stay: of the record's last segment, before it is deciphered.
+        Scheme::Https => {
+            let stream = tls::connect(TokioIo::new(stream), target.host()).await?;
+            let (sender, driver) = handshake(TokioIo::new(stream)).await?;
+            (sender, Box::pin(driver))
+        }
+    };
+    Ok(Connection { sender, driver, marks })
 }

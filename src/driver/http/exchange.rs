@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::guard::Guard;
 use super::socket::Marks;
 use super::sse::Splitter;
-use super::target::Target;
+use super::target::{StreamEnd, Target};
 use crate::driver::clock::Stamp;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -128,6 +128,9 @@ async fn attempt(
         if !seen.chunks.is_empty() {
             marks.small_reads.set(false);
         }
+    }
+    if target.end == StreamEnd::FinishReason && seen.finish_reason.is_some() {
+        seen.done = seen.done.or(marks.last_read.get());
     }
     match (seen.done, seen.chunks.len()) {
         (None, chunks) => Err(Failure::NoDone { chunks }),

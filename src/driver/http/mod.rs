@@ -19,4 +19,4 @@ pub use delta::{Delta, Usage};
 pub use exchange::{Arrival, Exchange};
 pub use failure::Failure;
 pub use shards::{Job, Plan, Shards};
-pub use target::{Limits, Target};
+pub use target::{Limits, StreamEnd, Target};

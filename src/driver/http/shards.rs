@@ -309,6 +309,8 @@ mod tests {
     fn chain(listener: &TcpListener, abort: &watch::Sender<Option<String>>) -> Vec<Exchange> {
         let authority = listener.local_addr().expect("its address").to_string();
         let target = Target {
+            scheme: crate::driver::address::Scheme::Http,
+            end: crate::driver::http::StreamEnd::Done,
             authority,
             path: "/".into(),
             headers: BTreeMap::new(),

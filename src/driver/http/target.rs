@@ -1,5 +1,7 @@
 //! Where requests go, and how long they may take.
 
+use crate::driver::address::Scheme;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,10 +10,14 @@ use tokio::sync::watch;
 /// Where requests go, and how long they may take.
 #[derive(Clone)]
 pub struct Target {
+    /// Whether through TLS.
+    pub scheme: Scheme,
     /// `host:port`.
     pub authority: String,
     /// `/v1/chat/completions`, say.
     pub path: String,
+    /// How its streams end.
+    pub end: StreamEnd,
     /// Added to every request; an API key may be among them, so that this is not printed.
     pub headers: BTreeMap<String, String>,
     /// When to give a request up.
@@ -23,6 +29,24 @@ pub struct Target {
     pub keeps_alive: Arc<AtomicBool>,
     /// Holds the reason once the requests under way are to be given up.
     pub abort: watch::Receiver<Option<String>>,
+}
+
+impl Target {
+    /// Who is spoken to, without the port.
+    pub fn host(&self) -> &str {
+        self.authority.rsplit_once(':').map_or(&self.authority, |(host, _)| host)
+    }
+}
+
+/// What the last event of a complete stream is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamEnd {
+    /// `[DONE]`, as the API promises.
+    #[default]
+    Done,
+    /// One with a finish reason, and then the end.
+    FinishReason,
 }
 
 /// How long each part of a request may take, seconds. No wait is without a limit.

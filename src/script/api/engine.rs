@@ -83,14 +83,12 @@ fn wait_for(
 /// Specs of engines.
 #[export_module]
 mod natives {
-    /// An engine spec from its parts: `name`, `kind`, `model`, `command` and what else
+    /// An engine spec from its parts: `name`, `kind`, `model`, `command` or `url`, and what else
     /// the standard library knows of an engine. `function` is who asks.
     #[rhai_fn(return_raw)]
     pub fn spec(function: &str, given: Map) -> Result<Spec, Box<EvalAltResult>> {
         let spec = options::read::<EngineSpec>(function, &given)?;
-        if spec.command.is_empty() {
-            return Err(Fault::new(format!("`{function}`: the command is empty")).into());
-        }
+        spec.check().map_err(|problem| Fault::new(format!("`{function}`: {problem}")))?;
         Ok(Rc::new(spec))
     }
 
@@ -166,6 +164,7 @@ mod methods {
     }
 
     /// Ends the engine and everything that came from it: interrupt, then terminate, then kill.
+    /// One that was there before is left as it is.
     #[rhai_fn(return_raw, pure)]
     pub fn close(context: NativeCallContext, engine: &mut Engine) -> Result<(), Box<EvalAltResult>> {
         let host = Host::of(&context);
@@ -175,7 +174,8 @@ mod methods {
     /// The spec in words.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn spec_text(spec: &mut EngineSpec) -> String {
-        format!("{} ({})", spec.name, spec.command.join(" "))
+        let started = spec.command.join(" ");
+        format!("{} ({})", spec.name, spec.url.clone().map_or(started, String::from))
     }
 
     /// The engine in words.

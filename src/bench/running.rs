@@ -1,0 +1,165 @@
+//! What answers behind an engine or a helper: a process, a container, or what somebody else started.
+
+use super::owned::{Launch, Place, Site};
+use super::{EngineError, Event};
+use crate::driver::container::{Container, ContainerLine, ContainerSpec, Gpus};
+use crate::driver::logs::Logs;
+use crate::driver::port;
+use crate::driver::process::{CommandLine, Exit, Process};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// What answers. Dropping it ends what was started for it.
+pub enum Running {
+    /// A process of this program's.
+    Process(Process),
+    /// A container of this program's.
+    Container(Box<Container>),
+    /// What was there before, and stays: it is neither watched nor ended.
+    Elsewhere,
+}
+
+/// The end of what runs, for whoever watches it.
+#[derive(Clone)]
+pub enum End {
+    /// Of a process.
+    Process(Exit),
+    /// Of a container.
+    Container(watch::Receiver<Option<String>>),
+    /// What ends elsewhere is known by the requests that fail.
+    Unseen,
+}
+
+impl End {
+    /// How it ended, if it did.
+    pub fn said(&self) -> Option<String> {
+        match self {
+            Self::Process(exit) => exit.status().map(|status| said(Some(status))),
+            Self::Container(exit) => exit.borrow().clone(),
+            Self::Unseen => None,
+        }
+    }
+
+    /// Waits for it.
+    pub async fn wait(&mut self) -> String {
+        match self {
+            Self::Process(exit) => said(exit.wait().await),
+            Self::Container(exit) => {
+                let ended = exit.wait_for(Option::is_some).await;
+                ended.ok().and_then(|end| end.clone()).unwrap_or_else(|| said(None))
+            }
+            Self::Unseen => std::future::pending().await,
+        }
+    }
+}
+
+impl Running {
+    /// Starts what is to be started, if anything is.
+    ///
+    /// # Errors
+    /// When its port is taken, or its program or its image is not to be had.
+    pub async fn start(launch: &Launch, site: &Site) -> Result<Self, EngineError> {
+        let Launch { name, who, host, port, elsewhere, .. } = launch;
+        if let Place::Elsewhere(address) = &launch.place {
+            site.tell(Event::EngineFound { name: name.clone(), url: address.base() });
+            return Ok(Self::Elsewhere);
+        }
+        if let Some(occupant) = port::occupant(host, *port).await {
+            return Err(EngineError::PortInUse { who: who.clone(), port: *port, occupant, elsewhere });
+        }
+        match &launch.place {
+            Place::Container(spec, gpus) => Self::container(launch, spec, gpus, site).await,
+            _ => Self::process(launch, site),
+        }
+    }
+
+    fn process(launch: &Launch, site: &Site) -> Result<Self, EngineError> {
+        let Launch { name, who, port, argv, env, unset, .. } = launch.clone();
+        let [stdout, stderr] = logs(&site.log_dir, port);
+        let line = CommandLine { argv, env, unset, stdout: stdout.clone(), stderr };
+        let process =
+            Process::start(&line, &site.watchdog).map_err(|source| EngineError::Start { who, source })?;
+        site.tell(Event::EngineStarting { name, port, argv: line.argv, container: None, log: stdout });
+        Ok(Self::Process(process))
+    }
+
+    async fn container(
+        launch: &Launch,
+        spec: &ContainerSpec,
+        gpus: &Gpus,
+        site: &Site,
+    ) -> Result<Self, EngineError> {
+        let Launch { name, who, host, port, argv, env, .. } = launch.clone();
+        let [stdout, stderr] = logs(&site.log_dir, port);
+        let log = stdout.clone();
+        let line = ContainerLine { spec, argv, env, host: &host, port, gpus: gpus.clone(), stdout, stderr };
+        // Without a watchdog the next run removes what this one leaves.
+        let _ = site.watchdog.wake();
+        let began = Instant::now();
+        let told = |awaited| {
+            let (name, elapsed_s) = (name.clone(), began.elapsed().as_secs_f64());
+            site.tell(Event::EngineWaiting { name, elapsed_s, awaited, last_line: None });
+        };
+        let started = Container::start(&line, told).await;
+        let started = started.map_err(|source| EngineError::Container { who, source })?;
+        let container = Some(format!("{}, image {}", started.id(), spec.image));
+        site.tell(Event::EngineStarting { name, port, argv: line.argv, container, log });
+        Ok(Self::Container(Box::new(started)))
+    }
+
+    /// Its end, to be waited for apart from it.
+    pub fn end(&self) -> End {
+        match self {
+            Self::Process(process) => End::Process(process.end()),
+            Self::Container(container) => End::Container(container.end()),
+            Self::Elsewhere => End::Unseen,
+        }
+    }
+
+    /// Ends it and all that came from it.
+    ///
+    /// # Errors
+    /// When something of it survives even SIGKILL.
+    pub async fn close(&self, launch: &Launch) -> Result<(), EngineError> {
+        let who = launch.who.clone();
+        match self {
+            Self::Process(process) => match process.close(launch.graces).await {
+                none if none.is_empty() => Ok(()),
+                pids => Err(EngineError::Survivors { who, pids }),
+            },
+            Self::Container(container) => {
+                let closed = container.close(launch.graces).await;
+                closed.map_err(|source| EngineError::Container { who, source })
+            }
+            Self::Elsewhere => Ok(()),
+        }
+    }
+
+    /// Those alive of it and of all that came from it, where they are processes of this machine's.
+    pub fn members(&self) -> Vec<i32> {
+        match self {
+            Self::Process(process) => process.members(),
+            Self::Container(_) | Self::Elsewhere => Vec::new(),
+        }
+    }
+
+    /// What it writes; what answers elsewhere has its logs there.
+    pub fn logs(&self) -> Option<&Logs> {
+        match self {
+            Self::Process(process) => Some(process.logs()),
+            Self::Container(container) => Some(container.logs()),
+            Self::Elsewhere => None,
+        }
+    }
+}
+
+/// The log files of what listens on `port`: standard output, standard error.
+fn logs(log_dir: &Path, port: u16) -> [PathBuf; 2] {
+    ["stdout", "stderr"].map(|stream| log_dir.join(format!("{port}-{stream}.log")))
+}
+
+fn said(status: Option<ExitStatus>) -> String {
+    status.map_or_else(|| "exit status unknown".into(), |status| status.to_string())
+}

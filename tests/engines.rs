@@ -1,0 +1,105 @@
+//! What each engine of the library is started with, and what is answered to a wrong option.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::Bench;
+
+#[test]
+fn the_command_of_each_engine() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        r#"
+import "std/command" as command;
+import "std/llamacpp" as llamacpp;
+import "std/openai" as openai;
+import "std/sglang" as sglang;
+import "std/tgi" as tgi;
+import "std/transformers" as transformers;
+import "std/trtllm" as trtllm;
+import "std/vllm" as vllm;
+
+fn test_commands() {
+    let cache = #{ chunk_size: 256, local_cpu: true, max_local_cpu_size: 5 };
+    for engine in [
+        vllm::engine(#{ gpu: 2, tensor_parallel_size: 2 }),
+        sglang::engine(),
+        sglang::engine(#{ prefix_caching: true, mem_fraction_static: 0.8, context_length: 8192 }),
+        sglang::engine(#{ lmcache: cache, tensor_parallel_size: 2, flags: #{ "log-requests": true } }),
+        tgi::engine(#{ num_shard: 2, max_total_tokens: 4096, cuda_memory_fraction: 0.5 }),
+        trtllm::engine(#{ prefix_caching: true, max_seq_len: 4096, free_gpu_memory_fraction: 0.8 }),
+        transformers::engine(#{ gpu: (), continuous_batching: true }),
+        llamacpp::engine(#{ model: "/models/m.gguf", gpu: 1, flags: #{ "no-slots": true } }),
+        command::engine(#{ command: ["serve", "{host}:{port}"], model: "m" }),
+        openai::engine(#{ url: "https://api.example.com/v1/" }),
+    ] { print(engine); }
+}
+"#,
+    );
+    let run = bench.run(&["t.rhai", "-m", "org/m"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let out = bench.path("out").canonicalize().expect("the outputs").display().to_string();
+    let commands = run.stdout.replace(&out, "OUT");
+    let commands = commands.split("test_commands\n").nth(1).expect("what was printed");
+    insta::assert_snapshot!(commands.split("passed").next().expect("the commands").trim());
+    let written = std::fs::read_to_string(bench.path("out/trtllm-trtllm.yaml")).expect("its settings");
+    let written: serde_json::Value = serde_json::from_str(&written).expect("JSON");
+    let cache = serde_json::json!({ "enable_block_reuse": true, "free_gpu_memory_fraction": 0.8 });
+    assert_eq!(written["kv_cache_config"], cache);
+}
+
+#[test]
+fn any_program_serves_and_its_streams_may_end_without_done() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        r#"
+import "std/check" as check;
+import "std/command" as command;
+import "std/load" as load;
+
+private fn serve(end) {
+    command::engine(#{
+        name: end, model: "m", stream_end: end, health_path: "/v1/models",
+        command: ["python3", "server.py", "{host}", "{port}"],
+    })
+}
+
+fn test_ends() {
+    let work = load::dummy(#{ requests: 2, gap_s: 0.1, context_len: 60, max_tokens: 4 });
+    let engines = [serve("done"), serve("finish_reason")];
+    let seen = run(work, engines, #{ may_fail: true, warmup: 0 });
+    check::equal(seen[engines[0]].failed, 2, "failed where [DONE] is promised");
+    check::equal(seen[engines[1]].failed, 0, "failed where it is not");
+}
+"#,
+    );
+    std::fs::write(bench.path("server.py"), SERVER).expect("the server");
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let rows = bench.rows("out/test_ends.csv");
+    assert!(rows.iter().any(|row| row["error"].contains("without [DONE]")), "{rows:?}");
+    let complete = rows.iter().find(|row| row["status"] == "ok").expect("a complete answer");
+    assert!(!complete["latency"].is_empty() && complete["finish_reason"] == "stop", "{complete:?}");
+}
+
+/// Ends its streams as some servers do: with a finish reason, and no `[DONE]`.
+const SERVER: &str = r#"
+import http.server, json, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def answer(self, body):
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        self.answer(json.dumps({"data": [{"id": "m"}]}).encode())
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        events = [{"delta": {"content": "a"}}, {"delta": {}, "finish_reason": "stop"}]
+        self.answer("".join("data: %s\n\n" % json.dumps({"choices": [e]}) for e in events).encode())
+
+http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
+"#;

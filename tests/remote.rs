@@ -1,0 +1,268 @@
+//! An address that already serves: used, measured, never started nor ended.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::{Bench, Ran, eventually, free_port};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// A simulator that is not lmrun's own, on a port; it ends with the test.
+struct Sim {
+    child: Child,
+    port: u16,
+}
+
+impl Sim {
+    fn start(args: &[&str]) -> Self {
+        let port = free_port();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+        command.args(["sim", "--model", "m", "--startup-s", "0", "--port", &port.to_string()]).args(args);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a simulator");
+        let sim = Self { child, port };
+        eventually("the simulator answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        sim
+    }
+
+    fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("its status").is_none()
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const TEST: &str = r#"
+import "std/check" as check;
+import "std/load" as load;
+import "std/openai" as openai;
+
+private fn work(requests) { load::dummy(#{ requests: requests, gap_s: 0.1, context_len: 60, max_tokens: 4 }) }
+
+fn test_spec() {
+    let there = openai::engine(#{ simulated: true });
+    let seen = run(work(3), [there]);
+    check::equal(seen[there].failed, 0, "failed");
+}
+
+fn test_handle() {
+    let there = start(openai::engine(#{ simulated: true }));
+    check::that(there.wait_until_ready(10), "ready");
+    check::that(there.is_healthy(), "healthy");
+    check::equal(run(work(2), [there])[there].failed, 0, "failed");
+    there.close();
+}
+
+fn test_unmarked() { run(work(1), [openai::engine()]); }
+
+fn test_long() { run(work(100), [openai::engine(#{ simulated: true })]); }
+"#;
+
+fn run_at(url: &str, args: &[&str]) -> (Bench, Ran) {
+    let bench = Bench::new().script("t.rhai", TEST);
+    let url = format!("url={url}");
+    let run = bench.run(&[&["t.rhai", "-P", &url][..], args].concat());
+    (bench, run)
+}
+
+#[test]
+fn it_serves_a_test_and_is_left_as_it_was() {
+    let mut sim = Sim::start(&[]);
+    let url = format!("http://127.0.0.1:{}/v1", sim.port);
+    let (bench, run) = run_at(&url, &["-m", "m", "-f", "spec|handle"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let found = format!("openai: http://127.0.0.1:{}, which is neither started nor ended", sim.port);
+    assert!(run.stderr.contains(&found), "{}", run.stderr);
+    assert!(!run.stderr.contains("closed in"), "{}", run.stderr);
+    let rows = bench.rows("out/test_spec_m.csv");
+    let row = &rows[0];
+    assert_eq!((row["engine_kind"].as_str(), row["simulated"].as_str()), ("openai", "true"));
+    assert!(rows.len() == 3 && rows.iter().all(|row| row["status"] == "ok"), "{rows:?}");
+    assert!(sim.is_alive());
+}
+
+#[test]
+fn any_test_that_leaves_its_engine_open_runs_on_it() {
+    let sim = Sim::start(&[]);
+    let bench = Bench::new().script(
+        "t.rhai",
+        "import \"std/engine\" as engine; import \"std/load\" as load;
+         fn test_any() {
+             run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }),
+                 [engine::chosen(#{ name: \"any\", simulated: true })]);
+         }",
+    );
+    let url = format!("url=http://127.0.0.1:{}", sim.port);
+    let run = bench.run(&["t.rhai", "--engine", "openai", "-m", "m", "-P", &url]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert_eq!(bench.rows("out/test_any_m.csv")[0]["engine"], "any");
+}
+
+#[test]
+fn its_end_is_noticed_by_the_requests_that_fail() {
+    let mut sim = Sim::start(&[]);
+    let bench = Bench::new().script("t.rhai", TEST);
+    let url = format!("url=http://127.0.0.1:{}", sim.port);
+    let child = bench.command(&["t.rhai", "-m", "m", "-f", "long", "-P", &url]).spawn().expect("lmrun");
+    let csv = bench.path("out/test_long_m.csv");
+    let rows = || std::fs::read_to_string(&csv).map_or(0, |text| text.lines().count());
+    eventually("rows", || rows() > 5);
+    sim.child.kill().expect("SIGKILL");
+    let run = common::ran(&child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
+    let rows = bench.rows("out/test_long_m.csv");
+    assert_eq!(rows.len(), 100);
+    let refused = rows.iter().filter(|row| row["error"].contains("cannot connect to 127.0.0.1")).count();
+    assert!(refused > 50, "{rows:?}");
+}
+
+#[test]
+fn what_does_not_fit_is_said_at_once() {
+    let sim = Sim::start(&[]);
+    let url = format!("http://127.0.0.1:{}", sim.port);
+    let silent = format!("http://127.0.0.1:{}", free_port());
+    for (url, args, code, message, help) in [
+        (&url, &["-f", "spec"][..], 1, "which model of http://", ""),
+        (
+            &url,
+            &["-f", "spec", "-m", "x"],
+            3,
+            "engine `openai` cannot be used: it serves `m`, not `x`",
+            "/v1/models",
+        ),
+        (
+            &url,
+            &["-f", "unmarked", "-m", "m"],
+            3,
+            "it is a simulator, whose numbers are made up: give `simulated: true`",
+            "`url` stands before",
+        ),
+        (
+            &silent,
+            &["-f", "spec", "-m", "m"],
+            3,
+            "/v1/models cannot be reached: Connection refused",
+            "for 10 s",
+        ),
+        (
+            &"nowhere".into(),
+            &["-f", "spec", "-m", "m"],
+            1,
+            "`nowhere` is no address",
+            "http://127.0.0.1:8000",
+        ),
+    ] {
+        let (_, run) = run_at(url, args);
+        // The drawing breaks lines.
+        let text = run.stderr.replace("│", " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(run.code, code, "{}", run.stderr);
+        assert!(text.contains(message) && text.contains(help), "{message} | {help}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn the_key_is_sent_and_written_nowhere() {
+    const KEY: &str = "sk-tell-nobody";
+    let server = guarded(KEY);
+    let bench = Bench::new().script("t.rhai", TEST);
+    let url = format!("url=http://127.0.0.1:{server}");
+    let args = ["t.rhai", "-m", "m", "-f", "spec", "-P", &url, "-P", "api_key_env=THEIR_KEY"];
+    let with = |key: &str| common::ran(&bench.command(&args).env("THEIR_KEY", key).output().expect("lmrun"));
+    let run = with("another");
+    assert_eq!(run.code, 3, "{}", run.stderr);
+    assert!(run.stderr.contains("answered 401"), "{}", run.stderr);
+    let run = with(KEY);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert!(!format!("{}{}", run.stdout, run.stderr).contains(KEY));
+    for entry in std::fs::read_dir(bench.path("out")).expect("the outputs") {
+        let path = entry.expect("an entry").path();
+        if path.is_file() {
+            let text = std::fs::read(&path).expect("a file");
+            assert!(!String::from_utf8_lossy(&text).contains(KEY), "{}", path.display());
+        }
+    }
+    let run = bench.run(&args);
+    assert!(run.stderr.contains("`api_key_env` names `THEIR_KEY`"), "{}", run.stderr);
+}
+
+#[test]
+fn what_is_spoken_through_tls_is_measured_the_same() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![made.cert.der().clone()],
+            PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into(),
+        );
+    let config = Arc::new(config.expect("a config"));
+    let port = serve(move |stream| {
+        let session = ServerConnection::new(config.clone()).expect("a session");
+        // Who does not trust us hangs up: nothing is left to be answered.
+        let _ = answer("key", &mut StreamOwned::new(session, stream));
+    });
+    let bench = Bench::new().script("t.rhai", TEST).script("ours.pem", &made.cert.pem());
+    let url = format!("url=https://localhost:{port}/v1");
+    let mut command = bench.command(&["t.rhai", "-m", "m", "-P", &url, "-P", "api_key_env=THEIR_KEY"]);
+    command.args(["-f", "spec|handle"]).env("THEIR_KEY", "key").env("SSL_CERT_FILE", bench.path("ours.pem"));
+    let run = common::ran(&command.output().expect("lmrun"));
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    for row in bench.rows("out/test_spec_m.csv") {
+        assert!(row["TTFT"].parse::<f64>().is_ok_and(|ttft| ttft > 0.0), "{row:?}");
+    }
+    command.env_remove("SSL_CERT_FILE");
+    let run = common::ran(&command.output().expect("lmrun"));
+    assert_eq!(run.code, 3, "{}", run.stderr);
+    assert!(run.stderr.contains("invalid peer certificate: UnknownIssuer"), "{}", run.stderr);
+}
+
+/// The port of a server that answers only to who has the key.
+fn guarded(key: &'static str) -> u16 {
+    serve(move |mut stream| {
+        let _ = answer(key, &mut stream);
+    })
+}
+
+/// The port of a server that answers one connection after the other.
+fn serve(answer: impl Fn(TcpStream) + Send + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("its address").port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            answer(stream.expect("a connection"));
+        }
+    });
+    port
+}
+
+/// Answers one request, and closes.
+fn answer(key: &str, stream: &mut (impl Read + Write)) -> std::io::Result<()> {
+    let mut reader = BufReader::new(&mut *stream);
+    let (mut line, mut head) = (String::new(), String::new());
+    while reader.read_line(&mut line)? > 2 {
+        head.push_str(&line.to_lowercase());
+        line.clear();
+    }
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
+    reader.take(length.unwrap_or(0)).read_to_end(&mut Vec::new())?;
+    let body = if head.starts_with("get /v1/models") {
+        r#"{"data": [{"id": "m"}]}"#
+    } else {
+        "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n"
+    };
+    let is_let_in = head.contains(&format!("authorization: bearer {key}"));
+    let (status, body) = if is_let_in { ("200 OK", body) } else { ("401 Unauthorized", "") };
+    let length = body.len();
+    write!(stream, "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")?;
+    stream.flush()
+}
