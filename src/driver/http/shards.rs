@@ -269,6 +269,7 @@ mod tests {
     /// Three requests, each sent when the one before it has ended.
     struct Chain {
         target: Target,
+        gap_s: f64,
         seen: Mutex<Vec<Exchange>>,
         done: UnboundedSender<()>,
     }
@@ -289,7 +290,7 @@ mod tests {
         fn ended(&self, job: Job, exchange: Exchange) -> Vec<Job> {
             self.seen.lock().push(exchange);
             let _ = self.done.send(());
-            let next = Job { index: job.index + 1, due: Stamp::now(), unsent: None };
+            let next = Job { index: job.index + 1, due: Stamp::now().plus_s(self.gap_s), unsent: None };
             if next.index < 3 { vec![next] } else { Vec::new() }
         }
     }
@@ -306,7 +307,7 @@ mod tests {
         write!(stream, "{head} {}\r\n\r\n{body}", body.len()).expect("an answer");
     }
 
-    fn chain(listener: &TcpListener, abort: &watch::Sender<Option<String>>) -> Vec<Exchange> {
+    fn chain(listener: &TcpListener, abort: &watch::Sender<Option<String>>, gap_s: f64) -> Vec<Exchange> {
         let authority = listener.local_addr().expect("its address").to_string();
         let target = Target {
             scheme: crate::driver::address::Scheme::Http,
@@ -314,13 +315,13 @@ mod tests {
             authority,
             path: "/".into(),
             headers: BTreeMap::new(),
-            limits: Limits::default(),
+            limits: Limits { first_token_s: 5.0, ..Limits::default() },
             keep_text: false,
             keeps_alive: Arc::new(AtomicBool::new(true)),
             abort: abort.subscribe(),
         };
         let (done, mut ended) = unbounded_channel();
-        let chain = Arc::new(Chain { target, seen: Mutex::default(), done });
+        let chain = Arc::new(Chain { target, gap_s, seen: Mutex::default(), done });
         let plan: Arc<dyn Plan> = chain.clone();
         let shards = Shards::start(1).expect("a shard");
         shards.send(&plan, vec![Job { index: 0, due: Stamp::now(), unsent: None }]);
@@ -345,10 +346,27 @@ mod tests {
             }
         });
         let (abort, _) = watch::channel(None);
-        let seen = chain(&listener, &abort);
+        let seen = chain(&listener, &abort, 0.0);
         assert!(seen.iter().all(|exchange| exchange.failure.is_none()), "{seen:?}");
         assert_eq!(seen.iter().map(|exchange| exchange.resent).collect::<Vec<_>>(), [false, true, false]);
         assert!(seen[1].first_token.expect("a token").at().since_s(seen[1].sent.expect("sent")) > 0.01);
+    }
+
+    /// The next request has its connection already and waits for its moment.
+    #[test]
+    fn a_connection_that_closes_before_a_request_is_due_costs_none() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let server = listener.try_clone().expect("the same port");
+        std::thread::spawn(move || {
+            for stream in server.incoming() {
+                let mut stream = stream.expect("a connection");
+                answer(&mut stream);
+                std::thread::sleep(Duration::from_millis(15));
+            }
+        });
+        let (abort, _) = watch::channel(None);
+        let seen = chain(&listener, &abort, 0.04);
+        assert!(seen.iter().all(|exchange| exchange.failure.is_none()), "{seen:?}");
     }
 
     #[test]
@@ -362,7 +380,7 @@ mod tests {
             }
         });
         let (abort, _) = watch::channel(None);
-        let seen = chain(&listener, &abort);
+        let seen = chain(&listener, &abort, 0.0);
         assert!(seen.iter().all(|exchange| exchange.failure.is_none() && !exchange.resent), "{seen:?}");
     }
 }
