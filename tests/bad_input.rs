@@ -97,7 +97,7 @@ fn an_unknown_engine() {
     plain(
         &["t.rhai", "--engine", "vlm"],
         2,
-        "error: there is no engine `vlm`: `--engine` takes auto, llamacpp, sim, vllm; did you mean `vllm`?",
+        "error: there is no engine `vlm`: `--engine` takes auto, llamacpp, openai, sglang, sim, tgi, transformers, trtllm, vllm; did you mean `vllm`?",
     );
 }
 
