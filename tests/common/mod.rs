@@ -1,9 +1,11 @@
 //! What the integration tests share: the real binary, in a folder of its own, on ports of its own.
 #![allow(dead_code, missing_docs, reason = "each test file uses its part")]
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -22,8 +24,7 @@ pub struct Ran {
 
 impl Bench {
     pub fn new() -> Self {
-        let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-        let ports = listeners.map(|listener| listener.local_addr().expect("its address").port());
+        let ports = [(); 2].map(|()| free_port());
         Self { dir: tempfile::tempdir().expect("a folder"), ports }
     }
 
@@ -94,10 +95,17 @@ impl Bench {
     }
 }
 
-/// A port that is free.
+/// A port that is free, and that no other test of this file was given: the system may give one out
+/// again as soon as it is let go.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("its address").port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("its address").port();
+        if GIVEN.lock().expect("no test panics in here").insert(port) {
+            return port;
+        }
+    }
 }
 
 pub fn ran(output: &Output) -> Ran {
