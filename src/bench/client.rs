@@ -31,6 +31,8 @@ pub struct Spread {
     pub max: Option<f64>,
 }
 
+/// How late requests may be sent, seconds, where nobody says otherwise.
+pub const MAX_SEND_LAG_S: f64 = 0.005;
 /// Above this share of a core a sending thread is late by queueing.
 const BUSY: f64 = 0.9;
 /// A lag under this part of the median TTFT changes no conclusion.

@@ -1,6 +1,6 @@
 //! An experiment: one workload config, N engines, all at the same time.
 
-use super::lane::{self, Busy, Ended, Lane};
+use super::lane::{self, Busy, Ended, Ends, Lane};
 use super::limits::too_many_at_once;
 use super::memory::MemoryWatch;
 use super::workload::WorkloadConfig;
@@ -141,15 +141,21 @@ impl Bench {
         options: RunOptions,
         own: &Mutex<Vec<Arc<Engine>>>,
     ) -> Result<Seen, RunError> {
-        let engines = tokio::select! {
-            engines = self.prepare(config, arms, options, own) => engines?,
+        let prepared = async {
+            let engines = self.prepare(config, arms, options, own).await?;
+            let lexicon = self.lexicon(config, &engines).await;
+            Ok::<_, EngineError>((engines, lexicon))
+        };
+        let (engines, lexicon) = tokio::select! {
+            prepared = prepared => prepared?,
             () = self.cancel.cancelled() => return Err(RunError::Interrupted),
         };
-        let lexicon = self.lexicon(config, &engines).await;
+        let requests = Arc::new(config.generate(&lexicon));
         let serial = self.serial.fetch_add(1, Relaxed);
         let prefix = |engine_id| format!("{}-{serial}-{engine_id}", self.run_id);
         let lane = |(id, engine): (usize, &Arc<Engine>)| {
-            Lane::new(expr_id, id, prefix(id), engine.server(options.limits), config, &lexicon)
+            let server = engine.server(options.limits);
+            Lane::new(expr_id, id, prefix(id), server, config, requests.clone(), &lexicon)
         };
         let lanes: Vec<Lane> = engines.iter().enumerate().map(lane).collect();
         if let Some(problem) = too_many_at_once(&lanes) {
@@ -209,27 +215,18 @@ impl Bench {
         &self,
         engines: &[Arc<Engine>],
         lanes: &mut [Lane],
-        mut requests: UnboundedReceiver<Ended>,
+        requests: UnboundedReceiver<Ended>,
         memory: &MemoryWatch,
     ) -> Vec<Vec<Row>> {
         let mut rows: Vec<Vec<Row>> = lanes.iter().map(|_| Vec::new()).collect();
-        let mut interrupted = false;
-        loop {
-            let next = tokio::select! {
-                next = requests.recv() => next,
-                () = self.cancel.cancelled(), if !interrupted => {
-                    interrupted = true;
-                    for engine in engines {
-                        engine.give_up("the run was interrupted");
-                    }
-                    continue;
-                }
-            };
-            let Some(Ended { engine_id, job, exchange }) = next else { return rows };
+        let give_up = |reason: &str| engines.iter().for_each(|engine| engine.give_up(reason));
+        let mut ends = Ends::of(requests, &self.cancel, give_up);
+        while let Some(Ended { engine_id, job, exchange }) = ends.next().await {
             let row = lanes[engine_id].row(&job, memory.latest_json(), exchange);
             self.emit(Event::RequestDone(Box::new(row.clone())));
             rows[engine_id].push(row);
         }
+        rows
     }
 
     fn check_answers(&self, seen: &Seen) {

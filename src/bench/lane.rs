@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
 
 /// An engine and what it is asked.
 pub struct Lane {
@@ -41,16 +42,16 @@ pub struct Ended {
 }
 
 impl Lane {
-    /// The engine's own workload, from the config that all engines share.
+    /// `requests` of `config`, made with `lexicon`, to one engine; all engines share them.
     pub fn new(
         expr_id: usize,
         engine_id: usize,
         id_prefix: String,
         server: Server,
         config: &WorkloadConfig,
+        requests: Arc<Vec<Request>>,
         lexicon: &Arc<Lexicon>,
     ) -> Self {
-        let requests = Arc::new(config.generate(lexicon));
         let context = RowContext {
             expr_id,
             engine_id,
@@ -146,6 +147,33 @@ pub fn send(lanes: &mut [Lane], shards: &Shards) -> UnboundedReceiver<Ended> {
         shards.send(&plan, jobs);
     }
     ended
+}
+
+/// The ends of requests, one after the other. When `cancel` is cancelled, `give_up` is told the
+/// reason, and those under way end as failed.
+pub struct Ends<'a, F> {
+    requests: UnboundedReceiver<Ended>,
+    cancel: &'a CancellationToken,
+    give_up: Option<F>,
+}
+
+impl<'a, F: FnOnce(&str)> Ends<'a, F> {
+    /// The ends that come out of `requests`.
+    pub fn of(requests: UnboundedReceiver<Ended>, cancel: &'a CancellationToken, give_up: F) -> Self {
+        Self { requests, cancel, give_up: Some(give_up) }
+    }
+
+    /// The next, `None` behind the last.
+    pub async fn next(&mut self) -> Option<Ended> {
+        loop {
+            tokio::select! {
+                ended = self.requests.recv() => return ended,
+                () = self.cancel.cancelled(), if self.give_up.is_some() => {
+                    self.give_up.take().into_iter().for_each(|give_up| give_up("the run was interrupted"));
+                }
+            }
+        }
+    }
 }
 
 /// The share of a core that the busiest sending thread uses between two moments.

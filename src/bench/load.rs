@@ -1,6 +1,6 @@
 //! A workload to a server that answers already, without a test around it.
 
-use super::lane::{self, Busy, Lane};
+use super::lane::{self, Busy, Ends, Lane};
 use super::workload::WorkloadConfig;
 use super::{ClientSeen, EngineSeen, Row, Seen, Server};
 use crate::driver::http::Shards;
@@ -15,25 +15,17 @@ pub async fn run(
     shards: &Shards,
     run_id: String,
     cancel: &CancellationToken,
-    give_up: impl Fn(&str),
+    give_up: impl FnOnce(&str),
     mut ended: impl FnMut(&Row, &[f32]),
 ) -> Seen {
     let (name, simulated) = (server.name.clone(), server.simulated);
-    let mut lanes = [Lane::new(0, 0, run_id, server, config, &config.lexicon)];
+    let lexicon = &config.lexicon;
+    let requests = Arc::new(config.generate(lexicon));
+    let mut lanes = [Lane::new(0, 0, run_id, server, config, requests, lexicon)];
     let busy = Busy::since_now(shards);
-    let mut requests = lane::send(&mut lanes, shards);
+    let mut ends = Ends::of(lane::send(&mut lanes, shards), cancel, give_up);
     let mut rows = Vec::with_capacity(lanes[0].requests.len());
-    let mut interrupted = false;
-    loop {
-        let request = tokio::select! {
-            request = requests.recv() => request,
-            () = cancel.cancelled(), if !interrupted => {
-                interrupted = true;
-                give_up("the run was interrupted");
-                continue;
-            }
-        };
-        let Some(request) = request else { break };
+    while let Some(request) = ends.next().await {
         let chunks = &request.exchange.chunks;
         let gaps: Vec<f32> = chunks.windows(2).map(|pair| pair[1].since_s(pair[0]) as f32).collect();
         let row = lanes[0].row(&request.job, Arc::from(""), request.exchange);

@@ -28,7 +28,7 @@ mod vram;
 pub mod workload;
 
 pub use checkup::{Finding, State, Wanted, checkup};
-pub use client::ClientSeen;
+pub use client::{ClientSeen, MAX_SEND_LAG_S};
 pub use engine::{Engine, Readiness};
 pub use engine_error::EngineError;
 pub use event::{Code, Event, Outcome};
@@ -38,7 +38,7 @@ pub use helper::{Helper, HelperSpec};
 pub use limits::RequestLimits;
 pub use row::Row;
 pub use seen::{EngineSeen, Seen};
-pub use server::Server;
+pub use server::{CHAT_PATH, COMPLETIONS_PATH, Server};
 pub use spec::EngineSpec;
 pub use stats::Distribution;
 pub use units::Seconds;

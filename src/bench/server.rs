@@ -9,6 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
 
+/// Where chat completions are, on most servers.
+pub const CHAT_PATH: &str = "/v1/chat/completions";
+/// Where plain completions are, on most servers.
+pub const COMPLETIONS_PATH: &str = "/v1/completions";
+
 /// An OpenAI API that answers, started by this program or not.
 #[derive(Clone)]
 pub struct Server {

@@ -1,6 +1,6 @@
 //! What is needed to start an engine. Which values, the standard library knows.
 
-use super::{HelperSpec, Seconds};
+use super::{CHAT_PATH, COMPLETIONS_PATH, HelperSpec, Seconds};
 use crate::driver::address::Address;
 use crate::driver::container::{ContainerSpec, Gpus};
 use crate::driver::http::StreamEnd;
@@ -96,11 +96,11 @@ fn health() -> String {
 }
 
 fn chat() -> String {
-    "/v1/chat/completions".into()
+    CHAT_PATH.into()
 }
 
 fn completions() -> String {
-    "/v1/completions".into()
+    COMPLETIONS_PATH.into()
 }
 
 fn tokenize() -> String {

@@ -4,7 +4,7 @@ use super::{complain, exit};
 use crate::bench::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
-use crate::bench::{Code, Seen, Server, load};
+use crate::bench::{CHAT_PATH, COMPLETIONS_PATH, Code, MAX_SEND_LAG_S, Seen, Server, load};
 use crate::driver::address::Address;
 use crate::driver::http::{Limits, Shards, StreamEnd};
 use crate::driver::{limits, probe};
@@ -72,8 +72,6 @@ enum Arrival {
     Poisson,
 }
 
-/// How late requests may be sent.
-const MAX_SEND_LAG_S: f64 = 0.005;
 /// Words of a prompt are this long in the mean, with the space before them.
 const CHARS_A_TOKEN: u64 = 5;
 
@@ -161,8 +159,8 @@ async fn send(
         address,
         headers: BTreeMap::new(),
         stream_end: StreamEnd::Done,
-        chat_path: "/v1/chat/completions".into(),
-        completions_path: "/v1/completions".into(),
+        chat_path: CHAT_PATH.into(),
+        completions_path: COMPLETIONS_PATH.into(),
         extra_body: Map::new(),
         limits: Limits::default(),
         keeps_alive: Arc::new(AtomicBool::new(true)),

@@ -5,7 +5,7 @@ use super::{WATCHDOG, complain, exit};
 use crate::bench::{Bench, Code, Event, Fleet};
 use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdog;
-use crate::driver::{container, limits, process, secrets};
+use crate::driver::{container, limits, process, program, secrets};
 use crate::report::{Outputs, Reporter, RunFacts, color};
 use crate::script::{Diagnosis, EngineChoice, Host, Parameters, Program, engine_kinds, nearest};
 use regex::Regex;
@@ -97,7 +97,7 @@ fn prepare(args: &RunArgs, program: &Program) -> Result<Prepared, String> {
 fn choose(asked: &str, lmrun: &std::path::Path, program: &Program) -> Result<EngineChoice, String> {
     let kinds = engine_kinds();
     let kind = match asked {
-        "auto" if on_path("vllm") => "vllm",
+        "auto" if program::find("vllm").is_some() => "vllm",
         "auto" => {
             if program.text().contains("std/engine") {
                 eprintln!(
@@ -117,11 +117,6 @@ fn choose(asked: &str, lmrun: &std::path::Path, program: &Program) -> Result<Eng
         }
     };
     Ok(EngineChoice { kind: kind.into(), program: lmrun.into() })
-}
-
-fn on_path(program: &str) -> bool {
-    std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-        .any(|dir| dir.join(program).is_file())
 }
 
 /// Runs the tests: the script here, the requests, the report and the signals on threads of

@@ -82,7 +82,6 @@ impl Shards {
             };
             shards.threads.push(std::thread::Builder::new().name(format!("send-{number}")).spawn(work)?);
         }
-        drop(tell);
         shards.tids = told.iter().take(count).collect();
         Ok(shards)
     }
