@@ -1,6 +1,9 @@
 //! How well the client did: what it adds to the numbers by itself.
 
-use super::{Distribution, EngineSeen};
+use super::{Distribution, EngineSeen, Row};
+use crate::driver::clock::Stamp;
+use crate::driver::http::Shards;
+use crate::driver::limits;
 use serde::Serialize;
 
 /// How well the client did in an experiment. Seconds.
@@ -12,6 +15,14 @@ pub struct ClientSeen {
     pub read_lag_s: Spread,
     /// The busiest sending thread's share of a core.
     pub cpu_share: Option<f64>,
+    /// Connections that were opened.
+    pub connections: usize,
+    /// TCP segments that the machine sent a second time meanwhile, whoever sent them.
+    pub retransmits: Option<u64>,
+    /// The most requests that were under way at the same time.
+    pub peak_streams: usize,
+    /// The most requests that were sent within a second.
+    pub peak_rate: usize,
     /// Requests whose connection was not open yet when they were due.
     pub connected_late: usize,
     /// Requests that were sent again because the server had closed an idle connection.
@@ -21,11 +32,11 @@ pub struct ClientSeen {
 }
 
 /// A distribution in three numbers.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Spread {
     /// The median.
     pub p50: Option<f64>,
-    /// The 99th percentile.
+    /// The 99th percentile; of fewer than 100 values the 90th.
     pub p99: Option<f64>,
     /// The largest.
     pub max: Option<f64>,
@@ -40,19 +51,66 @@ const PART_OF_TTFT: f64 = 0.05;
 /// Fewer requests have no 99th percentile: one unlucky moment of the machine would be it.
 const ENOUGH: usize = 100;
 
+impl Spread {
+    /// That of `values`.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let values: Distribution = values.into_iter().collect();
+        let high = if values.count() < ENOUGH { 90.0 } else { 99.0 };
+        Self { p50: values.percentile(50.0), p99: values.percentile(high), max: values.max() }
+    }
+}
+
+/// What the client spends, from a moment on.
+pub struct Effort<'a> {
+    shards: &'a Shards,
+    cpu_s: Vec<f64>,
+    opened: usize,
+    retransmits: Option<u64>,
+    since: Stamp,
+}
+
+/// What the client has spent.
+#[derive(Clone, Debug, Default)]
+pub struct Spent {
+    /// The busiest sending thread's share of a core.
+    cpu_share: Option<f64>,
+    connections: usize,
+    retransmits: Option<u64>,
+}
+
+impl<'a> Effort<'a> {
+    /// From now on.
+    pub fn since_now(shards: &'a Shards) -> Self {
+        let (cpu_s, opened, retransmits) = (shards.cpu_s(), shards.opened(), limits::retransmits());
+        Self { shards, cpu_s, opened, retransmits, since: Stamp::now() }
+    }
+
+    /// Until now.
+    pub fn spent(&self) -> Spent {
+        let wall_s = Stamp::now().since_s(self.since);
+        let cpu_s = self.shards.cpu_s();
+        let used = cpu_s.iter().zip(&self.cpu_s).map(|(now_s, before_s)| (now_s - before_s) / wall_s);
+        let retransmits = limits::retransmits().zip(self.retransmits).map(|(now, before)| now - before);
+        Spent {
+            cpu_share: used.reduce(f64::max),
+            connections: self.shards.opened() - self.opened,
+            retransmits,
+        }
+    }
+}
+
 impl ClientSeen {
-    /// What the rows tell, and the share of a core that the busiest sending thread used.
-    pub fn of(engines: &[EngineSeen], cpu_share: Option<f64>) -> Self {
+    /// What the rows tell, and what was spent on them.
+    pub fn of(engines: &[EngineSeen], spent: &Spent) -> Self {
         let rows = || engines.iter().flat_map(|engine| engine.rows.iter());
-        let of = |distribution: &Distribution| Spread {
-            p50: distribution.percentile(50.0),
-            p99: distribution.percentile(if distribution.count() < ENOUGH { 90.0 } else { 99.0 }),
-            max: distribution.max(),
-        };
         Self {
-            send_lag_s: of(&rows().filter_map(|row| row.send_lag_s).collect()),
-            read_lag_s: of(&rows().map(|row| row.read_lag_s).collect()),
-            cpu_share,
+            send_lag_s: Spread::of(rows().filter_map(|row| row.send_lag_s)),
+            read_lag_s: Spread::of(rows().map(|row| row.read_lag_s)),
+            cpu_share: spent.cpu_share,
+            connections: spent.connections,
+            retransmits: spent.retransmits,
+            peak_streams: peak_streams(rows()),
+            peak_rate: peak_rate(rows()),
             connected_late: rows().filter(|row| row.connected_late).count(),
             resent: rows().filter(|row| row.resent).count(),
             ttft_p50_s: rows().filter_map(|row| row.ttft).collect::<Distribution>().percentile(50.0),
@@ -77,16 +135,37 @@ impl ClientSeen {
     }
 }
 
+/// The most requests between their first and last moment at the same time.
+fn peak_streams<'a>(rows: impl Iterator<Item = &'a Row>) -> usize {
+    let whole = |row: &Row| Some((row.sent_s?, row.done_s.or(row.last_token_s)?));
+    let mut moments: Vec<(f64, i32)> =
+        rows.filter_map(whole).flat_map(|(sent_s, done_s)| [(sent_s, 1), (done_s, -1)]).collect();
+    moments.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let open = moments.iter().scan(0, |open, (_, step)| {
+        *open += step;
+        Some(*open)
+    });
+    open.max().unwrap_or(0) as usize
+}
+
+/// The most requests that were sent within a second.
+fn peak_rate<'a>(rows: impl Iterator<Item = &'a Row>) -> usize {
+    let sent: Distribution = rows.filter_map(|row| row.sent_s).collect();
+    let sent_s = sent.values();
+    let within = |(first, at): (usize, &f64)| sent_s[first..].partition_point(|other| *other < at + 1.0);
+    sent_s.iter().enumerate().map(within).max().unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::Row;
     use super::*;
     use std::sync::Arc;
 
     fn client(lags_s: impl Iterator<Item = f64>, ttft: f64, cpu_share: f64) -> ClientSeen {
         let row = |lag_s| Row { send_lag_s: Some(lag_s), ttft: Some(ttft), ..Row::default() };
         let rows = Arc::new(lags_s.map(row).collect());
-        ClientSeen::of(&[EngineSeen { name: "e".into(), simulated: false, rows }], Some(cpu_share))
+        let spent = Spent { cpu_share: Some(cpu_share), ..Spent::default() };
+        ClientSeen::of(&[EngineSeen { name: "e".into(), simulated: false, rows }], &spent)
     }
 
     #[test]
@@ -102,6 +181,16 @@ mod tests {
     fn one_unlucky_moment_of_few_requests_does_not() {
         let lags = (0..30).map(|i| if i == 7 { 0.5 } else { 0.0001 });
         assert_eq!(client(lags, 0.05, 0.2).invalid(0.005), None);
+    }
+
+    #[test]
+    fn the_peaks_are_those_of_all_engines() {
+        let row = |sent_s, done_s| Row { sent_s: Some(sent_s), done_s: Some(done_s), ..Row::default() };
+        let seen = |rows| EngineSeen { name: "e".into(), simulated: false, rows: Arc::new(rows) };
+        let engines = [seen(vec![row(0.0, 1.5), row(2.0, 3.0)]), seen(vec![row(0.5, 1.6), row(1.55, 4.0)])];
+        let client = ClientSeen::of(&engines, &Spent::default());
+        assert_eq!((client.peak_streams, client.peak_rate), (2, 2));
+        assert_eq!(ClientSeen::of(&[], &Spent::default()).peak_rate, 0);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! An experiment: one workload config, N engines, all at the same time.
 
-use super::lane::{self, Busy, Ended, Ends, Lane};
+use super::client::Effort;
+use super::lane::{self, Ended, Ends, Lane};
 use super::limits::too_many_at_once;
 use super::memory::MemoryWatch;
 use super::workload::WorkloadConfig;
@@ -186,11 +187,11 @@ impl Bench {
         // Every engine has the same workload.
         let planned_s = lanes.first().and_then(Lane::planned_s);
         self.emit(Event::ExperimentStarted { planned_s });
-        let busy = Busy::since_now(&self.shards);
+        let effort = Effort::since_now(&self.shards);
         let ended = lane::send(&mut lanes, &self.shards);
         let died = watch_over(engines);
         let mut rows = self.collect(engines, &mut lanes, ended, &memory).await;
-        let cpu_share = busy.share();
+        let spent = effort.spent();
         let dead = died.first();
         let seen_of = |(lane, rows): (&Lane, &mut Vec<Row>)| {
             rows.sort_by_key(|row| row.request_id);
@@ -201,7 +202,7 @@ impl Bench {
             }
         };
         let engines: Vec<EngineSeen> = lanes.iter().zip(&mut rows).map(seen_of).collect();
-        let client = ClientSeen::of(&engines, cpu_share);
+        let client = ClientSeen::of(&engines, &spent);
         let seen = Seen { expr_id, title, engines, client };
         self.emit(Event::ExperimentDone(seen.clone()));
         if self.cancel.is_cancelled() {

@@ -176,28 +176,6 @@ impl<'a, F: FnOnce(&str)> Ends<'a, F> {
     }
 }
 
-/// The share of a core that the busiest sending thread uses between two moments.
-pub struct Busy<'a> {
-    shards: &'a Shards,
-    before_s: Vec<f64>,
-    since: Stamp,
-}
-
-impl<'a> Busy<'a> {
-    /// From now on.
-    pub fn since_now(shards: &'a Shards) -> Self {
-        Self { shards, before_s: shards.cpu_s(), since: Stamp::now() }
-    }
-
-    /// Until now.
-    pub fn share(&self) -> Option<f64> {
-        let wall_s = Stamp::now().since_s(self.since);
-        let used =
-            self.shards.cpu_s().into_iter().zip(&self.before_s).map(|(now_s, before_s)| now_s - before_s);
-        used.map(|used_s| used_s / wall_s).reduce(f64::max)
-    }
-}
-
 /// What it takes to hand the first requests to the sending threads, seconds.
 const READY_S: f64 = 0.01;
 /// What it takes to open a connection, seconds, with room to spare.

@@ -1,14 +1,16 @@
 //! A workload to a server that answers already, without a test around it.
 
-use super::lane::{self, Busy, Ends, Lane};
+use super::client::Effort;
+use super::lane::{self, Ends, Lane};
 use super::workload::WorkloadConfig;
 use super::{ClientSeen, EngineSeen, Row, Seen, Server};
+use crate::driver::clock::Stamp;
 use crate::driver::http::Shards;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Sends `config` to `server` from `shards`, and hands every request over as it ends: its row, and
-/// the gaps between its chunks in seconds. `give_up` is told the reason when `cancel` ends it.
+/// when its chunks came. `give_up` is told the reason when `cancel` ends it.
 pub async fn run(
     config: &WorkloadConfig,
     server: Server,
@@ -16,25 +18,24 @@ pub async fn run(
     run_id: String,
     cancel: &CancellationToken,
     give_up: impl FnOnce(&str),
-    mut ended: impl FnMut(&Row, &[f32]),
+    mut ended: impl FnMut(&Row, &[Stamp]),
 ) -> Seen {
     let (name, simulated) = (server.name.clone(), server.simulated);
     let lexicon = &config.lexicon;
     let requests = Arc::new(config.generate(lexicon));
     let mut lanes = [Lane::new(0, 0, run_id, server, config, requests, lexicon)];
-    let busy = Busy::since_now(shards);
+    let effort = Effort::since_now(shards);
     let mut ends = Ends::of(lane::send(&mut lanes, shards), cancel, give_up);
     let mut rows = Vec::with_capacity(lanes[0].requests.len());
     while let Some(request) = ends.next().await {
-        let chunks = &request.exchange.chunks;
-        let gaps: Vec<f32> = chunks.windows(2).map(|pair| pair[1].since_s(pair[0]) as f32).collect();
+        let chunks = request.exchange.chunks.clone();
         let row = lanes[0].row(&request.job, Arc::from(""), request.exchange);
-        ended(&row, &gaps);
+        ended(&row, &chunks);
         rows.push(row);
     }
     rows.sort_by_key(|row| row.request_id);
-    let cpu_share = busy.share();
+    let spent = effort.spent();
     let engines = vec![EngineSeen { name, simulated, rows: Arc::new(rows) }];
-    let client = ClientSeen::of(&engines, cpu_share);
+    let client = ClientSeen::of(&engines, &spent);
     Seen { expr_id: 0, title: config.title(), engines, client }
 }

@@ -171,8 +171,8 @@ async fn send(
     let give_up = |reason: &str| drop(abort.send_replace(Some(reason.into())));
     let run_id = format!("lmrun-{}", std::process::id());
     let mut unwritten = None;
-    let seen = load::run(workload, server, shards, run_id, &cancel, give_up, |row, gaps| {
-        if let Some(Err(e)) = log.as_mut().map(|log| log.write(row, gaps)) {
+    let seen = load::run(workload, server, shards, run_id, &cancel, give_up, |row, chunks| {
+        if let Some(Err(e)) = log.as_mut().map(|log| log.write(row, chunks)) {
             unwritten.get_or_insert(e);
         }
     })

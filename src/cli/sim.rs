@@ -70,6 +70,14 @@ pub struct SimArgs {
     /// Tokens of an answer that nothing else ends, in the mean.
     #[arg(long)]
     mean_output_tokens: Option<u32>,
+    /// Seconds to every first token, whatever load and prompt; `--itl-s` is kept as well: a server
+    /// without limits, to measure clients by.
+    #[arg(long, value_name = "S")]
+    ttft_s: Option<f64>,
+    /// At the end, write when each request arrived and when each chunk was due and was written: one
+    /// JSON object an answer, in nanoseconds of the monotonic clock.
+    #[arg(long, value_name = "FILE")]
+    stamps: Option<PathBuf>,
     /// Fail on purpose; `--help` says how.
     #[arg(long = "fault", value_name = "FAULT", long_help = fault_help())]
     faults: Vec<Fault>,
@@ -91,6 +99,7 @@ impl SimArgs {
             prefix_caching: self.prefix_caching,
             lmcache: self.lmcache.map(LmcacheSource::File),
             lmcache_mp_l1_gb: self.lmcache_mp_l1_gb,
+            stamps: self.stamps,
             faults: Faults(self.faults),
             ..SimConfig::default()
         };
@@ -101,6 +110,9 @@ impl SimArgs {
         put(&mut timing.warmup_s, self.warmup_s);
         put(&mut timing.itl_s, self.itl_s);
         put(&mut timing.jitter, self.jitter);
+        if let Some(ttft_s) = self.ttft_s {
+            config.timing = config.timing.without_limits(ttft_s);
+        }
         put(&mut config.mean_output_tokens, self.mean_output_tokens);
         config
     }

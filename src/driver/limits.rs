@@ -14,6 +14,11 @@ pub fn raise_descriptors() {
     }
 }
 
+/// TCP segments that this machine has sent a second time so far; `None` where the system does not tell.
+pub fn retransmits() -> Option<u64> {
+    procfs::net::snmp().ok().map(|counts| counts.tcp_retrans_segs as u64)
+}
+
 /// Seconds of CPU that a thread of this process has used.
 pub fn thread_cpu_s(tid: i32) -> Option<f64> {
     let text = std::fs::read_to_string(format!("/proc/self/task/{tid}/schedstat")).ok()?;

@@ -1,6 +1,7 @@
 //! One JSON object a request, with the gaps between its chunks.
 
 use crate::bench::Row;
+use crate::driver::clock::Stamp;
 use serde::Serialize;
 use std::fs::File;
 use std::io::{BufWriter, Result, Write};
@@ -33,18 +34,18 @@ impl RequestLog {
         File::create(path).map(BufWriter::new).map(Self)
     }
 
-    /// Appends a request.
+    /// Appends a request whose chunks came at these moments.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn write(&mut self, row: &Row, gaps_s: &[f32]) -> Result<()> {
+    pub fn write(&mut self, row: &Row, chunks: &[Stamp]) -> Result<()> {
         let ms = |seconds: f64| seconds * 1e3;
         let line = Line {
             id: &row.x_request_id,
             ok: row.is_ok(),
             ttft_ms: row.ttft.map(ms),
             latency_ms: row.latency.map(ms),
-            itl_ms: gaps_s.iter().map(|gap_s| gap_s * 1e3).collect(),
+            itl_ms: chunks.windows(2).map(|pair| ms(pair[1].since_s(pair[0])) as f32).collect(),
             output_tokens: row.output_tokens,
             send_lag_ms: row.send_lag_s.map(ms),
             read_lag_ms: ms(row.read_lag_s),

@@ -2,6 +2,8 @@
 //!
 //! The defaults are a 7B model with 128 KiB of KV a token on one H100, at 0.3 of the GPU.
 
+use std::path::PathBuf;
+
 use super::{
     error::SimError,
     fault::Faults,
@@ -60,6 +62,8 @@ pub struct SimConfig {
     pub shutdown_grace_s: f64,
     /// Where the engine's log lines go.
     pub log: LogLines,
+    /// Where the moments of all answers are written at the end.
+    pub stamps: Option<PathBuf>,
     /// What goes wrong, on purpose.
     pub faults: Faults,
 }
@@ -100,6 +104,7 @@ impl Default for SimConfig {
             tiers: TierSpeeds::default(),
             shutdown_grace_s: 0.5,
             log: LogLines::Stdout,
+            stamps: None,
             faults: Faults::default(),
         }
     }

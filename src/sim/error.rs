@@ -1,6 +1,6 @@
 //! What can keep a simulated engine from serving.
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, path::PathBuf};
 
 use super::lmcache::LmcacheError;
 
@@ -60,6 +60,14 @@ pub enum SimError {
     Listen {
         /// The address.
         address: SocketAddr,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The moments of the answers could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Stamps {
+        /// The file.
+        path: PathBuf,
         /// The system's error.
         source: io::Error,
     },

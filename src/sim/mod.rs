@@ -14,6 +14,7 @@ mod scheduler;
 mod sse;
 mod timing;
 pub mod tokens;
+mod truth;
 mod words;
 
 pub use config::{LogLines, SimConfig};

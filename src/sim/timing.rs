@@ -12,6 +12,8 @@ pub struct Timing {
     pub prefill_per_token_s: f64,
     /// Seconds a pair of tokens takes that attend to each other, halved: the factor of the square.
     pub prefill_per_token_squared_s: f64,
+    /// Seconds to every first token, whatever the load and the prompt: prefills run side by side.
+    pub ttft_s: Option<f64>,
     /// Seconds the first request of a fresh engine takes on top.
     pub warmup_s: f64,
     /// Seconds between two tokens of a request that runs alone; 0 means as fast as possible.
@@ -30,6 +32,7 @@ impl Default for Timing {
             prefill_overhead_s: 0.032_2,
             prefill_per_token_s: 22.09e-6,
             prefill_per_token_squared_s: 0.464_6e-9,
+            ttft_s: None,
             warmup_s: 0.22,
             itl_s: 0.025,
             itl_slope: 0.01,
@@ -40,6 +43,13 @@ impl Default for Timing {
 }
 
 impl Timing {
+    /// A server without limits, to measure clients by: the first token after `ttft_s`, the others at the interval
+    /// that is set, whatever the load.
+    #[must_use]
+    pub fn without_limits(self, ttft_s: f64) -> Self {
+        Self { ttft_s: Some(ttft_s), itl_slope: 0.0, prefill_slowdown: 0.0, jitter: 0.0, ..self }
+    }
+
     /// Seconds to compute `computed` tokens behind `cached` ones.
     pub fn prefill_s(&self, cached_tokens: u32, computed_tokens: u32) -> f64 {
         let (d, n) = (f64::from(cached_tokens), f64::from(computed_tokens));
@@ -53,8 +63,9 @@ impl Timing {
         self.itl_s * (1.0 + self.itl_slope * others) * (1.0 + self.prefill_slowdown * prefilling as f64)
     }
 
-    pub(super) fn parameters(&self) -> [(&'static str, f64); 8] {
+    pub(super) fn parameters(&self) -> [(&'static str, f64); 9] {
         [
+            ("ttft_s", self.ttft_s.unwrap_or(0.0)),
             ("prefill_overhead_s", self.prefill_overhead_s),
             ("prefill_per_token_s", self.prefill_per_token_s),
             ("prefill_per_token_squared_s", self.prefill_per_token_squared_s),

@@ -14,7 +14,8 @@ use hyper_util::rt::TokioIo;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
@@ -33,10 +34,17 @@ pub struct Connection {
 const IDLE_LIMIT_S: f64 = 1.0;
 
 /// Idle connections by `host:port`, the last used first. It never limits how many are open.
-#[derive(Default)]
-pub struct Pool(RefCell<HashMap<String, Vec<(Stamp, Connection)>>>);
+pub struct Pool {
+    idle: RefCell<HashMap<String, Vec<(Stamp, Connection)>>>,
+    opened: Arc<AtomicUsize>,
+}
 
 impl Pool {
+    /// An empty pool that counts in `opened` how many connections it makes.
+    pub fn new(opened: Arc<AtomicUsize>) -> Self {
+        Self { idle: RefCell::default(), opened }
+    }
+
     /// An idle connection, else a new one, and whether it is new.
     pub async fn take(&self, target: &Target) -> Result<(Connection, bool), Failure> {
         while let Some((since, mut connection)) = self.idle(&target.authority) {
@@ -48,11 +56,12 @@ impl Pool {
                 target.keeps_alive.store(false, Relaxed);
             }
         }
-        Ok((Self::connect(target).await?, true))
+        Ok((self.connect(target).await?, true))
     }
 
     /// A new connection.
-    pub async fn connect(target: &Target) -> Result<Connection, Failure> {
+    pub async fn connect(&self, target: &Target) -> Result<Connection, Failure> {
+        self.opened.fetch_add(1, Relaxed);
         let limit = Duration::from_secs_f64(target.limits.connect_s);
         let reason = match tokio::time::timeout(limit, connect(target)).await {
             Ok(Ok(connection)) => return Ok(connection),
@@ -68,7 +77,7 @@ impl Pool {
             return;
         }
         let authority = target.authority.as_str();
-        let mut idle = self.0.borrow_mut();
+        let mut idle = self.idle.borrow_mut();
         let entry = (Stamp::now(), connection);
         match idle.get_mut(authority) {
             Some(connections) => connections.push(entry),
@@ -77,7 +86,7 @@ impl Pool {
     }
 
     fn idle(&self, authority: &str) -> Option<(Stamp, Connection)> {
-        let mut idle = self.0.borrow_mut();
+        let mut idle = self.idle.borrow_mut();
         let connections = idle.get_mut(authority)?;
         let (since, connection) = connections.pop()?;
         if Stamp::now().since_s(since) > IDLE_LIMIT_S {

@@ -60,6 +60,8 @@ pub struct Shards {
     threads: Vec<JoinHandle<()>>,
     /// The system's numbers of the threads.
     tids: Vec<i32>,
+    /// Connections that were opened.
+    opened: Arc<AtomicUsize>,
     next: AtomicUsize,
 }
 
@@ -71,14 +73,15 @@ impl Shards {
     pub fn start(count: usize) -> std::io::Result<Self> {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded_channel()).unzip();
         let peers: Vec<_> = senders.iter().map(UnboundedSender::downgrade).collect();
-        let mut shards = Self { senders, threads: Vec::new(), tids: Vec::new(), next: AtomicUsize::new(0) };
+        let (threads, tids, opened, next) = Default::default();
+        let mut shards = Self { senders, threads, tids, opened, next };
         let (tell, told) = std::sync::mpsc::channel();
         for (number, batches) in receivers.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let (peers, tell) = (peers.clone(), tell.clone());
+            let (peers, tell, opened) = (peers.clone(), tell.clone(), shards.opened.clone());
             let work = move || {
                 let _ = tell.send(nix::unistd::gettid().as_raw()); // whoever starts the threads waits for it
-                LocalSet::new().block_on(&runtime, serve(batches, peers));
+                LocalSet::new().block_on(&runtime, serve(batches, peers, opened));
             };
             shards.threads.push(std::thread::Builder::new().name(format!("send-{number}")).spawn(work)?);
         }
@@ -89,6 +92,11 @@ impl Shards {
     /// Seconds of CPU that each thread has used so far; none where the system does not tell.
     pub fn cpu_s(&self) -> Vec<f64> {
         self.tids.iter().filter_map(|tid| limits::thread_cpu_s(*tid)).collect()
+    }
+
+    /// How many connections were opened so far.
+    pub fn opened(&self) -> usize {
+        self.opened.load(Relaxed)
     }
 
     /// As many threads as this machine can give to sending, leaving most cores to the engines.
@@ -131,10 +139,14 @@ struct Shard {
     peers: Rc<[WeakUnboundedSender<Batch>]>,
 }
 
-async fn serve(mut batches: UnboundedReceiver<Batch>, peers: Vec<WeakUnboundedSender<Batch>>) {
+async fn serve(
+    mut batches: UnboundedReceiver<Batch>,
+    peers: Vec<WeakUnboundedSender<Batch>>,
+    opened: Arc<AtomicUsize>,
+) {
     let shard = Shard {
         pacer: Pacer::start().expect("a timerfd can be made wherever epoll can"),
-        pool: Rc::default(),
+        pool: Rc::new(Pool::new(opened)),
         guards: Guards::start(),
         peers: peers.into(),
     };
@@ -240,7 +252,7 @@ async fn send_again(
     shard: &Shard,
 ) -> Exchange {
     target.keeps_alive.store(false, Relaxed);
-    match Pool::connect(target).await {
+    match shard.pool.connect(target).await {
         Ok(connection) => {
             let seen = send(target, request_id, body, connection, shard).await;
             Exchange { sent: first.sent.or(seen.sent), resent: true, ..seen }

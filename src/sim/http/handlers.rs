@@ -29,6 +29,7 @@ use super::{
         scheduler::ResetTiers,
         sse::{Api, Events, Framing, Usage},
         tokens::{self, GenerationPrompt, mix},
+        truth::{Stamps, Truth},
     },
     api::{self, Delivery, Plan, Storing},
     body::{Start, StreamBody},
@@ -46,6 +47,8 @@ pub struct App {
     pub storing: Option<Storing>,
     /// The fixed part of the metrics.
     pub identity: Identity,
+    /// Keeps the moments of answers, where it is asked for.
+    pub truth: Option<Arc<Truth>>,
     /// Number of answers so far.
     pub answers: AtomicU64,
     /// Number of requests for an answer so far.
@@ -144,8 +147,9 @@ async fn chat(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refusal> {
+    let stamps = state.0.stamps(&headers);
     let faults = state.0.meet(&headers).await?;
-    complete(state.0, Api::Chat, socket.0, version, &body, Spoiler::new(faults)).await
+    complete(state.0, Api::Chat, socket.0, version, &body, Spoiler::new(faults), stamps).await
 }
 
 async fn completion(
@@ -155,8 +159,9 @@ async fn completion(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refusal> {
+    let stamps = state.0.stamps(&headers);
     let faults = state.0.meet(&headers).await?;
-    complete(state.0, Api::Completion, socket.0, version, &body, Spoiler::new(faults)).await
+    complete(state.0, Api::Completion, socket.0, version, &body, Spoiler::new(faults), stamps).await
 }
 
 async fn complete(
@@ -166,6 +171,7 @@ async fn complete(
     version: Version,
     body: &[u8],
     spoiler: Spoiler,
+    stamps: Option<Stamps>,
 ) -> Result<Response, Refusal> {
     let arrived = app.engine.now();
     let request: CompletionRequest = request::parse(body)?;
@@ -176,12 +182,16 @@ async fn complete(
         Delivery::Stream(usage) => {
             let framing = if version == Version::HTTP_10 { Framing::UntilClose } else { Framing::Chunked };
             let events = Events::new(&name, &app.config.model, now_s(), api, usage, framing);
-            Ok(app.stream(name, arrived, plan, socket, events.spoiled(spoiler)))
+            Ok(app.stream(name, arrived, plan, socket, events.spoiled(spoiler), stamps))
         }
     }
 }
 
 impl App {
+    fn stamps(&self, headers: &HeaderMap) -> Option<Stamps> {
+        self.truth.as_ref().map(|truth| truth.answer(headers))
+    }
+
     /// Counts a request, and does what goes wrong before its answer. What goes wrong in it, is
     /// returned.
     async fn meet(&self, headers: &HeaderMap) -> Result<Vec<AnswerFault>, Refusal> {
@@ -214,8 +224,9 @@ impl App {
         plan: Plan,
         socket: Arc<TcpStream>,
         events: Events,
+        stamps: Option<Stamps>,
     ) -> Response {
-        let (output, written) = StreamOutput::new(socket, events, plan.answer);
+        let (output, written) = StreamOutput::new(socket, events, plan.answer, stamps);
         let engine = Arc::clone(&self.engine);
         let body = StreamBody::new(Start { engine, name, arrived, job: plan.job, output, written });
         ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], Body::new(body)).into_response()

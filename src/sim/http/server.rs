@@ -29,6 +29,7 @@ use super::{
         metrics::Identity,
         pacer::Engine,
         scheduler::Scheduler,
+        truth::Truth,
     },
     handlers::{App, router},
     wire::Wire,
@@ -99,7 +100,9 @@ impl Simulator {
         let grace = Duration::from_secs_f64(self.config.shutdown_grace_s);
         let address = self.address;
         let listener = self.socket.listen(BACKLOG).map_err(|source| SimError::Listen { address, source })?;
+        let truth = self.config.stamps.as_ref().map(|path| (Truth::new(engine.now()), path.clone()));
         let app = App {
+            truth: truth.as_ref().map(|(truth, _)| Arc::clone(truth)),
             identity: Identity::new(&self.config),
             engine: Arc::clone(&engine),
             storing: self.built.storing,
@@ -111,7 +114,9 @@ impl Simulator {
         let closes = faults.has(Fault::CloseBehindAnswer);
         accept_until(listener, &router(Arc::new(app)), closes, shutdown, &engine, grace).await;
         log.server("Application shutdown complete.");
-        Ok(())
+        truth.map_or(Ok(()), |(truth, path)| {
+            truth.write(&path).map_err(|source| SimError::Stamps { path, source })
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::{net::TcpStream, sync::oneshot};
 use super::super::{
     scheduler::Step,
     sse::{Events, Usage},
+    truth::Stamps,
     words::Answer,
 };
 
@@ -67,16 +68,25 @@ pub struct StreamOutput {
     chunk: String,
     pending: Vec<u8>,
     sent_bytes: usize,
+    stamps: Option<Stamps>,
     done: oneshot::Sender<()>,
 }
 
 impl StreamOutput {
     /// A stream to this socket, and what ends when all of it is written.
-    pub fn new(socket: Arc<TcpStream>, events: Events, answer: Answer) -> (Self, oneshot::Receiver<()>) {
+    pub fn new(
+        socket: Arc<TcpStream>,
+        events: Events,
+        answer: Answer,
+        stamps: Option<Stamps>,
+    ) -> (Self, oneshot::Receiver<()>) {
         let (done, written) = oneshot::channel();
         let pending = Vec::with_capacity(1024);
         let chunk = String::new();
-        (Self { socket, events, answer, answer_bytes: 0, chunk, pending, sent_bytes: 0, done }, written)
+        (
+            Self { socket, events, answer, answer_bytes: 0, chunk, pending, sent_bytes: 0, stamps, done },
+            written,
+        )
     }
 
     fn put(&mut self, step: &Step) -> Progress {
@@ -94,6 +104,7 @@ impl StreamOutput {
         {
             self.events.token(&mut self.pending, &self.chunk, step.finish, usage);
             self.chunk.clear();
+            self.stamps.iter_mut().for_each(|stamps| stamps.chunk(step.due));
         }
         if step.finish.is_some() {
             self.events.close(&mut self.pending, usage);

@@ -1,4 +1,4 @@
-//! Prefills run one at a time, first come first served. A request starts its prefill when the KV pool has room for
+//! Prefills run one at a time, first come first served, unless the first token has a fixed moment. A request starts its prefill when the KV pool has room for
 //! all it can come to need and fewer than `max_num_seqs` requests run; then it decodes beside the others, each token
 //! an interval after the last one was due.
 
@@ -117,9 +117,13 @@ impl Scheduler {
             return;
         };
         let (sources, load_s) = self.look_up(id, &job, gpu_tokens);
-        let took_s = self.prefill_s(id, sources) + load_s + self.store_s(&job) + self.warmup_s();
+        let fixed_s = self.setup.timing.ttft_s;
+        let took_s = match fixed_s {
+            Some(ttft_s) => ttft_s,
+            None => self.prefill_s(id, sources) + load_s + self.store_s(&job) + self.warmup_s(),
+        };
         self.live.insert(id, Live { job, lease, sources, written_tokens: 0, load_s });
-        self.prefilling = Some(id);
+        self.prefilling = fixed_s.is_none().then_some(id);
         self.plan(now + nanos(took_s), id);
     }
 
@@ -166,7 +170,7 @@ impl Scheduler {
     }
 
     fn advance(&mut self, now: Nanos, due: Nanos, id: RequestId) -> Option<Step> {
-        if self.prefilling == Some(id) {
+        if self.live.get(&id)?.written_tokens == 0 {
             self.end_prefill(due, id);
         }
         let live = self.live.get_mut(&id)?;
@@ -182,7 +186,7 @@ impl Scheduler {
     }
 
     fn end_prefill(&mut self, due: Nanos, id: RequestId) {
-        self.prefilling = None;
+        self.prefilling.take_if(|prefilling| *prefilling == id);
         if let Some(live) = self.live.get_mut(&id) {
             let full_blocks = (live.job.prompt_tokens / self.setup.block_tokens) as usize;
             self.setup.pool.publish(&mut live.lease, &live.job.blocks[..full_blocks]);

@@ -195,3 +195,12 @@ fn an_aborted_request_frees_what_it_held_and_lets_the_next_one_start() {
     assert!(drain(&mut scheduler).iter().all(|step| step.id == 2));
     assert_eq!(scheduler.load(), super::Load::default());
 }
+
+#[test]
+fn a_server_without_limits_answers_all_at_the_fixed_moment() {
+    let timing = Timing { itl_s: 0.01, ..timing() }.without_limits(0.05);
+    let mut scheduler = Scheduler::new(Setup { timing, ..plain() });
+    (0..50).for_each(|id| scheduler.submit(0, id, job(id as u32, 1_000, 3)));
+    let due_ms: Vec<u64> = drain(&mut scheduler).iter().map(|step| step.due / 1_000_000).collect();
+    assert_eq!(due_ms, [[50; 50], [60; 50], [70; 50]].concat());
+}
