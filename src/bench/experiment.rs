@@ -4,6 +4,7 @@ use super::client::Effort;
 use super::lane::{self, Ended, Ends, Lane};
 use super::limits::too_many_at_once;
 use super::memory::MemoryWatch;
+use super::selfcheck::Known;
 use super::workload::WorkloadConfig;
 use super::{
     ClientSeen, Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, RequestLimits, Row, Seconds, Seen,
@@ -36,6 +37,8 @@ pub struct Bench {
     pub failed_checks: AtomicUsize,
     /// Why the measurement of the current test is invalid, if it is.
     pub invalid: Mutex<Option<String>>,
+    /// What the client is known to hold on this machine, if that was checked.
+    pub known: Option<Known>,
     /// How late requests may be sent, where a test does not say it.
     pub max_send_lag_s: f64,
 }
@@ -171,6 +174,9 @@ impl Bench {
         if let Some(reason) = seen.client.invalid(max_send_lag_s) {
             self.emit(Event::Warned { text: format!("invalid: {reason}") });
             self.invalid.lock().get_or_insert(reason);
+        }
+        if let Some(text) = self.known.as_ref().and_then(|known| known.exceeded_by(&seen.client)) {
+            self.emit(Event::Warned { text });
         }
         Ok(seen)
     }

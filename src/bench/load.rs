@@ -4,13 +4,12 @@ use super::client::Effort;
 use super::lane::{self, Ends, Lane};
 use super::workload::WorkloadConfig;
 use super::{ClientSeen, EngineSeen, Row, Seen, Server};
-use crate::driver::clock::Stamp;
-use crate::driver::http::Shards;
+use crate::driver::http::{Exchange, Shards};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Sends `config` to `server` from `shards`, and hands every request over as it ends: its row, and
-/// when its chunks came. `give_up` is told the reason when `cancel` ends it.
+/// the moments in which it came. `give_up` is told the reason when `cancel` ends it.
 pub async fn run(
     config: &WorkloadConfig,
     server: Server,
@@ -18,7 +17,7 @@ pub async fn run(
     run_id: String,
     cancel: &CancellationToken,
     give_up: impl FnOnce(&str),
-    mut ended: impl FnMut(&Row, &[Stamp]),
+    mut ended: impl FnMut(&Row, &Exchange),
 ) -> Seen {
     let (name, simulated) = (server.name.clone(), server.simulated);
     let lexicon = &config.lexicon;
@@ -28,9 +27,9 @@ pub async fn run(
     let mut ends = Ends::of(lane::send(&mut lanes, shards), cancel, give_up);
     let mut rows = Vec::with_capacity(lanes[0].requests.len());
     while let Some(request) = ends.next().await {
-        let chunks = request.exchange.chunks.clone();
+        let exchange = request.exchange.clone();
         let row = lanes[0].row(&request.job, Arc::from(""), request.exchange);
-        ended(&row, &chunks);
+        ended(&row, &exchange);
         rows.push(row);
     }
     rows.sort_by_key(|row| row.request_id);

@@ -2,6 +2,7 @@
 
 use super::doctor::DoctorArgs;
 use super::load::LoadArgs;
+use super::selfcheck::SelfCheckArgs;
 use super::sim::SimArgs;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ Examples:
   lmrun load --url http://127.0.0.1:8000 --rate 4      a load without a script
   lmrun sim --port 8000 --model demo                   only the simulator
   lmrun doctor                                         what this machine has for a run
+  lmrun selfcheck                                      what lmrun itself adds to the numbers here
 
 Exit codes:
   0    every test passed
@@ -45,8 +47,13 @@ pub enum Verb {
     Doctor(DoctorArgs),
     /// Send a load to a server that runs already, without a script.
     Load(Box<LoadArgs>),
+    /// Measure what lmrun itself adds to the numbers on this machine.
+    Selfcheck(SelfCheckArgs),
     /// Serve the built-in simulator: an OpenAI API that behaves like vLLM.
     Sim(Box<SimArgs>),
+    /// Keep a core busy.
+    #[command(name = super::BUSY, hide = true)]
+    Busy,
     /// End what is on the list when the parent ends.
     #[command(name = super::WATCHDOG, hide = true)]
     Watchdog,

@@ -1,6 +1,7 @@
 //! `lmrun load`: a load without a script, on the same path as a test's.
 
 use super::{complain, exit};
+use crate::bench::selfcheck::Known;
 use crate::bench::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
@@ -171,8 +172,8 @@ async fn send(
     let give_up = |reason: &str| drop(abort.send_replace(Some(reason.into())));
     let run_id = format!("lmrun-{}", std::process::id());
     let mut unwritten = None;
-    let seen = load::run(workload, server, shards, run_id, &cancel, give_up, |row, chunks| {
-        if let Some(Err(e)) = log.as_mut().map(|log| log.write(row, chunks)) {
+    let seen = load::run(workload, server, shards, run_id, &cancel, give_up, |row, seen| {
+        if let Some(Err(e)) = log.as_mut().map(|log| log.write(row, &seen.chunks)) {
             unwritten.get_or_insert(e);
         }
     })
@@ -202,6 +203,9 @@ fn conclude(seen: &Seen) -> u8 {
     if let Some(reason) = seen.client.invalid(MAX_SEND_LAG_S) {
         eprintln!("warning: invalid: {reason}");
         return Code::Invalid.exit();
+    }
+    if let Some(text) = Known::read().and_then(|known| known.exceeded_by(&seen.client)) {
+        eprintln!("warning: {text}");
     }
     let failures = seen.engines.iter().flat_map(|engine| engine.failures());
     let mut code = exit::OK;

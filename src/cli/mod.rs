@@ -4,6 +4,7 @@ mod args;
 mod doctor;
 mod load;
 mod run;
+mod selfcheck;
 mod sim;
 
 use args::{Cli, Verb};
@@ -25,12 +26,19 @@ mod exit {
 /// The hidden verb under which lmrun is its own watchdog.
 const WATCHDOG: &str = "watchdog-of-lmrun";
 
+/// The hidden verb under which lmrun is a process that never rests.
+const BUSY: &str = "busy-of-lmrun";
+
 /// Runs the program.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.verb {
         Some(Verb::Doctor(args)) => doctor::run(&args),
         Some(Verb::Load(args)) => load::run(&args),
+        Some(Verb::Selfcheck(args)) => selfcheck::run(&args),
+        Some(Verb::Busy) => loop {
+            std::hint::spin_loop();
+        },
         Some(Verb::Sim(args)) => sim::run(*args),
         Some(Verb::Watchdog) => {
             crate::driver::watchdog::keep_watch();

@@ -2,6 +2,7 @@
 
 use super::args::RunArgs;
 use super::{WATCHDOG, complain, exit};
+use crate::bench::selfcheck::Known;
 use crate::bench::{Bench, Code, Event, Fleet};
 use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdog;
@@ -144,6 +145,7 @@ fn perform(args: &RunArgs, program: &Program, tests: &[String], prepared: Prepar
         experiments: AtomicUsize::default(),
         failed_checks: AtomicUsize::default(),
         invalid: parking_lot::Mutex::default(),
+        known: Known::read(),
         max_send_lag_s: args.max_send_lag_s,
     });
     let reporter = Reporter::new(prepared.outputs, facts, cancel.clone());
@@ -178,7 +180,7 @@ fn run_tests(program: &Program, tests: &[String], host: &Host, cancel: &Cancella
 
 /// The first signal ends the run in order. At the second this process ends at once, and the
 /// watchdog kills what it leaves.
-async fn heed_signals(cancel: CancellationToken) {
+pub async fn heed_signals(cancel: CancellationToken) {
     let (Ok(mut interrupts), Ok(mut terminations)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {

@@ -16,7 +16,7 @@ pub fn raise_descriptors() {
 
 /// TCP segments that this machine has sent a second time so far; `None` where the system does not tell.
 pub fn retransmits() -> Option<u64> {
-    procfs::net::snmp().ok().map(|counts| counts.tcp_retrans_segs as u64)
+    procfs::net::snmp().ok().map(|counts| counts.tcp_retrans_segs)
 }
 
 /// Seconds of CPU that a thread of this process has used.

@@ -3,7 +3,8 @@
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
 use procfs::Current;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What this machine has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +34,29 @@ impl Machine {
             clock: std::fs::read_to_string(clock).unwrap_or_default().trim().into(),
         }
     }
+}
+
+/// The machine's name; empty where it has none.
+pub fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().into()
+}
+
+/// Seconds since 1970.
+pub fn unix_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The most memory that this process ever had, MiB.
+pub fn peak_memory_mib() -> Option<u64> {
+    let status = procfs::process::Process::myself().and_then(|process| process.status()).ok()?;
+    Some(status.vmhwm? >> 10)
+}
+
+/// Where this program keeps what it may lose: `lmrun` in the user's cache folder.
+pub fn cache_folder() -> Option<PathBuf> {
+    let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let caches = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")))?;
+    Some(caches.join("lmrun"))
 }
 
 /// Bytes that can still be written below `folder`.

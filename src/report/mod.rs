@@ -7,11 +7,12 @@ mod outputs;
 mod reporter;
 mod request_log;
 mod screen;
+pub mod selfcheck;
 mod tables;
 
 pub use manifest::RunFacts;
 pub use outputs::Outputs;
 pub use reporter::Reporter;
 pub use request_log::RequestLog;
-pub use screen::color;
+pub use screen::{Screen, color};
 pub use tables::experiment as experiment_table;

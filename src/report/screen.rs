@@ -68,6 +68,11 @@ impl Screen {
         }
     }
 
+    /// What is done next, on a terminal in place of the last.
+    pub fn step(&mut self, text: &str) {
+        if self.plain_progress { self.note(text) } else { self.progress(text) }
+    }
+
     /// Nothing is going on any more.
     pub fn progress_done(&mut self) {
         self.last_plain = Instant::now();

@@ -1,0 +1,116 @@
+//! What a check of the client found, on one screen.
+
+use super::tables::new_table;
+use crate::bench::selfcheck::{Found, SelfCheck};
+
+/// A row for each step, and what it all comes to.
+pub fn draw(check: &SelfCheck) -> String {
+    let mut table = new_table(&[
+        "load",
+        "TTFT error p50",
+        "p99",
+        "max",
+        "ITL error p99",
+        "send lag p99",
+        "read lag p99",
+        "simulator late p99",
+        "CPU",
+        "held",
+    ]);
+    for found in &check.found {
+        table.add_row(cells(found));
+    }
+    let mut lines = vec![
+        "milliseconds; the 99th percentile of fewer than 100 values is their 90th".to_owned(),
+        table.to_string(),
+    ];
+    let trouble =
+        |found: &Found| Some(format!("not held: {}: {}", found.step.title(), found.trouble.as_ref()?));
+    lines.extend(check.found.iter().filter_map(trouble));
+    lines.extend(check.left_out.iter().map(|left_out| format!("left out: {left_out}")));
+    lines.extend(check.memory_mib.map(|mib| format!("lmrun had {mib} MiB of memory at most")));
+    lines.push(sentence(check));
+    lines.join("\n")
+}
+
+/// The check as JSON, with the conclusion.
+pub fn json(check: &SelfCheck) -> String {
+    let mut value = serde_json::to_value(check).unwrap_or_default(); // numbers and texts: it can be written
+    value["conclusion"] = serde_json::to_value(check.conclusion()).unwrap_or_default();
+    format!("{value:#}")
+}
+
+fn sentence(check: &SelfCheck) -> String {
+    let Some(seen) = check.conclusion() else {
+        return "On this machine no load was held: nothing that lmrun measures here can be believed.".into();
+    };
+    let busy = seen
+        .busy_error_s
+        .map_or_else(String::new, |error_s| format!(" ({} ms beside busy processes)", ms(error_s)));
+    format!(
+        "On this machine differences under {} ms{busy} mean nothing; up to {:.0} requests/s and {} streams are held.",
+        ms(seen.error_s),
+        seen.rate,
+        seen.streams
+    )
+}
+
+fn cells(found: &Found) -> Vec<String> {
+    let at = |value: Option<f64>| value.map_or_else(|| "-".into(), ms);
+    vec![
+        found.step.title(),
+        at(found.ttft_error_s.p50),
+        at(found.ttft_error_s.p99),
+        at(found.ttft_error_s.max),
+        at(found.itl_error_s.p99),
+        at(found.send_lag_s.p99),
+        at(found.read_lag_s.p99),
+        at(found.server_late_s.p99),
+        found.cpu_share.map_or_else(|| "-".into(), |share| format!("{:.0} %", share * 100.0)),
+        if found.trouble.is_none() { "yes" } else { "no" }.into(),
+    ]
+}
+
+fn ms(seconds: f64) -> String {
+    format!("{:.2}", seconds * 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::Spread;
+    use crate::bench::selfcheck::{rates, streams};
+
+    fn found(step: crate::bench::selfcheck::Step, error_s: f64, trouble: Option<&str>) -> Found {
+        let spread = |s: f64| Spread { p50: Some(s / 2.0), p99: Some(s), max: Some(2.0 * s) };
+        Found {
+            step,
+            failed: 0,
+            ttft_error_s: spread(error_s),
+            itl_error_s: spread(error_s / 2.0),
+            on_its_way_s: spread(0.000_1),
+            send_lag_s: spread(0.000_3),
+            read_lag_s: spread(0.000_4),
+            server_late_s: spread(0.000_2),
+            cpu_share: Some(0.25),
+            trouble: trouble.map(Into::into),
+        }
+    }
+
+    #[test]
+    fn it_closes_with_what_the_machine_holds() {
+        let mut check = SelfCheck { memory_mib: Some(50), ..SelfCheck::of_this_machine() };
+        assert!(draw(&check).ends_with("can be believed."));
+        check.found = vec![
+            found(streams(false)[1], 0.000_1, None),
+            found(rates()[2], 0.000_2, None),
+            found(rates()[3], 0.09, Some("too late")),
+            found(streams(true)[0], 0.000_3, None),
+        ];
+        check.left_out = vec!["10000 streams: too few files".into()];
+        insta::assert_snapshot!(draw(&check));
+        let json: serde_json::Value = serde_json::from_str(&json(&check)).expect("JSON");
+        assert_eq!(json["conclusion"]["rate"], 800.0);
+        assert_eq!(json["found"][3]["busy"], true);
+    }
+}

@@ -1,0 +1,32 @@
+//! `lmrun selfcheck` as people run it, with a small load.
+#![allow(missing_docs, reason = "a test file")]
+
+use serde_json::Value;
+use std::process::Command;
+
+#[test]
+fn the_client_is_compared_with_the_simulators_own_stamps() {
+    let cache = tempfile::tempdir().expect("a folder");
+    let run = Command::new(env!("CARGO_BIN_EXE_lmrun"))
+        .args(["selfcheck", "--json", "--up-to", "10"])
+        .env("XDG_CACHE_HOME", cache.path())
+        .output()
+        .expect("lmrun");
+    let text = String::from_utf8_lossy(&run.stdout);
+    let check: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
+    let found = check["found"].as_array().expect("what was found");
+    assert!(!found.is_empty());
+    for step in found {
+        assert_eq!(step["failed"], 0, "{step}");
+        // The stamps of both sides are of one clock and one request, else this would be seconds.
+        let error_s = step["ttft_error_s"]["p50"].as_f64().expect("an error");
+        assert!(error_s > -0.001 && error_s < 0.02, "{step}");
+        let way_s = step["on_its_way_s"]["p50"].as_f64().expect("a way");
+        assert!(way_s > 0.0 && way_s < 0.05, "{step}");
+        assert!(step["itl_error_s"]["p99"].is_number() && step["server_late_s"]["p99"].is_number(), "{step}");
+    }
+    // Under whatever else this machine does, a load may not be held; then nothing is kept.
+    let kept = cache.path().join("lmrun/selfcheck.json").exists();
+    assert_eq!(kept, check["conclusion"].is_object());
+    assert_eq!(run.status.code(), Some(if kept { 0 } else { 5 }));
+}
