@@ -1,7 +1,10 @@
 //! `lmrun selfcheck` as people run it, with a small load.
 #![allow(missing_docs, reason = "a test file")]
 
-use serde_json::Value;
+mod common;
+
+use common::*;
+use serde_json::{Value, json};
 use std::process::Command;
 
 #[test]
@@ -29,4 +32,20 @@ fn the_client_is_compared_with_the_simulators_own_stamps() {
     let kept = cache.path().join("lmrun/selfcheck.json").exists();
     assert_eq!(kept, check["conclusion"].is_object());
     assert_eq!(run.status.code(), Some(if kept { 0 } else { 5 }));
+}
+
+#[test]
+fn a_run_that_sends_more_than_was_held_says_so() {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    let cores = std::thread::available_parallelism().expect("cores").get();
+    let known = json!({ "host": host.trim(), "cores": cores, "at_unix_s": 0, "rate": 2.0, "streams": 100 });
+    let bench = Bench::new().script("cache/lmrun/selfcheck.json", &known.to_string()).script(
+        "t.rhai",
+        "import \"std/load\" as load; import \"std/sim\" as sim;
+         fn test_many() { run(load::dummy(#{ requests: 5, gap_s: 0.01, context_len: 60, max_tokens: 2 }), [sim::engine()]); }",
+    );
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let told = "warning: 5 requests were sent within a second; `lmrun selfcheck` saw 2 a second held on this machine";
+    assert!(run.stderr.contains(told), "{}", run.stderr);
 }

@@ -117,7 +117,7 @@ impl From<Arrival> for crate::bench::workload::Spacing {
 
 /// Sends the load and shows what was seen.
 pub fn run(args: &LoadArgs) -> u8 {
-    limits::raise_descriptors();
+    limits::prepare_descriptors();
     let prepared = args.workload().and_then(|workload| Ok((workload, args.address()?)));
     let (workload, address) = match prepared {
         Ok(prepared) => prepared,

@@ -123,7 +123,7 @@ fn choose(asked: &str, lmrun: &std::path::Path, program: &Program) -> Result<Eng
 /// Runs the tests: the script here, the requests, the report and the signals on threads of
 /// their own.
 fn perform(args: &RunArgs, program: &Program, tests: &[String], prepared: Prepared) -> u8 {
-    limits::raise_descriptors();
+    limits::prepare_descriptors();
     process::adopt_orphans();
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
     else {

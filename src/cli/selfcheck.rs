@@ -39,7 +39,7 @@ pub struct SelfCheckArgs {
 
 /// Checks and shows; 0 where a load was held.
 pub fn run(args: &SelfCheckArgs) -> u8 {
-    limits::raise_descriptors();
+    limits::prepare_descriptors();
     process::adopt_orphans();
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
     else {

@@ -126,7 +126,7 @@ fn put<T>(place: &mut T, given: Option<T>) {
 
 /// Serves until it is interrupted or terminated.
 pub fn run(args: SimArgs) -> u8 {
-    limits::raise_descriptors();
+    limits::prepare_descriptors();
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
     else {
         return super::complain("the system gives no threads");

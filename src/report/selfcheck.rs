@@ -10,10 +10,10 @@ pub fn draw(check: &SelfCheck) -> String {
         "TTFT error p50",
         "p99",
         "max",
-        "ITL error p99",
-        "send lag p99",
-        "read lag p99",
-        "simulator late p99",
+        "ITL error",
+        "sent late",
+        "read late",
+        "written late",
         "CPU",
         "held",
     ]);
@@ -21,7 +21,8 @@ pub fn draw(check: &SelfCheck) -> String {
         table.add_row(cells(found));
     }
     let mut lines = vec![
-        "milliseconds; the 99th percentile of fewer than 100 values is their 90th".to_owned(),
+        "milliseconds, the 99th percentile where it does not say; of fewer than 100 values the 90th"
+            .to_owned(),
         table.to_string(),
     ];
     let trouble =

@@ -65,6 +65,8 @@ impl Bench {
         command.current_dir(self.dir.path()).args(args).args(["-o", "out", "-p", &p1, &p2]);
         // Other tests run beside it: how late requests are is no business of theirs.
         command.args(["--max-send-lag-s", "10"]);
+        // Nor is what `lmrun selfcheck` has found on this machine.
+        command.env("XDG_CACHE_HOME", self.path("cache"));
         command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

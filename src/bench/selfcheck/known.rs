@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn a_load_beyond_what_is_known_is_told() {
         let known = Known { host: "h".into(), cores: 2, at_unix_s: 0, rate: 800.0, streams: 1_000 };
-        let load = |peak_rate, peak_streams| ClientSeen { peak_rate, peak_streams, ..ClientSeen::default() };
+        let load = |peak_rate, peak_streams| ClientSeen { peak_streams, peak_rate, ..ClientSeen::default() };
         assert_eq!(known.exceeded_by(&load(800, 1_000)), None);
         let told = known.exceeded_by(&load(900, 10)).expect("a warning");
         assert!(
