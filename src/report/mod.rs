@@ -11,7 +11,7 @@ pub mod selfcheck;
 mod tables;
 
 pub use manifest::RunFacts;
-pub use outputs::Outputs;
+pub use outputs::{Outputs, Rows};
 pub use reporter::Reporter;
 pub use request_log::RequestLog;
 pub use screen::{Screen, color};

@@ -67,6 +67,9 @@ pub struct Rows {
 
 impl Rows {
     /// Makes the file anew, with its header: a test without a row has a readable file too.
+    ///
+    /// # Errors
+    /// When it cannot be made.
     pub fn create(path: PathBuf) -> Result<Self> {
         let file = File::create(&path).map_err(|e| in_file(&path, &e))?;
         let mut rows = Self { file, path, length: 0 };
@@ -76,6 +79,9 @@ impl Rows {
     }
 
     /// Writes one row through to the file.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the file was removed.
     pub fn write(&mut self, row: &Row) -> Result<()> {
         let line = line(row, false);
         line.and_then(|line| self.append(&line)).map_err(|e| in_file(&self.path, &e))

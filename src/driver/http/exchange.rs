@@ -3,12 +3,12 @@
 pub use super::socket::Arrival;
 
 use super::connection::Connection;
-use super::delta::{self, Delta, Event, Shape, Usage};
+use super::delta::{self, Usage};
 use super::drive::drive;
 use super::failure::Failure;
 use super::guard::Guard;
+use super::reader::Reader;
 use super::socket::Marks;
-use super::sse::Splitter;
 use super::target::{StreamEnd, Target};
 use crate::driver::clock::Stamp;
 use bytes::Bytes;
@@ -116,14 +116,13 @@ async fn attempt(
     if seen.status != Some(200) {
         return Err(refusal(seen.status.unwrap_or_default(), retry_after, incoming).await);
     }
-    let mut splitter = Splitter::default();
-    let mut shape = Shape::default();
+    let mut reader = Reader::new(target.keep_text);
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(broken(seen.chunks.len()))?;
         let Some(data) = frame.data_ref() else { continue };
         let arrival = arrival_of(marks);
         seen.read_lag_s = seen.read_lag_s.max(arrival.lag_s());
-        splitter.feed(data, |event| take(event, arrival, target.keep_text, &mut shape, seen))?;
+        reader.feed(data, arrival, seen)?;
         guard.received(arrival.read, seen.chunks.len());
         if !seen.chunks.is_empty() {
             marks.small_reads.set(false);
@@ -153,46 +152,6 @@ fn post(target: &Target, request_id: &str, body: Bytes) -> Result<Request<Full<B
         request = request.header(name, value);
     }
     request.body(Full::new(body)).map_err(|e| Failure::Aborted { reason: format!("not a request: {e}") })
-}
-
-/// Notes one event.
-fn take(
-    event: &[u8],
-    arrival: Arrival,
-    keep_text: bool,
-    shape: &mut Shape,
-    seen: &mut Exchange,
-) -> Result<(), Failure> {
-    if seen.first_answer.is_some() && !keep_text && shape.is_plain_content(event) {
-        seen.chunks.push(arrival.at());
-        return Ok(());
-    }
-    match delta::read(event, keep_text) {
-        Event::Done => seen.done = Some(arrival),
-        Event::Delta(delta) => take_delta(delta, arrival, seen),
-        Event::Error(message) => {
-            return Err(Failure::InStream { message: delta::excerpt(message.as_bytes()) });
-        }
-        Event::Invalid(message) => return Err(Failure::Invalid { message }),
-    }
-    Ok(())
-}
-
-fn take_delta(delta: Delta, arrival: Arrival, seen: &mut Exchange) {
-    if delta.choice {
-        seen.first_chunk.get_or_insert(arrival);
-    }
-    if delta.output {
-        seen.first_token.get_or_insert(arrival);
-        seen.chunks.push(arrival.at());
-    }
-    if delta.answer {
-        seen.first_answer.get_or_insert(arrival);
-    }
-    seen.text.push_str(&delta.text.unwrap_or_default());
-    seen.usage = delta.usage.or(seen.usage);
-    let reason = delta.finish_reason.map(|reason| delta::excerpt(reason.as_bytes()));
-    seen.finish_reason = reason.or(seen.finish_reason.take());
 }
 
 /// The failure that a refused request is, with the server's own words.
