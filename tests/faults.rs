@@ -185,6 +185,29 @@ fn many_tokens_a_chunk_are_not_taken_for_one() {
 }
 
 #[test]
+fn with_its_count_in_every_chunk_the_gaps_between_tokens_are_known() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        &format!(
+            "{IMPORTS}fn test_a() {{
+                 let four = engine(\"four\", 0, #{{ fault: \"tokens-per-chunk=4\" }});
+                 run(load::dummy(#{{ requests: 2, gap_s: 0, context_len: 60, max_tokens: 9, continuous_usage_stats: true }}), [four]);
+             }}"
+        ),
+    );
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    for row in bench.rows("out/test_a.csv") {
+        assert_eq!((row["chunks"].as_str(), row["output_tokens"].as_str()), ("3", "9"));
+        assert_eq!(row["chunk_tokens_from"], "usage");
+        // 4 + 4 + 1 tokens: 3 gaps of the first chunk are none, so the mean is that of 8 gaps.
+        let [mean, gap]: [f64; 2] =
+            ["itl_mean_s", "icl_mean_s"].map(|name| row[name].parse().expect("a number"));
+        assert!((mean - 2.0 * gap / 8.0).abs() < 1e-9, "{row:?}");
+    }
+}
+
+#[test]
 fn every_limit_of_a_request_can_be_set() {
     let bench = Bench::new().script(
         "t.rhai",

@@ -87,11 +87,14 @@ pub struct Row {
     pub output_tokens_from: Option<&'static str>,
     /// Chunks with output.
     pub chunks: usize,
+    /// How the tokens of each chunk are known: `count`, as there are as many of both, or the field of the
+    /// engine's that tells, `usage`, `token_ids` or `timings`; empty where they are not.
+    pub chunk_tokens_from: Option<&'static str>,
     /// Why the generation ended.
     pub finish_reason: Option<String>,
     /// Time per output token: `(last_token_s - first_token_s) / (output_tokens - 1)`.
     pub tpot_s: Option<f64>,
-    /// Mean gap between tokens, where every chunk is one token.
+    /// Mean gap between tokens, where it is known how many each chunk has.
     pub itl_mean_s: Option<f64>,
     /// Median gap between tokens.
     pub itl_p50_s: Option<f64>,
@@ -181,6 +184,7 @@ impl Row {
             output_tokens: measures.output_tokens,
             output_tokens_from: measures.output_tokens_from,
             chunks: seen.chunks.len(),
+            chunk_tokens_from: measures.chunk_tokens_from,
             finish_reason: seen.finish_reason,
             tpot_s: measures.tpot,
             itl_mean_s: measures.itl.mean(),
@@ -221,6 +225,7 @@ struct Measures {
     tpot: Option<f64>,
     output_tokens: Option<u64>,
     output_tokens_from: Option<&'static str>,
+    chunk_tokens_from: Option<&'static str>,
     itl: Distribution,
     icl: Distribution,
 }
@@ -236,7 +241,8 @@ impl Measures {
         let tokens = reported.unwrap_or(seen.chunks.len() as u64);
         let decode_s = last.since_s(first.at());
         let several = tokens > 1 && decode_s > 0.0;
-        let gaps: Distribution = seen.chunks.windows(2).map(|pair| pair[1].since_s(pair[0])).collect();
+        let gaps_s: Vec<f64> = seen.chunks.windows(2).map(|pair| pair[1].since_s(pair[0])).collect();
+        let chunk_tokens = chunk_tokens(seen, reported);
         Self {
             ttft: Some(first.at().since_s(sent)),
             latency: Some(last.since_s(sent)),
@@ -244,10 +250,37 @@ impl Measures {
             tpot: several.then(|| decode_s / (tokens - 1) as f64),
             output_tokens: Some(tokens),
             output_tokens_from: Some(if reported.is_some() { "usage" } else { "chunks" }),
-            itl: if one_token_a_chunk(seen, reported) { gaps.clone() } else { Distribution::default() },
-            icl: gaps,
+            chunk_tokens_from: chunk_tokens.as_ref().map(|(from, _)| *from),
+            itl: chunk_tokens.map_or_else(Distribution::default, |(_, tokens)| per_token(&gaps_s, &tokens)),
+            icl: gaps_s.into_iter().collect(),
         }
     }
+}
+
+/// How many tokens each chunk had, and who tells it.
+fn chunk_tokens(seen: &Exchange, reported: Option<u64>) -> Option<(&'static str, Vec<u64>)> {
+    let chunks = seen.chunks.len();
+    if one_token_a_chunk(seen, reported) {
+        Some(("count", vec![1; chunks]))
+    } else {
+        seen.chunk_tokens.of_each(chunks)
+    }
+}
+
+/// The gaps between tokens: those of the first chunk came together; the tokens of another share
+/// the gap before it, and that before chunks without a token.
+fn per_token(gaps_s: &[f64], tokens: &[u64]) -> Distribution {
+    let together = tokens.first().map_or(0, |first| first.saturating_sub(1));
+    let mut gaps: Vec<f64> = (0..together).map(|_| 0.0).collect();
+    let mut since_token_s = 0.0;
+    for (gap_s, tokens) in gaps_s.iter().zip(&tokens[1..]) {
+        since_token_s += gap_s;
+        if *tokens > 0 {
+            gaps.extend((0..*tokens).map(|_| since_token_s / *tokens as f64));
+            since_token_s = 0.0;
+        }
+    }
+    gaps.into_iter().collect()
 }
 
 /// A chunk is one token where there are as many of both; the token that ends a generation may
@@ -261,7 +294,7 @@ fn one_token_a_chunk(seen: &Exchange, reported: Option<u64>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::http::{Failure, Usage};
+    use crate::driver::http::{ChunkTokens, Count, Failure, Usage};
 
     fn context() -> RowContext {
         RowContext {
@@ -314,6 +347,7 @@ mod tests {
         assert_eq!((row.ttft_from_planned_s, row.send_lag_s), (Some(2.5), Some(0.5)));
         assert_eq!((row.sent_s, row.headers_s, row.done_s), (Some(8.5), Some(8.75), Some(12.75)));
         assert_eq!((row.output_tokens, row.output_tokens_from), (Some(3), Some("usage")));
+        assert_eq!(row.chunk_tokens_from, Some("count"));
     }
 
     #[test]
@@ -321,7 +355,20 @@ mod tests {
         let usage = Some(Usage { completion_tokens: Some(12), ..Usage::default() });
         let row = row(Exchange { usage, ..seen() });
         assert_eq!((row.itl_mean_s, row.icl_mean_s, row.icl_max_s), (None, Some(1.0), Some(1.5)));
-        assert_eq!(row.throughput, Some(6.0));
+        assert_eq!((row.throughput, row.chunk_tokens_from), (Some(6.0), None));
+    }
+
+    #[test]
+    fn where_the_engine_counts_each_chunk_several_tokens_have_gaps() {
+        let mut chunk_tokens = ChunkTokens::default();
+        for n in [2, 2, 5] {
+            chunk_tokens.take(Some(Count::SoFar("usage", n)), true);
+        }
+        let usage = Some(Usage { completion_tokens: Some(5), ..Usage::default() });
+        let row = row(Exchange { chunk_tokens, usage, ..seen() });
+        // Two at first, none after 0.5 s, three after 1.5 s more: n - 1 gaps that make up the whole.
+        assert_eq!((row.itl_mean_s, row.itl_max_s), (Some(0.5), Some(2.0 / 3.0)));
+        assert_eq!((row.chunk_tokens_from, row.tpot_s), (Some("usage"), Some(0.5)));
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub struct RequestOptions {
     pub stop: Vec<String>,
     /// Chat or plain completions.
     pub endpoint: Endpoint,
+    /// Whether the engine is to tell the token count with every chunk, which each chunk then has to be read
+    /// for.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub continuous_usage_stats: bool,
     /// Requests with different salts share no cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_salt: Option<String>,
@@ -58,6 +62,7 @@ impl Default for RequestOptions {
             min_tokens: None,
             stop: Vec::new(),
             endpoint: Endpoint::Chat,
+            continuous_usage_stats: false,
             cache_salt: None,
             api_key_env: None,
             headers: BTreeMap::new(),
@@ -147,6 +152,8 @@ impl RequestOptions {
             }
         };
         set("ignore_eos", (self.ignore_eos || output_len.is_some()).then(|| true.into()));
+        let continuous = json!({"include_usage": true, "continuous_usage_stats": true});
+        set("stream_options", self.continuous_usage_stats.then_some(continuous));
         set("min_tokens", self.min_tokens.map(Value::from));
         set("stop", (!self.stop.is_empty()).then(|| self.stop.clone().into()));
         set("cache_salt", self.cache_salt.clone().map(Value::from));

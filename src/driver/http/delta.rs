@@ -1,5 +1,6 @@
 //! What one event of an OpenAI completion stream says.
 
+use super::tokens::Count;
 use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -40,6 +41,8 @@ pub struct Delta {
     pub finish_reason: Option<String>,
     /// The token counts.
     pub usage: Option<Usage>,
+    /// What it tells of the tokens so far.
+    pub count: Option<Count>,
 }
 
 /// What an event turned out to be.
@@ -62,7 +65,15 @@ struct Wire<'a> {
     #[serde(default)]
     usage: Option<Usage>,
     #[serde(default)]
+    timings: Option<Timings>,
+    #[serde(default)]
     error: Option<serde_json::Value>,
+}
+
+/// llama.cpp's.
+#[derive(Deserialize)]
+struct Timings {
+    predicted_n: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +84,8 @@ struct Choice<'a> {
     text: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     finish_reason: Option<Cow<'a, str>>,
+    #[serde(default)]
+    token_ids: Option<Vec<IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +131,8 @@ pub fn is_plain_content(data: &[u8]) -> bool {
     has(br#""finish_reason":null"#)
         && !has(br#""usage":{"#)
         && !has(br#""error""#)
+        && !has(br#""token_ids":["#)
+        && !has(br#""timings":{"#)
         && (after(data, br#""content":""#).is_some_and(|next| next != b'"')
             || after(data, br#""text":""#).is_some_and(|next| next != b'"'))
         && std::str::from_utf8(data).is_ok()
@@ -181,8 +196,11 @@ fn after(data: &[u8], needle: &[u8]) -> Option<u8> {
 
 fn delta(wire: Wire<'_>, keep_text: bool) -> Delta {
     let usage = wire.usage;
+    let so_far = usage.and_then(|usage| usage.completion_tokens).map(|n| Count::SoFar("usage", n));
+    let timed = || wire.timings.as_ref()?.predicted_n.map(|n| Count::SoFar("timings", n));
+    let count = so_far.or_else(timed);
     let Some(choice) = wire.choices.and_then(|choices| choices.into_iter().next()) else {
-        return Delta { usage, ..Delta::default() };
+        return Delta { usage, count, ..Delta::default() };
     };
     let filled = |text: &Option<Cow<'_, str>>| text.as_ref().is_some_and(|text| !text.is_empty());
     let other = choice.delta.as_ref().is_some_and(|d| {
@@ -191,6 +209,7 @@ fn delta(wire: Wire<'_>, keep_text: bool) -> Delta {
             || filled(&d.refusal)
             || d.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
     });
+    let here = choice.token_ids.map(|ids| Count::Here("token_ids", ids.len() as u64));
     let content = choice.delta.and_then(|delta| delta.content).or(choice.text);
     let answer = filled(&content);
     Delta {
@@ -200,6 +219,7 @@ fn delta(wire: Wire<'_>, keep_text: bool) -> Delta {
         text: content.filter(|_| keep_text).map(Cow::into_owned),
         finish_reason: choice.finish_reason.map(Cow::into_owned),
         usage,
+        count: count.or(here),
     }
 }
 

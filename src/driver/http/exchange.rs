@@ -10,6 +10,7 @@ use super::guard::Guard;
 use super::reader::Reader;
 use super::socket::Marks;
 use super::target::{StreamEnd, Target};
+use super::tokens::ChunkTokens;
 use crate::driver::clock::Stamp;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -36,6 +37,8 @@ pub struct Exchange {
     pub first_answer: Option<Arrival>,
     /// Every chunk of output.
     pub chunks: Vec<Stamp>,
+    /// How many tokens each had, where the server tells.
+    pub chunk_tokens: ChunkTokens,
     /// The end of the stream.
     pub done: Option<Arrival>,
     /// Why the generation ended.

@@ -15,6 +15,7 @@ mod shards;
 mod socket;
 mod sse;
 mod target;
+mod tokens;
 
 pub use delta::{Delta, Usage};
 pub use exchange::{Arrival, Exchange};
@@ -22,3 +23,4 @@ pub use failure::Failure;
 pub use reader::Reader;
 pub use shards::{Job, Plan, Shards};
 pub use target::{Limits, StreamEnd, Target};
+pub use tokens::{ChunkTokens, Count};

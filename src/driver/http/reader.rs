@@ -63,6 +63,7 @@ fn take_delta(delta: Delta, arrival: Arrival, seen: &mut Exchange) {
     if delta.answer {
         seen.first_answer.get_or_insert(arrival);
     }
+    seen.chunk_tokens.take(delta.count, delta.output);
     seen.text.push_str(&delta.text.unwrap_or_default());
     seen.usage = delta.usage.or(seen.usage);
     let reason = delta.finish_reason.map(|reason| delta::excerpt(reason.as_bytes()));
