@@ -4,6 +4,7 @@ mod args;
 mod doctor;
 mod load;
 mod run;
+mod signals;
 mod sim;
 
 use args::{Cli, Verb};
