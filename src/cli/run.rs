@@ -144,6 +144,7 @@ fn perform(args: &RunArgs, program: &Program, tests: &[String], prepared: Prepar
         failed_checks: AtomicUsize::default(),
         invalid: parking_lot::Mutex::default(),
         max_send_lag_s: args.max_send_lag_s,
+        lexicons: parking_lot::Mutex::default(),
     });
     let reporter = Reporter::new(prepared.outputs, facts, cancel.clone());
     let reporting = std::thread::spawn(move || reporter.work(&received));
