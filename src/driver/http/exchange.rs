@@ -156,7 +156,7 @@ fn post(target: &Target, request_id: &str, body: Bytes) -> Result<Request<Full<B
 }
 
 /// Notes one event.
-fn take(
+pub(super) fn take(
     event: &[u8],
     arrival: Arrival,
     keep_text: bool,

@@ -14,6 +14,8 @@ mod shards;
 mod socket;
 mod sse;
 mod target;
+#[cfg(test)]
+mod transcripts;
 
 pub use delta::{Delta, Usage};
 pub use exchange::{Arrival, Exchange};
