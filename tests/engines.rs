@@ -82,7 +82,100 @@ fn test_ends() {
     assert!(!complete["latency"].is_empty() && complete["finish_reason"] == "stop", "{complete:?}");
 }
 
-/// Ends its streams as some servers do: with a finish reason, and no `[DONE]`.
+/// Questions that an engine is asked about tokens in a test with this body.
+fn tokenized(body: &str) -> usize {
+    let bench = Bench::new().script(
+        "t.rhai",
+        &format!(
+            r#"
+import "std/command" as command;
+import "std/load" as load;
+
+private fn serve(model, gpus) {{
+    command::engine(#{{
+        name: model, model: model, stream_end: "finish_reason", health_path: "/v1/models", gpus: gpus,
+        command: ["python3", "server.py", "{{host}}", "{{port}}", model],
+    }})
+}}
+
+private fn work() {{ load::random(#{{ requests: 1, gap_s: 0, input_len: 50, max_tokens: 4 }}) }}
+
+fn test_a() {{ {body} }}
+"#
+        ),
+    );
+    std::fs::write(bench.path("server.py"), SERVER).expect("the server");
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    for row in bench.rows("out/test_a.csv") {
+        let by = if row["model"] == "m" { "engine" } else { "other_model" };
+        assert_eq!(row["context_len_from"], by, "{row:?}");
+    }
+    std::fs::read_to_string(bench.path("tokenized")).expect("the questions").lines().count()
+}
+
+#[test]
+fn an_engine_is_asked_once_what_it_counts_as_a_token() {
+    let once = tokenized("run(work(), [serve(\"m\", [])]);");
+    assert!(once > 3, "{once}");
+    let twice = tokenized(
+        "let engine = serve(\"m\", []);
+         for i in 0..2 { run(work(), [engine]); }
+         let handle = start(engine);
+         for i in 0..2 { run(work(), [handle, serve(\"another\", [])]); }",
+    );
+    assert_eq!(twice, once);
+}
+
+/// Two that start at once would see each other's weights.
+#[test]
+fn engines_on_one_gpu_start_one_after_the_other() {
+    tokenized(
+        "let first = start(serve(\"m\", [7]));
+         let second = start(serve(\"another\", [7]));
+         run(work(), [first, second]);",
+    );
+    let lines = |gpus: [u32; 2]| {
+        let [first, second] = gpus;
+        let bench = Bench::new().script(
+            "t.rhai",
+            &format!(
+                "import \"std/sim\" as sim;
+                 fn test_a() {{
+                     let options = |name, gpu| #{{ name: name, gpu: gpu, startup_s: 0.5 }};
+                     start(sim::engine(options.call(\"a\", {first})));
+                     start(sim::engine(options.call(\"b\", {second}))).wait_until_ready(30);
+                 }}"
+            ),
+        );
+        let run = bench.run(&["t.rhai"]);
+        assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+        let at = |text: &str| run.stderr.find(text).unwrap_or(usize::MAX);
+        at("a: ready after") < at("b: port")
+    };
+    assert!(lines([3, 3]), "the second waits for the first");
+    assert!(!lines([3, 4]), "on another GPU it does not");
+}
+
+/// One that is starting has not bound its port, and another of its model would answer in its place.
+#[test]
+fn a_port_is_one_engines() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        "import \"std/load\" as load; import \"std/sim\" as sim;
+         fn test_a() {
+             let engine = |name, gpu| sim::engine(#{ name: name, gpu: gpu, port: param(\"port\", 0), startup_s: 1 });
+             run(load::dummy(#{ requests: 1 }), [engine.call(\"a\", 0), engine.call(\"b\", 1)]);
+         }",
+    );
+    let run = bench.run(&["t.rhai", "-P", &format!("port={}", bench.ports[0])]);
+    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    let said = format!("cannot start engine `b`: port {} is in use by engine `a`", bench.ports[0]);
+    assert!(run.stderr.contains(&said), "{}", run.stderr);
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+}
+
+/// Counts words as tokens, and notes each question. Ends its streams as some servers do: with a finish reason, and no `[DONE]`.
 const SERVER: &str = r#"
 import http.server, json, sys
 
@@ -94,10 +187,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
-        self.answer(json.dumps({"data": [{"id": "m"}]}).encode())
+        self.answer(json.dumps({"data": [{"id": sys.argv[3] if len(sys.argv) > 3 else "m"}]}).encode())
 
     def do_POST(self):
-        self.rfile.read(int(self.headers["content-length"]))
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.path == "/tokenize":
+            print(self.path, file=open("tokenized", "a"))
+            return self.answer(json.dumps({"count": len(json.loads(body)["prompt"].split())}).encode())
         events = [{"delta": {"content": "a"}}, {"delta": {}, "finish_reason": "stop"}]
         self.answer("".join("data: %s\n\n" % json.dumps({"choices": [e]}) for e in events).encode())
 

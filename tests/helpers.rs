@@ -7,6 +7,7 @@ mod common;
 use common::{Bench, Ran, eventually, free_port, ran};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::time::{Duration, Instant};
 
 const IMPORTS: &str =
     "import \"std/check\" as check; import \"std/helper\" as helper; import \"std/lmcache\" as lmcache;
@@ -234,14 +235,44 @@ fn a_helper_that_dies_is_noticed_and_said() {
     let mut all = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
     let store = all.find(|process| process.cmdline().is_ok_and(|line| line.join(" ").contains(&mark)));
     kill(Pid::from_raw(store.expect("the store").pid), Signal::SIGKILL).expect("the signal");
+    let said = "helper `store` ended while it served (signal: 9 (SIGKILL))";
+    let killed = Instant::now();
+    eventually("its requests fail", || std::fs::read_to_string(&csv).is_ok_and(|text| text.contains(said)));
+    assert!(killed.elapsed() < Duration::from_secs(1), "noticed after {:?}", killed.elapsed());
     let run = ran(&child.wait_with_output().expect("its end"));
     assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
-    let said = "helper `store` ended while it served (signal: 9 (SIGKILL))";
     assert!(error(&run).contains(said), "{}", run.stderr);
+    let told = format!("warning: {said}: requests to `needs it` are given up\n");
+    assert!(run.stderr.contains(&told), "{}", run.stderr);
     let rows = bench.rows("out/test_a.csv");
     assert!(rows.iter().any(|row| row["engine"] == "needs it" && row["error"] == said), "{rows:?}");
     let ok = rows.iter().filter(|row| row["engine"] == "other" && row["status"] == "ok").count();
     assert_eq!((ok, rows.len()), (100, 200));
+}
+
+/// Which engines want a helper that none of them names, nobody knows: all go on.
+#[test]
+fn a_kept_helper_that_dies_is_told_at_once_and_fails_the_test() {
+    let port = free_port();
+    let bench = bench(&format!(
+        "fn test_a() {{
+             start({} + #{{ command: [\"sh\", \"-c\", \"timeout 3 store {port}; exit 7\"] }});
+             let work = load::dummy(#{{ requests: 100, gap_s: 0.05, context_len: 60, max_tokens: 2 }});
+             run(work, [sim::engine()], #{{ warmup: 0 }});
+             print(\"not reached\");
+         }}
+         fn test_b() {{ print(\"the next one runs\"); }}",
+        store(port)
+    ));
+    let run = run(&bench);
+    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    let said = "helper `store` ended while it served (exit status: 7)";
+    let at = |text: &str| run.stderr.find(text).unwrap_or_else(|| panic!("{text}: {}", run.stderr));
+    assert!(at(&format!("warning: {said}\n")) < at("sim: closed in"), "{}", run.stderr);
+    assert!(error(&run).contains(said), "{}", run.stderr);
+    assert!(!run.stdout.contains("not reached") && run.stdout.contains("the next one runs"));
+    let rows = bench.rows("out/test_a.csv");
+    assert!(rows.len() == 100 && rows.iter().all(|row| row["status"] == "ok"), "{rows:?}");
 }
 
 /// Kept over experiments, it may die between them.

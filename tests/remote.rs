@@ -3,43 +3,13 @@
 
 mod common;
 
-use common::{Bench, Ran, eventually, free_port};
+use common::{Bench, Ran, Sim, eventually, free_port};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
-
-/// A simulator that is not lmrun's own, on a port; it ends with the test.
-struct Sim {
-    child: Child,
-    port: u16,
-}
-
-impl Sim {
-    fn start(args: &[&str]) -> Self {
-        let port = free_port();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-        command.args(["sim", "--model", "m", "--startup-s", "0", "--port", &port.to_string()]).args(args);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a simulator");
-        let sim = Self { child, port };
-        eventually("the simulator answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        sim
-    }
-
-    fn is_alive(&mut self) -> bool {
-        self.child.try_wait().expect("its status").is_none()
-    }
-}
-
-impl Drop for Sim {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 const TEST: &str = r#"
 import "std/check" as check;

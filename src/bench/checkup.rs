@@ -5,6 +5,7 @@ use crate::driver::gpu::{self, Gpu};
 use crate::driver::machine::{self, Machine};
 use crate::driver::port::{self, Use};
 use crate::driver::program;
+use crate::driver::text::printable;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -186,7 +187,7 @@ fn version_in(printed: &str, pattern: &str) -> String {
         let found = pattern.captures(printed)?;
         Some(found.get(1).or_else(|| found.get(0))?.as_str().to_owned())
     });
-    found.unwrap_or_else(|| "of unknown version".into())
+    found.map_or_else(|| "of unknown version".into(), |version| printable(&version))
 }
 
 fn daemon(version: Result<String, container::ContainerError>) -> Finding {

@@ -19,6 +19,9 @@ use tokio::task::JoinSet;
 /// Who owns the models of a simulator, as it says itself.
 const SIMULATOR: &str = "lmrun-sim";
 
+/// How to have an engine on another port.
+pub const OTHER_PORT: &str = "choose other ports with `-p P1 P2`";
+
 /// Whether an engine can be used.
 #[derive(Debug)]
 pub enum Readiness {
@@ -162,6 +165,22 @@ impl Engine {
         }
     }
 
+    /// Whether this helper was started for it.
+    pub fn uses(&self, helper: &Arc<Helper>) -> bool {
+        self.helpers.lock().iter().any(|used| Arc::ptr_eq(used, helper))
+    }
+
+    /// Whether it is still starting, on a GPU that `spec` uses too.
+    pub fn starts_beside(&self, spec: &EngineSpec) -> bool {
+        let shares = self.spec.gpus.iter().any(|gpu| spec.gpus.contains(gpu));
+        shares && !self.owned.was_ready() && self.owned.holds_its_port()
+    }
+
+    /// Whether its process lives and has `port`.
+    pub fn has_port(&self, port: u16) -> bool {
+        self.port == port && self.owned.holds_its_port()
+    }
+
     fn helper_deaths(&self) -> JoinSet<EngineError> {
         let mut deaths = JoinSet::new();
         for helper in &*self.helpers.lock() {
@@ -194,6 +213,24 @@ impl Engine {
     }
 }
 
+/// Waits for all of them at the same time; the first that does not get ready ends the wait.
+///
+/// # Errors
+/// That of the first that is not.
+pub async fn all_ready(engines: Vec<Arc<Engine>>) -> Result<(), EngineError> {
+    let mut waiting = JoinSet::new();
+    for engine in engines {
+        let limit = Duration::from_secs_f64(engine.spec.ready_timeout_s.0);
+        waiting.spawn(async move { engine.wait_until_ready(limit).await });
+    }
+    while let Some(Ok(readiness)) = waiting.join_next().await {
+        if let Readiness::NotReady(error) = readiness {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
 impl Ask for Engine {
     async fn ask(&self) -> Result<(), Missing> {
         self.check_health().await?;
@@ -219,7 +256,7 @@ fn launch(spec: &EngineSpec, port: u16) -> Launch {
         who: spec.who(),
         host: spec.host.clone(),
         port,
-        elsewhere: "choose other ports with `-p P1 P2`",
+        elsewhere: OTHER_PORT,
         argv: spec.argv(port),
         env: spec.environment(port),
         unset: spec.unset_env.clone(),

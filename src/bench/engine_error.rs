@@ -84,3 +84,10 @@ pub enum EngineError {
         pids: Vec<i32>,
     },
 }
+
+impl EngineError {
+    /// What happened, without the end of a log.
+    pub fn headline(&self) -> String {
+        self.to_string().lines().next().unwrap_or_default().to_owned()
+    }
+}

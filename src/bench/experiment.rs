@@ -5,7 +5,7 @@ use super::lane::{self, Ended, Ends, Lane};
 use super::limits::too_many_at_once;
 use super::memory::MemoryWatch;
 use super::selfcheck::Known;
-use super::workload::WorkloadConfig;
+use super::workload::{Lexicon, WorkloadConfig};
 use super::{
     ClientSeen, Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, RequestLimits, Row, Seconds, Seen,
 };
@@ -41,6 +41,8 @@ pub struct Bench {
     pub known: Option<Known>,
     /// How late requests may be sent, where a test does not say it.
     pub max_send_lag_s: f64,
+    /// The words that engines were found to count as one token each.
+    pub lexicons: Mutex<Vec<(EngineSpec, Arc<Lexicon>)>>,
 }
 
 /// An engine of an experiment.
@@ -195,7 +197,7 @@ impl Bench {
         self.emit(Event::ExperimentStarted { planned_s });
         let effort = Effort::since_now(&self.shards);
         let ended = lane::send(&mut lanes, &self.shards);
-        let died = watch_over(engines);
+        let died = self.watch_over(engines);
         let mut rows = self.collect(engines, &mut lanes, ended, &memory).await;
         let spent = effort.spent();
         let dead = died.first();
@@ -236,6 +238,33 @@ impl Bench {
         rows
     }
 
+    /// Gives up the requests of an engine as soon as its process, or one that it needs, ends; and says so,
+    /// as of any other helper that was kept: whose requests want it, nobody knows.
+    fn watch_over(&self, engines: &[Arc<Engine>]) -> Watch {
+        let (mut tasks, found) = (JoinSet::new(), Arc::new(Mutex::new(Vec::new())));
+        let events = &self.fleet.site.events;
+        for engine in engines {
+            let (engine, found, events) = (engine.clone(), found.clone(), events.clone());
+            tasks.spawn(async move {
+                let error = engine.died().await;
+                let text = error.headline();
+                engine.give_up(&text);
+                let text = format!("{text}: requests to `{}` are given up", engine.spec.name);
+                let _ = events.send(Event::Warned { text });
+                found.lock().push(error);
+            });
+        }
+        for death in self.fleet.kept_beside(engines) {
+            let (found, events) = (found.clone(), events.clone());
+            tasks.spawn(async move {
+                let error = death.await;
+                let _ = events.send(Event::Warned { text: error.headline() });
+                found.lock().push(error);
+            });
+        }
+        Watch { _tasks: tasks, found }
+    }
+
     fn check_answers(&self, seen: &Seen) {
         for engine in seen.engines.iter().filter(|engine| engine.failed() > 0) {
             let failures = engine.failures();
@@ -269,20 +298,6 @@ impl Bench {
         }
         first
     }
-}
-
-/// Gives up the requests of an engine as soon as its process ends.
-fn watch_over(engines: &[Arc<Engine>]) -> Watch {
-    let (mut tasks, found) = (JoinSet::new(), Arc::new(Mutex::new(Vec::new())));
-    for engine in engines {
-        let (engine, found) = (engine.clone(), found.clone());
-        tasks.spawn(async move {
-            let error = engine.died().await;
-            engine.give_up(error.to_string().lines().next().unwrap_or_default());
-            found.lock().push(error);
-        });
-    }
-    Watch { _tasks: tasks, found }
 }
 
 /// Watches engines until it is dropped.

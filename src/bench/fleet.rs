@@ -2,7 +2,7 @@
 
 use super::helper::{self, Helper};
 use super::owned::Site;
-use super::{Engine, EngineError, EngineSpec, Event, HelperSpec};
+use super::{Engine, EngineError, EngineSpec, Event, HelperSpec, engine};
 use crate::driver::port;
 use crate::driver::watchdog::Watchdog;
 use parking_lot::Mutex;
@@ -28,12 +28,17 @@ impl Fleet {
         Self { ports, site: Site { log_dir, watchdog, events }, live, helpers, kept }
     }
 
-    /// Starts an engine and returns at once; only its helpers are waited for.
+    /// Starts an engine. Only its helpers are waited for, and engines that start on the same GPU: each
+    /// measures the free memory while it starts, and two at once see each other's weights.
     ///
     /// # Errors
-    /// When its port is taken or its program is not to be had.
+    /// When its port is taken, its program is not to be had, or what it waits for does not get ready.
     pub async fn start(&self, spec: EngineSpec) -> Result<Arc<Engine>, EngineError> {
+        let starting: Vec<_> =
+            self.live.lock().iter().filter(|live| live.starts_beside(&spec)).cloned().collect();
+        engine::all_ready(starting).await?;
         let port = self.port_for(&spec);
+        self.check_port(&spec, port)?;
         let mut helpers = Vec::new();
         let started = self.start_with(spec, port, &mut helpers).await;
         let engine = match started {
@@ -69,6 +74,16 @@ impl Fleet {
         let kept = Arc::downgrade(&helper);
         self.kept.lock().push(helper);
         Ok(kept)
+    }
+
+    /// The ends of those helpers that are kept and that none of these engines has named.
+    pub fn kept_beside(
+        &self,
+        engines: &[Arc<Engine>],
+    ) -> Vec<impl Future<Output = EngineError> + Send + use<>> {
+        let kept = self.kept.lock();
+        let beside = kept.iter().filter(|helper| !engines.iter().any(|engine| engine.uses(helper)));
+        beside.map(|helper| helper.death()).collect()
     }
 
     /// Ends a helper that was kept, or leaves it to the engines that still use it.
@@ -114,6 +129,20 @@ impl Fleet {
             helpers.push(self.helper(wanted).await?);
         }
         Engine::start(spec, port, &self.site, helpers.clone()).await
+    }
+
+    /// An engine that still starts has not bound its port yet: nobody else may answer for it there.
+    fn check_port(&self, spec: &EngineSpec, port: u16) -> Result<(), EngineError> {
+        let live = self.live.lock();
+        match live.iter().find(|live| spec.url.is_none() && live.has_port(port)) {
+            Some(other) => Err(EngineError::PortInUse {
+                who: spec.who(),
+                port,
+                occupant: other.spec.who(),
+                elsewhere: engine::OTHER_PORT,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The helper that runs with this spec, or a new one.

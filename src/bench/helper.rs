@@ -95,7 +95,7 @@ impl Helper {
     }
 
     /// Waits for its process to end by itself. The wait holds nothing of it.
-    pub fn death(&self) -> impl Future<Output = EngineError> + Send + 'static {
+    pub fn death(&self) -> impl Future<Output = EngineError> + Send + use<> {
         self.owned.death()
     }
 
@@ -142,7 +142,7 @@ impl Helper {
                 let heard = probe::ask(host, *port, question, QUESTION).await;
                 heard.is_ok_and(|heard| heard.starts_with(answer))
             }
-            (None, None) => tokio::net::TcpStream::connect((host.as_str(), *port)).await.is_ok(),
+            (None, None) => probe::accepts(host, *port, QUESTION).await,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::row::{Row, RowContext};
-use super::workload::{Due, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig};
+use super::workload::{Answers, Due, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig};
 use crate::driver::clock::Stamp;
 use crate::driver::http::{Arrival, Exchange, Job, Plan, Shards, Target};
 use crate::driver::secrets;
@@ -11,7 +11,6 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +58,7 @@ impl Lane {
             engine_kind: server.kind.clone(),
             simulated: server.simulated,
             model: server.model.clone(),
-            context_len_from: lexicon.counted_by.name(),
+            context_len_from: lexicon.counted_for(&server.model),
             start: Stamp::now(),
         };
         Self {
@@ -99,11 +98,10 @@ impl Lane {
 
     /// How its requests are sent. Whatever ends goes to `ended`.
     fn plan(&self, flow: Flow, ended: UnboundedSender<Ended>) -> LanePlan {
-        let keeps_text = self.requests.iter().any(|request| request.continued().is_some());
-        let answers = if keeps_text { self.requests.len() } else { 0 };
+        let answers = Answers::of(self.requests.clone());
         LanePlan {
             engine_id: self.context.engine_id,
-            target: Target { keep_text: keeps_text, ..self.server.target(&self.options) },
+            target: Target { keep_text: answers.are_wanted(), ..self.server.target(&self.options) },
             start: self.context.start,
             requests: self.requests.clone(),
             model: self.server.model.clone(),
@@ -111,7 +109,7 @@ impl Lane {
             options: self.options.clone(),
             lexicon: self.lexicon.clone(),
             id_prefix: self.id_prefix.clone(),
-            answers: std::iter::repeat_with(OnceLock::new).take(answers).collect(),
+            answers,
             flow: flow.is_linked().then(|| Mutex::new(flow)),
             ended,
         }
@@ -194,8 +192,7 @@ struct LanePlan {
     options: RequestOptions,
     lexicon: Arc<Lexicon>,
     id_prefix: String,
-    /// The answers, where there are conversations.
-    answers: Vec<OnceLock<String>>,
+    answers: Answers,
     /// Where the end of a request sets others free; without it, requests share no lock.
     flow: Option<Mutex<Flow>>,
     ended: UnboundedSender<Ended>,
@@ -214,8 +211,7 @@ impl LanePlan {
         let mut said = request.continued().map_or_else(Vec::new, |before| {
             let mut said = self.conversation(before);
             // A request that continues is sent only when that one was answered.
-            let answer = self.answers[before].get().cloned().unwrap_or_default();
-            said.push(("assistant".into(), answer));
+            said.push(("assistant".into(), self.answers.get(before)));
             said
         });
         said.extend(
@@ -242,9 +238,7 @@ impl Plan for LanePlan {
     fn ended(&self, job: Job, mut exchange: Exchange) -> Vec<Job> {
         let index = job.index;
         let answered = exchange.failure.is_none();
-        if let Some(answer) = self.answers.get(index) {
-            let _ = answer.set(std::mem::take(&mut exchange.text)); // each request ends once
-        }
+        self.answers.ended(index, std::mem::take(&mut exchange.text));
         let now_s = exchange.done.map_or_else(Stamp::now, Arrival::at).since_s(self.start);
         // Nobody listens to a run that was given up.
         let _ = self.ended.send(Ended { engine_id: self.engine_id, job, exchange });

@@ -178,8 +178,18 @@ impl Owned {
         lives
     }
 
+    /// Whether it was ready at some moment.
+    pub fn was_ready(&self) -> bool {
+        self.life.was_ready.load(Relaxed)
+    }
+
+    /// Whether it has neither ended nor been closed. Who asks this tells nobody.
+    pub fn holds_its_port(&self) -> bool {
+        !self.is_closed() && !self.is_elsewhere() && self.running.end().said().is_none()
+    }
+
     /// Waits for its process to end by itself. The wait holds nothing of it.
-    pub fn death(&self) -> impl Future<Output = EngineError> + Send + 'static {
+    pub fn death(&self) -> impl Future<Output = EngineError> + Send + use<> {
         let watch = (self.running.end(), self.running.logs().cloned(), self.life.clone());
         death(self.launch.who.clone(), watch.0, watch.1, watch.2)
     }

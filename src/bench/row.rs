@@ -67,7 +67,8 @@ pub struct Row {
     pub session: u64,
     /// Which request of its session it is, from 0.
     pub turn: u64,
-    /// Who counted `context_len` and `query_len`: `rule`, `tokenizer` or `engine`.
+    /// Who counted `context_len` and `query_len`: `rule`, `tokenizer`, `engine`, or an engine with
+    /// `other_model`.
     pub context_len_from: &'static str,
     /// `ok` or `failed`.
     pub status: &'static str,

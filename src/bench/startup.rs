@@ -1,16 +1,15 @@
 //! Getting the engines of an experiment ready.
 
+use super::engine::all_ready;
 use super::experiment::{Arm, Bench, RunOptions};
 use super::workload::{CountedBy, Lexicon, Request, RequestOptions, Said, TextOptions, WorkloadConfig};
-use super::{Engine, EngineError, EngineSpec, Event, Readiness};
+use super::{Engine, EngineError, Event};
 use crate::driver::clock::Stamp;
 use crate::driver::http::{Exchange, Job, Plan, Shards, Target};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::task::JoinSet;
 
 impl Bench {
     /// Starts the engines that are to be started, waits for all, and warms them up. Those that
@@ -29,32 +28,25 @@ impl Bench {
         Ok(engines)
     }
 
-    /// Starts what is to be started. Engines that share a GPU start one after the other: each
-    /// measures the free memory while it starts, and two at once see each other's weights.
+    /// Starts what is to be started, and waits until all are ready.
     async fn start_all(
         &self,
         arms: Vec<Arm>,
         own: &Mutex<Vec<Arc<Engine>>>,
     ) -> Result<Vec<Arc<Engine>>, EngineError> {
         let mut engines = Vec::new();
-        let mut starting: Vec<Arc<Engine>> = Vec::new();
         for arm in arms {
             let engine = match arm {
                 Arm::Handle(engine) => engine,
                 Arm::Spec(spec) => {
-                    let (sharing, apart) =
-                        starting.into_iter().partition(|other| shares_gpu(&other.spec, &spec));
-                    all_ready(sharing).await?;
-                    starting = apart;
                     let engine = self.fleet.start(*spec).await?;
                     own.lock().push(engine.clone());
                     engine
                 }
             };
-            starting.push(engine.clone());
             engines.push(engine);
         }
-        all_ready(starting).await?;
+        all_ready(engines.clone()).await?;
         Ok(engines)
     }
 
@@ -89,12 +81,30 @@ impl Bench {
             return config.lexicon.clone();
         }
         for engine in engines {
-            let count = async |text: &str| engine.count_tokens(text).await;
-            if let Some(fitted) = Lexicon::fit(CountedBy::Engine, count).await {
-                return Arc::new(fitted);
+            if let Some(fitted) = self.fitted(engine).await {
+                return fitted;
             }
         }
         config.lexicon.clone()
+    }
+
+    /// The words that an engine counts as one token each. An engine is asked once: one that is started
+    /// as another was counts as that did.
+    async fn fitted(&self, engine: &Engine) -> Option<Arc<Lexicon>> {
+        let known = self
+            .lexicons
+            .lock()
+            .iter()
+            .find(|(spec, _)| *spec == engine.spec)
+            .map(|(_, known)| known.clone());
+        if known.is_some() {
+            return known;
+        }
+        let count = async |text: &str| engine.count_tokens(text).await;
+        let fitted = Lexicon::fit(CountedBy::Engine, count).await?;
+        let fitted = Arc::new(fitted.of_model(&engine.spec.model));
+        self.lexicons.lock().push((engine.spec.clone(), fitted.clone()));
+        Some(fitted)
     }
 }
 
@@ -127,23 +137,4 @@ impl Plan for Warmup {
         let _ = self.ended.send(exchange); // nobody waits for a warm-up that was interrupted
         Vec::new()
     }
-}
-
-fn shares_gpu(a: &EngineSpec, b: &EngineSpec) -> bool {
-    a.gpus.iter().any(|gpu| b.gpus.contains(gpu))
-}
-
-/// Waits for all of them at the same time; the first that does not get ready ends the wait.
-async fn all_ready(engines: Vec<Arc<Engine>>) -> Result<(), EngineError> {
-    let mut waiting = JoinSet::new();
-    for engine in engines {
-        let limit = Duration::from_secs_f64(engine.spec.ready_timeout_s.0);
-        waiting.spawn(async move { engine.wait_until_ready(limit).await });
-    }
-    while let Some(Ok(readiness)) = waiting.join_next().await {
-        if let Readiness::NotReady(error) = readiness {
-            return Err(error);
-        }
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! `lmrun load`: a load without a script, on the same path as a test's.
 
-use super::{complain, exit};
+use super::{complain, exit, signals};
 use crate::bench::selfcheck::Known;
 use crate::bench::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
@@ -39,7 +39,7 @@ pub struct LoadArgs {
     #[arg(long, required_unless_present = "concurrency", conflicts_with = "concurrency")]
     rate: Option<f64>,
     /// How they are spaced.
-    #[arg(long, value_enum, default_value_t = Arrival::Constant)]
+    #[arg(long, value_enum, default_value_t = Arrival::Constant, conflicts_with = "concurrency")]
     arrival: Arrival,
     /// So many under way, the next when one has ended.
     #[arg(long)]
@@ -48,7 +48,7 @@ pub struct LoadArgs {
     #[arg(long, default_value_t = 100)]
     requests: u64,
     /// Tokens that each generates.
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..))]
     max_tokens: u64,
     /// About how many characters each prompt has.
     #[arg(long, default_value_t = 500)]
@@ -93,7 +93,8 @@ impl LoadArgs {
         };
         let text = TextOptions { seed: Some(self.seed), tokenizer: None };
         let request = RequestOptions { api_key_env: self.api_key_env.clone(), ..RequestOptions::default() };
-        WorkloadConfig::new(Generator::Random(random), arrivals, text, request).map_err(|e| e.to_string())
+        let workload = WorkloadConfig::new(Generator::Random(random), arrivals, text, request);
+        workload.map_err(|e| format!("`{}` {}", flag(e.option), e.problem))
     }
 
     fn address(&self) -> Result<Address, String> {
@@ -103,6 +104,19 @@ impl LoadArgs {
     /// The API key, whose variable `workload` has checked.
     fn key(&self) -> Option<String> {
         std::env::var(self.api_key_env.as_ref()?).ok()
+    }
+}
+
+/// The flag that sets an option of the workload.
+fn flag(option: &'static str) -> &'static str {
+    match option {
+        "qps" => "--rate",
+        "concurrency" => "--concurrency",
+        "requests" => "--requests",
+        "input_len" => "--prompt-chars",
+        "output_len" | "max_tokens" => "--max-tokens",
+        "api_key_env" => "--api-key-env",
+        other => other,
     }
 }
 
@@ -133,10 +147,28 @@ pub fn run(args: &LoadArgs) -> u8 {
     };
     match runtime.block_on(send(args, &workload, address, &shards, log)) {
         Ok(seen) => conclude(&seen),
-        Err(problem) => {
+        Err(Problem::Interrupted(seen)) => {
+            seen.as_deref().map(show);
+            Code::Interrupted.exit()
+        }
+        Err(Problem::Failed(problem)) => {
             eprintln!("error: {problem}");
             Code::Engine.exit()
         }
+    }
+}
+
+/// Why there is no whole measurement.
+enum Problem {
+    /// A signal came; what was seen until then, if anything was sent.
+    Interrupted(Option<Box<Seen>>),
+    /// In words.
+    Failed(String),
+}
+
+impl From<String> for Problem {
+    fn from(problem: String) -> Self {
+        Self::Failed(problem)
     }
 }
 
@@ -146,29 +178,13 @@ async fn send(
     address: Address,
     shards: &Shards,
     mut log: Option<RequestLog>,
-) -> Result<Seen, String> {
-    let model = match &args.model {
-        Some(model) => model.clone(),
-        None => first_model(&address.base(), args.key().as_deref()).await?,
-    };
-    let (abort, aborted) = watch::channel(None);
-    let server = Server {
-        name: address.authority().into(),
-        kind: "openai".into(),
-        simulated: false,
-        model: model.as_str().into(),
-        address,
-        headers: BTreeMap::new(),
-        stream_end: StreamEnd::Done,
-        chat_path: CHAT_PATH.into(),
-        completions_path: COMPLETIONS_PATH.into(),
-        extra_body: Map::new(),
-        limits: Limits::default(),
-        keeps_alive: Arc::new(AtomicBool::new(true)),
-        abort: aborted,
-    };
+) -> Result<Seen, Problem> {
     let cancel = CancellationToken::new();
-    let interrupted = tokio::spawn(interrupt(cancel.clone()));
+    tokio::spawn(signals::heed(cancel.clone(), "giving up what is under way"));
+    let model = cancel.run_until_cancelled(model_of(args, &address)).await;
+    let model = model.ok_or(Problem::Interrupted(None))??;
+    let (abort, aborted) = watch::channel(None);
+    let server = server(&model, address, aborted);
     let give_up = |reason: &str| drop(abort.send_replace(Some(reason.into())));
     let run_id = format!("lmrun-{}", std::process::id());
     let mut unwritten = None;
@@ -178,28 +194,46 @@ async fn send(
         }
     })
     .await;
-    interrupted.abort();
-    match unwritten.or_else(|| log.and_then(|log| log.finish().err())) {
-        Some(e) => Err(format!("the rows could not be written: {e}")),
-        None => Ok(seen),
+    if let Some(e) = unwritten.or_else(|| log.and_then(|log| log.finish().err())) {
+        return Err(Problem::Failed(format!("the rows could not be written: {e}")));
+    }
+    if cancel.is_cancelled() { Err(Problem::Interrupted(Some(seen.into()))) } else { Ok(seen) }
+}
+
+fn server(model: &str, address: Address, abort: watch::Receiver<Option<String>>) -> Server {
+    Server {
+        name: address.authority().into(),
+        kind: "openai".into(),
+        simulated: false,
+        model: model.into(),
+        address,
+        headers: BTreeMap::new(),
+        stream_end: StreamEnd::Done,
+        chat_path: CHAT_PATH.into(),
+        completions_path: COMPLETIONS_PATH.into(),
+        extra_body: Map::new(),
+        limits: Limits::default(),
+        keeps_alive: Arc::new(AtomicBool::new(true)),
+        abort,
     }
 }
 
-async fn first_model(base: &str, key: Option<&str>) -> Result<String, String> {
-    let models = probe::models_as(base, key, Duration::from_secs(10)).await;
+async fn model_of(args: &LoadArgs, address: &Address) -> Result<String, String> {
+    if let Some(model) = &args.model {
+        return Ok(model.clone());
+    }
+    let models = probe::models_as(&address.base(), args.key().as_deref(), Duration::from_secs(10)).await;
     let models = models.map_err(|e| format!("{e}; name the model with `--model`"))?;
     let first = models.into_iter().next().map(|model| model.id);
     first.ok_or_else(|| "the server names no model: give it with `--model`".into())
 }
 
-async fn interrupt(cancel: CancellationToken) {
-    if tokio::signal::ctrl_c().await.is_ok() {
-        cancel.cancel();
-    }
+fn show(seen: &Seen) {
+    println!("{}\n{}", seen.title, experiment_table(seen));
 }
 
 fn conclude(seen: &Seen) -> u8 {
-    println!("{}\n{}", seen.title, experiment_table(seen));
+    show(seen);
     if let Some(reason) = seen.client.invalid(MAX_SEND_LAG_S) {
         eprintln!("warning: invalid: {reason}");
         return Code::Invalid.exit();

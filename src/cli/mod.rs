@@ -5,6 +5,7 @@ mod doctor;
 mod load;
 mod run;
 mod selfcheck;
+mod signals;
 mod sim;
 
 use args::{Cli, Verb};

@@ -1,7 +1,7 @@
 //! `lmrun SCRIPT`: list or run the tests of a script.
 
 use super::args::RunArgs;
-use super::{WATCHDOG, complain, exit};
+use super::{WATCHDOG, complain, exit, signals};
 use crate::bench::selfcheck::Known;
 use crate::bench::{Bench, Code, Event, Fleet};
 use crate::driver::http::Shards;
@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Sender, channel};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Lists or runs; returns the exit code. Rhai values do not cross threads, so this stays on the
@@ -147,15 +146,17 @@ fn perform(args: &RunArgs, program: &Program, tests: &[String], prepared: Prepar
         invalid: parking_lot::Mutex::default(),
         known: Known::read(),
         max_send_lag_s: args.max_send_lag_s,
+        lexicons: parking_lot::Mutex::default(),
     });
     let reporter = Reporter::new(prepared.outputs, facts, cancel.clone());
     let reporting = std::thread::spawn(move || reporter.work(&received));
     let parameters = parameters(args);
-    runtime.spawn(heed_signals(cancel.clone()));
+    runtime.spawn(signals::heed(cancel.clone(), "closing the engines"));
     let folder = program.folder().to_owned();
     let handle = runtime.handle().clone();
     let host = Host::new(handle, bench, Parameters::new(parameters), folder, output_dir, prepared.engine);
-    for text in host.wait(container::remove_orphans()) {
+    let orphans = cancel.run_until_cancelled(container::remove_orphans());
+    for text in host.wait(orphans).unwrap_or_default() {
         let _ = events.send(Event::Warned { text });
     }
     run_tests(program, tests, &host, &cancel);
@@ -175,28 +176,6 @@ fn run_tests(program: &Program, tests: &[String], host: &Host, cancel: &Cancella
     }
     if !cancel.is_cancelled() {
         host.parameters().unused().into_iter().for_each(|text| host.bench().emit(Event::Warned { text }));
-    }
-}
-
-/// The first signal ends the run in order. At the second this process ends at once, and the
-/// watchdog kills what it leaves.
-pub async fn heed_signals(cancel: CancellationToken) {
-    let (Ok(mut interrupts), Ok(mut terminations)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return;
-    };
-    loop {
-        tokio::select! {
-            _ = interrupts.recv() => {}
-            _ = terminations.recv() => {}
-        }
-        if cancel.is_cancelled() {
-            eprintln!("killed");
-            std::process::exit(i32::from(Code::Interrupted.exit()));
-        }
-        eprintln!("\ninterrupted: closing the engines; once more kills them");
-        cancel.cancel();
     }
 }
 

@@ -1,6 +1,6 @@
 //! `lmrun selfcheck`: how far this machine's client can be trusted.
 
-use super::{WATCHDOG, complain, exit};
+use super::{WATCHDOG, complain, exit, signals};
 use crate::bench::selfcheck::{Checker, Known, SelfCheck};
 use crate::bench::{Code, Site};
 use crate::driver::http::Shards;
@@ -51,7 +51,7 @@ pub fn run(args: &SelfCheckArgs) -> u8 {
         Ok(checker) => checker,
         Err(problem) => return complain(&problem),
     };
-    runtime.spawn(super::run::heed_signals(checker.cancel.clone()));
+    runtime.spawn(signals::heed(checker.cancel.clone(), "ending the check"));
     let mut screen = Screen::new();
     let outcome = runtime.block_on(checker.check(args.up_to, |title| screen.step(title)));
     screen.progress_done();

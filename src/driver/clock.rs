@@ -36,6 +36,10 @@ pub struct WallOffset {
 
 /// A sample older than this is taken again.
 const FRESH_NS: u64 = 50_000_000;
+/// So is one by which bytes have waited for longer: nearly always they have not.
+const PLAUSIBLE_NS: u64 = 5_000_000;
+/// Two samples that differ by more lie on both sides of a step.
+const STEP_NS: i128 = 1_000_000;
 
 impl Default for WallOffset {
     fn default() -> Self {
@@ -44,11 +48,21 @@ impl Default for WallOffset {
 }
 
 impl WallOffset {
-    /// The monotonic point of a wall clock time in nanoseconds, read at `now`.
-    pub fn monotonic(&mut self, wall_ns: u64, now: Stamp) -> Stamp {
-        if now.0.saturating_sub(self.sampled.0) > FRESH_NS {
+    /// The monotonic point of a wall clock time in nanoseconds, read at `now`; `None` where the
+    /// wall clock was stepped in between.
+    pub fn monotonic(&mut self, wall_ns: u64, now: Stamp) -> Option<Stamp> {
+        let plausible = |stamp: Stamp| now.0.checked_sub(stamp.0).is_some_and(|lag| lag <= PLAUSIBLE_NS);
+        if now.0.saturating_sub(self.sampled.0) > FRESH_NS || !plausible(self.at(wall_ns)) {
+            let before = self.offset_ns;
             *self = Self { offset_ns: sample_ns(), sampled: now };
+            if (self.offset_ns - before).abs() > STEP_NS {
+                return None;
+            }
         }
+        Some(self.at(wall_ns)).filter(|stamp| *stamp <= now)
+    }
+
+    fn at(&self, wall_ns: u64) -> Stamp {
         Stamp((i128::from(wall_ns) - self.offset_ns).max(0) as u64)
     }
 }
@@ -80,9 +94,23 @@ mod tests {
         let before = Stamp::now();
         let wall = read(ClockId::CLOCK_REALTIME);
         let after = Stamp::now();
-        let moved = offset.monotonic(wall, after);
+        let moved = offset.monotonic(wall, after.plus_s(0.001)).expect("no step");
         // A clock that is being slewed may be off by a hair more than the bracket.
         assert!(moved.plus_s(0.001) >= before && moved <= after.plus_s(0.001));
+    }
+
+    /// Of a fresh sample and of an old one, forwards and backwards.
+    #[test]
+    fn a_step_of_the_wall_clock_moves_no_stamp() {
+        const HOUR_NS: i128 = 3_600_000_000_000;
+        for (step_ns, age_s) in [(HOUR_NS, 0.0), (-HOUR_NS, 0.0), (HOUR_NS, 1.0), (20_000_000, 0.0)] {
+            let sampled = Stamp::now().plus_s(-age_s);
+            let mut offset = WallOffset { offset_ns: sample_ns() - step_ns, sampled };
+            let mut read_now = || offset.monotonic(read(ClockId::CLOCK_REALTIME), Stamp::now().plus_s(0.001));
+            assert_eq!(read_now(), None, "{step_ns} {age_s}: the first read after it has no stamp");
+            let stamp = read_now().expect("from then on each has one");
+            assert!(Stamp::now().since_s(stamp).abs() < 0.1, "{step_ns} {age_s}");
+        }
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Whether a port is free, and who has it otherwise.
 
+use super::text::printable;
 use procfs::net::TcpState;
 use procfs::process::FDTarget;
 use std::net::TcpListener;
 use std::time::Duration;
 
-/// Who answers at an address that should have been free; `None` when it is free.
+/// Who answers at an address that should have been free; `None` when it is free, or when that cannot be
+/// tried from here: a port that only others may have.
 pub async fn occupant(host: &str, port: u16) -> Option<String> {
-    if TcpListener::bind((host, port)).is_ok() {
+    let taken = TcpListener::bind((host, port)).err()?;
+    if taken.kind() != std::io::ErrorKind::AddrInUse {
         return None;
     }
     Some(match super::probe::models(&format!("http://{host}:{port}"), Duration::from_secs(2)).await {
@@ -65,12 +68,21 @@ fn owner_of(inode: u64) -> Option<(i32, String)> {
     };
     let mut all = procfs::process::all_processes().ok()?.flatten();
     let owner = all.find(|process| has(process).is_some())?;
-    Some((owner.pid, owner.stat().ok()?.comm))
+    Some((owner.pid, printable(&owner.stat().ok()?.comm)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_cannot_be_tried_is_not_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        let silent = "a process that does not speak HTTP";
+        assert_eq!(occupant("127.0.0.1", port).await.as_deref(), Some(silent));
+        assert_eq!(occupant("192.0.2.1", port).await, None, "an address of nobody's here");
+    }
 
     #[test]
     fn a_port_is_held_by_a_process() {

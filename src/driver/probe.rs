@@ -62,9 +62,27 @@ pub async fn get_as(url: &str, key: Option<&str>, limit: Duration) -> Result<Str
     let request = key.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
     let response = request.send().await.map_err(unreachable)?;
     match response.status().as_u16() {
-        200 => response.text().await.map_err(unreachable),
+        200 => text_of(response).await.map_err(unreachable)?.ok_or_else(|| ProbeError::Body {
+            url: url.into(),
+            reason: format!("more than {} MiB", LONGEST >> 20),
+        }),
         status => Err(ProbeError::Status { url: url.into(), status }),
     }
+}
+
+/// An answer that is longer is none that anybody needs.
+const LONGEST: usize = 16 << 20;
+
+/// The body of an answer; `None` where it has no end in sight.
+async fn text_of(mut response: reqwest::Response) -> reqwest::Result<Option<String>> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await? {
+        body.extend_from_slice(&piece);
+        if body.len() > LONGEST {
+            return Ok(None);
+        }
+    }
+    Ok(Some(String::from_utf8_lossy(&body).into_owned()))
 }
 
 /// What the server at `host:port` says to `question`, which is no HTTP: the first that it sends.
@@ -80,6 +98,12 @@ pub async fn ask(host: &str, port: u16, question: &str, limit: Duration) -> std:
         Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
     };
     tokio::time::timeout(limit, conversation).await?
+}
+
+/// Whether `host:port` takes a connection in time.
+pub async fn accepts(host: &str, port: u16, limit: Duration) -> bool {
+    let connected = tokio::time::timeout(limit, tokio::net::TcpStream::connect((host, port))).await;
+    matches!(connected, Ok(Ok(_)))
 }
 
 /// The models that the server at `base` says it serves.
@@ -148,7 +172,8 @@ pub async fn count_tokens(
         200 => {}
         status => return Err(ProbeError::Status { url: url.into(), status }),
     }
-    let tokens: Tokens = serde_json::from_slice(&response.bytes().await.map_err(unreachable)?)
+    let body = text_of(response).await.map_err(unreachable)?.unwrap_or_default();
+    let tokens: Tokens = serde_json::from_str(&body)
         .map_err(|e| ProbeError::Body { url: url.into(), reason: e.to_string() })?;
     Ok(tokens.count.unwrap_or(tokens.tokens.len() as u64))
 }
@@ -190,6 +215,22 @@ mod tests {
         assert_eq!(samples(text, "x").collect::<Vec<_>>(), [("gpu=\"0\",m=\"a b\"", 40321.0), ("", 2.5)]);
         assert_eq!(samples(text, "x_total").collect::<Vec<_>>(), [("", 3.0)]);
         assert_eq!(samples(text, "y").count(), 0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_end_is_not_kept() {
+        use std::io::Write;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/health", listener.local_addr().expect("its address"));
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a question");
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+            while stream.write_all(&[b'x'; 1 << 12]).is_ok() {}
+        });
+        let error = get(&url, Duration::from_mins(1)).await.expect_err("no end");
+        assert!(
+            error.to_string().ends_with("/health answered something else than expected: more than 16 MiB")
+        );
     }
 
     proptest! {

@@ -1,10 +1,10 @@
 //! Processes that are always owned: started in a session of their own, watched, and ended
 //! with everything that came from them.
 
-use super::family::{Family, MARK, reap};
+use super::family::{Family, FamilyName, MARK, reap};
 use super::logs::{Log, Logs};
 use super::watchdog::Watchdog;
-use super::{clock::Stamp, secrets, starter};
+use super::{clock::Stamp, program, secrets, starter};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use parking_lot::Mutex;
@@ -42,6 +42,12 @@ pub enum StartError {
         /// Its name.
         program: String,
     },
+    /// The program is there, and what runs it is not.
+    #[error("cannot start `{program}`: the interpreter that its first line names is not on this machine")]
+    NoInterpreter {
+        /// Its name.
+        program: String,
+    },
     /// The system refused.
     #[error("cannot start `{program}`: {source}")]
     Refused {
@@ -50,6 +56,9 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Nobody would end it if this program were killed.
+    #[error("lmrun cannot start its watchdog: {0}")]
+    Watchdog(std::io::Error),
     /// No log file.
     #[error("cannot write the log {}: {source}", path.display())]
     Log {
@@ -77,6 +86,10 @@ impl Default for Graces {
 
 /// After SIGKILL only a process stuck in the kernel is left.
 pub(super) const KILL_S: f64 = 10.0;
+
+/// How often, and how far apart, a dropped process is looked at before it is given up.
+const DROP_LOOKS: usize = 100;
+const DROP_LOOK: Duration = Duration::from_millis(5);
 
 /// A started process. Dropping it kills it, and all that came from it.
 pub struct Process {
@@ -117,20 +130,23 @@ impl Process {
         let mut command = line.command();
         command.env(MARK, &mark).stdout(to_stdout).stderr(to_stderr);
         let refused = |source: std::io::Error| match source.kind() {
+            std::io::ErrorKind::NotFound if is_there(&program) => {
+                StartError::NoInterpreter { program: program.clone() }
+            }
             std::io::ErrorKind::NotFound => StartError::NotFound { program: program.clone() },
             _ => StartError::Refused { program: program.clone(), source },
         };
         let child = starter::start(command).map_err(refused)?;
-        let leader = child.id().unwrap_or_default() as i32;
+        let name = FamilyName::of(child.id().unwrap_or_default() as i32, mark);
         // From here on it is ours to end, also where the watchdog is not to be had.
         let logs = Logs([stdout, stderr]);
         let process = Self {
-            family: Mutex::new(Family::of(leader, Some(mark.into()))),
+            family: Mutex::new(Family::of(name.clone())),
             exit: watch_over(child, logs.clone()),
             logs,
             watchdog: watchdog.clone(),
         };
-        watchdog.add(leader).map_err(refused)?;
+        watchdog.add(&name).map_err(StartError::Watchdog)?;
         Ok(process)
     }
 
@@ -167,13 +183,12 @@ impl Process {
             if members.is_empty() {
                 break;
             }
-            self.family.lock().signal(signal);
-            members = self.wait_for_end(members, grace_s).await;
+            members = self.wait_for_end(members, signal, grace_s).await;
         }
         if members.is_empty() {
             // Only when it can be waited for are its ports and its memory free.
             let _ = tokio::time::timeout(Duration::from_secs_f64(KILL_S), self.end().wait()).await;
-            self.watchdog.remove(self.family.lock().leader());
+            self.watchdog.remove(self.family.lock().name().leader);
             self.remove_secrets().await;
         }
         members
@@ -186,16 +201,24 @@ impl Process {
         let _ = tokio::task::spawn_blocking(work).await; // a runtime that ends waits for nothing
     }
 
-    async fn wait_for_end(&self, mut members: Vec<i32>, grace_s: f64) -> Vec<i32> {
+    /// Sends `signal` and waits. Whoever is to be killed may have had children since it was looked at.
+    async fn wait_for_end(&self, mut members: Vec<i32>, signal: Signal, grace_s: f64) -> Vec<i32> {
         let patience = Instant::now() + Duration::from_secs_f64(grace_s);
-        while !members.is_empty() && Instant::now() < patience {
+        self.family.lock().signal(signal);
+        // Who was born during one look is seen by the next.
+        let mut seen_none = 0;
+        while seen_none < 2 && Instant::now() < patience {
             tokio::time::sleep(Duration::from_millis(20)).await;
             let left = self.members();
-            let leader = self.family.lock().leader();
+            let leader = self.family.lock().name().leader;
             let gone: Vec<i32> =
                 members.into_iter().filter(|pid| !left.contains(pid) && *pid != leader).collect();
             reap(&gone);
             members = left;
+            seen_none = if members.is_empty() { seen_none + 1 } else { 0 };
+            if signal == Signal::SIGKILL {
+                self.family.lock().signal(signal);
+            }
         }
         members
     }
@@ -204,10 +227,15 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         let mut family = self.family.lock();
-        if !family.alive().is_empty() {
+        // The dying may have children until they are dead.
+        for _ in 0..DROP_LOOKS {
+            if family.alive().is_empty() {
+                break;
+            }
             family.signal(Signal::SIGKILL);
+            std::thread::sleep(DROP_LOOK);
         }
-        self.watchdog.remove(family.leader());
+        self.watchdog.remove(family.name().leader);
     }
 }
 
@@ -241,6 +269,10 @@ pub fn adopt_orphans() {
     let _ = prctl::set_child_subreaper(true); // an old kernel: session and mark still tell
 }
 
+fn is_there(program: &str) -> bool {
+    Path::new(program).is_file() || program::find(program).is_some()
+}
+
 pub(super) fn open_log(path: &Path) -> Result<(Log, File), StartError> {
     Log::open(path).map_err(|source| StartError::Log { path: path.into(), source })
 }
@@ -248,6 +280,7 @@ pub(super) fn open_log(path: &Path) -> Result<(Log, File), StartError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn line(script: &str, dir: &Path) -> CommandLine {
         CommandLine {
@@ -345,11 +378,43 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_is_not_there_is_named() {
+    async fn what_cannot_be_started_is_named() {
         let dir = tempfile::tempdir().expect("a folder");
-        let mut line = line("", dir.path());
-        line.argv[0] = "no-such-engine".into();
-        let error = Process::start(&line, &Arc::new(Watchdog::absent())).err().expect("an error");
-        assert_eq!(error.to_string(), "the program `no-such-engine` was not found");
+        let orphaned = dir.path().join("engine").display().to_string();
+        std::fs::write(&orphaned, "#!/no/such/python\n").expect("a program");
+        std::fs::set_permissions(&orphaned, PermissionsExt::from_mode(0o755)).expect("executable");
+        let interpreter = format!(
+            "cannot start `{orphaned}`: the interpreter that its first line names is not on this machine"
+        );
+        for (program, said) in
+            [("no-such-engine", "the program `no-such-engine` was not found"), (&orphaned, &interpreter)]
+        {
+            let mut line = line("", dir.path());
+            line.argv[0] = program.into();
+            let error = Process::start(&line, &Arc::new(Watchdog::absent())).err().expect("an error");
+            assert_eq!(error.to_string(), said);
+        }
+        let nowhere = Arc::new(Watchdog::new("/no/such/lmrun".into(), "watch"));
+        let error = Process::start(&line("sleep 60", dir.path()), &nowhere).err().expect("an error");
+        assert!(error.to_string().starts_with("lmrun cannot start its watchdog: No such file"), "{error}");
+    }
+
+    /// Twenty chains of which each link leaves the session, has one like itself, and dies a moment later:
+    /// some are born between the look at all and the kill.
+    #[tokio::test]
+    async fn what_is_born_while_it_is_killed_dies_too() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let link = dir.path().join("link").display().to_string();
+        let next = format!("sleep 0.05; [ $1 -lt 400 ] && setsid sh {link} $(($1 + 1)) &");
+        std::fs::write(&link, next).expect("a script");
+        let script = format!("trap '' INT TERM; for i in $(seq 20); do setsid sh {link} 0 & done; sleep 60");
+        let process = Process::start(&line(&script, dir.path()), &Arc::new(Watchdog::absent())).expect("sh");
+        let links = || {
+            let all = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
+            all.filter(|process| process.cmdline().is_ok_and(|line| line.contains(&link))).count()
+        };
+        eventually(|| links() > 10).await;
+        let left = process.close(Graces { interrupt_s: 0.1, terminate_s: 0.1 }).await;
+        assert_eq!((left, links()), (Vec::new(), 0));
     }
 }

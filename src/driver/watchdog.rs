@@ -4,11 +4,11 @@
 //! When lmrun ends, however it ends, the pipe closes, and whatever is still on the list is
 //! killed, with everything that came from it.
 
-use super::family::{Family, mark_of};
+use super::family::{Family, FamilyName};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigHandler, Signal, signal};
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Result, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ pub struct Watchdog {
 #[derive(Default)]
 struct List {
     pipe: Option<ChildStdin>,
-    leaders: BTreeSet<i32>,
+    families: BTreeMap<i32, FamilyName>,
 }
 
 impl Watchdog {
@@ -39,14 +39,14 @@ impl Watchdog {
         Self { command: None, list: Mutex::default() }
     }
 
-    /// Puts the family of `leader` on the list.
+    /// Puts a family on the list.
     ///
     /// # Errors
     /// When the watchdog cannot be started.
-    pub fn add(&self, leader: i32) -> Result<()> {
+    pub fn add(&self, family: &FamilyName) -> Result<()> {
         let mut list = self.list.lock();
-        list.leaders.insert(leader);
-        self.tell(&mut list, '+', leader)
+        list.families.insert(family.leader, family.clone());
+        self.tell(&mut list, &format!("+{family}"))
     }
 
     /// Starts the watchdog, if it was not: it has more to end than families.
@@ -54,25 +54,25 @@ impl Watchdog {
     /// # Errors
     /// When it cannot be started.
     pub fn wake(&self) -> Result<()> {
-        self.tell(&mut self.list.lock(), '?', 0) // not an entry of the list
+        self.tell(&mut self.list.lock(), "?") // not an entry of the list
     }
 
     /// Takes the family of `leader`, which has ended, off the list.
     pub fn remove(&self, leader: i32) {
         let mut list = self.list.lock();
-        list.leaders.remove(&leader);
+        list.families.remove(&leader);
         // A watchdog that is not to be had has nothing to take it off.
-        let _ = self.tell(&mut list, '-', leader);
+        let _ = self.tell(&mut list, &format!("-{leader}"));
     }
 
-    fn tell(&self, list: &mut List, sign: char, leader: i32) -> Result<()> {
+    fn tell(&self, list: &mut List, line: &str) -> Result<()> {
         let Some(command) = &self.command else { return Ok(()) };
-        let told = list.pipe.as_mut().map(|pipe| writeln!(pipe, "{sign}{leader}"));
+        let told = list.pipe.as_mut().map(|pipe| writeln!(pipe, "{line}"));
         if !matches!(told, Some(Ok(()))) {
             list.pipe = start(command)?;
-            let List { pipe, leaders } = list;
+            let List { pipe, families } = list;
             let Some(pipe) = pipe else { return Ok(()) };
-            leaders.iter().try_for_each(|leader| writeln!(pipe, "+{leader}"))?;
+            families.values().try_for_each(|family| writeln!(pipe, "+{family}"))?;
         }
         Ok(())
     }
@@ -116,11 +116,11 @@ pub fn keep_watch() {
 }
 
 fn update(watched: &mut Vec<Family>, line: &str) {
-    let Some((sign, leader)) = line.split_at_checked(1) else { return };
-    let Ok(leader) = leader.parse() else { return };
-    watched.retain(|family| family.leader() != leader);
+    let Some((sign, family)) = line.split_at_checked(1) else { return };
     if sign == "+" {
-        watched.push(Family::of(leader, mark_of(leader)));
+        watched.extend(family.parse().map(Family::of));
+    } else if let Ok(leader) = family.parse::<i32>() {
+        watched.retain(|family| family.name().leader != leader);
     }
 }
 

@@ -2,9 +2,10 @@
 #![allow(dead_code, missing_docs, reason = "each test file uses its part")]
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -94,6 +95,49 @@ impl Bench {
             Some(process.cmdline().ok()?.join(" ")).filter(|_| !is_zombie)
         });
         alive.filter(|line| line.contains(mark)).collect()
+    }
+}
+
+/// A simulator that is not lmrun's own, on a port, serving the model `m`; it ends with the test.
+pub struct Sim {
+    pub child: Child,
+    pub port: u16,
+}
+
+impl Sim {
+    pub fn start(args: &[&str]) -> Self {
+        let port = free_port();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+        command.args(["sim", "--model", "m", "--startup-s", "0", "--port", &port.to_string()]).args(args);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a simulator");
+        eventually("the simulator answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Self { child, port }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Requests that it has answered, as its metrics say.
+    pub fn requests(&self) -> u64 {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("the simulator");
+        let question = "GET /metrics HTTP/1.1\r\nhost: sim\r\nconnection: close\r\n\r\n";
+        stream.write_all(question.as_bytes()).expect("asked");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("its metrics");
+        let counts = answer.lines().filter(|line| line.starts_with("vllm:request_success_total"));
+        counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("its status").is_none()
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -1,6 +1,7 @@
 //! Workloads: lists of requests, made from a config by a generator.
 
 mod agent;
+mod answers;
 mod arrivals;
 mod body;
 mod chat;
@@ -20,6 +21,7 @@ mod text;
 mod trace;
 
 pub use agent::Agent;
+pub use answers::Answers;
 pub use arrivals::{Arrivals, Spacing};
 pub use body::{Endpoint, RequestOptions, Said};
 pub use chat::Chat;

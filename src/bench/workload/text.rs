@@ -104,6 +104,8 @@ pub struct Lexicon {
     pub filler_tokens: u64,
     /// By whose count.
     pub counted_by: CountedBy,
+    /// Of which model, where an engine counted.
+    model: Option<Arc<str>>,
 }
 
 impl Default for Lexicon {
@@ -113,6 +115,7 @@ impl Default for Lexicon {
             words: WORDS.split_whitespace().collect(),
             filler_tokens: estimate_tokens(FILLER),
             counted_by: CountedBy::Rule,
+            model: None,
         }
     }
 }
@@ -137,13 +140,27 @@ impl Lexicon {
         }
         let filler = [FILLER.repeat(10), FILLER.repeat(110)];
         let filler_tokens = (count(&filler[1]).await?.checked_sub(count(&filler[0]).await?)?) / 100;
-        let fitted = Self { words, filler_tokens: filler_tokens.max(1), counted_by };
+        let fitted = Self { words, filler_tokens: filler_tokens.max(1), counted_by, model: None };
         let mut sample = String::new();
         if fitted.words.len() < FEWEST {
             return None;
         }
         fitted.write(0, 1000, &mut sample);
         (count(&sample).await? == 1000 + added).then_some(fitted)
+    }
+
+    /// The same, as counted by an engine that serves `model`.
+    #[must_use]
+    pub fn of_model(self, model: &str) -> Self {
+        Self { model: Some(model.into()), ..self }
+    }
+
+    /// Who counted, as rows of requests to `model` have it.
+    pub fn counted_for(&self, model: &str) -> &'static str {
+        match &self.model {
+            Some(counted) if **counted != *model => "other_model",
+            _ => self.counted_by.name(),
+        }
     }
 
     /// Appends `tokens` words, each with a space before it.
@@ -235,6 +252,14 @@ mod tests {
         let fitted = fit(count).await.expect("a fit");
         assert!(fitted.words.len() > FEWEST && !fitted.words.iter().any(|word| word.starts_with('s')));
         assert_eq!(fitted.filler_tokens, 6, "`some` has two");
+    }
+
+    #[tokio::test]
+    async fn the_count_of_one_model_is_not_that_of_another() {
+        let count = async |text: &str| Some(text.split_whitespace().count() as u64);
+        let fitted = Lexicon::fit(CountedBy::Engine, count).await.expect("a fit").of_model("m");
+        assert_eq!((fitted.counted_for("m"), fitted.counted_for("n")), ("engine", "other_model"));
+        assert_eq!(Lexicon::default().counted_for("m"), "rule");
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use super::spec::{ContainerSpec, Gpus, Published};
 use crate::driver::logs::{Log, Logs};
 use crate::driver::process::{Graces, KILL_S, open_log};
 use crate::driver::secrets;
+use crate::driver::text::printable;
 use bollard::Docker;
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::query_parameters::{
@@ -217,7 +218,7 @@ async fn pull(docker: &Docker, image: &str, told: impl Fn(String)) -> Result<(),
     let options = CreateImageOptions { from_image: Some(named), ..Default::default() };
     let mut steps = docker.create_image(Some(options), None, None);
     while let Some(step) = steps.next().await {
-        told(format!("fetching {image}: {}", step?.status.unwrap_or_default()));
+        told(format!("fetching {image}: {}", printable(&step?.status.unwrap_or_default())));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What one event of an OpenAI completion stream says.
 
 use super::tokens::Count;
+use crate::driver::text::is_harmless;
 use memchr::memmem;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -235,7 +236,7 @@ pub fn excerpt(data: &[u8]) -> String {
     const SHOWN: usize = 200;
     let text = String::from_utf8_lossy(&data[..data.len().min(SHOWN)]);
     let dots = if data.len() > SHOWN { "…" } else { "" };
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect::<String>() + dots
+    text.chars().map(|c| if is_harmless(c) && c != '\t' { c } else { '\u{fffd}' }).collect::<String>() + dots
 }
 
 #[cfg(test)]
@@ -329,6 +330,7 @@ mod tests {
     #[test]
     fn an_excerpt_has_no_control_characters() {
         assert_eq!(excerpt(b"a\x1b[31mb\r\n"), "a\u{fffd}[31mb\u{fffd}\u{fffd}");
+        assert_eq!(excerpt("a\u{202e}b".as_bytes()), "a\u{fffd}b", "what turns the direction of writing");
     }
 
     /// An event with all that the quick look looks for, in every combination.

@@ -16,6 +16,8 @@ mod socket;
 mod sse;
 mod target;
 mod tokens;
+#[cfg(test)]
+mod transcripts;
 
 pub use delta::{Delta, Usage};
 pub use exchange::{Arrival, Exchange};

@@ -72,7 +72,8 @@ mod natives {
         experiment(&Host::of(&context), &workload, &engines, options)
     }
 
-    /// Starts an engine and returns at once. It runs until it is closed, or the test ends.
+    /// Starts an engine and returns at once; only for another that is starting on the same GPU it waits
+    /// until that is ready. It runs until it is closed, or the test ends.
     ///
     /// ```rhai
     /// let engine = start(sim::engine());
