@@ -14,6 +14,7 @@ fn bench() -> Bench {
         .program("redis-server", "echo 'Redis server v=7.0.15 sha=00000000:0 bits=64'")
         .program("llama-server", "echo 'version: 4242 (abc)' >&2")
         .program("vllm", "echo 'INFO 11-24 starting 1.2'; echo 0.24.0+cpu")
+        .program("lmcache", "echo \"No module named 'torch'\" >&2; exit 1")
 }
 
 fn doctor(bench: &Bench, args: &[&str]) -> Ran {
@@ -42,6 +43,10 @@ fn it_finds_versions_and_who_has_a_port() {
     assert_eq!(of("vllm")["found"], format!("0.24.0+cpu, {bin}/vllm"));
     assert_eq!((&of("sglang")["state"], &of("docker")["state"]), (&"absent".into(), &"absent".into()));
     assert_eq!((&of(&free)["state"], &of(&free)["found"]), (&"good".into(), &"free".into()));
+    let broken = of("lmcache");
+    assert_eq!(broken["state"], "poor");
+    let remedy = "it says: No module named 'torch'; `pip install lmcache` beside vLLM";
+    assert_eq!((&broken["remedy"], &of("vllm").get("remedy")), (&remedy.into(), &None));
     let mine = format!("(process {}) listens", std::process::id());
     assert!(of(&taken)["found"].as_str().is_some_and(|found| found.ends_with(&mine)), "{}", of(&taken));
     assert_eq!(of(&taken)["remedy"], "end it, or choose others: `-p P1 P2`");
@@ -59,6 +64,19 @@ fn the_screen_has_a_remedy_below_each_miss() {
     assert!(lines[miss].starts_with("  -    sglang"), "{}", run.stdout);
     assert!(lines[miss + 1].contains("→ `pip install sglang`"), "{}", run.stdout);
     assert!(lines.iter().all(|line| line.chars().count() < 200), "{}", run.stdout);
+}
+
+/// A script of Python's is not started: its package tells.
+#[test]
+fn the_python_of_a_script_is_asked_for_its_package() {
+    let vllm = bench().program("python3", "echo \"$@\" >>asked; echo 1.2.3");
+    // A script may not be run by a script: by way of `env`.
+    let script = format!("#!/usr/bin/env {}\nimport torch\n", vllm.path("bin/python3").display());
+    std::fs::write(vllm.path("bin/vllm"), script).expect("the script");
+    let run = doctor(&vllm, &["-p", &free_port().to_string()]);
+    assert!(run.stdout.contains("ok   vllm          1.2.3, "), "{}", run.stdout);
+    let asked = std::fs::read_to_string(vllm.path("asked")).expect("the question");
+    assert!(asked.starts_with("-c import importlib.metadata") && asked.ends_with(" vllm\n"), "{asked}");
 }
 
 #[test]

@@ -389,3 +389,29 @@ fn a_handle_that_died_unseen_fails_its_test() {
     assert!(run.stderr.contains("engine `faulty` ended while it served (signal: 9"), "{}", run.stderr);
     assert!(run.stdout.contains("the next one runs"), "{}", run.stdout);
 }
+
+/// Neither session nor parent nor environment tells whose it is.
+#[test]
+fn what_has_left_no_trace_ends_with_the_test_all_the_same() {
+    let mark = format!("6{}", std::process::id());
+    let bench = Bench::new().script(
+        "t.rhai",
+        &format!(
+            "import \"std/helper\" as helper;
+             fn test_a() {{
+                 start(helper::command(#{{ name: \"leaves\", port: {}, command: [\"sh\", \"-c\",
+                     \"env -i setsid --fork sleep {mark}; exec python3 -m http.server {{port}} --bind 127.0.0.1\"] }}));
+                 sleep(1);
+             }}
+             fn test_b() {{ print(\"the next one runs\"); }}",
+            common::free_port()
+        ),
+    );
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert!(
+        run.stderr.contains("warning: ended what an engine or a helper had left behind: sleep (process ")
+    );
+    assert_eq!(Bench::running(&format!("sleep {mark}")), Vec::<String>::new(), "{}", run.stderr);
+    assert!(run.stdout.contains("the next one runs"), "{}", run.stdout);
+}

@@ -51,6 +51,23 @@ fn llamacpp_reuses_the_prefix_that_a_slot_has_seen() {
 }
 
 #[test]
+fn transformers_serves_and_ends() {
+    if !engines().join("transformers").exists() {
+        return eprintln!("skipped: transformers is not installed (scripts/engines/install.sh transformers)");
+    }
+    let bench = Bench::new();
+    let script = root().join("scripts/cpu.rhai").display().to_string();
+    let short = ["-P", "gap_s=1", "-P", "requests=1", "-P", "context_len=20", "-P", "max_tokens=3"];
+    let run = bench.run(&[&[&*script, "-f", "transformers"][..], &short].concat());
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    for row in bench.rows("out/test_transformers_answers.csv") {
+        let told = ["status", "output_tokens", "output_tokens_from", "chunks", "finish_reason"];
+        assert_eq!(told.map(|column| row[column].as_str()), ["ok", "3", "usage", "3", "length"], "{row:?}");
+    }
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+}
+
+#[test]
 fn caches_of_lmcache_and_redis_stand_beside_an_engine() {
     let on_path = |program: &str| {
         std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())

@@ -9,6 +9,7 @@ SIGTERM and SIGINT end it at once.
 import os
 import signal
 from argparse import ArgumentParser, BooleanOptionalAction, RawDescriptionHelpFormatter
+from importlib.metadata import version
 
 
 def command_line():
@@ -22,6 +23,7 @@ def command_line():
     def switch(name, default, text):
         parser.add_argument(f"--{name}", action=BooleanOptionalAction, default=default, help=text)
 
+    option("--version", action="version", version=f"version: {version('xllamacpp')} (xllamacpp)")
     option("-m", "--model", required=True, metavar="FILE", help="the model, a .gguf file")
     option("-a", "--alias", metavar="NAME", help="the name that requests know it by (the file's name)")
     option("--host", default="127.0.0.1", help="%(default)s")

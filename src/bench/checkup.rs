@@ -5,7 +5,6 @@ use crate::driver::gpu::{self, Gpu};
 use crate::driver::machine::{self, Machine};
 use crate::driver::port::{self, Use};
 use crate::driver::program;
-use crate::driver::text::printable;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -27,6 +26,10 @@ pub struct Wanted {
     pub command: Vec<String>,
     /// The pattern of its version in what it prints.
     pub version: String,
+    /// The Python package that it belongs to: where a Python runs it, that is asked in its place, which is
+    /// quick.
+    #[serde(default)]
+    pub python: Option<String>,
     /// How to have it.
     pub remedy: String,
 }
@@ -174,20 +177,39 @@ async fn look_for(wanted: Wanted) -> Finding {
         let found = format!("no `{}` on the PATH", wanted.command.first().map_or("", String::as_str));
         return Finding::good(section, wanted.name, found).but(State::Absent, wanted.remedy);
     };
-    let version = match program::output(&wanted.command, VERSION).await {
-        Some(printed) => version_in(&printed, &wanted.version),
-        None => format!("silent for {} s", VERSION.as_secs()),
+    let at = |found: String| Finding::good(section, &wanted.name, format!("{found}, {}", path.display()));
+    if let Some(version) = version_of_package(&path, wanted.python.as_deref()).await {
+        return at(version);
+    }
+    let Some(printed) = program::output(&wanted.command, VERSION).await else {
+        let silent = at(format!("silent for {} s", VERSION.as_secs()));
+        return silent.but(State::Poor, format!("see what `{}` does", wanted.command.join(" ")));
     };
-    Finding::good(section, wanted.name, format!("{version}, {}", path.display()))
+    match version_in(&printed.text, &wanted.version) {
+        Some(version) => at(version),
+        None if printed.ok => at("of unknown version".into()),
+        None => {
+            let said = printed.text.lines().last().unwrap_or("nothing").to_owned();
+            let broken = at("does not tell its version".into());
+            broken.but(State::Poor, format!("it says: {said}; {}", wanted.remedy))
+        }
+    }
+}
+
+/// The version of the package that a Python script belongs to.
+async fn version_of_package(script: &Path, package: Option<&str>) -> Option<String> {
+    let mut question = program::python_of(script)?;
+    let code = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))";
+    question.extend(["-c", code, package?].map(str::to_owned));
+    let printed = program::output(&question, VERSION).await.filter(|printed| printed.ok)?;
+    version_in(&printed.text, r"(?m)^(\d\S*)$")
 }
 
 /// The first group of the pattern in what a program printed, else all that it found.
-fn version_in(printed: &str, pattern: &str) -> String {
-    let found = Regex::new(pattern).ok().and_then(|pattern| {
-        let found = pattern.captures(printed)?;
-        Some(found.get(1).or_else(|| found.get(0))?.as_str().to_owned())
-    });
-    found.map_or_else(|| "of unknown version".into(), |version| printable(&version))
+fn version_in(printed: &str, pattern: &str) -> Option<String> {
+    let pattern = Regex::new(pattern).ok()?;
+    let found = pattern.captures(printed)?;
+    Some(found.get(1).or_else(|| found.get(0))?.as_str().to_owned())
 }
 
 fn daemon(version: Result<String, container::ContainerError>) -> Finding {
@@ -244,8 +266,9 @@ mod tests {
 
     #[test]
     fn a_version_is_found_by_its_pattern() {
-        assert_eq!(version_in("x: v=1.2.3 y", r"v=(\S+)"), "1.2.3");
-        assert_eq!(version_in("INFO 10.1\n0.24.0+cpu", r"(?m)^\d+\.\d\S*"), "0.24.0+cpu");
-        assert_eq!(version_in("none", r"\d"), "of unknown version");
+        let found = |printed, pattern| version_in(printed, pattern).unwrap_or_default();
+        assert_eq!(found("x: v=1.2.3 y", r"v=(\S+)"), "1.2.3");
+        assert_eq!(found("INFO 10.1\n0.24.0+cpu", r"(?m)^\d+\.\d\S*"), "0.24.0+cpu");
+        assert_eq!(version_in("none", r"\d"), None);
     }
 }

@@ -31,8 +31,15 @@ pub fn run(args: &DoctorArgs) -> u8 {
     else {
         return complain("the system gives no threads");
     };
+    let names: Vec<_> = wanted.iter().map(|wanted| wanted.name.as_str()).collect();
+    let waiting = report::wait(&format!("asking {} for their versions", names.join(", ")));
     let findings = runtime.block_on(checkup(wanted, &args.ports));
-    let text = if args.json { report::json(&findings) + "\n" } else { report::draw(&findings, color()) };
+    drop(waiting);
+    let text = if args.json {
+        report::json(&findings) + "\n"
+    } else {
+        report::draw(&findings, color(), report::columns())
+    };
     // A reader that went away has read enough.
     let _ = write!(std::io::stdout(), "{text}");
     let blocks = findings.iter().any(|finding| finding.state == State::Blocking);

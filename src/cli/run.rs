@@ -6,7 +6,7 @@ use crate::bench::selfcheck::Known;
 use crate::bench::{Bench, Code, Event, Fleet};
 use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdog;
-use crate::driver::{container, limits, process, program, secrets};
+use crate::driver::{container, limits, program, secrets, strays};
 use crate::report::{Outputs, Reporter, RunFacts, color};
 use crate::script::{Diagnosis, EngineChoice, Host, Parameters, Program, engine_kinds, nearest};
 use regex::Regex;
@@ -123,7 +123,7 @@ fn choose(asked: &str, lmrun: &std::path::Path, program: &Program) -> Result<Eng
 /// their own.
 fn perform(args: &RunArgs, program: &Program, tests: &[String], prepared: Prepared) -> u8 {
     limits::prepare_descriptors();
-    process::adopt_orphans();
+    strays::adopt_orphans();
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
     else {
         return complain("the system gives no threads");

@@ -6,7 +6,7 @@ use crate::bench::{Code, Site};
 use crate::driver::http::Shards;
 use crate::driver::scratch::Scratch;
 use crate::driver::watchdog::Watchdog;
-use crate::driver::{limits, machine, process};
+use crate::driver::{limits, machine, strays};
 use crate::report::{Screen, selfcheck as report};
 use clap::Args;
 use std::io::Write;
@@ -40,7 +40,7 @@ pub struct SelfCheckArgs {
 /// Checks and shows; 0 where a load was held.
 pub fn run(args: &SelfCheckArgs) -> u8 {
     limits::prepare_descriptors();
-    process::adopt_orphans();
+    strays::adopt_orphans();
     let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
     else {
         return complain("the system gives no threads");

@@ -170,7 +170,7 @@ fn environment(pid: i32) -> Option<HashMap<OsString, OsString>> {
 }
 
 /// Every living process. One that ends while we look is not listed.
-fn processes() -> Vec<Stat> {
+pub(super) fn processes() -> Vec<Stat> {
     let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
     all.filter_map(|process| process.ok()?.stat().ok()).filter(is_alive).collect()
 }

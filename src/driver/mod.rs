@@ -19,6 +19,7 @@ pub mod program;
 pub mod scratch;
 pub mod secrets;
 mod starter;
+pub mod strays;
 pub mod text;
 pub mod tls;
 pub mod tokenizer;

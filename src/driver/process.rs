@@ -5,7 +5,6 @@ use super::family::{Family, FamilyName, MARK, reap};
 use super::logs::{Log, Logs};
 use super::watchdog::Watchdog;
 use super::{clock::Stamp, program, secrets, starter};
-use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -262,11 +261,6 @@ fn watch_over(mut child: Child, logs: Logs) -> Exit {
         let _ = exited.send(status);
     });
     Exit(exit)
-}
-
-/// Makes orphans of our engines our children, so that they are found and collected.
-pub fn adopt_orphans() {
-    let _ = prctl::set_child_subreaper(true); // an old kernel: session and mark still tell
 }
 
 fn is_there(program: &str) -> bool {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Result, Write};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// lmrun's end of the pipe. The watchdog is started with the first entry, and again where it was
@@ -24,7 +24,7 @@ pub struct Watchdog {
 
 #[derive(Default)]
 struct List {
-    pipe: Option<ChildStdin>,
+    process: Option<Child>,
     families: BTreeMap<i32, FamilyName>,
 }
 
@@ -65,24 +65,37 @@ impl Watchdog {
         let _ = self.tell(&mut list, &format!("-{leader}"));
     }
 
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<i32> {
+        self.list.lock().process.as_ref().map(|process| process.id() as i32)
+    }
+
     fn tell(&self, list: &mut List, line: &str) -> Result<()> {
         let Some(command) = &self.command else { return Ok(()) };
-        let told = list.pipe.as_mut().map(|pipe| writeln!(pipe, "{line}"));
+        let told = list.pipe().map(|pipe| writeln!(pipe, "{line}"));
         if !matches!(told, Some(Ok(()))) {
-            list.pipe = start(command)?;
-            let List { pipe, families } = list;
-            let Some(pipe) = pipe else { return Ok(()) };
+            // One that was killed is to be collected.
+            let _ = list.process.take().map(|mut killed| killed.kill().and_then(|()| killed.wait()));
+            list.process = Some(start(command)?);
+            let families = list.families.clone();
+            let Some(pipe) = list.pipe() else { return Ok(()) };
             families.values().try_for_each(|family| writeln!(pipe, "+{family}"))?;
         }
         Ok(())
     }
 }
 
-fn start((program, word): &(PathBuf, &'static str)) -> Result<Option<ChildStdin>> {
+impl List {
+    fn pipe(&mut self) -> Option<&mut ChildStdin> {
+        self.process.as_mut()?.stdin.as_mut()
+    }
+}
+
+fn start((program, word): &(PathBuf, &'static str)) -> Result<Child> {
     let mut command = Command::new(program);
     command.arg(word).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     super::starter::in_own_session(&mut command);
-    Ok(command.spawn()?.stdin)
+    command.spawn()
 }
 
 /// How often new relatives of the watched are looked for: one that leaves the session and

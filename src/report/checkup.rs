@@ -1,11 +1,16 @@
 //! What was found on a machine, on one screen.
 
 use crate::bench::{Finding, State};
+use indicatif::ProgressBar;
 use std::fmt::Write;
+use std::time::Duration;
 
-/// The findings under their sections, with a remedy below each that needs one.
-pub fn draw(findings: &[Finding], color: bool) -> String {
+/// The findings under their sections, with a remedy below each that needs one; lines no longer than
+/// `columns`, where there is a terminal.
+pub fn draw(findings: &[Finding], color: bool, columns: Option<usize>) -> String {
     let width = findings.iter().map(|finding| finding.name.len()).max().unwrap_or(0);
+    let margin = " ".repeat(2 + MARK + 1 + width + 2);
+    let room = columns.map_or(usize::MAX, |columns| columns.saturating_sub(margin.len()).max(NARROWEST));
     let mut text = String::new();
     let mut section = "";
     for finding in findings {
@@ -14,13 +19,47 @@ pub fn draw(findings: &[Finding], color: bool) -> String {
             // Writing into memory cannot fail.
             let _ = writeln!(text, "{}{section}", if text.is_empty() { "" } else { "\n" });
         }
+        let remedy = finding.remedy.iter().map(|remedy| format!("→ {remedy}"));
+        let said = std::iter::once(finding.found.clone()).chain(remedy);
+        let lines: Vec<String> = said.flat_map(|said| broken(&said, room)).collect();
         let mark = mark(finding.state, color);
-        let _ = writeln!(text, "  {mark} {:width$}  {}", finding.name, finding.found);
-        if let Some(remedy) = &finding.remedy {
-            let _ = writeln!(text, "       {:width$}  → {remedy}", "");
-        }
+        let _ = writeln!(text, "  {mark} {:width$}  {}", finding.name, lines.join(&format!("\n{margin}")));
     }
     text
+}
+
+/// Columns of the mark before a finding.
+const MARK: usize = 4;
+/// A column of text that is narrower is worse than lines that the terminal breaks.
+const NARROWEST: usize = 30;
+
+/// A text in lines of at most `room` columns. Words stay whole: paths are there to be copied.
+fn broken(text: &str, room: usize) -> Vec<String> {
+    let options = textwrap::Options::new(room).break_words(false);
+    let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let options = options.word_separator(textwrap::WordSeparator::AsciiSpace);
+    textwrap::wrap(text, options).into_iter().map(std::borrow::Cow::into_owned).collect()
+}
+
+/// The width of the terminal, if standard output is one.
+pub fn columns() -> Option<usize> {
+    console::Term::stdout().size_checked().map(|(_, columns)| columns.into())
+}
+
+/// Says what is waited for on the terminal, if there is one, until it is dropped.
+pub fn wait(what: &str) -> Waiting {
+    let bar = ProgressBar::new_spinner().with_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    Waiting(bar)
+}
+
+/// Something that is waited for.
+pub struct Waiting(ProgressBar);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }
 
 /// The findings as JSON.
@@ -73,7 +112,7 @@ mod tests {
                 Some("`pip install sglang`"),
             ),
         ];
-        insta::assert_snapshot!(draw(&findings, false), @r"
+        insta::assert_snapshot!(draw(&findings, false, None), @r"
         machine
           ok   cores   16
           FAIL disk    0.0 GiB free in /data
@@ -88,7 +127,10 @@ mod tests {
           -    sglang  no `sglang` on the PATH
                        → `pip install sglang`
         ");
-        assert!(draw(&findings, true).contains("\u{1b}[31mFAIL\u{1b}[0m disk"));
+        assert!(draw(&findings, true, None).contains("\u{1b}[31mFAIL\u{1b}[0m disk"));
+        let narrow = draw(&findings, false, Some(50));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 50), "{narrow}");
+        assert!(narrow.contains("               → in use by python (process 7)\n"), "{narrow}");
         let read: serde_json::Value = serde_json::from_str(&json(&findings)).expect("JSON");
         assert_eq!(read[1]["state"], "blocking");
         assert_eq!(read[0].get("remedy"), None);
