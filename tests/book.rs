@@ -155,6 +155,37 @@ fn commands_marked_run_work() {
     }
 }
 
+/// Its words up to what the shell takes for itself.
+fn words(command: &str) -> Vec<&str> {
+    let is_shells = |word: &&str| [">", "|", "#", "&", "2>/dev/null"].contains(word);
+    command.split_whitespace().take_while(|word| !is_shells(word)).filter(|word| *word != "…").collect()
+}
+
+#[test]
+fn every_command_line_is_understood() {
+    for block in blocks_marked(&["console", "console,run", "sh", "text"]) {
+        for command in block.text.lines().filter_map(|line| line.strip_prefix("$ lmrun ")) {
+            // The help is shown when all before it was understood.
+            let mut args = words(command);
+            args.push("--help");
+            lmrun(&format!("{}: {command}", block.place), root(), &args);
+        }
+    }
+}
+
+#[test]
+fn every_shell_script_and_every_yaml_is_well_formed() {
+    for block in blocks_marked(&["bash"]) {
+        let checked =
+            std::process::Command::new("bash").args(["-n", "-c", &block.text]).output().expect("bash");
+        assert!(checked.status.success(), "{}: {}", block.place, String::from_utf8_lossy(&checked.stderr));
+    }
+    for block in blocks_marked(&["yaml"]) {
+        let read = serde_saphyr::from_str::<serde_json::Value>(&block.text);
+        assert!(read.is_ok_and(|value| value.is_object()), "{}", block.place);
+    }
+}
+
 /// The targets of a page's links, outside of code.
 fn links(text: &str) -> Vec<String> {
     let mut in_block = false;
