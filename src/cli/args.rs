@@ -2,6 +2,7 @@
 
 use super::doctor::DoctorArgs;
 use super::load::LoadArgs;
+use super::report::ReportArgs;
 use super::sim::SimArgs;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ Examples:
   lmrun scripts/tests.rhai --engine sim -o /tmp/out    on the built-in simulator
   lmrun load --url http://127.0.0.1:8000 --rate 4      a load without a script
   lmrun sim --port 8000 --model demo                   only the simulator
+  lmrun report outputs/                                figures of what was measured: PDF and HTML
   lmrun doctor                                         what this machine has for a run
 
 Exit codes:
@@ -45,6 +47,8 @@ pub enum Verb {
     Doctor(DoctorArgs),
     /// Send a load to a server that runs already, without a script.
     Load(Box<LoadArgs>),
+    /// Draw what runs measured: a PDF beside each CSV, and one HTML page.
+    Report(ReportArgs),
     /// Serve the built-in simulator: an OpenAI API that behaves like vLLM.
     Sim(Box<SimArgs>),
     /// End what is on the list when the parent ends.

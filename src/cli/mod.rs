@@ -3,6 +3,7 @@
 mod args;
 mod doctor;
 mod load;
+mod report;
 mod run;
 mod sim;
 
@@ -31,6 +32,7 @@ pub fn main() -> ExitCode {
     let code = match cli.verb {
         Some(Verb::Doctor(args)) => doctor::run(&args),
         Some(Verb::Load(args)) => load::run(&args),
+        Some(Verb::Report(args)) => report::run(&args),
         Some(Verb::Sim(args)) => sim::run(*args),
         Some(Verb::Watchdog) => {
             crate::driver::watchdog::keep_watch();

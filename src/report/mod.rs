@@ -2,12 +2,17 @@
 //! request.
 
 pub mod checkup;
+mod figures;
+mod html;
 mod manifest;
 mod outputs;
+mod pdf;
 mod reporter;
 mod request_log;
 mod screen;
+mod study;
 mod tables;
+mod written;
 
 pub use manifest::RunFacts;
 pub use outputs::Outputs;
@@ -15,3 +20,4 @@ pub use reporter::Reporter;
 pub use request_log::RequestLog;
 pub use screen::color;
 pub use tables::experiment as experiment_table;
+pub use written::{ReportError, write as write_report};
