@@ -40,6 +40,8 @@ pub struct Axis {
 pub enum Kind {
     /// Evenly, from 0.
     Linear,
+    /// Evenly, from about the least value.
+    Near,
     /// Evenly, and only whole numbers have a label.
     Whole,
     /// From 0 to 1, shown as per cent.
@@ -108,7 +110,7 @@ pub struct FiveNumbers {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
     /// On which line it lies.
-    pub row: usize,
+    pub row: f64,
     /// Its start.
     pub from: f64,
     /// Its end.

@@ -200,11 +200,11 @@ fn box_of(
 }
 
 fn spans(svg: &mut String, drawing: &Drawing<'_>, ink: Ink, spans: &[Span]) {
-    let thick = (drawing.y.unit() * 0.8).clamp(0.6, 9.0);
+    let thick = (drawing.y.unit() * 0.84 / drawing.figure.series.len() as f64).clamp(0.6, 9.0);
     let class = ink.class();
     for span in spans {
         let (from, to) = (drawing.x.at(span.from), drawing.x.at(span.to));
-        let top = drawing.y.at(span.row as f64) - thick / 2.0;
+        let top = drawing.y.at(span.row) - thick / 2.0;
         let dense = PHASES[span.phase % PHASES.len()];
         let _ = write!(
             svg,

@@ -45,9 +45,9 @@ impl Scale {
             Kind::Share => {
                 [0.0, 0.25, 0.5, 0.75, 1.0].map(|v| labelled(v, format!("{:.0} %", v * 100.0))).into()
             }
-            Kind::Linear | Kind::Whole | Kind::Down => {
+            Kind::Linear | Kind::Near | Kind::Whole | Kind::Down => {
                 let mut step = nice((self.high - self.low) / wanted as f64);
-                if self.kind != Kind::Linear {
+                if matches!(self.kind, Kind::Whole | Kind::Down) {
                     step = step.max(1.0).round();
                 }
                 let first = (self.low / step).ceil() as i64;
@@ -66,10 +66,11 @@ fn ends(kind: &Kind, (low, high): (f64, f64)) -> (f64, f64) {
             let low = if low > 0.0 { low } else { high.max(1.0) / 1e3 };
             (low * 0.95, high.max(low * 1.1) * 1.05)
         }
+        Kind::Near if high > low => (low - (high - low) * 0.06, high + (high - low) * 0.06),
         Kind::Down => (low - 0.5, high + 0.5),
         Kind::Whole => (low, if high > low { high } else { low + 1.0 }),
-        Kind::Linear if high > 0.0 => (low.min(0.0), high * 1.04),
-        Kind::Linear => (low.min(0.0), 1.0),
+        Kind::Linear | Kind::Near if high > 0.0 => (low.min(0.0), high * 1.04),
+        Kind::Linear | Kind::Near => (low.min(0.0), 1.0),
     }
 }
 

@@ -46,7 +46,7 @@ fn draw(figure: &Figure, head: &str, linked: bool) -> String {
          height=\"{height:.0}\" font-family=\"{FONTS}\" font-size=\"11.5\"{head}"
     );
     title(&mut svg, figure);
-    let top = legend(&mut svg, figure) + 24.0;
+    let top = legend(&mut svg, figure) + 34.0;
     let bottom = top + PLOT;
     let (xs, ys) = extent(&figure.series);
     let x = Scale::new(&figure.x, xs, LEFT, RIGHT);
@@ -134,7 +134,7 @@ fn legend(svg: &mut String, figure: &Figure) -> f64 {
 }
 
 fn height(figure: &Figure) -> f64 {
-    places(&entries(figure)).1 + 24.0 + PLOT + 38.0
+    places(&entries(figure)).1 + 34.0 + PLOT + 38.0
 }
 
 fn axes(svg: &mut String, figure: &Figure, x: &Scale, y: &Scale, (top, bottom): (f64, f64)) {
@@ -189,8 +189,8 @@ fn extent(series: &[Series]) -> (Ends, Ends) {
                 boxes.iter().for_each(|five| [0, 4].iter().for_each(|i| add(five.x, five.at[*i])));
             }
             Shape::Spans(_, spans) => spans.iter().for_each(|span| {
-                add(span.from, span.row as f64);
-                add(span.to, span.row as f64);
+                add(span.from, span.row);
+                add(span.to, span.row);
             }),
         }
     }

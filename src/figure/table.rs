@@ -105,7 +105,7 @@ impl Axis {
             Kind::Named(names) => names.get(value as usize).cloned().unwrap_or_default(),
             Kind::Whole | Kind::Down => format!("{value:.0}"),
             Kind::Share => format!("{:.0} %", value * 100.0),
-            Kind::Linear | Kind::Log => number(value),
+            Kind::Linear | Kind::Near | Kind::Log => number(value),
         }
     }
 }

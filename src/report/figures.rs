@@ -66,7 +66,8 @@ impl Maker<'_> {
         figures.extend(DISTRIBUTIONS.map(|(name, unit, measure)| self.boxes(name, unit, measure)));
         figures.push(self.boxes("send lag", "ms", |record| record.send_lag_s.map(|lag| lag * 1e3)));
         figures.push(self.bars("Cached share of the prompt tokens", "cached", Kind::Share, cached_share));
-        figures.push(self.bars("Requests that failed", "failed requests", Kind::Linear, failed));
+        let failures = self.bars("Requests that failed", "failed requests", Kind::Linear, failed);
+        figures.extend(Some(failures).filter(any_bar)); // the page says in words that none failed
         figures.into_iter().filter_map(drawable).collect()
     }
 
@@ -115,7 +116,7 @@ impl Maker<'_> {
             let empty = Series { name: label.into(), ink, shape: Shape::Curve(Vec::new()) };
             if values.is_empty() { empty } else { Series::cdf(label, ink, values) }
         });
-        let (x, y) = (Axis::new(name, unit, Kind::Linear), Axis::new("share of requests", "", Kind::Share));
+        let (x, y) = (Axis::new(name, unit, Kind::Near), Axis::new("share of requests", "", Kind::Share));
         let mut figure = self.figure(
             &format!("e{at}-cdf-{name}"),
             format!("{}: distribution, {}", title(name), e.context()),
@@ -142,13 +143,12 @@ impl Maker<'_> {
         });
         let series = series.into_iter().map(|mut series| {
             if let Shape::Spans(_, spans) = &mut series.shape {
-                spans.iter_mut().for_each(|span| span.row = span.row * count + place);
+                spans.iter_mut().for_each(|span| span.row += (place as f64 + 0.5) / count as f64 - 0.5);
             }
             place += 1;
             series
         });
-        let (x, y) =
-            (Axis::new("time", "s", Kind::Linear), Axis::new("requests, one a line", "", Kind::Down));
+        let (x, y) = (Axis::new("time", "s", Kind::Linear), Axis::new("request", "", Kind::Down));
         let mut figure = self.figure(
             &format!("e{at}-timeline"),
             format!("Timeline, {}", e.context()),
@@ -269,6 +269,12 @@ impl Experiment {
     }
 }
 
+/// Whether any of the bars has a height.
+fn any_bar(figure: &Figure) -> bool {
+    let high = |bars: &[(f64, f64)]| bars.iter().any(|bar| bar.1 > 0.0);
+    figure.series.iter().any(|series| matches!(&series.shape, Shape::Bars(bars) if high(bars)))
+}
+
 /// A figure without what has no values; `None` where nothing is left.
 fn drawable(mut figure: Figure) -> Option<Figure> {
     figure.series.retain(|series| !series.is_empty());
@@ -291,9 +297,8 @@ fn title(name: &str) -> String {
 }
 
 fn spans(records: &[Record]) -> Vec<Span> {
-    let moments =
-        records.iter().filter_map(|record| Some((record.request_id as usize, Moments::of(record)?)));
-    let parts = |(row, m): (usize, Moments)| {
+    let moments = records.iter().filter_map(|record| Some((record.request_id as f64, Moments::of(record)?)));
+    let parts = |(row, m): (f64, Moments)| {
         (0..3).map(move |phase| Span { row, from: m.at[phase], to: m.at[phase + 1], phase })
     };
     moments.flat_map(parts).collect()
