@@ -16,6 +16,7 @@ mod limits;
 pub mod load;
 mod memory;
 mod owned;
+pub mod results;
 mod row;
 mod running;
 mod seen;

@@ -2,6 +2,7 @@
 
 use super::doctor::DoctorArgs;
 use super::load::LoadArgs;
+use super::report::ReportArgs;
 use super::selfcheck::SelfCheckArgs;
 use super::sim::SimArgs;
 use clap::{Args, Parser, Subcommand};
@@ -16,6 +17,7 @@ Examples:
   lmrun scripts/tests.rhai --engine sim -o /tmp/out    on the built-in simulator
   lmrun load --url http://127.0.0.1:8000 --rate 4      a load without a script
   lmrun sim --port 8000 --model demo                   only the simulator
+  lmrun report outputs/                                figures of what was measured: PDF and HTML
   lmrun doctor                                         what this machine has for a run
   lmrun selfcheck                                      what lmrun itself adds to the numbers here
 
@@ -47,6 +49,8 @@ pub enum Verb {
     Doctor(DoctorArgs),
     /// Send a load to a server that runs already, without a script.
     Load(Box<LoadArgs>),
+    /// Draw what runs measured: a PDF beside each CSV, and one HTML page.
+    Report(ReportArgs),
     /// Measure what lmrun itself adds to the numbers on this machine.
     Selfcheck(SelfCheckArgs),
     /// Serve the built-in simulator: an OpenAI API that behaves like vLLM.

@@ -3,6 +3,7 @@
 mod args;
 mod doctor;
 mod load;
+mod report;
 mod run;
 mod selfcheck;
 mod signals;
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Busy) => loop {
             std::hint::spin_loop();
         },
+        Some(Verb::Report(args)) => report::run(&args),
         Some(Verb::Sim(args)) => sim::run(*args),
         Some(Verb::Watchdog) => {
             crate::driver::watchdog::keep_watch();

@@ -2,13 +2,18 @@
 //! request.
 
 pub mod checkup;
+mod figures;
+mod html;
 mod manifest;
 mod outputs;
+mod pdf;
 mod reporter;
 mod request_log;
 mod screen;
 pub mod selfcheck;
+mod study;
 mod tables;
+mod written;
 
 pub use manifest::RunFacts;
 pub use outputs::{Outputs, Rows};
@@ -16,3 +21,4 @@ pub use reporter::Reporter;
 pub use request_log::RequestLog;
 pub use screen::{Screen, color};
 pub use tables::experiment as experiment_table;
+pub use written::{ReportError, write as write_report};

@@ -1,0 +1,46 @@
+//! `lmrun report`: figures of what runs left.
+
+use super::{complain, exit};
+use crate::bench::Code;
+use crate::report::{ReportError, write_report};
+use clap::Args;
+use std::io::Write;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  lmrun report outputs/                                  every test of a run
+  lmrun report outputs/test_lmcache_local_cpu.csv        one test
+  lmrun report monday/ tuesday/ --html both.html         several runs in one page
+
+A CSV of LMCache's Python tests works too. The page needs no network.";
+
+/// Draw what runs measured: a PDF beside each CSV, and one HTML page.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ReportArgs {
+    /// CSVs of results, or folders with some.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Where the page goes [default: `report.html` beside the first CSV].
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+/// Writes the report, and says where.
+pub fn run(args: &ReportArgs) -> u8 {
+    match write_report(&args.paths, args.html.as_deref()) {
+        Ok(written) => {
+            for path in written {
+                // A reader that went away has read enough.
+                let _ = writeln!(std::io::stdout(), "{}", path.display());
+            }
+            exit::OK
+        }
+        Err(e @ ReportError::Unwritten { .. }) => {
+            complain(&e.to_string());
+            Code::Invalid.exit()
+        }
+        Err(e) => complain(&e.to_string()),
+    }
+}

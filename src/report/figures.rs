@@ -1,0 +1,339 @@
+//! Which figures a study has.
+
+use super::study::{Experiment, Moments, Study};
+use crate::bench::results::Record;
+use crate::figure::{Axis, Figure, FiveNumbers, Ink, Kind, Point, Series, Shape, Span};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The colour of each engine: the same wherever it is drawn.
+pub struct Inks(Vec<Arc<str>>);
+
+impl Inks {
+    /// Engines in the order in which they are met.
+    pub fn of(studies: &[Study]) -> Self {
+        let mut names: Vec<Arc<str>> = Vec::new();
+        for (name, _) in studies.iter().flat_map(|study| &study.experiments).flat_map(|e| &e.engines) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        Self(names)
+    }
+
+    fn ink(&self, name: &Arc<str>) -> Ink {
+        Ink::Engine(self.0.iter().position(|known| known == name).unwrap_or_default())
+    }
+}
+
+/// A measure of a request.
+type Measure = fn(&Record) -> Option<f64>;
+
+/// Those that are shown as distributions.
+const DISTRIBUTIONS: [(&str, &str, Measure); 3] = [
+    ("TTFT", "s", |record| record.ttft),
+    ("TPOT", "s", |record| record.tpot_s.or_else(|| record.throughput.filter(|r| *r > 0.0).map(|r| 1.0 / r))),
+    ("mean ITL", "s", |record| record.itl_mean_s),
+];
+
+/// Makes the figures of one study.
+pub struct Maker<'a> {
+    /// The study.
+    pub study: &'a Study,
+    /// Its number in the report.
+    pub number: usize,
+    /// The colours.
+    pub inks: &'a Inks,
+}
+
+impl Maker<'_> {
+    /// Those of one experiment.
+    pub fn of_experiment(&self, at: usize) -> Vec<Figure> {
+        let e = &self.study.experiments[at];
+        let mut figures = vec![
+            self.by_request(at, e, "TTFT", "s", |record| record.ttft),
+            self.by_request(at, e, "throughput", "tokens/s", |record| record.throughput),
+        ];
+        figures.extend(DISTRIBUTIONS.map(|(name, unit, measure)| self.cdf(at, e, name, unit, measure)));
+        figures.push(self.timeline(at, e));
+        figures.push(self.rate(at, e));
+        figures.into_iter().filter_map(drawable).collect()
+    }
+
+    /// Those that compare experiments.
+    pub fn of_all(&self) -> Vec<Figure> {
+        let mut figures = vec![self.memory()];
+        figures.extend(DISTRIBUTIONS.map(|(name, unit, measure)| self.boxes(name, unit, measure)));
+        figures.push(self.boxes("send lag", "ms", |record| record.send_lag_s.map(|lag| lag * 1e3)));
+        figures.push(self.bars("Cached share of the prompt tokens", "cached", Kind::Share, cached_share));
+        let failures = self.bars("Requests that failed", "failed requests", Kind::Linear, failed);
+        figures.extend(Some(failures).filter(any_bar)); // the page says in words that none failed
+        figures.into_iter().filter_map(drawable).collect()
+    }
+
+    fn figure(&self, id: &str, title: String, x: Axis, y: Axis, series: Vec<Series>) -> Figure {
+        let tag = self.study.is_simulated().then(|| "simulated".to_owned());
+        let id = format!("s{}-{}", self.number, id.replace(' ', "-"));
+        Figure { id, title, tag, note: String::new(), x, y, series }
+    }
+
+    fn per_engine(&self, e: &Experiment, make: impl Fn(&str, Ink, &[Record]) -> Series) -> Vec<Series> {
+        e.engines
+            .iter()
+            .map(|(name, records)| make(&label(name, records), self.inks.ink(name), records))
+            .collect()
+    }
+
+    fn by_request(
+        &self,
+        at: usize,
+        e: &Experiment,
+        name: &str,
+        unit: &'static str,
+        measure: Measure,
+    ) -> Figure {
+        let series = self.per_engine(e, |label, ink, records| {
+            let point = |record: &Record| {
+                let link = Some(format!("r{}-{}", self.number, record.line));
+                Some(Point { x: record.request_id as f64, y: measure(record)?, link })
+            };
+            Series::line(label, ink, records.iter().filter_map(point).collect())
+        });
+        let dense = series.iter().any(|series| matches!(series.shape, Shape::Band(_)));
+        let (x, y) = (Axis::new("request", "", Kind::Whole), Axis::new(name, unit, Kind::Linear));
+        let mut figure =
+            self.figure(&format!("e{at}-{name}"), format!("{}, {}", title(name), e.context()), x, y, series);
+        if dense {
+            figure.note =
+                "Line: median of neighbours; bands: 25th to 75th and 5th to 95th percentile.".into();
+        }
+        figure
+    }
+
+    fn cdf(&self, at: usize, e: &Experiment, name: &str, unit: &'static str, measure: Measure) -> Figure {
+        let series = self.per_engine(e, |label, ink, records| {
+            let values: Vec<f64> = records.iter().filter_map(measure).collect();
+            let empty = Series { name: label.into(), ink, shape: Shape::Curve(Vec::new()) };
+            if values.is_empty() { empty } else { Series::cdf(label, ink, values) }
+        });
+        let (x, y) = (Axis::new(name, unit, Kind::Near), Axis::new("share of requests", "", Kind::Share));
+        let mut figure = self.figure(
+            &format!("e{at}-cdf-{name}"),
+            format!("{}: distribution, {}", title(name), e.context()),
+            x,
+            y,
+            series,
+        );
+        figure.note = format!("The share of requests with at most this {name}.");
+        figure
+    }
+
+    fn timeline(&self, at: usize, e: &Experiment) -> Figure {
+        const MOST: usize = 100;
+        if e.records().count() > MOST {
+            return self.in_flight(at, e);
+        }
+        let phases = ["until sent", "until the first token", "decode"].map(str::to_owned);
+        let count = e.engines.len().max(1);
+        let mut place = 0;
+        let series = self.per_engine(e, |label, ink, records| Series {
+            name: label.into(),
+            ink,
+            shape: Shape::Spans(phases.to_vec(), spans(records)),
+        });
+        let series = series.into_iter().map(|mut series| {
+            if let Shape::Spans(_, spans) = &mut series.shape {
+                spans.iter_mut().for_each(|span| span.row += (place as f64 + 0.5) / count as f64 - 0.5);
+            }
+            place += 1;
+            series
+        });
+        let (x, y) = (Axis::new("time", "s", Kind::Linear), Axis::new("request", "", Kind::Down));
+        let mut figure = self.figure(
+            &format!("e{at}-timeline"),
+            format!("Timeline, {}", e.context()),
+            x,
+            y,
+            series.collect(),
+        );
+        figure.note = "From the planned moment until it was sent (a client's queue), until the first token (the \
+                       engine's queue and prefill), and decode. Requests from the top, the engines beside each other."
+            .into();
+        figure
+    }
+
+    /// Too many to give each a line: how many were under way.
+    fn in_flight(&self, at: usize, e: &Experiment) -> Figure {
+        let series = self.per_engine(e, |label, ink, records| {
+            let moments = records.iter().filter_map(Moments::of);
+            Series {
+                name: label.into(),
+                ink,
+                shape: Shape::Curve(over_time(moments, |m| (m.at[1], m.at[3], m.at[3] - m.at[1]))),
+            }
+        });
+        let (x, y) =
+            (Axis::new("time", "s", Kind::Linear), Axis::new("requests under way", "", Kind::Linear));
+        self.figure(&format!("e{at}-flight"), format!("Under way, {}", e.context()), x, y, series)
+    }
+
+    fn rate(&self, at: usize, e: &Experiment) -> Figure {
+        let series = self.per_engine(e, |label, ink, records| {
+            let moments = records.iter().filter_map(Moments::of);
+            Series {
+                name: label.into(),
+                ink,
+                shape: Shape::Curve(over_time(moments, |m| (m.at[2], m.at[3], m.tokens))),
+            }
+        });
+        let (x, y) = (Axis::new("time", "s", Kind::Linear), Axis::new("output", "tokens/s", Kind::Linear));
+        let mut figure = self.figure(
+            &format!("e{at}-rate"),
+            format!("Throughput over time, {}", e.context()),
+            x,
+            y,
+            series,
+        );
+        figure.note =
+            "All requests of an engine together; the tokens of each spread evenly over its decode.".into();
+        figure
+    }
+
+    fn names(&self) -> Axis {
+        let names = self.study.experiments.iter().map(|e| e.short.clone()).collect();
+        Axis::new("experiment: context", "tokens", Kind::Named(names))
+    }
+
+    /// A series for each engine over all experiments.
+    fn over_experiments<T>(
+        &self,
+        value: impl Fn(usize, &[Record]) -> Option<T>,
+        shape: impl Fn(Vec<T>) -> Shape,
+    ) -> Vec<Series> {
+        let mut found: BTreeMap<usize, (String, Ink, Vec<T>)> = BTreeMap::new();
+        for (at, e) in self.study.experiments.iter().enumerate() {
+            for (name, records) in &e.engines {
+                let ink = self.inks.ink(name);
+                let Ink::Engine(place) = ink else { continue };
+                let entry = found.entry(place).or_insert_with(|| (label(name, records), ink, Vec::new()));
+                entry.2.extend(value(at, records));
+            }
+        }
+        found.into_values().map(|(name, ink, values)| Series { name, ink, shape: shape(values) }).collect()
+    }
+
+    fn boxes(&self, name: &str, unit: &'static str, measure: Measure) -> Figure {
+        let five = |at: usize, records: &[Record]| {
+            FiveNumbers::of(at as f64, records.iter().filter_map(measure).collect())
+        };
+        let series = self.over_experiments(five, Shape::Boxes);
+        let y = Axis::new(name, unit, Kind::Linear);
+        let mut figure = self.figure(
+            &format!("box-{name}"),
+            format!("{} by experiment", title(name)),
+            self.names(),
+            y,
+            series,
+        );
+        figure.note = "Box: 25th, 50th and 75th percentile; whiskers: 5th and 95th.".into();
+        figure
+    }
+
+    fn bars(&self, title: &str, name: &str, kind: Kind, value: fn(&[Record]) -> Option<f64>) -> Figure {
+        let bar = |at: usize, records: &[Record]| Some((at as f64, value(records)?));
+        let series = self.over_experiments(bar, Shape::Bars);
+        self.figure(name, title.into(), self.names(), Axis::new(name, "", kind), series)
+    }
+
+    fn memory(&self) -> Figure {
+        let mut gpus: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
+        for (at, e) in self.study.experiments.iter().enumerate() {
+            let last = e.records().max_by_key(|record| record.line);
+            for (gpu, mib) in last.and_then(Record::gpus).unwrap_or_default() {
+                gpus.entry(gpu).or_default().push((at as f64, mib / 1024.0));
+            }
+        }
+        let series = gpus.into_iter().enumerate();
+        let series =
+            series.map(|(i, (name, bars))| Series { name, ink: Ink::Neutral(i), shape: Shape::Bars(bars) });
+        let y = Axis::new("used", "GiB", Kind::Linear);
+        self.figure("memory", "GPU memory by experiment".into(), self.names(), y, series.collect())
+    }
+}
+
+impl Experiment {
+    fn context(&self) -> String {
+        self.title
+            .split_once(": ")
+            .map_or_else(|| self.title.clone(), |parts| parts.1.replace("context of ", ""))
+    }
+}
+
+/// Whether any of the bars has a height.
+fn any_bar(figure: &Figure) -> bool {
+    let high = |bars: &[(f64, f64)]| bars.iter().any(|bar| bar.1 > 0.0);
+    figure.series.iter().any(|series| matches!(&series.shape, Shape::Bars(bars) if high(bars)))
+}
+
+/// A figure without what has no values; `None` where nothing is left.
+fn drawable(mut figure: Figure) -> Option<Figure> {
+    figure.series.retain(|series| !series.is_empty());
+    (!figure.series.is_empty()).then_some(figure)
+}
+
+/// A simulated number never passes for a real one.
+pub fn label(name: &str, records: &[Record]) -> String {
+    let simulated = records.iter().any(|record| record.simulated == Some(true));
+    if simulated { format!("{name} (simulated)") } else { name.to_owned() }
+}
+
+fn title(name: &str) -> String {
+    match name {
+        "throughput" => "Throughput by request".into(),
+        "send lag" => "Send lag".into(),
+        "mean ITL" => "Mean ITL".into(),
+        other => other.into(),
+    }
+}
+
+fn spans(records: &[Record]) -> Vec<Span> {
+    let moments = records.iter().filter_map(|record| Some((record.request_id as f64, Moments::of(record)?)));
+    let parts = |(row, m): (f64, Moments)| {
+        (0..3).map(move |phase| Span { row, from: m.at[phase], to: m.at[phase + 1], phase })
+    };
+    moments.flat_map(parts).collect()
+}
+
+/// Amounts spread evenly over their times, as a rate in 120 steps.
+fn over_time(
+    all: impl Iterator<Item = Moments>,
+    amount: impl Fn(&Moments) -> (f64, f64, f64),
+) -> Vec<(f64, f64)> {
+    const STEPS: usize = 120;
+    let amounts: Vec<_> = all.map(|m| amount(&m)).filter(|(from, to, _)| to > from && *from >= 0.0).collect();
+    let end = amounts.iter().map(|amount| amount.1).fold(0.0, f64::max);
+    if amounts.is_empty() {
+        return Vec::new();
+    }
+    let step = end / STEPS as f64;
+    let mut sums = vec![0.0; STEPS];
+    for (from, to, amount) in amounts {
+        let (first, last) = ((from / step) as usize, ((to / step) as usize).min(STEPS - 1));
+        for (i, sum) in sums.iter_mut().enumerate().take(last + 1).skip(first) {
+            let overlap = to.min((i + 1) as f64 * step) - from.max(i as f64 * step);
+            *sum += amount * overlap.max(0.0) / (to - from);
+        }
+    }
+    sums.iter().enumerate().map(|(i, sum)| ((i as f64 + 0.5) * step, sum / step)).collect()
+}
+
+/// Prompt tokens that a cache held, over all; `None` where the engine does not tell.
+pub fn cached_share(records: &[Record]) -> Option<f64> {
+    let told = records.iter().filter_map(|record| Some((record.cached_tokens?, record.prompt_tokens?)));
+    let (cached, all) = told.fold((0, 0), |sum, row| (sum.0 + row.0, sum.1 + row.1));
+    (all > 0).then(|| cached as f64 / all as f64)
+}
+
+fn failed(records: &[Record]) -> Option<f64> {
+    Some(records.iter().filter(|record| !record.is_ok()).count() as f64)
+}

@@ -1,0 +1,76 @@
+//! Results into a page and PDFs.
+
+use super::figures::Inks;
+use super::html;
+use super::pdf;
+use super::study::Study;
+use crate::bench::results::{ResultsError, is_result};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Why there is no report.
+#[derive(Debug, Error)]
+pub enum ReportError {
+    /// A file that is no result.
+    #[error(transparent)]
+    Results(#[from] ResultsError),
+    /// A path that leads to no result.
+    #[error("no results in {}: expected a CSV that a run wrote, or a folder with some", path.display())]
+    Nothing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A report that cannot be made or written.
+    #[error("cannot write {}: {problem}", path.display())]
+    Unwritten {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        problem: String,
+    },
+}
+
+/// Reads the results at `paths`, files and folders, and writes a PDF beside each and one page to
+/// `page`, or beside the first. Returns what was written.
+///
+/// # Errors
+/// When a path leads to no results, or a file cannot be written.
+pub fn write(paths: &[PathBuf], page: Option<&Path>) -> Result<Vec<PathBuf>, ReportError> {
+    let mut files = Vec::new();
+    for path in paths {
+        files.extend(results_at(path)?.into_iter().filter(|file| !files.contains(file)).collect::<Vec<_>>());
+    }
+    let studies = files.iter().map(|file| Study::read(file)).collect::<Result<Vec<_>, _>>()?;
+    let inks = Inks::of(&studies);
+    let groups: Vec<_> = studies.iter().enumerate().map(|(i, study)| html::groups(study, i, &inks)).collect();
+    let mut written = Vec::new();
+    for (study, groups) in studies.iter().zip(&groups) {
+        let path = study.csv.with_extension("pdf");
+        let pages = pdf::pdf(groups.iter().flat_map(|group| &group.1));
+        keep(&path, pages)?;
+        written.push(path);
+    }
+    let beside = || files[0].with_file_name("report.html");
+    let path = page.map_or_else(beside, Path::to_owned);
+    let title = if studies.len() == 1 { studies[0].name.clone() } else { "Results".into() };
+    keep(&path, html::page(&title, &studies, &groups).map(String::into_bytes).map_err(|e| e.to_string()))?;
+    written.push(path);
+    Ok(written)
+}
+
+fn keep(path: &Path, bytes: Result<Vec<u8>, String>) -> Result<(), ReportError> {
+    let written = bytes.and_then(|bytes| std::fs::write(path, bytes).map_err(|e| e.to_string()));
+    written.map_err(|problem| ReportError::Unwritten { path: path.into(), problem })
+}
+
+/// A file, whatever it is; of a folder those that are results, by name.
+fn results_at(path: &Path) -> Result<Vec<PathBuf>, ReportError> {
+    if !path.is_dir() {
+        return Ok(vec![path.into()]);
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_csv = |path: &PathBuf| path.extension().is_some_and(|e| e == "csv") && is_result(path);
+    let mut found: Vec<PathBuf> = entries.filter(is_csv).collect();
+    found.sort();
+    if found.is_empty() { Err(ReportError::Nothing { path: path.into() }) } else { Ok(found) }
+}
