@@ -1,6 +1,7 @@
 //! Events into files and onto the terminal. It runs on a thread of its own and never delays a
 //! request.
 
+mod amounts;
 pub mod checkup;
 mod figures;
 mod html;

@@ -1,11 +1,14 @@
 //! Figures as a PDF, one a page.
 
 use crate::figure::{Figure, WIDTH, alone};
-use krilla::geom::Size;
+use krilla::geom::{Size, Transform};
 use krilla::page::PageSettings;
 use krilla_svg::{SurfaceExt, SvgSettings};
 use std::sync::Arc;
 use usvg::fontdb::{Database, Source};
+
+/// Around each figure, in points.
+const MARGIN: f32 = 18.0;
 
 /// The bytes of the document, or why a page cannot be drawn.
 pub fn pdf<'a>(figures: impl Iterator<Item = &'a Figure>) -> Result<Vec<u8>, String> {
@@ -16,10 +19,13 @@ pub fn pdf<'a>(figures: impl Iterator<Item = &'a Figure>) -> Result<Vec<u8>, Str
         let (svg, height) = alone(figure);
         let tree = usvg::Tree::from_str(&svg, &options).map_err(|e| format!("`{}`: {e}", figure.title))?;
         let size = Size::from_wh(WIDTH as f32, height as f32).ok_or("a page without a size")?;
-        let settings = PageSettings::from_wh(WIDTH as f32, height as f32).ok_or("a page without a size")?;
+        let settings = PageSettings::from_wh(WIDTH as f32 + 2.0 * MARGIN, height as f32 + 2.0 * MARGIN)
+            .ok_or("a page without a size")?;
         let mut page = document.start_page_with(settings);
         let mut surface = page.surface();
+        surface.push_transform(&Transform::from_translate(MARGIN, MARGIN));
         surface.draw_svg(&tree, size, SvgSettings::default());
+        surface.pop();
         surface.finish();
         page.finish();
     }

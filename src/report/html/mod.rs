@@ -1,6 +1,7 @@
 //! One page that holds everything, and asks nobody for more.
 
-use super::figures::{Inks, Maker, cached_share, label};
+use super::amounts::cached_share;
+use super::figures::{Inks, Maker, label};
 use super::study::{Experiment, Study};
 use crate::bench::Distribution;
 use crate::bench::results::Record;
