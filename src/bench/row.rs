@@ -212,6 +212,9 @@ impl Row {
     }
 
     /// The names of the columns, in their order.
+    ///
+    /// # Panics
+    /// Never: a row can be written to memory and read back.
     pub fn columns() -> &'static [String] {
         static COLUMNS: OnceLock<Vec<String>> = OnceLock::new();
         COLUMNS.get_or_init(|| {

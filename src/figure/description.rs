@@ -170,7 +170,7 @@ impl FiveNumbers {
     /// The percentiles of `values`; `None` of nothing.
     pub fn of(x: f64, values: Vec<f64>) -> Option<Self> {
         let values = sorted(values);
-        let [a, b, c, d, e] = [0.05, 0.25, 0.5, 0.75, 0.95].map(|p| quantile(&values, p));
-        Some(Self { x, at: [a?, b?, c?, d?, e?] })
+        quantile(&values, 0.5)?; // where there is one, there are all
+        Some(Self { x, at: [0.05, 0.25, 0.5, 0.75, 0.95].map(|p| quantile(&values, p).unwrap_or_default()) })
     }
 }

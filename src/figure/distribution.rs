@@ -22,7 +22,7 @@ pub fn condense(points: &[Point]) -> Vec<FiveNumbers> {
     const GROUPS: usize = 100;
     let size = points.len().div_ceil(GROUPS).max(1);
     let of = |group: &[Point]| {
-        let x = (group.first()?.x + group.last()?.x) / 2.0;
+        let x = f64::midpoint(group.first()?.x, group.last()?.x);
         FiveNumbers::of(x, group.iter().map(|point| point.y).collect())
     };
     points.chunks(size).filter_map(of).collect()

@@ -31,10 +31,14 @@ pub fn draw(svg: &mut String, drawing: &Drawing<'_>) {
             Shape::Curve(points) => path(svg, drawing, series.ink, points.iter().copied()),
             Shape::Band(boxes) => band(svg, drawing, series.ink, boxes),
             Shape::Bars(bars) => {
-                bars.iter().for_each(|bar| self::bar(svg, drawing, series, *bar, (place, count)))
+                for bar in bars {
+                    self::bar(svg, drawing, series, *bar, (place, count));
+                }
             }
             Shape::Boxes(boxes) => {
-                boxes.iter().for_each(|five| box_of(svg, drawing, series, five, (place, count)))
+                for five in boxes {
+                    box_of(svg, drawing, series, five, (place, count));
+                }
             }
             Shape::Spans(_, spans) => self::spans(svg, drawing, series.ink, spans),
         }

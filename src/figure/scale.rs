@@ -36,9 +36,8 @@ impl Scale {
         match &self.kind {
             Kind::Named(names) => {
                 let every = names.len().div_ceil(8).max(1);
-                let named = names.iter().enumerate().step_by(every);
-                named
-                    .map(|(i, name)| labelled(i as f64, super::text::cut(name, 60 / wanted.clamp(3, 6))))
+                let some = names.iter().enumerate().step_by(every);
+                some.map(|(i, name)| labelled(i as f64, super::text::cut(name, 60 / wanted.clamp(3, 6))))
                     .collect()
             }
             Kind::Log => decades(self.low, self.high).into_iter().map(|v| labelled(v, plain(v, v))).collect(),

@@ -183,10 +183,15 @@ fn extent(series: &[Series]) -> (Ends, Ends) {
         match &series.shape {
             Shape::Line(points) => points.iter().for_each(|point| add(point.x, point.y)),
             Shape::Curve(points) | Shape::Bars(points) => {
-                points.iter().for_each(|point| add(point.0, point.1))
+                for (x, y) in points {
+                    add(*x, *y);
+                }
             }
             Shape::Band(boxes) | Shape::Boxes(boxes) => {
-                boxes.iter().for_each(|five| [0, 4].iter().for_each(|i| add(five.x, five.at[*i])));
+                for five in boxes {
+                    add(five.x, five.at[0]);
+                    add(five.x, five.at[4]);
+                }
             }
             Shape::Spans(_, spans) => spans.iter().for_each(|span| {
                 add(span.from, span.row);

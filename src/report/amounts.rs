@@ -44,6 +44,6 @@ pub fn cached_share(records: &[Record]) -> Option<f64> {
 }
 
 /// Requests without a complete answer.
-pub fn failed(records: &[Record]) -> Option<f64> {
-    Some(records.iter().filter(|record| !record.is_ok()).count() as f64)
+pub fn failed(records: &[Record]) -> f64 {
+    records.iter().filter(|record| !record.is_ok()).count() as f64
 }

@@ -67,7 +67,8 @@ impl Maker<'_> {
         figures.extend(DISTRIBUTIONS.map(|(name, unit, measure)| self.boxes(name, unit, measure)));
         figures.push(self.boxes("send lag", "ms", |record| record.send_lag_s.map(|lag| lag * 1e3)));
         figures.push(self.bars("Cached share of the prompt tokens", "cached", Kind::Share, cached_share));
-        let failures = self.bars("Requests that failed", "failed requests", Kind::Linear, failed);
+        let failures = self
+            .bars("Requests that failed", "failed requests", Kind::Linear, |records| Some(failed(records)));
         figures.extend(Some(failures).filter(any_bar)); // the page says in words that none failed
         figures.into_iter().filter_map(drawable).collect()
     }
@@ -144,7 +145,9 @@ impl Maker<'_> {
         });
         let series = series.into_iter().map(|mut series| {
             if let Shape::Spans(_, spans) = &mut series.shape {
-                spans.iter_mut().for_each(|span| span.row += (place as f64 + 0.5) / count as f64 - 0.5);
+                for span in spans {
+                    span.row += (f64::from(place) + 0.5) / count as f64 - 0.5;
+                }
             }
             place += 1;
             series

@@ -14,7 +14,7 @@ fn the_originals_rows_are_read() {
     let results = results.expect("results");
     let [first, second] = &results.records[..] else { panic!("{results:?}") };
     assert_eq!((first.line, first.expr_id, first.engine_id, first.ttft), (2, Some(0), 1, Some(0.25)));
-    assert_eq!(first.gpus().expect("memory")["gpu-0"], 40321.0);
+    assert_eq!(first.gpus().expect("memory").get("gpu-0"), Some(&40321.0));
     assert_eq!((&*first.engine_name(), first.is_ok(), first.tpot_s), ("engine 1", true, None));
     assert_eq!((second.expr_id, second.ttft, second.is_ok(), second.gpus()), (None, None, false, None));
 }
