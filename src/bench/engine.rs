@@ -77,8 +77,10 @@ impl Engine {
         bearer.into_iter().collect()
     }
 
-    /// Where requests to it go, and how long they may take.
+    /// Where requests to it go, and how long they may take. They are sent, whatever became of
+    /// those before them.
     pub fn server(&self, limits: RequestLimits) -> Server {
+        self.abort.send_replace(None);
         let spec = &self.spec;
         Server {
             name: spec.name.as_str().into(),

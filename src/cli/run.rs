@@ -2,7 +2,7 @@
 
 use super::args::RunArgs;
 use super::{WATCHDOG, complain, exit};
-use crate::bench::{Bench, Code, Event, Fleet};
+use crate::bench::{Bench, Code, Event, Fleet, Interrupts};
 use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdog;
 use crate::driver::{container, limits, process, program, secrets};
@@ -138,7 +138,7 @@ fn perform(args: &RunArgs, program: &Program, tests: &[String], prepared: Prepar
     let bench = Arc::new(Bench {
         fleet: fleet(args, &prepared, events.clone()),
         shards,
-        cancel: cancel.clone(),
+        interrupts: Interrupts::of(cancel.clone()),
         run_id: facts.run_id.clone(),
         serial: AtomicUsize::default(),
         experiments: AtomicUsize::default(),

@@ -57,7 +57,7 @@ pub fn arm_of(value: &Dynamic) -> Result<Arm, Fault> {
 
 /// Runs `work` until the run is interrupted.
 pub fn wait<T>(host: &Host, work: impl Future<Output = T>) -> Result<T, Box<EvalAltResult>> {
-    let cancel = host.bench().cancel.clone();
+    let cancel = host.bench().interrupts.now();
     host.wait(async { cancel.run_until_cancelled(work).await }).ok_or_else(fault::interrupted)
 }
 
