@@ -4,6 +4,7 @@
 //! import `std/…` (embedded from `stdlib/`), and `std/…` imports `core/…` (the natives).
 
 mod api;
+pub mod catalog;
 mod doctor;
 mod fault;
 mod host;
@@ -12,6 +13,7 @@ mod modules;
 mod options;
 mod outline;
 mod program;
+mod source;
 mod suggest;
 
 pub use doctor::wanted;
