@@ -134,6 +134,12 @@ pub struct Row {
 }
 
 impl Row {
+    /// The names of its fields, in their order.
+    pub fn columns() -> Vec<String> {
+        let fields = serde_json::to_value(Self::default()).unwrap_or_default();
+        fields.as_object().map_or_else(Vec::new, |fields| fields.keys().cloned().collect())
+    }
+
     /// The row of a request that has ended. A failed one keeps its moments, and has no measures.
     pub fn new(
         context: &RowContext,

@@ -3,8 +3,10 @@
 mod args;
 mod doctor;
 mod load;
+mod repl;
 mod run;
 mod sim;
+mod stage;
 
 use args::{Cli, Verb};
 use clap::Parser;
@@ -31,12 +33,14 @@ pub fn main() -> ExitCode {
     let code = match cli.verb {
         Some(Verb::Doctor(args)) => doctor::run(&args),
         Some(Verb::Load(args)) => load::run(&args),
+        Some(Verb::Repl(args)) => on_a_big_stack(move || repl::run(&args.run)),
         Some(Verb::Sim(args)) => sim::run(*args),
         Some(Verb::Watchdog) => {
             crate::driver::watchdog::keep_watch();
             crate::driver::container::remove_orphans_now();
             exit::OK
         }
+        None if cli.run.eval.is_some() => on_a_big_stack(move || repl::run(&cli.run)),
         None => on_a_big_stack(move || run::run(&cli.run)),
     };
     ExitCode::from(code)

@@ -2,12 +2,14 @@
 //! request.
 
 pub mod checkup;
+mod braille;
 mod manifest;
 mod outputs;
 mod reporter;
 mod request_log;
 mod screen;
 mod tables;
+pub mod values;
 
 pub use manifest::RunFacts;
 pub use outputs::Outputs;

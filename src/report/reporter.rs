@@ -46,7 +46,15 @@ impl Reporter {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::TestStarted { test } => self.test_started(test),
+            Event::SessionStarted { name } => self.begin(name),
+            Event::Awaited { shown } => {
+                self.screen.clear();
+                let _ = shown.send(()); // who no longer waits needs no answer
+            }
+            Event::TestStarted { test } => {
+                self.screen.result(&format!("\n{test}"));
+                self.begin(test);
+            }
             Event::EngineStarting { name, port, argv, container, log } => {
                 self.screen.note(&format!("  {name}: {}", shell(&argv)));
                 if let Some(container) = container {
@@ -115,8 +123,7 @@ impl Reporter {
         }
     }
 
-    fn test_started(&mut self, test: String) {
-        self.screen.result(&format!("\n{test}"));
+    fn begin(&mut self, test: String) {
         self.outputs.clear(&test);
         let manifest = Manifest::new(self.facts.clone(), test.clone());
         self.test = Some(Test { name: test, manifest, rows: None, planned: 0, done: 0, failed: 0 });

@@ -92,7 +92,8 @@ fn cut(text: &str) -> String {
     }
 }
 
-fn new_table(header: &[&str]) -> Table {
+/// An empty table.
+pub fn new_table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY).set_header(header.iter().copied());
     for column in table.column_iter_mut().skip(1) {

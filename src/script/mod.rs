@@ -13,6 +13,7 @@ mod modules;
 mod options;
 mod outline;
 mod program;
+mod session;
 mod source;
 mod suggest;
 
@@ -22,4 +23,5 @@ pub use host::{EngineChoice, Host, Parameters};
 pub use modules::engine_kinds;
 pub use outline::TestFunction;
 pub use program::Program;
+pub use session::{Reading, Session, Shown, Variable, reading};
 pub use suggest::nearest;

@@ -33,6 +33,11 @@ impl Handle {
         Self(engine)
     }
 
+    /// The engine.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.0
+    }
+
     /// What tells it from others.
     pub fn identity(&self) -> usize {
         Arc::as_ptr(&self.0).addr()

@@ -255,6 +255,12 @@ mod methods {
         WorkloadConfig::count(workload) as i64
     }
 
+    /// The config in a few words, as results are headed.
+    #[rhai_fn(get = "title", pure)]
+    pub fn title(workload: &mut Workload) -> String {
+        WorkloadConfig::title(workload)
+    }
+
     /// The config in words.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn text(workload: &mut Workload) -> String {

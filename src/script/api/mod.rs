@@ -10,6 +10,9 @@ mod options;
 mod run;
 mod seen;
 
+pub use engine::Handle;
+pub use seen::{Experiment, Measure};
+
 use super::options::fields;
 use crate::bench::{EngineSpec, HelperSpec, RunOptions};
 use rhai::Module;

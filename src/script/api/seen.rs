@@ -44,12 +44,23 @@ pub struct Experiment {
 #[derive(Clone, Debug)]
 pub struct Measure {
     what: String,
+    unit: &'static str,
     values: Distribution,
 }
 
 impl Measure {
-    fn of(engine: &EngineSeen, what: &str, measure: impl Fn(&Row) -> Option<f64>) -> Self {
-        Self { what: format!("{what} of `{}`", engine.name), values: engine.distribution(measure) }
+    fn of(
+        engine: &EngineSeen,
+        what: &str,
+        unit: &'static str,
+        measure: impl Fn(&Row) -> Option<f64>,
+    ) -> Self {
+        Self { what: format!("{what} of `{}`", engine.name), unit, values: engine.distribution(measure) }
+    }
+
+    /// What it is of whom, in which unit, and its values.
+    pub fn parts(&self) -> (&str, &'static str, &Distribution) {
+        (&self.what, self.unit, &self.values)
     }
 
     fn some(&self, value: Option<f64>) -> Result<f64, Box<EvalAltResult>> {
@@ -130,7 +141,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "ttft", pure)]
     pub fn ttft(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "TTFT", |row| row.ttft)
+        Measure::of(engine, "TTFT", "s", |row| row.ttft)
     }
 
     /// Time to the last token, seconds from the send.
@@ -140,7 +151,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "latency", pure)]
     pub fn latency(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "latency", |row| row.latency)
+        Measure::of(engine, "latency", "s", |row| row.latency)
     }
 
     /// Output tokens a second between the first and the last token.
@@ -150,7 +161,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "throughput", pure)]
     pub fn throughput(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "throughput", |row| row.throughput)
+        Measure::of(engine, "throughput", "tokens/s", |row| row.throughput)
     }
 
     /// Time per output token after the first, seconds.
@@ -160,7 +171,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "tpot", pure)]
     pub fn tpot(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "TPOT", |row| row.tpot_s)
+        Measure::of(engine, "TPOT", "s", |row| row.tpot_s)
     }
 
     /// How late requests were sent, seconds.
@@ -170,7 +181,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "send_lag", pure)]
     pub fn send_lag(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "send lag", |row| row.send_lag_s)
+        Measure::of(engine, "send lag", "s", |row| row.send_lag_s)
     }
 
     /// Prompt tokens that a cache held, by request.
@@ -180,7 +191,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "cached_tokens", pure)]
     pub fn cached_tokens(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "count of cached tokens", |row| row.cached_tokens.map(|tokens| tokens as f64))
+        Measure::of(engine, "count of cached tokens", "tokens", |row| row.cached_tokens.map(|tokens| tokens as f64))
     }
 
     /// Cached prompt tokens over all prompt tokens; `()` where the engine does not tell.
