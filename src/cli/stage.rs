@@ -62,7 +62,7 @@ impl Stage {
             invalid: parking_lot::Mutex::default(),
             max_send_lag_s: args.max_send_lag_s,
         });
-        let name = format!("repl-{:x}", facts.started_unix_s);
+        let name = format!("repl-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"));
         let reporter = Reporter::new(prepared.outputs, facts, cancel.clone());
         let reporting = std::thread::spawn(move || reporter.work(&received));
         let (handle, parameters) = (runtime.handle().clone(), Parameters::new(parameters(args)));

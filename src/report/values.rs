@@ -1,8 +1,8 @@
 //! Values as a person at a prompt reads them.
 
-use super::tables::new_table;
+use super::tables;
 use crate::bench::Distribution;
-use comfy_table::CellAlignment;
+use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::{Map, Value};
 
 /// Rows that are shown of many.
@@ -10,8 +10,8 @@ const ROWS: usize = 10;
 /// How wide a line may be.
 const WIDTH: usize = 80;
 /// The columns that are shown of requests: a whole row is too wide for a terminal.
-const COLUMNS: [&str; 9] =
-    ["request_id", "status", "sent_s", "TTFT", "latency", "tpot_s", "prompt_tokens", "cached_tokens", "output_tokens"];
+const COLUMNS: [&str; 7] =
+    ["request_id", "status", "TTFT", "latency", "tpot_s", "cached_tokens", "output_tokens"];
 /// The moments of a request, in their order.
 const MOMENTS: [&str; 8] = [
     "planned_s",
@@ -24,7 +24,16 @@ const MOMENTS: [&str; 8] = [
     "done_s",
 ];
 
-/// A table; all but its first column stand right where they are numbers.
+/// A table without lines between its rows.
+fn new_table(header: &[&str]) -> Table {
+    let mut table = tables::new_table(header);
+    let line = |c: char| LineStyle::none().fill(c).junction(c);
+    let style = TableStyle::new().top_border(line('─')).header_separator(line('═')).bottom_border(line('─'));
+    table.load_style(style);
+    table
+}
+
+/// A table of texts.
 pub fn table<const N: usize>(header: &[&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut table = new_table(header);
     for row in rows {

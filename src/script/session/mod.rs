@@ -89,7 +89,7 @@ impl Session {
         });
         match result {
             Ok(value) => {
-                self.kept.push(Kept::of(input, &ast, before));
+                self.kept.push(Kept::of(input, &ast));
                 Ok(value)
             }
             Err(error) => {

@@ -1,5 +1,6 @@
 //! The inputs of a session as a script.
 
+use super::parsed;
 use crate::script::modules::STD;
 use rhai::{AST, Stmt};
 
@@ -12,22 +13,30 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// `input`, which stood below `before` lines when `ast` was made of it.
-    pub fn of(input: &str, ast: &AST, before: usize) -> Self {
-        let is_import = |statement: &Stmt| matches!(statement, Stmt::Import(..));
-        let first = ast.statements().iter().find(|statement| !is_import(statement) && !matches!(statement, Stmt::Noop(_)));
-        let split = first.map_or(input.len(), |first| offset(input, first.position(), before));
-        let (declares, acts) = input.split_at(split);
-        Self { declares: declares.trim().into(), acts: acts.trim().into() }
+    /// `input`, of which `ast` was made. What only looks at something is nothing to be done.
+    pub fn of(input: &str, ast: &AST) -> Self {
+        let input = input.trim();
+        let (declares, acts) = input.split_at(declared(input, ast));
+        let looks = matches!(ast.statements(), [Stmt::Expr(_)]) && !acts.contains('(');
+        Self { declares: declares.trim().into(), acts: if looks { String::new() } else { acts.trim().into() } }
+    }
+
+    /// The name of the constant that it is.
+    fn constant(&self) -> Option<&str> {
+        self.acts.strip_prefix("const ")?.split(|c: char| !c.is_alphanumeric() && c != '_').next()
     }
 }
 
-/// Where a position of the whole session lies in one input.
-fn offset(input: &str, position: rhai::Position, before: usize) -> usize {
-    let line = position.line().unwrap_or(1) - before - 1;
-    let start: usize = input.split_inclusive('\n').take(line).map(str::len).sum();
-    let column = position.position().unwrap_or(1) - 1;
-    start + input[start..].chars().take(column).map(char::len_utf8).sum::<usize>()
+/// How much of `input` declares functions and imports, before anything is done.
+fn declared(input: &str, ast: &AST) -> usize {
+    let functions = |ast: &AST| ast.iter_functions().filter(|f| !f.name.starts_with("anon$")).count();
+    let is_import = |statement: &Stmt| matches!(statement, Stmt::Import(..));
+    if functions(ast) == 0 && !ast.statements().iter().any(is_import) {
+        return 0;
+    }
+    let declares = |text: &str| parsed(text).is_ok_and(|ast| ast.statements().iter().all(is_import));
+    let ends = input.match_indices(['}', ';']).map(|(at, _)| at + 1);
+    ends.filter(|end| declares(&input[..*end])).last().unwrap_or(0)
 }
 
 /// What was kept as a script with the test `test`.
@@ -38,9 +47,12 @@ pub fn script(kept: &[Kept], test: &str) -> String {
     };
     let declares = join(|kept| &kept.declares, "\n\n");
     let acts = join(|kept| &kept.acts, "\n");
+    // Functions see the constants of a script's top only.
+    let is_seen = |kept: &&Kept| kept.constant().is_some_and(|name| declares.contains(&format!("global::{name}")));
+    let constants: Vec<String> = kept.iter().filter(is_seen).map(|kept| closed(&kept.acts)).collect();
     let imports = imports(&declares, &acts);
     let body: String = acts.lines().map(|line| if line.is_empty() { "\n".into() } else { format!("    {line}\n") }).collect();
-    let head: Vec<String> = [imports, declares].into_iter().filter(|part| !part.is_empty()).collect();
+    let head: Vec<String> = [imports, constants.join("\n"), declares].into_iter().filter(|part| !part.is_empty()).collect();
     let test = format!("/// What was done at the prompt.\nfn {test}() {{\n{body}}}\n");
     head.into_iter().chain([test]).collect::<Vec<_>>().join("\n\n")
 }
