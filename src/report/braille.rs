@@ -12,7 +12,8 @@ pub fn draw(title: &str, mut points: Vec<(f64, f64)>) -> Option<String> {
     if points.len() < 2 {
         return None;
     }
-    let (across, up) = (Axis::of(points.iter().map(|point| point.0)), Axis::of(points.iter().map(|point| point.1)));
+    let (across, up) =
+        (Axis::of(points.iter().map(|point| point.0)), Axis::of(points.iter().map(|point| point.1)));
     let mut cells = [[0u8; WIDTH]; HEIGHT];
     for (x, y) in points {
         let (column, row) = (across.place(x, WIDTH * 2), HEIGHT * 4 - 1 - up.place(y, HEIGHT * 4));

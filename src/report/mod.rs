@@ -1,8 +1,8 @@
 //! Events into files and onto the terminal. It runs on a thread of its own and never delays a
 //! request.
 
-pub mod checkup;
 mod braille;
+pub mod checkup;
 mod manifest;
 mod outputs;
 mod reporter;

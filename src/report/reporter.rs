@@ -5,7 +5,7 @@ use super::outputs::{Outputs, Rows};
 use super::screen::Screen;
 use super::tables::{self, TestLine};
 use crate::bench::{Code, Event, Outcome, Seen};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
 /// Turns events into files and onto the screen.
@@ -47,14 +47,8 @@ impl Reporter {
     fn take(&mut self, event: Event) {
         match event {
             Event::SessionStarted { name } => self.begin(name),
-            Event::Awaited { shown } => {
-                self.screen.clear();
-                let _ = shown.send(()); // who no longer waits needs no answer
-            }
-            Event::TestStarted { test } => {
-                self.screen.result(&format!("\n{test}"));
-                self.begin(test);
-            }
+            Event::Awaited { shown } => self.all_is_shown(&shown),
+            Event::TestStarted { test } => self.test_started(test),
             Event::EngineStarting { name, port, argv, container, log } => {
                 self.screen.note(&format!("  {name}: {}", shell(&argv)));
                 if let Some(container) = container {
@@ -121,6 +115,16 @@ impl Reporter {
             Event::RunDone => {}
             Event::TestDone { test, outcome, took_s } => self.test_done(test, outcome, took_s),
         }
+    }
+
+    fn all_is_shown(&mut self, shown: &Sender<()>) {
+        self.screen.clear();
+        let _ = shown.send(()); // who no longer waits needs no answer
+    }
+
+    fn test_started(&mut self, test: String) {
+        self.screen.result(&format!("\n{test}"));
+        self.begin(test);
     }
 
     fn begin(&mut self, test: String) {

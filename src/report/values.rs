@@ -57,7 +57,8 @@ pub fn pairs(pairs: impl IntoIterator<Item = (String, String)>) -> String {
 pub fn distribution(what: &str, unit: &str, values: &Distribution) -> String {
     let mut table = new_table(&["", "n", "mean", "p50", "p90", "p99", "max"]);
     let p = |p| values.percentile(p);
-    let numbers = [values.mean(), p(50.0), p(90.0), p(99.0), values.max()].map(|value| value.map_or_else(|| "-".into(), short));
+    let numbers = [values.mean(), p(50.0), p(90.0), p(99.0), values.max()]
+        .map(|value| value.map_or_else(|| "-".into(), short));
     let [mean, p50, p90, p99, max] = numbers;
     table.add_row([format!("{what}, {unit}"), values.count().to_string(), mean, p50, p90, p99, max]);
     table.to_string()
@@ -75,7 +76,8 @@ pub fn rows(values: &[Value]) -> String {
     let maps: Vec<&Map<String, Value>> = values.iter().filter_map(Value::as_object).take(ROWS).collect();
     let Some(first) = maps.first() else { return "[]".into() };
     let all: Vec<&str> = first.keys().map(String::as_str).collect();
-    let columns: Vec<&str> = if values.iter().all(is_request) { COLUMNS.to_vec() } else { fitting(&all, &maps) };
+    let columns: Vec<&str> =
+        if values.iter().all(is_request) { COLUMNS.to_vec() } else { fitting(&all, &maps) };
     let mut table = new_table(&columns);
     for map in &maps {
         table.add_row(columns.iter().map(|column| cell(&map[*column])));
@@ -103,7 +105,9 @@ fn fitting<'a>(all: &[&'a str], maps: &[&Map<String, Value>]) -> Vec<&'a str> {
 
 /// Whether this is a request that was measured.
 pub fn is_request(value: &Value) -> bool {
-    value.as_object().is_some_and(|map| ["x_request_id", "planned_s", "sent_s"].iter().all(|key| map.contains_key(*key)))
+    value
+        .as_object()
+        .is_some_and(|map| ["x_request_id", "planned_s", "sent_s"].iter().all(|key| map.contains_key(*key)))
 }
 
 /// A request: its moments, then what else is known of it.
@@ -115,13 +119,21 @@ pub fn request(value: &Value) -> String {
     let mut last = None;
     for name in MOMENTS {
         let Some(at) = moment(name) else { continue };
-        let ms = |since: Option<f64>| since.map_or_else(String::new, |since| format!("{:.3}", (at - since) * 1e3));
-        table.add_row([name.trim_end_matches("_s").replace('_', " "), format!("{at:.6}"), ms(moment("sent_s")), ms(last)]);
+        let ms =
+            |since: Option<f64>| since.map_or_else(String::new, |since| format!("{:.3}", (at - since) * 1e3));
+        table.add_row([
+            name.trim_end_matches("_s").replace('_', " "),
+            format!("{at:.6}"),
+            ms(moment("sent_s")),
+            ms(last),
+        ]);
         last = Some(at);
     }
     let simulated = if row.get("simulated") == Some(&Value::Bool(true)) { " (simulated)" } else { "" };
     let head = format!("request {} to {}{simulated}: {}", text("request_id"), text("engine"), text("status"));
-    let is_rest = |key: &str| !MOMENTS.contains(&key) && !["request_id", "engine", "simulated", "status"].contains(&key);
+    let is_rest = |key: &str| {
+        !MOMENTS.contains(&key) && !["request_id", "engine", "simulated", "status"].contains(&key)
+    };
     let rest = row.iter().filter(|(key, value)| is_rest(key) && !value.is_null());
     format!("{head}\n{table}\n{}", flowing(rest.map(|(key, value)| format!("{key} {}", cell(value)))))
 }
@@ -169,7 +181,8 @@ fn written(value: &Value, indent: usize) -> String {
         Value::Null => return "()".into(),
         Value::Array(values) => (["[", "]"], values.iter().map(|value| written(value, indent + 4)).collect()),
         Value::Object(map) => {
-            let item = |(key, value): (&String, &Value)| format!("{}: {}", name(key), written(value, indent + 4));
+            let item =
+                |(key, value): (&String, &Value)| format!("{}: {}", name(key), written(value, indent + 4));
             (["#{", "}"], map.iter().map(item).collect())
         }
         plain => return plain.to_string(),
@@ -180,13 +193,14 @@ fn written(value: &Value, indent: usize) -> String {
         return line;
     }
     let space = " ".repeat(indent);
-    let lines: String = items.iter().map(|item| format!("{space}    {item},\n")).collect();
-    format!("{}\n{lines}{space}{}", brackets[0], brackets[1])
+    let lines: Vec<String> = items.iter().map(|item| format!("{space}    {item},")).collect();
+    format!("{}\n{}\n{space}{}", brackets[0], lines.join("\n"), brackets[1])
 }
 
 /// A key, in quotes where it is no name.
 fn name(key: &str) -> String {
-    let is_name = key.chars().all(|c| c.is_alphanumeric() || c == '_') && !key.starts_with(|c: char| c.is_numeric());
+    let is_name =
+        key.chars().all(|c| c.is_alphanumeric() || c == '_') && !key.starts_with(|c: char| c.is_numeric());
     if is_name && !key.is_empty() { key.to_owned() } else { format!("{key:?}") }
 }
 

@@ -75,7 +75,8 @@ impl Repl {
             print(&explained(item));
         } else if found.is_empty() {
             let near = self.names.catalog.nearest(name);
-            let hint = near.map_or_else(|| "`:functions` lists all".into(), |near| format!("did you mean `{near}`?"));
+            let hint = near
+                .map_or_else(|| "`:functions` lists all".into(), |near| format!("did you mean `{near}`?"));
             return refuse(&format!("there is no `{name}`; {hint}"));
         } else {
             print(&values::pairs(found.iter().map(|item| (item.title(), item.summary().to_owned()))));
@@ -94,7 +95,10 @@ impl Repl {
         };
         print(&engines::tail(&engine));
         if follows {
-            self.working(|repl| repl.stage.host.wait(engines::follow(&engine, repl.stage.host.bench().interrupts.now())));
+            self.working(|repl| {
+                let host = &repl.stage.host;
+                host.wait(engines::follow(&engine, host.bench().interrupts.now()));
+            });
         }
         Ok(Next::Goes)
     }
@@ -111,13 +115,18 @@ impl Repl {
     }
 
     fn plot(&mut self, rest: &str) -> Result<Next, u8> {
-        let file = rest.rsplit_once(' ').filter(|(_, last)| last.ends_with(".txt"));
-        let (expression, file) = file.map_or((rest, None), |(before, file)| (before, Some(PathBuf::from(file))));
+        let file =
+            rest.rsplit_once(' ').filter(|(_, last)| Path::new(last).extension().is_some_and(|e| e == "txt"));
+        let (expression, file) =
+            file.map_or((rest, None), |(before, file)| (before, Some(PathBuf::from(file))));
         let shown = self.working(|repl| repl.session.eval(expression)).map_err(|e| self.complain(&e))?;
         let Some(drawing) = drawing(&shown) else {
-            return refuse("`:plot` takes a measure such as `seen[plain].ttft`, what was seen of an engine, or numbers");
+            return refuse(
+                "`:plot` takes a measure such as `seen[plain].ttft`, what was seen of an engine, or numbers",
+            );
         };
-        let aside = (!std::io::stdout().is_terminal()).then(|| self.stage.outputs.folder().join(format!("{}.txt", self.stage.name)));
+        let aside = (!std::io::stdout().is_terminal())
+            .then(|| self.stage.outputs.folder().join(format!("{}.txt", self.stage.name)));
         match file.or(aside) {
             None => print(&drawing),
             Some(path) => match std::fs::write(&path, drawing + "\n") {
@@ -137,7 +146,8 @@ fn drawing(shown: &Shown) -> Option<String> {
             values::points(&format!("TTFT of `{}`, s, by the moment of the send, s", seen.name), points)
         }
         Shown::Data(serde_json::Value::Array(numbers)) => {
-            let points = numbers.iter().enumerate().filter_map(|(i, number)| Some((i as f64, number.as_f64()?)));
+            let points =
+                numbers.iter().enumerate().filter_map(|(i, number)| Some((i as f64, number.as_f64()?)));
             values::points("values by their place", points)
         }
         _ => None,

@@ -46,7 +46,10 @@ impl Names {
         let mut start = before.len() - trailing(before, is_part);
         let words = if let Some(command) = before.strip_prefix(':').filter(|rest| !rest.contains(' ')) {
             start = before.len() - command.len() - 1;
-            COMMANDS.iter().map(|(usage, about)| Word::new(usage.split(' ').next().unwrap_or_default(), *about)).collect()
+            COMMANDS
+                .iter()
+                .map(|(usage, about)| Word::new(usage.split(' ').next().unwrap_or_default(), *about))
+                .collect()
         } else if let Some(name) = before.strip_prefix(":help ") {
             start = before.len() - name.len();
             self.catalog.items.iter().map(|item| Word::new(item.title(), item.summary())).collect()
@@ -84,7 +87,12 @@ impl Names {
             Home::Type(kind) => item.kind != Kind::Index && variable.is_none_or(|v| v.kind == *kind),
             _ => false,
         };
-        self.catalog.items.iter().filter(is_member).map(|item| Word::new(&item.name, item.summary())).collect()
+        self.catalog
+            .items
+            .iter()
+            .filter(is_member)
+            .map(|item| Word::new(&item.name, item.summary()))
+            .collect()
     }
 
     fn options(&self, function: &str) -> Vec<Word> {
@@ -102,7 +110,10 @@ impl Names {
         let mut words: Vec<Word> = entries
             .filter_map(|entry| {
                 let is_folder = entry.file_type().ok()?.is_dir();
-                Some(Word::new(format!("{}{}", entry.file_name().to_str()?, if is_folder { "/" } else { "" }), ""))
+                Some(Word::new(
+                    format!("{}{}", entry.file_name().to_str()?, if is_folder { "/" } else { "" }),
+                    "",
+                ))
             })
             .filter(|word| !word.text.starts_with('.'))
             .collect();

@@ -4,12 +4,12 @@ use super::complete::{Completions, Names};
 use super::highlight::Colors;
 use crate::report::color;
 use crate::script::{Reading, reading};
-use reedline::{
-    DefaultHinter, DescriptionMode, EditCommand, Emacs, FileBackedHistory, IdeMenu, KeyCode,
-    KeyModifiers, MenuBuilder, Prompt, PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent,
-    ReedlineMenu, Signal, ValidationResult, Validator, default_emacs_keybindings,
-};
 use nu_ansi_term::{Color, Style};
+use reedline::{
+    DefaultHinter, DescriptionMode, EditCommand, Emacs, FileBackedHistory, IdeMenu, KeyCode, KeyModifiers,
+    MenuBuilder, Prompt, PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent, ReedlineMenu, Signal,
+    ValidationResult, Validator, default_emacs_keybindings,
+};
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl Editor {
             .with_max_completion_width(34)
             .with_max_completion_height(10)
             .with_description_mode(DescriptionMode::PreferRight)
-            .with_marker("");
+            .with_marker("> ");
         let mut reedline = Reedline::create()
             .with_break_signal(ends)
             .with_ansi_colors(color())

@@ -26,7 +26,8 @@ pub fn table(host: &Host) -> String {
     }
     let row = |engine: &Arc<Engine>| {
         let [state, memory, log] = facts(host, engine);
-        [engine.spec.name.clone(), engine.base(), state, memory, log]
+        let at = engine.base().trim_start_matches("http://").to_owned();
+        [engine.spec.name.clone(), at, state, memory, log]
     };
     values::table(&["engine", "at", "state", "memory", "log"], engines.iter().map(row))
 }
@@ -38,9 +39,10 @@ pub fn status(host: &Host, engine: &Engine) -> String {
 }
 
 fn facts(host: &Host, engine: &Engine) -> [String; 3] {
-    let state = match engine.is_closed() {
-        true => "closed".into(),
-        false => host.wait(engine.health()).map_or_else(|problem| problem, |()| "healthy".into()),
+    let state = if engine.is_closed() {
+        "closed".into()
+    } else {
+        host.wait(engine.health()).map_or_else(|problem| problem, |()| "healthy".into())
     };
     let memory = engine.memory_mib().filter(|_| !engine.is_closed());
     let memory = memory.map_or_else(|| "-".into(), |mib| format!("{mib} MiB"));

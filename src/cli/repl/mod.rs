@@ -204,7 +204,8 @@ impl Repl {
         self.signals.begin();
         let closed = host.wait(host.bench().fleet.close_all());
         if let Err(e) = self.session.clear_scratch() {
-            host.bench().emit(Event::Warned { text: format!("the scratch folders could not be removed: {e}") });
+            host.bench()
+                .emit(Event::Warned { text: format!("the scratch folders could not be removed: {e}") });
         }
         if let Err(e) = &closed {
             host.bench().emit(Event::Warned { text: e.to_string() });
@@ -219,7 +220,10 @@ impl Repl {
 fn split(text: &str) -> Vec<String> {
     let (mut inputs, mut open) = (Vec::<String>::new(), String::new());
     for line in text.lines() {
-        if open.is_empty() && goes_on(line) && let Some(last) = inputs.pop() {
+        if open.is_empty()
+            && goes_on(line)
+            && let Some(last) = inputs.pop()
+        {
             open = last;
         }
         open = if open.is_empty() { line.to_owned() } else { format!("{open}\n{line}") };
@@ -249,7 +253,8 @@ mod tests {
     #[test]
     fn a_text_is_split_into_inputs() {
         let text = "let x = 1\nif x > 0 {\n  1\n}\nelse { 2 }\n:engines\nx\n  .to_string()\nfn f() {";
-        let inputs = ["let x = 1", "if x > 0 {\n  1\n}\nelse { 2 }", ":engines", "x\n  .to_string()", "fn f() {"];
+        let inputs =
+            ["let x = 1", "if x > 0 {\n  1\n}\nelse { 2 }", ":engines", "x\n  .to_string()", "fn f() {"];
         assert_eq!(split(text), inputs);
     }
 }

@@ -10,7 +10,10 @@ fn a_measure_is_a_small_table() {
 
 #[test]
 fn maps_are_written_as_rhai_writes_them() {
-    assert_eq!(literal(&json!({ "a": 1, "b": [1.5, null, "x"], "c d": {} })), r##"#{ a: 1, b: [1.5, (), "x"], "c d": #{} }"##);
+    assert_eq!(
+        literal(&json!({ "a": 1, "b": [1.5, null, "x"], "c d": {} })),
+        r#"#{ a: 1, b: [1.5, (), "x"], "c d": #{} }"#
+    );
     insta::assert_snapshot!(literal(&json!({ "one": "x".repeat(40), "two": ["y".repeat(40), { "z": 1 }] })));
 }
 

@@ -191,7 +191,9 @@ mod methods {
     /// ```
     #[rhai_fn(get = "cached_tokens", pure)]
     pub fn cached_tokens(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "count of cached tokens", "tokens", |row| row.cached_tokens.map(|tokens| tokens as f64))
+        Measure::of(engine, "count of cached tokens", "tokens", |row| {
+            row.cached_tokens.map(|tokens| tokens as f64)
+        })
     }
 
     /// Cached prompt tokens over all prompt tokens; `()` where the engine does not tell.

@@ -125,7 +125,8 @@ impl Session {
 
     /// Draws an error of what was typed, or of what it calls.
     pub fn draw(&self, diagnosis: &Diagnosis, color: bool) -> String {
-        let source = |file: &str| if file == PROMPT { Some(self.text.clone()) } else { Modules::source(file) };
+        let source =
+            |file: &str| if file == PROMPT { Some(self.text.clone()) } else { Modules::source(file) };
         diagnosis.draw(source, color)
     }
 

@@ -14,14 +14,16 @@ pub enum Reading {
 
 /// How far `text` is.
 pub fn reading(text: &str) -> Reading {
-    let Err(error) = parsed(text) else { return Reading::Whole };
-    let unfinished = match error.err_type() {
-        ParseErrorType::UnexpectedEOF => true,
-        ParseErrorType::BadInput(LexError::UnterminatedString) => text.matches('`').count() % 2 == 1,
-        ParseErrorType::BadInput(_) => false,
-        _ => is_at_end(error.position(), text),
+    let is_open = match parsed(text) {
+        Ok(_) => in_comment(text),
+        Err(error) => match error.err_type() {
+            ParseErrorType::UnexpectedEOF => true,
+            ParseErrorType::BadInput(LexError::UnterminatedString) => text.matches('`').count() % 2 == 1,
+            ParseErrorType::BadInput(_) => false,
+            _ => is_at_end(error.position(), text),
+        },
     };
-    if unfinished || in_comment(text) { Reading::Open } else { Reading::Whole }
+    if is_open { Reading::Open } else { Reading::Whole }
 }
 
 /// Whether nothing but white space stands at `position` and behind it.
@@ -34,7 +36,8 @@ fn is_at_end(position: Position, text: &str) -> bool {
 
 /// Rhai takes a comment that is not closed for one that ends with the text.
 fn in_comment(text: &str) -> bool {
-    text.rfind("/*").is_some_and(|begin| !text[begin..].contains("*/")) && parsed(&format!("{text} ]")).is_ok()
+    text.rfind("/*").is_some_and(|begin| !text[begin..].contains("*/"))
+        && parsed(&format!("{text} ]")).is_ok()
 }
 
 #[cfg(test)]
@@ -64,8 +67,21 @@ mod tests {
     #[test]
     fn what_is_whole_or_wrong_is_evaluated() {
         for whole in [
-            "", "1", "let x = 1", "x.y", "fn f(x) { x }", "\"open", "let 1", "1 + ) 2", "if true { 1 } else { 2 }",
-            "unknown::f(1)", "`a\nb`", "// a", "/* a */ 1", "let x = \"/*\";", "}",
+            "",
+            "1",
+            "let x = 1",
+            "x.y",
+            "fn f(x) { x }",
+            "\"open",
+            "let 1",
+            "1 + ) 2",
+            "if true { 1 } else { 2 }",
+            "unknown::f(1)",
+            "`a\nb`",
+            "// a",
+            "/* a */ 1",
+            "let x = \"/*\";",
+            "}",
         ] {
             assert_eq!(reading(whole), Reading::Whole, "{whole}");
         }

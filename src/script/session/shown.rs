@@ -49,7 +49,11 @@ pub fn of(engine: &rhai::Engine, value: Dynamic) -> Shown {
     if let Some(handle) = value.read_lock::<Handle>() {
         return Shown::Engine(handle.engine().clone());
     }
-    if value.is_map() || value.is_array() { Shown::Data(data(engine, &value)) } else { Shown::Text(text(engine, value)) }
+    if value.is_map() || value.is_array() {
+        Shown::Data(data(engine, &value))
+    } else {
+        Shown::Text(text(engine, value))
+    }
 }
 
 /// Maps and arrays through and through; what is neither number nor text says what it is.
