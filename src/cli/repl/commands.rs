@@ -1,6 +1,6 @@
 //! The commands of the prompt: what begins with a colon.
 
-use super::{Next, Repl, engines, print};
+use super::{Next, Repl, engines, print, say};
 use crate::bench::Code;
 use crate::cli::exit;
 use crate::report::{color, values};
@@ -183,6 +183,7 @@ fn unknown(name: &str) -> String {
 
 /// Says what is wrong with a command.
 fn refuse(problem: &str) -> Result<Next, u8> {
-    eprintln!("{} {problem}", if color() { "\u{1b}[31merror:\u{1b}[0m" } else { "error:" });
+    let mark = if color() { "\u{1b}[31merror:\u{1b}[0m" } else { "error:" };
+    say(&format!("{mark} {problem}"));
     Err(if problem.starts_with("cannot") { Code::Check.exit() } else { exit::USAGE })
 }

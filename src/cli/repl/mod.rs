@@ -52,7 +52,7 @@ pub fn run(args: &RunArgs) -> u8 {
     let mut repl = match Repl::new(stage, folder.unwrap_or(Path::new("."))) {
         Ok(repl) => repl,
         Err(diagnosis) => {
-            eprintln!("{}", diagnosis.message);
+            say(&diagnosis.message);
             return exit::BUG;
         }
     };
@@ -121,7 +121,7 @@ impl Repl {
     /// Reads and answers until the end of input, `:quit`, or a signal.
     fn talk(&mut self) -> u8 {
         let mut editor = Editor::new(self.names.clone(), self.signals.ends());
-        eprintln!("lmrun {}, `:help` for help, Ctrl-D to end", env!("CARGO_PKG_VERSION"));
+        say(concat!("lmrun ", env!("CARGO_PKG_VERSION"), ", `:help` for help, Ctrl-D to end"));
         while !self.stage.cancel.is_cancelled() {
             self.names.update(self.session.variables());
             match editor.read() {
@@ -168,7 +168,7 @@ impl Repl {
         self.stage.host.bench().emit(Event::Awaited { shown });
         let _ = is_shown.recv(); // a reporter that is gone shows nothing
         if self.experiments() > 0 && !std::mem::replace(&mut self.told_where, true) {
-            eprintln!("  rows in {}", self.stage.outputs.csv(&self.stage.name).display());
+            say(&format!("  rows in {}", self.stage.outputs.csv(&self.stage.name).display()));
         }
         done
     }
@@ -192,8 +192,8 @@ impl Repl {
     /// Shows an error; returns its exit code.
     fn complain(&self, diagnosis: &Diagnosis) -> u8 {
         match diagnosis.code {
-            Code::Interrupted => eprintln!("interrupted"),
-            _ => eprintln!("{}", scrub(&self.session.draw(diagnosis, color()))),
+            Code::Interrupted => say("interrupted"),
+            _ => say(&self.session.draw(diagnosis, color())),
         }
         if diagnosis.unusable { exit::USAGE } else { diagnosis.code.exit() }
     }
@@ -201,6 +201,7 @@ impl Repl {
     /// Closes what runs, removes what was for it, and ends.
     fn end(self, code: u8) -> u8 {
         let host = &self.stage.host;
+        self.signals.ending();
         self.signals.begin();
         let closed = host.wait(host.bench().fleet.close_all());
         if let Err(e) = self.session.clear_scratch() {
@@ -238,6 +239,11 @@ fn split(text: &str) -> Vec<String> {
 /// Whether a line belongs to what stands before it.
 fn goes_on(line: &str) -> bool {
     ["else", "catch", "."].iter().any(|start| line.trim_start().starts_with(start))
+}
+
+/// Says something that is no value. A terminal that was closed does not hear it.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", scrub(text));
 }
 
 /// Prints a value.

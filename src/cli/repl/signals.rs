@@ -1,11 +1,16 @@
 //! Signals: Ctrl-C ends an input, the others end the session.
 
+use super::say;
 use crate::bench::{Bench, Code};
 use crate::cli::stage::Stage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+/// How long the editor may take to give up.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is to be ended by a signal.
 pub struct Signals {
@@ -14,6 +19,7 @@ pub struct Signals {
     works: AtomicBool,
     one_ends_all: AtomicBool,
     ends: Arc<AtomicBool>,
+    is_ending: AtomicBool,
 }
 
 impl Signals {
@@ -25,6 +31,7 @@ impl Signals {
             works: AtomicBool::default(),
             one_ends_all: AtomicBool::default(),
             ends: Arc::default(),
+            is_ending: AtomicBool::default(),
         });
         let _entered = stage.runtime.enter();
         let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
@@ -42,6 +49,11 @@ impl Signals {
     /// From now on there is nobody at a prompt to go on after an interrupt.
     pub fn one_ends_all(&self) {
         self.one_ends_all.store(true, Relaxed);
+    }
+
+    /// The session ends by itself.
+    pub fn ending(&self) {
+        self.is_ending.store(true, Relaxed);
     }
 
     /// Something begins that can be interrupted.
@@ -66,7 +78,7 @@ impl Signals {
     }
 
     /// At the prompt it ends nothing; of an input the first ends it, the second all.
-    fn interrupt(&self) {
+    fn interrupt(self: &Arc<Self>) {
         if self.one_ends_all.load(Relaxed) {
             return self.terminate();
         }
@@ -77,22 +89,36 @@ impl Signals {
         if work.is_cancelled() {
             kill();
         }
-        eprintln!("\ninterrupted; once more kills lmrun and its engines");
+        say("\ninterrupted; once more kills lmrun and its engines");
         work.cancel();
     }
 
-    fn terminate(&self) {
+    fn terminate(self: &Arc<Self>) {
         if self.session.is_cancelled() {
             kill();
         }
-        eprintln!("\ninterrupted: closing the engines; once more kills them");
+        say("\ninterrupted: closing the engines; once more kills them");
         self.session.cancel();
         self.ends.store(true, Relaxed);
+        tokio::spawn(self.clone().see_to_the_end());
+    }
+
+    /// Ends it where the editor cannot: one whose terminal is gone hears nothing any more. The folders of
+    /// the session are then removed by a later run.
+    async fn see_to_the_end(self: Arc<Self>) {
+        tokio::time::sleep(PATIENCE).await;
+        while self.works.load(Relaxed) {
+            tokio::time::sleep(PATIENCE).await;
+        }
+        if !self.is_ending.load(Relaxed) {
+            let _ = self.bench.fleet.close_all().await; // there is nobody to be told
+            std::process::exit(i32::from(Code::Interrupted.exit()));
+        }
     }
 }
 
 /// This process ends at once, and the watchdog kills what it leaves.
 fn kill() -> ! {
-    eprintln!("killed");
+    say("killed");
     std::process::exit(i32::from(Code::Interrupted.exit()))
 }
