@@ -49,7 +49,11 @@ pub fn table<const N: usize>(header: &[&str; N], rows: impl IntoIterator<Item = 
 pub fn pairs(pairs: impl IntoIterator<Item = (String, String)>) -> String {
     let pairs: Vec<(String, String)> = pairs.into_iter().collect();
     let width = pairs.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let line = |(name, about): &(String, String)| format!("  {name:width$}  {about}").trim_end().to_owned();
+    let (space, room) = (format!("\n{:1$}", "", width + 4), WIDTH.saturating_sub(width + 4).max(30));
+    let line = |(name, about): &(String, String)| {
+        let about = joined(about.split_whitespace().map(str::to_owned), " ", room).join(&space);
+        format!("  {name:width$}  {about}").trim_end().to_owned()
+    };
     pairs.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
@@ -135,24 +139,22 @@ pub fn request(value: &Value) -> String {
         !MOMENTS.contains(&key) && !["request_id", "engine", "simulated", "status"].contains(&key)
     };
     let rest = row.iter().filter(|(key, value)| is_rest(key) && !value.is_null());
-    format!("{head}\n{table}\n{}", flowing(rest.map(|(key, value)| format!("{key} {}", cell(value)))))
+    let rest = rest.map(|(key, value)| format!("{key} {}", cell(value)));
+    format!("{head}\n{table}\n{}", joined(rest, ", ", WIDTH).join(",\n"))
 }
 
-/// Pieces one after the other, in lines that are not too long.
-fn flowing(pieces: impl Iterator<Item = String>) -> String {
-    let mut lines = vec![String::new()];
+/// Pieces in lines of so many characters at the most, where none is longer by itself.
+fn joined(pieces: impl Iterator<Item = String>, between: &str, room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
     for piece in pieces {
-        let line = lines.last_mut().expect("there is always one");
-        if line.is_empty() {
-            *line = piece;
-        } else if line.chars().count() + piece.chars().count() + 2 <= WIDTH {
-            *line = format!("{line}, {piece}");
-        } else {
-            line.push(',');
-            lines.push(piece);
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + between.len() + piece.chars().count() <= room => {
+                *line = format!("{line}{between}{piece}");
+            }
+            _ => lines.push(piece),
         }
     }
-    lines.join("\n")
+    lines
 }
 
 fn cell(value: &Value) -> String {

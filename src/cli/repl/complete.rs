@@ -59,8 +59,9 @@ impl Names {
             self.files(&path[..path.len() - name.len()])
         } else if let Some(receiver) = before[..start].strip_suffix('.') {
             self.members(receiver)
-        } else if let Some(function) = options_of(&before[..start]) {
-            self.options(function)
+        } else if let Some((function, given)) = options_of(&before[..start]) {
+            let is_given = |word: &Word| given.contains(&format!("{}:", word.text));
+            self.options(function).into_iter().filter(|word| !is_given(word)).collect()
         } else {
             self.words()
         };
@@ -141,15 +142,17 @@ fn open_path(before: &str) -> Option<&str> {
     })
 }
 
-/// Where the text ends at a key of an options map, the function that is called with it.
-fn options_of(before: &str) -> Option<&str> {
+/// Where the text ends at a key of an options map, the function that is called with it, and what it
+/// was given before.
+fn options_of(before: &str) -> Option<(&str, &str)> {
     if !before.trim_end().ends_with(['{', ',']) {
         return None;
     }
     let map = opening(before, '{').filter(|at| before[..*at].ends_with('#'))?;
     let call = opening(&before[..map - 1], '(')?;
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-    Some(&before[call - trailing(&before[..call], is_part)..call]).filter(|name| !name.is_empty())
+    let function = &before[call - trailing(&before[..call], is_part)..call];
+    (!function.is_empty()).then(|| (function, &before[map..]))
 }
 
 /// Where the innermost bracket that is open at the end of `text` stands, if it is `bracket`.
@@ -222,5 +225,6 @@ mod tests {
         assert!(!words[0].about.is_empty());
         assert!(after("sim::engine(#{ lmc").contains(&"lmcache".to_owned()));
         assert_eq!(after("sim::engine(#{ name: pla"), ["plain"], "a value is no key");
+        assert!(!after("sim::engine(#{ name: \"a\", ").contains(&"name".to_owned()), "it is given");
     }
 }

@@ -34,3 +34,15 @@ fn a_request_is_its_moments() {
     assert!(is_request(&row));
     insta::assert_snapshot!(request(&row));
 }
+
+#[test]
+fn what_is_said_of_names_is_wrapped_beside_them() {
+    let about = "x ".repeat(40);
+    let text = pairs([("one".to_owned(), about), ("three".to_owned(), String::new())]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(
+        lines[0].starts_with("  one    x x") && lines[1].starts_with("         x x") && lines[2] == "  three"
+    );
+    assert!(lines.iter().all(|line| line.len() <= WIDTH));
+}
