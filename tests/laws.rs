@@ -65,6 +65,8 @@ fn each_outside_word_has_its_layer() {
         ("hyper::client", &["driver", "sim"]),
         ("std::process::Command", &["driver", "sim/fault"]), // a fault is what an engine leaves behind
         ("clap::", &["cli"]),
+        ("reedline", &["cli/repl"]),
+        ("nu_ansi_term", &["cli/repl"]),
         ("axum", &["sim"]),
         ("comfy_table", &["report"]),
         ("indicatif", &["report"]),
@@ -81,7 +83,7 @@ fn each_outside_word_has_its_layer() {
 #[test]
 fn no_layer_but_the_library_of_scripts_knows_an_engine() {
     for engine in ["\"vllm\"", "LMCACHE", "llama-server"] {
-        let allowed = ["cli/run.rs", "sim"]; // `--engine auto` looks for vLLM; the simulator models it
+        let allowed = ["cli/stage.rs", "sim"]; // `--engine auto` looks for vLLM; the simulator models it
         assert_eq!(outside(&allowed, engine), Vec::<String>::new());
     }
 }

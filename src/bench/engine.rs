@@ -7,9 +7,10 @@ use super::{EngineError, EngineSpec, RequestLimits, Server};
 use crate::driver::address::Address;
 use crate::driver::probe::{self, ProbeError};
 use crate::driver::process::Graces;
-use crate::driver::secrets;
+use crate::driver::{resident_mib, secrets};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -80,8 +81,10 @@ impl Engine {
         bearer.into_iter().collect()
     }
 
-    /// Where requests to it go, and how long they may take.
+    /// Where requests to it go, and how long they may take. They are sent, whatever became of
+    /// those before them.
     pub fn server(&self, limits: RequestLimits) -> Server {
+        self.abort.send_replace(None);
         let spec = &self.spec;
         Server {
             name: spec.name.as_str().into(),
@@ -98,6 +101,18 @@ impl Engine {
             keeps_alive: self.keeps_alive.clone(),
             abort: self.abort.subscribe(),
         }
+    }
+
+    /// Resident memory of it and all that came from it, MiB; `None` where they are no processes of this
+    /// machine's.
+    pub fn memory_mib(&self) -> Option<u64> {
+        let members = self.owned.members();
+        (!members.is_empty()).then(|| resident_mib(&members))
+    }
+
+    /// Where it writes: standard output and standard error; nowhere where it runs elsewhere.
+    pub fn logs(&self) -> Vec<PathBuf> {
+        self.owned.logs().into_iter().flat_map(|logs| &logs.0).map(|log| log.path().to_owned()).collect()
     }
 
     /// Gives up every request that is under way to it.

@@ -2,10 +2,21 @@
 
 use super::{EngineSpec, Row, Seen};
 use std::path::PathBuf;
+use std::sync::mpsc::Sender;
 
 /// The only thing between running and reporting.
 #[derive(Clone, Debug)]
 pub enum Event {
+    /// A session at a prompt begins; its experiments are kept as those of a test.
+    SessionStarted {
+        /// How its files are called.
+        name: String,
+    },
+    /// Somebody waits until all before it is shown.
+    Awaited {
+        /// Who waits.
+        shown: Sender<()>,
+    },
     /// A test begins.
     TestStarted {
         /// The test function.

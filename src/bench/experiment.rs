@@ -7,7 +7,8 @@ use super::memory::MemoryWatch;
 use super::selfcheck::Known;
 use super::workload::{Lexicon, WorkloadConfig};
 use super::{
-    ClientSeen, Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, RequestLimits, Row, Seconds, Seen,
+    ClientSeen, Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Interrupts, RequestLimits, Row,
+    Seconds, Seen,
 };
 use crate::driver::http::Shards;
 use parking_lot::Mutex;
@@ -17,7 +18,6 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use thiserror::Error;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 
 /// Everything that a run has.
 pub struct Bench {
@@ -25,8 +25,8 @@ pub struct Bench {
     pub fleet: Fleet,
     /// The threads that send.
     pub shards: Shards,
-    /// Ends every wait when it is cancelled.
-    pub cancel: CancellationToken,
+    /// Ends every wait of the work at hand.
+    pub interrupts: Interrupts,
     /// Starts every `x-request-id` of this run.
     pub run_id: String,
     /// Experiments of the whole run.
@@ -147,6 +147,7 @@ impl Bench {
         options: RunOptions,
         own: &Mutex<Vec<Arc<Engine>>>,
     ) -> Result<Seen, RunError> {
+        let cancel = self.interrupts.now();
         let prepared = async {
             let engines = self.prepare(config, arms, options, own).await?;
             let lexicon = self.lexicon(config, &engines).await;
@@ -154,7 +155,7 @@ impl Bench {
         };
         let (engines, lexicon) = tokio::select! {
             prepared = prepared => prepared?,
-            () = self.cancel.cancelled() => return Err(RunError::Interrupted),
+            () = cancel.cancelled() => return Err(RunError::Interrupted),
         };
         let requests = Arc::new(config.generate(&lexicon));
         let serial = self.serial.fetch_add(1, Relaxed);
@@ -213,7 +214,7 @@ impl Bench {
         let client = ClientSeen::of(&engines, &spent);
         let seen = Seen { expr_id, title, engines, client };
         self.emit(Event::ExperimentDone(seen.clone()));
-        if self.cancel.is_cancelled() {
+        if self.interrupts.now().is_cancelled() {
             return Err(RunError::Interrupted);
         }
         dead.map_or(Ok(seen), |error| Err(error.into()))
@@ -229,7 +230,8 @@ impl Bench {
     ) -> Vec<Vec<Row>> {
         let mut rows: Vec<Vec<Row>> = lanes.iter().map(|_| Vec::new()).collect();
         let give_up = |reason: &str| engines.iter().for_each(|engine| engine.give_up(reason));
-        let mut ends = Ends::of(requests, &self.cancel, give_up);
+        let cancel = self.interrupts.now();
+        let mut ends = Ends::of(requests, &cancel, give_up);
         while let Some(Ended { engine_id, job, exchange }) = ends.next().await {
             let row = lanes[engine_id].row(&job, memory.latest_json(), exchange);
             self.emit(Event::RequestDone(Box::new(row.clone())));

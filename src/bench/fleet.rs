@@ -54,6 +54,11 @@ impl Fleet {
         Ok(engine)
     }
 
+    /// The engines that were started and not closed.
+    pub fn live(&self) -> Vec<Arc<Engine>> {
+        self.live.lock().clone()
+    }
+
     /// Ends one engine.
     ///
     /// # Errors

@@ -199,6 +199,11 @@ impl Owned {
         self.running.members()
     }
 
+    /// What it writes.
+    pub fn logs(&self) -> Option<&Logs> {
+        self.running.logs()
+    }
+
     /// Ends it and everything that came from it; the second call does nothing.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ Examples:
   lmrun scripts/tests.rhai -f local_cpu -P gap_s=0.5   the same with a parameter changed
   lmrun scripts/tests.rhai -m meta-llama/Llama-3.1-8B-Instruct -p 8000 8001
   lmrun scripts/tests.rhai --engine sim -o /tmp/out    on the built-in simulator
+  lmrun repl                                           a prompt to try things out at
+  lmrun -e 'load::dummy(#{ requests: 2 }).title'       one expression
   lmrun load --url http://127.0.0.1:8000 --rate 4      a load without a script
   lmrun sim --port 8000 --model demo                   only the simulator
   lmrun report outputs/                                figures of what was measured: PDF and HTML
@@ -53,6 +55,8 @@ pub enum Verb {
     Report(ReportArgs),
     /// Measure what lmrun itself adds to the numbers on this machine.
     Selfcheck(SelfCheckArgs),
+    /// Try things out at a prompt: engines stay while their settings and requests are changed.
+    Repl(Box<ReplArgs>),
     /// Serve the built-in simulator: an OpenAI API that behaves like vLLM.
     Sim(Box<SimArgs>),
     /// Keep a core busy.
@@ -61,6 +65,16 @@ pub enum Verb {
     /// End what is on the list when the parent ends.
     #[command(name = super::WATCHDOG, hide = true)]
     Watchdog,
+}
+
+/// The flags of a run, as far as they are of use at a prompt.
+#[derive(Debug, Args)]
+#[command(mut_arg("filter", |arg| arg.hide(true)), mut_arg("list", |arg| arg.hide(true)))]
+#[command(mut_arg("script", |arg| arg.help("A script whose functions are there from the start")))]
+pub struct ReplArgs {
+    /// The flags.
+    #[command(flatten)]
+    pub run: RunArgs,
 }
 
 /// The flags of the Python original, and more.
@@ -72,6 +86,10 @@ pub struct RunArgs {
     /// Run the tests whose name this regular expression finds.
     #[arg(short, long, value_name = "REGEX", default_value = "test_")]
     pub filter: String,
+    /// Evaluate an expression as at the prompt of `lmrun repl`, print its value, and end; `-`: what
+    /// stands on standard input.
+    #[arg(short, long, value_name = "EXPR", conflicts_with_all = ["script", "list"], allow_hyphen_values = true)]
+    pub eval: Option<String>,
     /// List the tests, one a line, and start nothing.
     #[arg(short, long)]
     pub list: bool,

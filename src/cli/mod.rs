@@ -3,11 +3,13 @@
 mod args;
 mod doctor;
 mod load;
+mod repl;
 mod report;
 mod run;
 mod selfcheck;
 mod signals;
 mod sim;
+mod stage;
 
 use args::{Cli, Verb};
 use clap::Parser;
@@ -42,12 +44,14 @@ pub fn main() -> ExitCode {
             std::hint::spin_loop();
         },
         Some(Verb::Report(args)) => report::run(&args),
+        Some(Verb::Repl(args)) => on_a_big_stack(move || repl::run(&args.run)),
         Some(Verb::Sim(args)) => sim::run(*args),
         Some(Verb::Watchdog) => {
             crate::driver::watchdog::keep_watch();
             crate::driver::container::remove_orphans_now();
             exit::OK
         }
+        None if cli.run.eval.is_some() => on_a_big_stack(move || repl::run(&cli.run)),
         None => on_a_big_stack(move || run::run(&cli.run)),
     };
     ExitCode::from(code)

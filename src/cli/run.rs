@@ -1,22 +1,14 @@
 //! `lmrun SCRIPT`: list or run the tests of a script.
 
 use super::args::RunArgs;
-use super::{WATCHDOG, complain, exit, signals};
-use crate::bench::selfcheck::Known;
-use crate::bench::{Bench, Code, Event, Fleet};
-use crate::driver::http::Shards;
-use crate::driver::watchdog::Watchdog;
-use crate::driver::{container, limits, program, secrets, strays};
-use crate::report::{Outputs, Reporter, RunFacts, color};
-use crate::script::{Diagnosis, EngineChoice, Host, Parameters, Program, engine_kinds, nearest};
+use super::stage::Stage;
+use super::{complain, exit, signals};
+use crate::bench::Event;
+use crate::report::color;
+use crate::script::{Diagnosis, Host, Program, nearest};
 use regex::Regex;
-use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
-use std::sync::mpsc::{Sender, channel};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Lists or runs; returns the exit code. Rhai values do not cross threads, so this stays on the
@@ -47,8 +39,8 @@ pub fn run(args: &RunArgs) -> u8 {
         return exit::OK;
     }
     let names: Vec<String> = tests.iter().map(|test| test.name.clone()).collect();
-    match prepare(args, &program) {
-        Ok(prepared) => perform(args, &program, &names, prepared),
+    match Stage::set(args, program.text(), program.folder()) {
+        Ok(stage) => perform(stage, &program, &names),
         Err(problem) => complain(&problem),
     }
 }
@@ -69,101 +61,11 @@ fn no_test(program: &Program, filter: &str) -> u8 {
     exit::NO_TEST
 }
 
-/// What must be there before anything starts.
-struct Prepared {
-    outputs: Outputs,
-    log_dir: PathBuf,
-    engine: EngineChoice,
-    program: PathBuf,
-}
-
-fn prepare(args: &RunArgs, program: &Program) -> Result<Prepared, String> {
-    let folder = &args.output_dir;
-    let unwritable = |folder: &PathBuf| {
-        let folder = folder.display().to_string();
-        move |e: std::io::Error| {
-            format!("cannot write to the output folder `{folder}`: {e}; choose another with `-o DIR`")
-        }
-    };
-    let outputs = Outputs::prepare(folder, args.model.as_deref()).map_err(unwritable(folder))?;
-    let log_dir = args.log_dir.clone().unwrap_or_else(|| folder.clone());
-    std::fs::create_dir_all(&log_dir).map_err(unwritable(&log_dir))?;
-    let lmrun = std::env::current_exe().map_err(|e| format!("lmrun cannot find itself: {e}"))?;
-    let engine = choose(&args.engine, &lmrun, program)?;
-    Ok(Prepared { outputs, log_dir, engine, program: lmrun })
-}
-
-/// `auto` is vLLM where it is on the PATH, else the simulator.
-fn choose(asked: &str, lmrun: &std::path::Path, program: &Program) -> Result<EngineChoice, String> {
-    let kinds = engine_kinds();
-    let kind = match asked {
-        "auto" if program::find("vllm").is_some() => "vllm",
-        "auto" => {
-            if program.text().contains("std/engine") {
-                eprintln!(
-                    "SIMULATED: there is no `vllm` on the PATH, so the built-in simulator serves; its numbers are made up"
-                );
-            }
-            "sim"
-        }
-        kind if kinds.contains(&kind) => kind,
-        other => {
-            let hint = nearest(other, kinds.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
-            let hint = hint.unwrap_or_default();
-            return Err(format!(
-                "there is no engine `{other}`: `--engine` takes auto, {}{hint}",
-                kinds.join(", ")
-            ));
-        }
-    };
-    Ok(EngineChoice { kind: kind.into(), program: lmrun.into() })
-}
-
-/// Runs the tests: the script here, the requests, the report and the signals on threads of
-/// their own.
-fn perform(args: &RunArgs, program: &Program, tests: &[String], prepared: Prepared) -> u8 {
-    limits::prepare_descriptors();
-    strays::adopt_orphans();
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
-    else {
-        return complain("the system gives no threads");
-    };
-    let Ok(shards) = Shards::for_this_machine() else {
-        return complain("the system gives no threads to send from");
-    };
-    let (events, received) = channel();
-    let cancel = CancellationToken::new();
-    let facts = facts(args, program);
-    let output_dir = prepared.outputs.folder().to_owned();
-    let bench = Arc::new(Bench {
-        fleet: fleet(args, &prepared, events.clone()),
-        shards,
-        cancel: cancel.clone(),
-        run_id: facts.run_id.clone(),
-        serial: AtomicUsize::default(),
-        experiments: AtomicUsize::default(),
-        failed_checks: AtomicUsize::default(),
-        invalid: parking_lot::Mutex::default(),
-        known: Known::read(),
-        max_send_lag_s: args.max_send_lag_s,
-        lexicons: parking_lot::Mutex::default(),
-    });
-    let reporter = Reporter::new(prepared.outputs, facts, cancel.clone());
-    let reporting = std::thread::spawn(move || reporter.work(&received));
-    let parameters = parameters(args);
-    runtime.spawn(signals::heed(cancel.clone(), "closing the engines"));
-    let folder = program.folder().to_owned();
-    let handle = runtime.handle().clone();
-    let host = Host::new(handle, bench, Parameters::new(parameters), folder, output_dir, prepared.engine);
-    let orphans = cancel.run_until_cancelled(container::remove_orphans());
-    for text in host.wait(orphans).unwrap_or_default() {
-        let _ = events.send(Event::Warned { text });
-    }
-    run_tests(program, tests, &host, &cancel);
-    let _ = events.send(Event::RunDone);
-    let gravest = reporting.join();
-    runtime.shutdown_background();
-    gravest.map_or(exit::BUG, |gravest| gravest.map_or(exit::OK, Code::exit))
+/// Runs the tests.
+fn perform(stage: Stage, program: &Program, tests: &[String]) -> u8 {
+    stage.runtime.spawn(signals::heed(stage.cancel.clone(), "closing the engines"));
+    run_tests(program, tests, &stage.host, &stage.cancel);
+    stage.end()
 }
 
 fn run_tests(program: &Program, tests: &[String], host: &Host, cancel: &CancellationToken) {
@@ -177,31 +79,4 @@ fn run_tests(program: &Program, tests: &[String], host: &Host, cancel: &Cancella
     if !cancel.is_cancelled() {
         host.parameters().unused().into_iter().for_each(|text| host.bench().emit(Event::Warned { text }));
     }
-}
-
-fn fleet(args: &RunArgs, prepared: &Prepared, events: Sender<Event>) -> Fleet {
-    let watchdog = Arc::new(Watchdog::new(prepared.program.clone(), WATCHDOG));
-    let ports = [args.ports[0], args.ports[1]]; // clap takes two or none, and has a default
-    Fleet::new(ports, prepared.log_dir.clone(), watchdog, events)
-}
-
-fn parameters(args: &RunArgs) -> BTreeMap<String, String> {
-    let mut parameters: BTreeMap<String, String> = args.parameters.iter().cloned().collect();
-    if let Some(model) = &args.model {
-        parameters.insert("model".into(), model.clone());
-    }
-    secrets::learn(parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    parameters.entry("seed".into()).or_insert_with(|| args.seed.to_string());
-    parameters
-}
-
-fn facts(args: &RunArgs, program: &Program) -> RunFacts {
-    let started_unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    RunFacts::new(
-        started_unix_s,
-        args.script.as_deref().map(|path| path.display().to_string()).unwrap_or_default(),
-        program.text(),
-        args.seed,
-        parameters(args),
-    )
 }

@@ -53,6 +53,12 @@ impl FromStr for FamilyName {
     }
 }
 
+/// Resident memory of processes, MiB. Pages that they share count for each.
+pub fn resident_mib(pids: &[i32]) -> u64 {
+    let pages = |pid: &i32| Some(procfs::process::Process::new(*pid).ok()?.statm().ok()?.resident);
+    (pids.iter().filter_map(pages).sum::<u64>() * procfs::page_size()) >> 20
+}
+
 /// The living members of a family, known by process id and start time, so that a process id
 /// used again is not mistaken for a relative.
 #[derive(Clone, Debug)]

@@ -24,3 +24,5 @@ pub mod text;
 pub mod tls;
 pub mod tokenizer;
 pub mod watchdog;
+
+pub use family::resident_mib;

@@ -2,6 +2,7 @@
 //! request.
 
 mod amounts;
+mod braille;
 pub mod checkup;
 mod figures;
 mod html;
@@ -14,6 +15,7 @@ mod screen;
 pub mod selfcheck;
 mod study;
 mod tables;
+pub mod values;
 mod written;
 
 pub use manifest::RunFacts;

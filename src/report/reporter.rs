@@ -5,7 +5,7 @@ use super::outputs::{Outputs, Rows};
 use super::screen::Screen;
 use super::tables::{self, TestLine};
 use crate::bench::{Code, Event, Outcome, Seen};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
 
 /// Turns events into files and onto the screen.
@@ -46,6 +46,8 @@ impl Reporter {
 
     fn take(&mut self, event: Event) {
         match event {
+            Event::SessionStarted { name } => self.begin(name),
+            Event::Awaited { shown } => self.all_is_shown(&shown),
             Event::TestStarted { test } => self.test_started(test),
             Event::EngineStarting { name, port, argv, container, log } => {
                 self.screen.note(&format!("  {name}: {}", shell(&argv)));
@@ -115,8 +117,17 @@ impl Reporter {
         }
     }
 
+    fn all_is_shown(&mut self, shown: &Sender<()>) {
+        self.screen.clear();
+        let _ = shown.send(()); // who no longer waits needs no answer
+    }
+
     fn test_started(&mut self, test: String) {
         self.screen.result(&format!("\n{test}"));
+        self.begin(test);
+    }
+
+    fn begin(&mut self, test: String) {
         self.outputs.clear(&test);
         let manifest = Manifest::new(self.facts.clone(), test.clone());
         self.test = Some(Test { name: test, manifest, rows: None, planned: 0, done: 0, failed: 0 });

@@ -60,6 +60,9 @@ impl Screen {
     /// What is going on now; overwritten by the next.
     pub fn progress(&mut self, text: &str) {
         if !self.plain_progress {
+            if self.bar.is_finished() {
+                self.bar.reset();
+            }
             self.bar.set_message(scrub(text));
             self.bar.enable_steady_tick(TICK);
         } else if self.last_plain.elapsed() >= PLAIN_EVERY {
@@ -79,6 +82,13 @@ impl Screen {
         self.bar.disable_steady_tick();
         self.bar.set_message("");
         self.bar.tick();
+    }
+
+    /// Takes the progress off the terminal until there is some again.
+    pub fn clear(&mut self) {
+        self.last_plain = Instant::now();
+        self.bar.disable_steady_tick();
+        self.bar.finish_and_clear();
     }
 
     /// A word in green or red, where the terminal has colors.

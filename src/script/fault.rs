@@ -122,6 +122,8 @@ pub struct Diagnosis {
     pub help: Option<String>,
     /// What kind of failure it is.
     pub code: Code,
+    /// Whether it does not even compile.
+    pub unusable: bool,
     /// The user's own line.
     pub place: Option<Place>,
     /// A word on that line to point at.
@@ -142,13 +144,20 @@ impl Diagnosis {
         let below = places.split_off(own.map_or(0, |own| own + 1));
         let place = places.pop();
         let (message, help, code, word) = (fault.message, fault.help, fault.code, fault.word);
-        Self { message, help, code, place, word, above: places, below }
+        Self { message, help, code, unusable: false, place, word, above: places, below }
     }
 
     /// A problem of a whole script.
     pub fn plain(message: impl Into<String>, help: Option<String>) -> Self {
         let (above, below) = (Vec::new(), Vec::new());
-        Self { message: message.into(), help, code: Code::Check, place: None, word: None, above, below }
+        let (message, code, unusable) = (message.into(), Code::Check, false);
+        Self { message, help, code, unusable, place: None, word: None, above, below }
+    }
+
+    /// The same, of a text that does not compile.
+    #[must_use]
+    pub fn as_unusable(self) -> Self {
+        Self { unusable: true, ..self }
     }
 
     /// The same, with other advice.

@@ -5,6 +5,7 @@ use super::host::Host;
 use super::modules::Modules;
 use crate::bench::Event;
 use rhai::{Dynamic, OptimizationLevel};
+use tokio_util::sync::CancellationToken;
 
 /// Rhai's debug builds allow little nesting, its release builds more: the same everywhere.
 const CALL_LEVELS: usize = 64;
@@ -36,7 +37,11 @@ pub fn interpreter(host: &Host, modules: Modules) -> rhai::Engine {
         let text = format!("{}:{position}: {text}", source.unwrap_or_default());
         bench.emit(Event::Printed { text });
     });
-    let cancel = host.bench().cancel.clone();
-    engine.on_progress(move |_| cancel.is_cancelled().then_some(Dynamic::UNIT));
+    heed(&mut engine, host.bench().interrupts.now());
     engine
+}
+
+/// Ends scripts when `cancel` is cancelled.
+pub fn heed(engine: &mut rhai::Engine, cancel: CancellationToken) {
+    engine.on_progress(move |_| cancel.is_cancelled().then_some(Dynamic::UNIT));
 }

@@ -4,6 +4,7 @@
 //! import `std/…` (embedded from `stdlib/`), and `std/…` imports `core/…` (the natives).
 
 mod api;
+pub mod catalog;
 mod doctor;
 mod fault;
 mod host;
@@ -12,6 +13,8 @@ mod modules;
 mod options;
 mod outline;
 mod program;
+mod session;
+mod source;
 mod suggest;
 
 pub use doctor::wanted;
@@ -20,4 +23,5 @@ pub use host::{EngineChoice, Host, Parameters};
 pub use modules::engine_kinds;
 pub use outline::TestFunction;
 pub use program::Program;
+pub use session::{Reading, Session, Shown, Variable, reading};
 pub use suggest::nearest;

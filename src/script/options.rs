@@ -36,6 +36,11 @@ impl<'a> Parts<'a> {
         typed(self.function, json(self.function, &own)?)
     }
 
+    /// All that were asked for.
+    pub fn known(self) -> Vec<&'static str> {
+        self.known
+    }
+
     /// That none is left.
     pub fn done(self) -> Result<(), Fault> {
         check_keys(self.function, &self.left, &self.known)
@@ -78,7 +83,7 @@ fn typed<T: DeserializeOwned>(function: &str, value: Value) -> Result<T, Fault> 
 }
 
 /// The names of the fields of a struct, as its `Deserialize` announces them.
-fn fields<T: DeserializeOwned>() -> &'static [&'static str] {
+pub fn fields<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut names: &'static [&'static str] = &[];
     // It always fails: all that is wanted is what it asks for.
     let _ = T::deserialize(Announced(&mut names));

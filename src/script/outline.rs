@@ -14,12 +14,15 @@ pub struct TestFunction {
 impl TestFunction {
     /// The first sentence of its doc comment: what it claims.
     pub fn claim(&self) -> String {
-        let paragraph = self.doc.split("\n\n").next().unwrap_or_default().replace('\n', " ");
-        match paragraph.find(". ") {
-            Some(end) => paragraph[..=end].to_owned(),
-            None => paragraph,
-        }
+        first_sentence(&self.doc)
     }
+}
+
+/// The first sentence of a text.
+pub fn first_sentence(text: &str) -> String {
+    let paragraph = text.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+    let end = paragraph.find(". ").map_or(paragraph.len(), |end| end + 1);
+    paragraph[..end].to_owned()
 }
 
 /// The tests of a script in the order in which they stand in it.
@@ -42,11 +45,15 @@ fn place(text: &str, name: &str) -> usize {
     text.lines().position(defines).unwrap_or(usize::MAX)
 }
 
-fn doc(comments: &[&str]) -> String {
-    let lines = comments.iter().flat_map(|comment| comment.lines());
-    let bare =
-        lines.map(|line| line.trim_start().trim_start_matches(['/', '*']).trim_end_matches("*/").trim());
-    bare.collect::<Vec<_>>().join("\n").trim().to_owned()
+/// Comments without their slashes.
+pub fn doc(comments: &[&str]) -> String {
+    let lines = comments.iter().flat_map(|comment| comment.lines()).map(|line| {
+        let line = line.trim_start();
+        let line = line.strip_prefix("//!").unwrap_or_else(|| line.trim_start_matches(['/', '*']));
+        let line = line.trim_end_matches("*/");
+        line.strip_prefix(' ').unwrap_or(line).trim_end()
+    });
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
 #[cfg(test)]

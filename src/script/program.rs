@@ -104,20 +104,24 @@ impl Program {
     }
 
     fn diagnose(&self, error: &EvalAltResult, modules: &Modules) -> Diagnosis {
-        let diagnosis = Diagnosis::of(error, &self.name);
-        let Some(missing) = diagnosis.message.strip_prefix("function not found: ") else { return diagnosis };
-        let missing = missing.split([' ', '(']).next().unwrap_or_default();
-        let own = self.ast.iter_functions().map(|f| f.name.to_owned());
-        let natives = super::api::GLOBALS.iter().map(|name| (*name).to_owned());
-        let known: Vec<String> = own.chain(natives).chain(modules.function_names()).collect();
-        let near = nearest(missing, known.iter().map(String::as_str));
-        let help = match near {
-            Some(near) if near == missing => format!("`{near}` takes other arguments"),
-            Some(near) => format!("did you mean `{near}`?"),
-            None => return diagnosis,
-        };
-        diagnosis.with_help(Some(help))
+        with_hint(Diagnosis::of(error, &self.name), &self.ast, modules)
     }
+}
+
+/// Says which function may be meant by one that is not found, of those of `ast` and `modules`.
+pub fn with_hint(diagnosis: Diagnosis, ast: &AST, modules: &Modules) -> Diagnosis {
+    let Some(missing) = diagnosis.message.strip_prefix("function not found: ") else { return diagnosis };
+    let missing = missing.split([' ', '(']).next().unwrap_or_default();
+    let own = ast.iter_functions().map(|f| f.name.to_owned());
+    let natives = super::api::GLOBALS.iter().map(|name| (*name).to_owned());
+    let known: Vec<String> = own.chain(natives).chain(modules.function_names()).collect();
+    let near = nearest(missing, known.iter().map(String::as_str));
+    let help = match near {
+        Some(near) if near == missing => format!("`{near}` takes other arguments"),
+        Some(near) => format!("did you mean `{near}`?"),
+        None => return diagnosis,
+    };
+    diagnosis.with_help(Some(help))
 }
 
 /// How a test ends that ran to its end.

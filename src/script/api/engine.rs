@@ -33,6 +33,11 @@ impl Handle {
         Self(engine)
     }
 
+    /// The engine.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.0
+    }
+
     /// What tells it from others.
     pub fn identity(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
@@ -57,7 +62,7 @@ pub fn arm_of(value: &Dynamic) -> Result<Arm, Fault> {
 
 /// Runs `work` until the run is interrupted.
 pub fn wait<T>(host: &Host, work: impl Future<Output = T>) -> Result<T, Box<EvalAltResult>> {
-    let cancel = host.bench().cancel.clone();
+    let cancel = host.bench().interrupts.now();
     host.wait(async { cancel.run_until_cancelled(work).await }).ok_or_else(fault::interrupted)
 }
 
@@ -112,24 +117,40 @@ mod methods {
     pub type Engine = super::Handle;
 
     /// The engine's name.
+    ///
+    /// ```rhai
+    /// print(sim::engine(#{ name: "plain" }).name); // plain
+    /// ```
     #[rhai_fn(get = "name", pure)]
     pub fn spec_name(spec: &mut EngineSpec) -> String {
         spec.name.clone()
     }
 
     /// The command that starts it, a word an element.
+    ///
+    /// ```rhai
+    /// print(vllm::engine(#{ model: "m" }).command[1]); // serve
+    /// ```
     #[rhai_fn(get = "command", pure)]
     pub fn spec_command(spec: &mut EngineSpec) -> rhai::Array {
         spec.command.iter().map(|word| word.clone().into()).collect()
     }
 
     /// The engine's name.
+    ///
+    /// ```rhai
+    /// print(start(sim::engine()).name); // sim
+    /// ```
     #[rhai_fn(get = "name", pure)]
     pub fn name(engine: &mut Engine) -> String {
         engine.0.spec.name.clone()
     }
 
     /// The port on which it listens.
+    ///
+    /// ```rhai
+    /// print(start(sim::engine()).port);
+    /// ```
     #[rhai_fn(get = "port", pure)]
     pub fn port(engine: &mut Engine) -> i64 {
         i64::from(engine.0.port)
@@ -138,6 +159,11 @@ mod methods {
     /// Waits until the engine is ready, has died, or `timeout_s` is over; whether it is ready.
     ///
     /// Ready means that its process lives, its health check answers, and it names its model.
+    ///
+    /// ```rhai
+    /// let engine = start(sim::engine());
+    /// if !engine.wait_until_ready(60) { throw "it does not start"; }
+    /// ```
     #[rhai_fn(return_raw, pure)]
     pub fn wait_until_ready(
         context: NativeCallContext,
@@ -158,6 +184,12 @@ mod methods {
     }
 
     /// Whether the engine lives and says that it is healthy. Does not wait.
+    ///
+    /// ```rhai
+    /// let engine = start(sim::engine());
+    /// engine.wait_until_ready(60);
+    /// print(engine.is_healthy()); // true
+    /// ```
     #[rhai_fn(return_raw, pure)]
     pub fn is_healthy(context: NativeCallContext, engine: &mut Engine) -> Result<bool, Box<EvalAltResult>> {
         wait(&Host::of(&context), engine.0.is_healthy())
@@ -165,6 +197,11 @@ mod methods {
 
     /// Ends the engine and everything that came from it: interrupt, then terminate, then kill.
     /// One that was there before is left as it is.
+    ///
+    /// ```rhai
+    /// let engine = start(sim::engine());
+    /// engine.close();
+    /// ```
     #[rhai_fn(return_raw, pure)]
     pub fn close(context: NativeCallContext, engine: &mut Engine) -> Result<(), Box<EvalAltResult>> {
         let host = Host::of(&context);

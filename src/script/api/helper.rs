@@ -63,18 +63,31 @@ mod methods {
     pub type Helper = super::Kept;
 
     /// The helper's name.
+    ///
+    /// ```rhai
+    /// print(start(redis::server()).name); // redis :6379
+    /// ```
     #[rhai_fn(get = "name", pure)]
     pub fn name(helper: &mut Helper) -> String {
         helper.spec.name.clone()
     }
 
     /// The port on which it listens.
+    ///
+    /// ```rhai
+    /// print(start(redis::server()).port); // 6379
+    /// ```
     #[rhai_fn(get = "port", pure)]
     pub fn port(helper: &mut Helper) -> i64 {
         i64::from(helper.spec.port)
     }
 
     /// Ends the helper now, or with the last engine that uses it.
+    ///
+    /// ```rhai
+    /// let store = start(redis::server(#{ port: 6400 }));
+    /// store.close();
+    /// ```
     #[rhai_fn(return_raw, pure)]
     pub fn close(context: NativeCallContext, helper: &mut Helper) -> Result<(), Box<EvalAltResult>> {
         let host = Host::of(&context);

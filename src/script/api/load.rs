@@ -9,7 +9,7 @@ use crate::bench::workload::{
 use crate::driver::tokenizer::Tokenizer;
 use crate::script::fault::Fault;
 use crate::script::host::Host;
-use crate::script::options::{self, Parts};
+use crate::script::options::{self, Parts, fields};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module, NativeCallContext};
 use std::fs::File;
@@ -45,6 +45,21 @@ const GENERATORS: [(&str, Read); 9] = [
     ("long_doc_qa", |options| Ok(Generator::LongDocQa(options.take::<LongDocQa>()?))),
     ("random", |options| Ok(Generator::Random(options.take::<Random>()?))),
 ];
+
+/// The keys of the options of the generator `name`, `custom` and `trace` among them.
+pub fn keys(name: &str) -> Option<Vec<&'static str>> {
+    let mut options = Parts::of(name, Map::new());
+    // Whether nothing is enough to make one is of no interest here.
+    match name {
+        "custom" => {}
+        "trace" => drop(options.take::<Trace>()),
+        _ => drop(GENERATORS.iter().find(|(known, _)| *known == name)?.1(&mut options)),
+    }
+    let shared = [fields::<Arrivals>(), fields::<TextOptions>(), fields::<RequestOptions>()];
+    let mut keys = options.known();
+    keys.extend(shared.into_iter().flatten().copied());
+    Some(keys)
+}
 
 /// What texts are made of, and the tokenizer where its file is given.
 struct Texts {
@@ -219,6 +234,11 @@ mod methods {
 
     /// The requests: an array of maps with `timestamp`, `after`, `session`, `turn`, `context_len`,
     /// `query_len`, `output_len`, `prompt`, `messages`.
+    ///
+    /// ```rhai
+    /// let requests = load::dummy(#{ requests: 3, gap_s: 2 }).generate();
+    /// print(requests[2].timestamp); // 4.0
+    /// ```
     #[rhai_fn(pure)]
     pub fn generate(workload: &mut Workload) -> Array {
         let lexicon = &workload.lexicon;
@@ -226,9 +246,19 @@ mod methods {
     }
 
     /// How many requests there are.
+    ///
+    /// ```rhai
+    /// print(load::long_doc_qa(#{ documents: 4, repeats: 3 }).count); // 16
+    /// ```
     #[rhai_fn(get = "count", pure)]
     pub fn count(workload: &mut Workload) -> i64 {
         WorkloadConfig::count(workload) as i64
+    }
+
+    /// The config in a few words, as results are headed.
+    #[rhai_fn(get = "title", pure)]
+    pub fn title(workload: &mut Workload) -> String {
+        WorkloadConfig::title(workload)
     }
 
     /// The config in words.

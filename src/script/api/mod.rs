@@ -10,6 +10,11 @@ mod options;
 mod run;
 mod seen;
 
+pub use engine::Handle;
+pub use seen::{Experiment, Measure};
+
+use super::options::fields;
+use crate::bench::{EngineSpec, HelperSpec, RunOptions};
 use rhai::Module;
 
 /// The natives that need no import.
@@ -34,6 +39,20 @@ pub fn native(path: &str) -> Option<Module> {
         "core/load" => load::module(),
         "core/options" => options::module(),
         "core/run" => run::module(),
+        _ => return None,
+    })
+}
+
+/// Which argument of a native is an options map, and its keys. `first` is its first argument where that
+/// is a literal text.
+pub fn options(module: &str, name: &str, first: Option<&str>) -> Option<(usize, Vec<&'static str>)> {
+    Some(match (module, name) {
+        ("core/engine", "spec") => (1, fields::<EngineSpec>().to_vec()),
+        ("core/helper", "spec") => (1, fields::<HelperSpec>().to_vec()),
+        ("core/load", "workload") => (1, load::keys(first?)?),
+        ("core/load", "custom" | "trace") => (1, load::keys(name)?),
+        ("core/run", "run") => (2, fields::<RunOptions>().to_vec()),
+        ("core/run", "start") => (0, fields::<HelperSpec>().to_vec()),
         _ => return None,
     })
 }

@@ -57,10 +57,16 @@ mod natives {
         experiment(&Host::of(&context), &workload, &engines, RunOptions::default())
     }
 
-    /// The same with options: `warmup`, requests to each engine before the workload that are not
-    /// measured (2); `may_fail`, whether failed requests are expected (false); `limits`, how long each
-    /// part of a request may take: `connect_s` (10), `first_token_s` (300), `between_chunks_s` (60) and
-    /// `total_s` (900).
+    /// The same with options:
+    /// - `warmup` (2): requests to each engine before the workload, which are not measured
+    /// - `may_fail` (false): whether failed requests are expected
+    /// - `limits`: how long each part of a request may take: `connect_s` (10), `first_token_s` (300),
+    ///   `between_chunks_s` (60) and `total_s` (900)
+    /// - `max_send_lag_s` (`--max-send-lag-s`): how late requests may be sent
+    ///
+    /// ```rhai
+    /// let seen = run(load::dummy(#{ requests: 2, gap_s: 0.1 }), [plain], #{ warmup: 0, may_fail: true });
+    /// ```
     #[rhai_fn(name = "run", return_raw)]
     pub fn run_with(
         context: NativeCallContext,
@@ -87,8 +93,10 @@ mod natives {
         Ok(Handle::new(started.map_err(Fault::from)?))
     }
 
-    /// Starts a helper and returns when it is ready. It runs until it is closed, or the test ends,
-    /// and engines that name the same helper use this one.
+    /// Starts a helper, a map from `helper::command` and its like, and returns when it is ready. It runs
+    /// until it is closed, or the test ends, and engines that name the same helper use this one.
+    ///
+    /// Options: those of `helper::command`.
     ///
     /// ```rhai
     /// let store = start(redis::server(#{ port: 6400 }));
@@ -137,6 +145,10 @@ mod natives {
     }
 
     /// Waits for some seconds.
+    ///
+    /// ```rhai
+    /// sleep(0.5);
+    /// ```
     #[rhai_fn(return_raw)]
     pub fn sleep(context: NativeCallContext, seconds: f64) -> Result<(), Box<EvalAltResult>> {
         if !(0.0..=1e9).contains(&seconds) {

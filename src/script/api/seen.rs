@@ -44,12 +44,23 @@ pub struct Experiment {
 #[derive(Clone, Debug)]
 pub struct Measure {
     what: String,
+    unit: &'static str,
     values: Distribution,
 }
 
 impl Measure {
-    fn of(engine: &EngineSeen, what: &str, measure: impl Fn(&Row) -> Option<f64>) -> Self {
-        Self { what: format!("{what} of `{}`", engine.name), values: engine.distribution(measure) }
+    fn of(
+        engine: &EngineSeen,
+        what: &str,
+        unit: &'static str,
+        measure: impl Fn(&Row) -> Option<f64>,
+    ) -> Self {
+        Self { what: format!("{what} of `{}`", engine.name), unit, values: engine.distribution(measure) }
+    }
+
+    /// What it is of whom, in which unit, and its values.
+    pub fn parts(&self) -> (&str, &'static str, &Distribution) {
+        (&self.what, self.unit, &self.values)
     }
 
     fn some(&self, value: Option<f64>) -> Result<f64, Box<EvalAltResult>> {
@@ -87,6 +98,10 @@ mod methods {
     pub type Distribution = super::Measure;
 
     /// What was seen of the engine that was started from `engine`.
+    ///
+    /// ```rhai
+    /// print(seen[plain].ttft.p50);
+    /// ```
     #[rhai_fn(index_get, return_raw, pure)]
     pub fn by_spec(seen: &mut Seen, engine: Spec) -> Result<EngineSeen, Box<EvalAltResult>> {
         let what = format!("engine `{}`", engine.name);
@@ -100,66 +115,112 @@ mod methods {
     }
 
     /// What was seen of each engine, in the order of `run`.
+    ///
+    /// ```rhai
+    /// for engine in seen.engines { print(engine.name); }
+    /// ```
     #[rhai_fn(get = "engines", pure)]
     pub fn engines(seen: &mut Seen) -> Array {
         seen.seen.engines.iter().cloned().map(Dynamic::from).collect()
     }
 
     /// The engine's name.
+    ///
+    /// ```rhai
+    /// print(seen[plain].name);
+    /// ```
     #[rhai_fn(get = "name", pure)]
     pub fn name(engine: &mut EngineSeen) -> String {
         engine.name.to_string()
     }
 
     /// Time to first token, seconds from the send.
+    ///
+    /// ```rhai
+    /// print(seen[plain].ttft.p50);
+    /// ```
     #[rhai_fn(get = "ttft", pure)]
     pub fn ttft(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "TTFT", |row| row.ttft)
+        Measure::of(engine, "TTFT", "s", |row| row.ttft)
     }
 
     /// Time to the last token, seconds from the send.
+    ///
+    /// ```rhai
+    /// print(seen[plain].latency.p99);
+    /// ```
     #[rhai_fn(get = "latency", pure)]
     pub fn latency(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "latency", |row| row.latency)
+        Measure::of(engine, "latency", "s", |row| row.latency)
     }
 
     /// Output tokens a second between the first and the last token.
+    ///
+    /// ```rhai
+    /// print(seen[plain].throughput.mean);
+    /// ```
     #[rhai_fn(get = "throughput", pure)]
     pub fn throughput(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "throughput", |row| row.throughput)
+        Measure::of(engine, "throughput", "tokens/s", |row| row.throughput)
     }
 
     /// Time per output token after the first, seconds.
+    ///
+    /// ```rhai
+    /// print(seen[plain].tpot.p50);
+    /// ```
     #[rhai_fn(get = "tpot", pure)]
     pub fn tpot(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "TPOT", |row| row.tpot_s)
+        Measure::of(engine, "TPOT", "s", |row| row.tpot_s)
     }
 
     /// How late requests were sent, seconds.
+    ///
+    /// ```rhai
+    /// print(seen[plain].send_lag.max);
+    /// ```
     #[rhai_fn(get = "send_lag", pure)]
     pub fn send_lag(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "send lag", |row| row.send_lag_s)
+        Measure::of(engine, "send lag", "s", |row| row.send_lag_s)
     }
 
     /// Prompt tokens that a cache held, by request.
+    ///
+    /// ```rhai
+    /// print(seen[cached].cached_tokens.values);
+    /// ```
     #[rhai_fn(get = "cached_tokens", pure)]
     pub fn cached_tokens(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "count of cached tokens", |row| row.cached_tokens.map(|tokens| tokens as f64))
+        Measure::of(engine, "count of cached tokens", "tokens", |row| {
+            row.cached_tokens.map(|tokens| tokens as f64)
+        })
     }
 
     /// Cached prompt tokens over all prompt tokens; `()` where the engine does not tell.
+    ///
+    /// ```rhai
+    /// print(seen[cached].cached_share);
+    /// ```
     #[rhai_fn(get = "cached_share", pure)]
     pub fn cached_share(engine: &mut EngineSeen) -> Dynamic {
         EngineSeen::cached_share(engine).map_or(Dynamic::UNIT, Dynamic::from)
     }
 
     /// Requests without a complete answer.
+    ///
+    /// ```rhai
+    /// check::equal(seen[plain].failed, 0, "failed requests");
+    /// ```
     #[rhai_fn(get = "failed", pure)]
     pub fn failed(engine: &mut EngineSeen) -> i64 {
         EngineSeen::failed(engine) as i64
     }
 
     /// The requests, as maps with the column names of the CSV, in their order.
+    ///
+    /// ```rhai
+    /// print(seen[plain].requests[0].TTFT);
+    /// ```
     #[rhai_fn(get = "requests", pure)]
     pub fn requests(engine: &mut EngineSeen) -> Array {
         engine.rows.iter().map(as_map).collect()
@@ -172,24 +233,40 @@ mod methods {
     }
 
     /// What is measured, and of which engine.
+    ///
+    /// ```rhai
+    /// print(seen[plain].ttft.what); // TTFT of `plain`
+    /// ```
     #[rhai_fn(get = "what", pure)]
     pub fn what(measure: &mut Distribution) -> String {
         measure.what.clone()
     }
 
     /// How many requests have the measure.
+    ///
+    /// ```rhai
+    /// print(seen[plain].ttft.count);
+    /// ```
     #[rhai_fn(get = "count", pure)]
     pub fn count(measure: &mut Distribution) -> i64 {
         measure.values.count() as i64
     }
 
     /// The values, ascending.
+    ///
+    /// ```rhai
+    /// print(seen[plain].ttft.values[0]);
+    /// ```
     #[rhai_fn(get = "values", pure)]
     pub fn values(measure: &mut Distribution) -> Array {
         measure.values.values().iter().map(|value| (*value).into()).collect()
     }
 
     /// The percentile `p` of 0 to 100, interpolated as numpy does.
+    ///
+    /// ```rhai
+    /// print(seen[plain].ttft.p(95));
+    /// ```
     #[rhai_fn(name = "p", return_raw, pure)]
     pub fn percentile(measure: &mut Distribution, p: f64) -> Result<f64, Box<EvalAltResult>> {
         measure.some(measure.values.percentile(p))
@@ -202,36 +279,60 @@ mod methods {
     }
 
     /// The median.
+    ///
+    /// ```rhai
+    /// print(seen[plain].ttft.p50);
+    /// ```
     #[rhai_fn(get = "p50", return_raw, pure)]
     pub fn p50(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
         measure.some(measure.values.percentile(50.0))
     }
 
     /// The 90th percentile.
+    ///
+    /// ```rhai
+    /// print(seen[plain].ttft.p90);
+    /// ```
     #[rhai_fn(get = "p90", return_raw, pure)]
     pub fn p90(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
         measure.some(measure.values.percentile(90.0))
     }
 
     /// The 99th percentile.
+    ///
+    /// ```rhai
+    /// print(seen[plain].ttft.p99);
+    /// ```
     #[rhai_fn(get = "p99", return_raw, pure)]
     pub fn p99(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
         measure.some(measure.values.percentile(99.0))
     }
 
     /// The arithmetic mean.
+    ///
+    /// ```rhai
+    /// print(seen[plain].ttft.mean);
+    /// ```
     #[rhai_fn(get = "mean", return_raw, pure)]
     pub fn mean(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
         measure.some(measure.values.mean())
     }
 
     /// The smallest value.
+    ///
+    /// ```rhai
+    /// print(seen[plain].ttft.min);
+    /// ```
     #[rhai_fn(get = "min", return_raw, pure)]
     pub fn min(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
         measure.some(measure.values.min())
     }
 
     /// The largest value.
+    ///
+    /// ```rhai
+    /// print(seen[plain].ttft.max);
+    /// ```
     #[rhai_fn(get = "max", return_raw, pure)]
     pub fn max(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
         measure.some(measure.values.max())

@@ -1,0 +1,124 @@
+//! Signals: Ctrl-C ends an input, the others end the session.
+
+use super::say;
+use crate::bench::{Bench, Code};
+use crate::cli::stage::Stage;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// How long the editor may take to give up.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is to be ended by a signal.
+pub struct Signals {
+    bench: Arc<Bench>,
+    session: CancellationToken,
+    works: AtomicBool,
+    one_ends_all: AtomicBool,
+    ends: Arc<AtomicBool>,
+    is_ending: AtomicBool,
+}
+
+impl Signals {
+    /// Heeds them from now on.
+    pub fn heed(stage: &Stage) -> Arc<Self> {
+        let signals = Arc::new(Self {
+            bench: stage.host.bench().clone(),
+            session: stage.cancel.clone(),
+            works: AtomicBool::default(),
+            one_ends_all: AtomicBool::default(),
+            ends: Arc::default(),
+            is_ending: AtomicBool::default(),
+        });
+        let _entered = stage.runtime.enter();
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        if let [Ok(interrupts), Ok(terminations), Ok(hangups)] = kinds.map(signal) {
+            stage.runtime.spawn(signals.clone().listen(interrupts, terminations, hangups));
+        }
+        signals
+    }
+
+    /// Set when the editor is to give up.
+    pub fn ends(&self) -> Arc<AtomicBool> {
+        self.ends.clone()
+    }
+
+    /// From now on there is nobody at a prompt to go on after an interrupt.
+    pub fn one_ends_all(&self) {
+        self.one_ends_all.store(true, Relaxed);
+    }
+
+    /// The session ends by itself.
+    pub fn ending(&self) {
+        self.is_ending.store(true, Relaxed);
+    }
+
+    /// Something begins that can be interrupted.
+    pub fn begin(&self) {
+        self.bench.interrupts.begin();
+        self.works.store(true, Relaxed);
+    }
+
+    /// It has ended.
+    pub fn end(&self) {
+        self.works.store(false, Relaxed);
+    }
+
+    async fn listen(self: Arc<Self>, mut interrupts: Signal, mut terminations: Signal, mut hangups: Signal) {
+        loop {
+            tokio::select! {
+                _ = interrupts.recv() => self.interrupt(),
+                _ = terminations.recv() => self.terminate(),
+                _ = hangups.recv() => self.terminate(),
+            }
+        }
+    }
+
+    /// At the prompt it ends nothing; of an input the first ends it, the second all.
+    fn interrupt(self: &Arc<Self>) {
+        if self.one_ends_all.load(Relaxed) {
+            return self.terminate();
+        }
+        let work = self.bench.interrupts.now();
+        if !self.works.load(Relaxed) {
+            return;
+        }
+        if work.is_cancelled() {
+            kill();
+        }
+        say("\ninterrupted; once more kills lmrun and its engines");
+        work.cancel();
+    }
+
+    fn terminate(self: &Arc<Self>) {
+        if self.session.is_cancelled() {
+            kill();
+        }
+        say("\ninterrupted: closing the engines; once more kills them");
+        self.session.cancel();
+        self.ends.store(true, Relaxed);
+        tokio::spawn(self.clone().see_to_the_end());
+    }
+
+    /// Ends it where the editor cannot: one whose terminal is gone hears nothing any more. The folders of
+    /// the session are then removed by a later run.
+    async fn see_to_the_end(self: Arc<Self>) {
+        tokio::time::sleep(PATIENCE).await;
+        while self.works.load(Relaxed) {
+            tokio::time::sleep(PATIENCE).await;
+        }
+        if !self.is_ending.load(Relaxed) {
+            let _ = self.bench.fleet.close_all().await; // there is nobody to be told
+            std::process::exit(i32::from(Code::Interrupted.exit()));
+        }
+    }
+}
+
+/// This process ends at once, and the watchdog kills what it leaves.
+fn kill() -> ! {
+    say("killed");
+    std::process::exit(i32::from(Code::Interrupted.exit()))
+}

@@ -1,0 +1,164 @@
+//! What a run, or a session at a prompt, stands on: output folder, runtime, sending threads, reporter.
+
+use super::WATCHDOG;
+use super::args::RunArgs;
+use super::exit;
+use crate::bench::selfcheck::Known;
+use crate::bench::{Bench, Code, Event, Fleet, Interrupts};
+use crate::driver::http::Shards;
+use crate::driver::watchdog::Watchdog;
+use crate::driver::{container, limits, program, secrets, strays};
+use crate::report::{Outputs, Reporter, RunFacts};
+use crate::script::{EngineChoice, Host, Parameters, engine_kinds, nearest};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tokio::runtime::Runtime;
+use tokio_util::sync::CancellationToken;
+
+/// What work stands on.
+pub struct Stage {
+    /// What scripts find.
+    pub host: Host,
+    /// Where all that waits does so.
+    pub runtime: Runtime,
+    /// Ends all of it.
+    pub cancel: CancellationToken,
+    /// How results are called that belong to no test.
+    pub name: String,
+    /// Where results go.
+    pub outputs: Outputs,
+    reporting: JoinHandle<Option<Code>>,
+}
+
+impl Stage {
+    /// Sets it for a script with this text, in this folder.
+    ///
+    /// # Errors
+    /// When the output folder cannot be written, or the system gives no threads.
+    pub fn set(args: &RunArgs, text: &str, folder: &Path) -> Result<Self, String> {
+        let prepared = prepare(args, text)?;
+        limits::prepare_descriptors();
+        strays::adopt_orphans();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let runtime = runtime.map_err(|_| "the system gives no threads")?;
+        let shards = Shards::for_this_machine().map_err(|_| "the system gives no threads to send from")?;
+        let (events, received) = channel();
+        let cancel = CancellationToken::new();
+        let facts = facts(args, text);
+        let outputs = prepared.outputs.clone();
+        let output_dir = outputs.folder().to_owned();
+        let bench = Arc::new(Bench {
+            fleet: fleet(args, &prepared, events.clone()),
+            shards,
+            interrupts: Interrupts::of(cancel.clone()),
+            run_id: facts.run_id.clone(),
+            serial: AtomicUsize::default(),
+            experiments: AtomicUsize::default(),
+            failed_checks: AtomicUsize::default(),
+            invalid: parking_lot::Mutex::default(),
+            known: Known::read(),
+            max_send_lag_s: args.max_send_lag_s,
+            lexicons: parking_lot::Mutex::default(),
+        });
+        let name = format!("repl-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"));
+        let reporter = Reporter::new(prepared.outputs, facts, cancel.clone());
+        let reporting = std::thread::spawn(move || reporter.work(&received));
+        let (handle, parameters) = (runtime.handle().clone(), Parameters::new(parameters(args)));
+        let host = Host::new(handle, bench, parameters, folder.into(), output_dir, prepared.engine);
+        let orphans = cancel.run_until_cancelled(container::remove_orphans());
+        for text in host.wait(orphans).unwrap_or_default() {
+            host.bench().emit(Event::Warned { text });
+        }
+        Ok(Self { host, runtime, cancel, name, outputs, reporting })
+    }
+
+    /// Ends it; the exit code of the gravest failure that was reported.
+    pub fn end(self) -> u8 {
+        self.host.bench().emit(Event::RunDone);
+        let gravest = self.reporting.join();
+        self.runtime.shutdown_background();
+        gravest.map_or(exit::BUG, |gravest| gravest.map_or(exit::OK, Code::exit))
+    }
+}
+
+/// What must be there before anything starts.
+struct Prepared {
+    outputs: Outputs,
+    log_dir: PathBuf,
+    engine: EngineChoice,
+    program: PathBuf,
+}
+
+fn prepare(args: &RunArgs, text: &str) -> Result<Prepared, String> {
+    let folder = &args.output_dir;
+    let unwritable = |folder: &PathBuf| {
+        let folder = folder.display().to_string();
+        move |e: std::io::Error| {
+            format!("cannot write to the output folder `{folder}`: {e}; choose another with `-o DIR`")
+        }
+    };
+    let outputs = Outputs::prepare(folder, args.model.as_deref()).map_err(unwritable(folder))?;
+    let log_dir = args.log_dir.clone().unwrap_or_else(|| folder.clone());
+    std::fs::create_dir_all(&log_dir).map_err(unwritable(&log_dir))?;
+    let lmrun = std::env::current_exe().map_err(|e| format!("lmrun cannot find itself: {e}"))?;
+    let engine = choose(&args.engine, &lmrun, text)?;
+    Ok(Prepared { outputs, log_dir, engine, program: lmrun })
+}
+
+/// `auto` is vLLM where it is on the PATH, else the simulator.
+fn choose(asked: &str, lmrun: &Path, text: &str) -> Result<EngineChoice, String> {
+    let kinds = engine_kinds();
+    let kind = match asked {
+        "auto" if program::find("vllm").is_some() => "vllm",
+        "auto" => {
+            if text.contains("std/engine") {
+                eprintln!(
+                    "SIMULATED: there is no `vllm` on the PATH, so the built-in simulator serves; its numbers are made up"
+                );
+            }
+            "sim"
+        }
+        kind if kinds.contains(&kind) => kind,
+        other => {
+            let hint = nearest(other, kinds.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+            let hint = hint.unwrap_or_default();
+            return Err(format!(
+                "there is no engine `{other}`: `--engine` takes auto, {}{hint}",
+                kinds.join(", ")
+            ));
+        }
+    };
+    Ok(EngineChoice { kind: kind.into(), program: lmrun.into() })
+}
+
+fn fleet(args: &RunArgs, prepared: &Prepared, events: Sender<Event>) -> Fleet {
+    let watchdog = Arc::new(Watchdog::new(prepared.program.clone(), WATCHDOG));
+    let ports = [args.ports[0], args.ports[1]]; // clap takes two or none, and has a default
+    Fleet::new(ports, prepared.log_dir.clone(), watchdog, events)
+}
+
+fn parameters(args: &RunArgs) -> BTreeMap<String, String> {
+    let mut parameters: BTreeMap<String, String> = args.parameters.iter().cloned().collect();
+    if let Some(model) = &args.model {
+        parameters.insert("model".into(), model.clone());
+    }
+    secrets::learn(parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    parameters.entry("seed".into()).or_insert_with(|| args.seed.to_string());
+    parameters
+}
+
+fn facts(args: &RunArgs, text: &str) -> RunFacts {
+    let started_unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    RunFacts::new(
+        started_unix_s,
+        args.script.as_deref().map(|path| path.display().to_string()).unwrap_or_default(),
+        text,
+        args.seed,
+        parameters(args),
+    )
+}

@@ -1,0 +1,80 @@
+//! The functions of the library's scripts.
+
+use super::doc::Doc;
+use super::item::{Home, Item, Kind, OptionKey, Param, Signature};
+use super::keys::{explained, taken};
+use crate::script::source::{Function, Source, Sources};
+
+/// What a module says of itself.
+#[derive(Clone, Debug)]
+pub struct ModuleDoc {
+    /// Its import path.
+    pub path: String,
+    /// Its doc comment.
+    pub doc: Doc,
+}
+
+/// The modules of the library.
+pub fn modules(sources: &Sources) -> Vec<ModuleDoc> {
+    sources
+        .all()
+        .map(|(path, source)| ModuleDoc { path: path.into(), doc: Doc::parse(&source.doc()) })
+        .collect()
+}
+
+/// The public functions of the library, module by module, in their order.
+pub fn items(sources: &Sources) -> Vec<Item> {
+    sources.all().flat_map(|(path, source)| items_of(sources, path, source)).collect()
+}
+
+fn items_of(sources: &Sources, path: &str, source: &Source) -> Vec<Item> {
+    let mut items: Vec<Item> = Vec::new();
+    for function in source.functions().iter().filter(|f| f.is_public) {
+        let signature = signature(function);
+        match items.iter_mut().find(|item| item.name == function.name) {
+            Some(item) => item.signatures.push(signature),
+            None => items.push(Item {
+                home: Home::Module(path.into()),
+                name: function.name.clone(),
+                kind: Kind::Function,
+                signatures: vec![signature],
+                options: Vec::new(),
+            }),
+        }
+    }
+    for item in &mut items {
+        item.options = options(sources, path, item);
+    }
+    items
+}
+
+fn signature(function: &Function) -> Signature {
+    let param = |name: &String| Param { name: name.clone(), kind: None };
+    Signature {
+        params: function.params.iter().map(param).collect(),
+        returns: None,
+        doc: Doc::parse(&function.doc),
+    }
+}
+
+/// The keys are those that are checked.
+fn options(sources: &Sources, path: &str, item: &Item) -> Vec<OptionKey> {
+    let taken = item.signatures.iter().flat_map(|s| taken(sources, path, &item.name, s.params.len())).next();
+    taken.map(|taken| explained(&taken.keys, &docs(sources, path, &item.main().doc))).unwrap_or_default()
+}
+
+/// What options are for is said by the function, by those whose options it takes, or by its module.
+pub fn docs(sources: &Sources, path: &str, doc: &Doc) -> Vec<OptionKey> {
+    let mut docs = doc.options.clone();
+    for other in doc.borrows() {
+        let (path, name) = match other.split_once("::") {
+            Some((module, name)) => (format!("std/{module}"), name),
+            None => (path.to_owned(), other),
+        };
+        let functions = sources.get(&path).map(Source::functions).unwrap_or_default();
+        let other = functions.iter().find(|f| f.name == name).map(|f| Doc::parse(&f.doc));
+        docs.extend(other.map(|other| self::docs(sources, &path, &other)).unwrap_or_default());
+    }
+    docs.extend(sources.get(path).map(|source| Doc::parse(&source.doc()).options).unwrap_or_default());
+    docs
+}

@@ -1,0 +1,120 @@
+//! The natives that scripts see: what Rhai knows of them from where they are registered.
+
+use super::doc::Doc;
+use super::item::{Home, Item, Kind, Param, Signature};
+use super::keys;
+use super::library::docs;
+use crate::script::api;
+use crate::script::outline::doc;
+use crate::script::source::Sources;
+use rhai::FuncMetadata;
+
+/// What is there without an import, and the methods of the types.
+pub fn items(sources: &Sources) -> Vec<Item> {
+    let mut engine = rhai::Engine::new_raw();
+    api::register(&mut engine);
+    let is_said = |f: &FuncMetadata| !["to_string", "to_debug"].contains(&f.name.as_str());
+    let found =
+        engine.collect_fn_metadata(None, |info| is_said(info.metadata).then(|| item(info.metadata)), true);
+    let mut items: Vec<Item> = Vec::new();
+    for one in found {
+        match items
+            .iter_mut()
+            .find(|item| (&item.home, item.kind, &item.name) == (&one.home, one.kind, &one.name))
+        {
+            Some(item) => item.signatures.extend(one.signatures),
+            None => items.push(one),
+        }
+    }
+    for item in &mut items {
+        finish(sources, item);
+    }
+    items.sort_by_cached_key(|item| (item.home.clone(), rank(&item.name), item.kind, item.name.clone()));
+    items
+}
+
+/// Global natives stand in the order of their table.
+fn rank(name: &str) -> usize {
+    api::GLOBALS.iter().position(|global| *global == name).unwrap_or(usize::MAX)
+}
+
+fn item(f: &FuncMetadata) -> Item {
+    let (kind, name) = match f.name.strip_prefix("get$") {
+        Some(name) => (Kind::Property, name),
+        None if f.name.starts_with("index$") => (Kind::Index, "[]"),
+        None => (Kind::Method, f.name.as_str()),
+    };
+    let mut params: Vec<Param> = f.params_info.iter().map(|info| param(info)).collect();
+    let is_method = f.params_info.first().is_some_and(|info| info.contains("&mut"));
+    let (home, kind) = match is_method.then(|| params.remove(0)) {
+        Some(this) => (Home::Type(this.kind.unwrap_or_default()), kind),
+        None => (Home::Global, Kind::Function),
+    };
+    let comments: Vec<&str> = f.comments.iter().map(AsRef::as_ref).collect();
+    let signature =
+        Signature { params, returns: Some(type_name(&f.return_type)), doc: Doc::parse(&doc(&comments)) };
+    Item { home, name: name.into(), kind, signatures: vec![signature], options: Vec::new() }
+}
+
+fn param(info: &str) -> Param {
+    let (name, kind) = info.split_once(':').unwrap_or((info, "Dynamic"));
+    Param { name: name.trim().into(), kind: Some(type_name(kind)) }
+}
+
+/// A Rust type in the words of scripts.
+fn type_name(rust: &str) -> String {
+    let bare = rust.trim().trim_start_matches('&').trim_start_matches("mut ").trim();
+    let bare =
+        bare.strip_prefix("Result<").map_or(bare, |rest| rest.split(',').next().unwrap_or(rest)).trim();
+    match bare.rsplit("::").next().unwrap_or(bare) {
+        "str" | "String" => "string",
+        "i64" => "int",
+        "f64" => "float",
+        "Array" => "array",
+        "Map" => "map",
+        "Dynamic" => "any",
+        "" => "()",
+        "Spec" => "EngineSpec",
+        "Handle" => "Engine",
+        "Kept" => "Helper",
+        "Experiment" => "Seen",
+        other => other,
+    }
+    .to_owned()
+}
+
+/// The explained signature first, those that differ in a type only as one, and the options.
+fn finish(sources: &Sources, item: &mut Item) {
+    let same = |a: &Signature, b: &Signature| {
+        let names = |s: &Signature| s.params.iter().map(|param| param.name.clone()).collect::<Vec<_>>();
+        names(a) == names(b) && a.doc.summary == b.doc.summary
+    };
+    let mut merged: Vec<Signature> = Vec::new();
+    item.signatures
+        .sort_by_cached_key(|s| (s.doc.example.is_none(), s.params.len(), format!("{:?}", s.params)));
+    for signature in std::mem::take(&mut item.signatures) {
+        match merged.iter_mut().find(|known| same(known, &signature)) {
+            Some(known) => join_types(known, &signature),
+            None => merged.push(signature),
+        }
+    }
+    item.signatures = merged;
+    if item.home == Home::Global
+        && let Some((_, known)) = api::options("core/run", &item.name, None)
+    {
+        let docs = item.signatures.iter().flat_map(|s| docs(sources, "", &s.doc)).collect::<Vec<_>>();
+        item.options = keys::explained(&known, &docs);
+    }
+}
+
+fn join_types(known: &mut Signature, other: &Signature) {
+    for (param, other) in known.params.iter_mut().zip(&other.params) {
+        if param.kind != other.kind {
+            param.kind = Some(format!(
+                "{} | {}",
+                param.kind.as_deref().unwrap_or("any"),
+                other.kind.as_deref().unwrap_or("any")
+            ));
+        }
+    }
+}

@@ -1,0 +1,165 @@
+use super::*;
+use crate::bench::{Bench, Code, Fleet, Interrupts};
+use crate::driver::http::Shards;
+use crate::driver::watchdog::Watchdog;
+use crate::script::{EngineChoice, Parameters};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// A session, the folder that its imports are relative to, and its runtime.
+struct Bed {
+    session: Session,
+    dir: tempfile::TempDir,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Bed {
+    fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        let dir = tempfile::tempdir().expect("a folder");
+        let watchdog = Arc::new(Watchdog::new("/bin/true".into(), ""));
+        let bench = Arc::new(Bench {
+            fleet: Fleet::new([1, 2], dir.path().into(), watchdog, channel().0),
+            shards: Shards::for_this_machine().expect("threads"),
+            interrupts: Interrupts::of(CancellationToken::new()),
+            run_id: "lmrun-test".into(),
+            serial: std::sync::atomic::AtomicUsize::default(),
+            experiments: std::sync::atomic::AtomicUsize::default(),
+            failed_checks: std::sync::atomic::AtomicUsize::default(),
+            invalid: parking_lot::Mutex::default(),
+            known: None,
+            lexicons: Mutex::default(),
+            max_send_lag_s: 1.0,
+        });
+        let engine = EngineChoice { kind: "sim".into(), program: "lmrun".into() };
+        let (folder, out) = (dir.path().to_owned(), dir.path().to_owned());
+        let host = Host::new(runtime.handle().clone(), bench, Parameters::default(), folder, out, engine);
+        let session = Session::new(&host, dir.path()).expect("the library");
+        Self { session, dir, _runtime: runtime }
+    }
+
+    /// What each input gives, in words.
+    fn eval(&mut self, input: &str) -> String {
+        match self.session.eval(input) {
+            Ok(Shown::Nothing) => String::new(),
+            Ok(Shown::Text(text)) => text,
+            Ok(Shown::Data(data)) => data.to_string(),
+            Ok(_) => "something else".into(),
+            Err(diagnosis) => format!("error: {}", diagnosis.message),
+        }
+    }
+
+    /// Evaluates all and expects the last to give `expected`.
+    fn check(&mut self, inputs: &[&str], expected: &str) {
+        let given: Vec<String> = inputs.iter().map(|input| self.eval(input)).collect();
+        assert_eq!(given.last().map(String::as_str), Some(expected), "{given:?}");
+    }
+}
+
+#[test]
+fn what_is_declared_stays() {
+    let mut bed = Bed::new();
+    bed.check(&["let x = 1", "x += 1", "x"], "2");
+    bed.check(&["fn f(a) { a + 1 }", "fn g(a) { f(a) * 2 }", "g(1)"], "4");
+    bed.check(&["fn f(a) { a + 10 }", "g(1)"], "22");
+    bed.check(&["let plus = |a| a + x", "plus.call(5)"], "7");
+    bed.check(&["const LIMIT = 7", "fn limit() { global::LIMIT }", "limit()"], "7");
+    bed.check(&["const LATER = 8; fn later() { global::LATER } later()"], "8");
+}
+
+#[test]
+fn a_failing_input_loses_nothing() {
+    let mut bed = Bed::new();
+    bed.check(&["let x = 1; fn f() { 1 }", "let y = 2; fn f() { 2 } nope()", "x + f()"], "2");
+    bed.check(&["y"], "error: undefined variable: y");
+    bed.check(&["let x = ", "x"], "1");
+    bed.check(&["throw \"no\"", "x"], "1");
+    assert!(bed.session.script("test_a").contains("let x = 1"));
+    assert!(!bed.session.script("test_a").contains("nope"));
+}
+
+#[test]
+fn the_library_is_there_and_imports_stay() {
+    let mut bed = Bed::new();
+    bed.check(&["load::dummy(#{ requests: 2, gap_s: 1 }).count"], "2");
+    std::fs::write(bed.dir.path().join("mine.rhai"), "fn one() { 1 }").expect("a module");
+    bed.check(&["import \"mine\" as mine", "fn two() { mine::one() + 1 }", "two()"], "2");
+    bed.check(&["import \"none\" as none"], "error: there is no module `none`");
+}
+
+#[test]
+fn errors_stand_at_their_place_among_all_inputs() {
+    let mut bed = Bed::new();
+    bed.eval("fn f() {\n    1 + nope()\n}");
+    let diagnosis = bed.session.eval("f()").err().expect("an error");
+    let place = diagnosis.place.as_ref().map(ToString::to_string);
+    assert_eq!(place.as_deref(), Some("prompt:2:9"));
+    insta::assert_snapshot!(bed.session.draw(&diagnosis, false));
+    assert!(bed.session.eval("let").err().is_some_and(|error| error.unusable));
+    assert!(bed.session.eval("nope()").err().is_some_and(|error| !error.unusable));
+}
+
+#[test]
+fn an_input_can_be_interrupted_alone() {
+    let mut bed = Bed::new();
+    for input in ["loop {}", "sleep(60)"] {
+        let bench = bed.session.host.bench().clone();
+        let before = bench.interrupts.now();
+        let other = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            bench.interrupts.now().cancel();
+        });
+        let diagnosis = bed.session.eval(input).err().expect("an interrupt");
+        other.join().expect("it cancels");
+        assert_eq!(diagnosis.code, Code::Interrupted);
+        assert!(!before.is_cancelled(), "that of another input");
+        bed.check(&["1 + 1"], "2");
+    }
+}
+
+#[test]
+fn a_session_is_saved_as_a_script() {
+    let mut bed = Bed::new();
+    for input in [
+        "import \"std/load\" as load;",
+        "const LIMIT = 3",
+        "/// Whether it is much.\nfn much(n) {\n    n > global::LIMIT\n}",
+        "fn two() { 2 } let work = load::dummy(#{\n    requests: two(),\n    gap_s: 1,\n})",
+        "work",
+        "work.count",
+        "1+1",
+        "much(work.count)",
+        "broken(",
+        "if much(1) { 1 }",
+        "let plain = sim::engine()",
+    ] {
+        bed.eval(input);
+    }
+    let script = bed.session.script("test_saved");
+    insta::assert_snapshot!(script);
+    let path = bed.dir.path().join("saved.rhai");
+    std::fs::write(&path, script).expect("the script");
+    let tests = crate::script::Program::load(&path).expect("it compiles");
+    assert!(tests.tests().iter().any(|test| test.name == "test_saved"));
+}
+
+#[test]
+fn names_are_told_with_their_types() {
+    let mut bed = Bed::new();
+    bed.eval("let x = 1; let settings = #{ chunk_size: 2 }; fn f(a, b) { a }");
+    let variables = bed.session.variables();
+    let told: Vec<_> =
+        variables.iter().map(|v| (v.name.as_str(), v.kind.as_str(), v.keys.join(" "))).collect();
+    assert_eq!(
+        told,
+        [
+            ("f", "f(a, b)", String::new()),
+            ("settings", "map", "chunk_size".into()),
+            ("x", "i64", String::new())
+        ]
+    );
+    assert_eq!(bed.session.type_of("1.5").expect("a type"), "f64");
+    assert_eq!(bed.session.type_of("load::dummy()").expect("a type"), "Workload");
+}

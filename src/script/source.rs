@@ -1,0 +1,144 @@
+//! Scripts as texts that can be looked at: their functions and imports, without running any.
+
+use super::api;
+use super::language::compiler;
+use super::modules::{Modules, STD};
+use super::outline::doc;
+use rhai::{AST, ASTNode, EvalAltResult, Expr, FnAccess, OptimizationLevel, Position, Stmt};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// One script, compiled so that nothing of it is optimized away.
+pub struct Source {
+    /// Its import path, or the file that it is.
+    pub title: String,
+    /// What it says.
+    pub text: String,
+    /// What Rhai made of it.
+    pub ast: AST,
+    /// What it imports, by alias.
+    pub imports: BTreeMap<String, Import>,
+}
+
+/// One `import`.
+#[derive(Clone, Debug)]
+pub struct Import {
+    /// What is imported.
+    pub path: String,
+    /// Where it says so.
+    pub position: Position,
+}
+
+/// A function of a script.
+pub struct Function {
+    /// Its name.
+    pub name: String,
+    /// The names of its parameters.
+    pub params: Vec<String>,
+    /// Whether other scripts can call it.
+    pub is_public: bool,
+    /// Its doc comment, without the slashes.
+    pub doc: String,
+    /// Where its body begins.
+    pub position: Position,
+}
+
+impl Source {
+    /// Compiles a script.
+    ///
+    /// # Errors
+    /// When it does not compile.
+    pub fn parse(title: &str, text: &str) -> Result<Self, Box<EvalAltResult>> {
+        let mut engine = compiler();
+        engine.set_optimization_level(OptimizationLevel::None);
+        let ast = engine.compile(text).map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
+        let imports = imports(&ast);
+        Ok(Self { title: title.into(), text: text.into(), ast, imports })
+    }
+
+    /// Its functions in their order, without closures.
+    pub fn functions(&self) -> Vec<Function> {
+        let named = self.ast.iter_fn_def().filter(|f| !f.name.starts_with("anon$"));
+        let mut functions: Vec<Function> = named
+            .map(|f| Function {
+                name: f.name.to_string(),
+                params: f.params.iter().map(ToString::to_string).collect(),
+                is_public: f.access == FnAccess::Public,
+                doc: doc(&f.comments.iter().map(AsRef::as_ref).collect::<Vec<_>>()),
+                position: f.body.start_position(),
+            })
+            .collect();
+        functions.sort_by_key(|f| (f.position.line(), f.position.position()));
+        functions
+    }
+
+    /// Its `//!` comment, without the slashes.
+    pub fn doc(&self) -> String {
+        doc(&[self.ast.doc()])
+    }
+
+    /// The body of one function as a script of its own.
+    pub fn body(&self, name: &str, arity: usize) -> AST {
+        let mut body = self.ast.clone_functions_only();
+        body.retain_functions(|_, _, f, n| f == name && n == arity);
+        body
+    }
+}
+
+fn imports(ast: &AST) -> BTreeMap<String, Import> {
+    let mut imports = BTreeMap::new();
+    ast.walk(&mut |path| {
+        if let Some(ASTNode::Stmt(Stmt::Import(import, position))) = path.last()
+            && let (Expr::StringConstant(path, _), alias) = import.as_ref()
+        {
+            imports.insert(alias.name.to_string(), Import { path: path.to_string(), position: *position });
+        }
+        true
+    });
+    imports
+}
+
+/// Scripts by what imports call them: the library, and what was loaded beside it.
+pub struct Sources {
+    base: PathBuf,
+    loaded: BTreeMap<String, Source>,
+}
+
+impl Sources {
+    /// The library. Other imports are relative to `base`.
+    ///
+    /// # Panics
+    /// When the library does not compile.
+    pub fn new(base: &Path) -> Self {
+        let parse = |(title, text)| Source::parse(title, text).expect("the library compiles");
+        let library = STD.into_iter().map(|(path, text)| (path.to_owned(), parse((path, text))));
+        Self { base: base.into(), loaded: library.collect() }
+    }
+
+    /// The script that `path` imports.
+    pub fn get(&self, path: &str) -> Option<&Source> {
+        self.loaded.get(path)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Source)> {
+        self.loaded.iter().map(|(path, source)| (path.as_str(), source))
+    }
+
+    /// Adds a script, and what it imports.
+    ///
+    /// # Errors
+    /// When one of those does not compile. One that is not there is left out.
+    pub fn add(&mut self, path: &str, source: Source) -> Result<(), (String, Box<EvalAltResult>)> {
+        let imports: Vec<String> = source.imports.values().map(|import| import.path.clone()).collect();
+        self.loaded.insert(path.into(), source);
+        for import in imports {
+            let title = self.base.join(&import).with_extension("rhai").display().to_string();
+            let is_known = self.loaded.contains_key(&import) || api::native(&import).is_some();
+            let Some(text) = Modules::source(&title).filter(|_| !is_known) else { continue };
+            let source = Source::parse(&title, &text).map_err(|error| (title, error))?;
+            self.add(&import, source)?;
+        }
+        Ok(())
+    }
+}

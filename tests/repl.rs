@@ -1,0 +1,274 @@
+//! The prompt, over the real binary in a terminal of its own; `-e` and standard input.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::{Bench, Ran, eventually, ran};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+/// A terminal with `lmrun repl` in it.
+struct Terminal {
+    child: Box<dyn Child + Send + Sync>,
+    keys: Arc<Mutex<Box<dyn Write + Send>>>,
+    seen: Arc<Mutex<String>>,
+    _master: Box<dyn MasterPty + Send>,
+}
+
+impl Terminal {
+    fn open(bench: &Bench, args: &[&str]) -> Self {
+        let size = PtySize { rows: 30, cols: 100, ..PtySize::default() };
+        let pair = native_pty_system().openpty(size).expect("a terminal");
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lmrun"));
+        let [p1, p2] = bench.ports.map(|port| port.to_string());
+        command.args(["repl", "-o", "out", "-p", &p1, &p2, "--max-send-lag-s", "10"]);
+        command.args(args);
+        command.cwd(bench.dir.path());
+        command.env("XDG_STATE_HOME", bench.path("state"));
+        command.env("TERM", "xterm");
+        command.env("NO_COLOR", "1");
+        let child = pair.slave.spawn_command(command).expect("lmrun");
+        let keys = Arc::new(Mutex::new(pair.master.take_writer().expect("the keys")));
+        let seen = Arc::new(Mutex::new(String::new()));
+        let reader = pair.master.try_clone_reader().expect("the screen");
+        let (shared, answers) = (seen.clone(), keys.clone());
+        std::thread::spawn(move || watch(reader, &shared, &answers));
+        Self { child, keys, seen, _master: pair.master }
+    }
+
+    /// Types, and waits until what is printed after that has `expected`.
+    fn enter(&self, text: &str, expected: &str) {
+        self.press(&format!("{text}\r"));
+        self.sees(expected);
+    }
+
+    fn press(&self, keys: &str) {
+        self.seen.lock().expect("no panic").clear();
+        let mut writer = self.keys.lock().expect("no panic");
+        writer.write_all(keys.as_bytes()).expect("it listens");
+        writer.flush().expect("it listens");
+    }
+
+    fn sees(&self, expected: &str) {
+        eventually(&format!("{expected}\n in {}", self.screen()), || self.screen().contains(expected));
+    }
+
+    fn screen(&self) -> String {
+        console::strip_ansi_codes(&self.seen.lock().expect("no panic")).into_owned()
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.process_id().expect("it lives") as i32), signal).expect("sent");
+    }
+
+    /// Its exit code.
+    fn ends(mut self) -> u32 {
+        let mut code = None;
+        eventually("the end", || {
+            code = self.child.try_wait().expect("its status").map(|status| status.exit_code());
+            code.is_some()
+        });
+        code.expect("it ended")
+    }
+}
+
+/// Keeps what is printed, and answers where the cursor is, as a terminal does.
+fn watch(mut reader: Box<dyn Read + Send>, seen: &Mutex<String>, keys: &Mutex<Box<dyn Write + Send>>) {
+    let mut bytes = [0; 4096];
+    while let Ok(n @ 1..) = reader.read(&mut bytes) {
+        let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
+        for _ in text.matches("\u{1b}[6n") {
+            let _ = keys.lock().expect("no panic").write_all(b"\x1b[1;1R");
+        }
+        seen.lock().expect("no panic").push_str(&text);
+    }
+}
+
+const PROMPT: &str = "lmrun> ";
+
+fn started(bench: &Bench) -> Terminal {
+    let terminal = Terminal::open(bench, &[]);
+    terminal.sees(PROMPT);
+    terminal.enter("let plain = start(sim::engine(#{ name: \"plain\" }))", "tail -f");
+    terminal.enter("plain.wait_until_ready(30)", "true");
+    terminal
+}
+
+const WORK: &str = "context_len: 20, max_tokens: 4 })";
+
+#[test]
+fn an_interrupt_ends_what_runs_and_keeps_the_engine() {
+    let bench = Bench::new();
+    let terminal = started(&bench);
+    terminal.enter(
+        &format!("run(load::dummy(#{{ requests: 500, gap_s: 0.2, {WORK}, [plain])"),
+        "2 of 500 requests",
+    );
+    terminal.press("\u{3}");
+    terminal.sees("the run was interrupted");
+    terminal.sees(PROMPT);
+    terminal.enter("plain", "healthy");
+    terminal.enter(
+        &format!("let seen = run(load::dummy(#{{ requests: 3, gap_s: 0.1, {WORK}, [plain])"),
+        "plain (simulated)",
+    );
+    terminal.enter("seen[plain].failed + 40", "40");
+    terminal.enter(":engines", "healthy");
+    terminal.enter(":quit", "closed in");
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+    let csv = std::fs::read_dir(bench.path("out")).expect("results").flatten().find(|entry| {
+        entry.file_name().to_string_lossy().starts_with("repl-")
+            && entry.path().extension().is_some_and(|e| e == "csv")
+    });
+    let rows = bench.rows(csv.expect("the rows").path().to_str().expect("a path"));
+    assert_eq!((rows.len(), rows.iter().filter(|row| row["expr_id"] == "1").count()), (503, 3));
+}
+
+#[test]
+fn a_failing_line_keeps_what_there_was_and_the_end_of_input_ends_all() {
+    let bench = Bench::new();
+    let terminal = started(&bench);
+    terminal.enter("let x = 40; nope()", "function not found: nope ()");
+    terminal.enter("let x = 41", PROMPT);
+    terminal.enter("if x > 0 {", "|");
+    terminal.enter("x + 1 }", "42");
+    terminal.press("abandoned\u{3}");
+    terminal.sees(PROMPT);
+    terminal.enter(":log plain", "Application startup complete");
+    terminal.press("\u{4}");
+    terminal.sees("closed in");
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+    let history = std::fs::read_to_string(bench.path("state/lmrun/history")).expect("a history");
+    assert!(history.contains("let x = 41") && !history.contains("abandoned"), "{history}");
+}
+
+#[test]
+fn signals_end_the_session_and_its_engines() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let bench = Bench::new();
+        let terminal = started(&bench);
+        terminal.signal(signal);
+        assert_eq!(terminal.ends(), 130, "{signal}");
+        assert_eq!(bench.left_running(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_second_interrupt_ends_lmrun_at_once() {
+    let bench = Bench::new();
+    let terminal = started(&bench);
+    let slow = "sim::engine(#{ name: \"slow\", startup_s: 60, grace_s: 50, fault: \"ignore-interrupts\" })";
+    terminal.press(&format!("run(load::dummy(#{{ requests: 1, {WORK}, [{slow}])\r"));
+    terminal.sees("slow: port");
+    terminal.press("\u{3}");
+    terminal.sees("once more kills");
+    terminal.press("\u{3}");
+    assert_eq!(terminal.ends(), 130);
+    eventually("nothing is left", || bench.left_running().is_empty());
+}
+
+#[test]
+fn tab_completes_and_help_explains() {
+    let bench = Bench::new();
+    let terminal = Terminal::open(&bench, &[]);
+    terminal.sees(PROMPT);
+    terminal.press("load::dum\t");
+    terminal.sees("load::dummy");
+    terminal.press("\u{3}");
+    terminal.sees(PROMPT);
+    terminal.press("sim::engine(#{ \t");
+    terminal.sees("prefix_caching");
+    terminal.press("\u{3}");
+    terminal.sees(PROMPT);
+    terminal.enter(":help load::dummy", "context_len");
+    terminal.enter(":help load::dumy", "did you mean `load::dummy`?");
+    terminal.press("\u{4}");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn a_saved_session_is_a_test_that_passes() {
+    let bench = Bench::new();
+    let terminal = started(&bench);
+    terminal.enter(
+        "fn work(n) {\nload::dummy(#{ requests: n, gap_s: 0.1, context_len: 20, max_tokens: 4 })\n}",
+        PROMPT,
+    );
+    terminal.enter("let seen = run(work(2), [plain])", "plain (simulated)");
+    terminal.enter("check::equal(seen[plain].failed, 0, \"failed\")", "passed");
+    terminal.enter(":save test_saved.rhai", "saved: lmrun test_saved.rhai");
+    terminal.press("\u{4}");
+    assert_eq!(terminal.ends(), 0);
+    let run = bench.run(&["test_saved.rhai"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("passed test_saved") && bench.rows("out/test_saved.csv").len() == 2);
+}
+
+#[test]
+fn a_script_is_loaded_and_loaded_again() {
+    let bench = Bench::new().script("s.rhai", "const N = 2;\nfn twice(x) { x * global::N }");
+    let terminal = Terminal::open(&bench, &["s.rhai"]);
+    terminal.sees(PROMPT);
+    terminal.enter("twice(21)", "42");
+    let bench = bench.script("s.rhai", "const N = 3;\nfn twice(x) { x * global::N }");
+    terminal.enter(":reload", PROMPT);
+    terminal.enter("twice(21)", "63");
+    terminal.press("\u{4}");
+    assert_eq!(terminal.ends(), 0);
+    drop(bench);
+}
+
+fn evaluated(bench: &Bench, expression: &str) -> Ran {
+    bench.run(&["-e", expression])
+}
+
+#[test]
+fn one_expression_has_its_value_and_its_exit_code() {
+    let bench = Bench::new();
+    let title = evaluated(&bench, "load::dummy(#{ requests: 2 }).title");
+    assert_eq!((title.code, title.stdout.as_str()), (0, "context 8192 tokens, 2 requests, one every 8 s\n"));
+    assert_eq!(evaluated(&bench, "let").code, 2);
+    assert_eq!(evaluated(&bench, "nope()").code, 1);
+    assert_eq!(evaluated(&bench, "check::that(false, \"a\")").code, 1);
+    let missing = "run(load::dummy(#{ requests: 1 }), [command::engine(#{ name: \"x\", command: [\"/no/such\"], model: \"m\" })])";
+    let missing = evaluated(&bench, missing);
+    assert_eq!(missing.code, 3, "{}", missing.stderr);
+    let many = evaluated(
+        &bench,
+        "let w = load::dummy(#{ requests: 2, gap_s: 0.1, context_len: 20, max_tokens: 3 }); run(w, [sim::engine()])",
+    );
+    assert_eq!(many.code, 0, "{}", many.stderr);
+    assert!(
+        many.stdout.contains("sim (simulated)") && many.stderr.contains("rows in out/repl-"),
+        "{}",
+        many.stderr
+    );
+}
+
+#[test]
+fn standard_input_is_read_line_by_line_up_to_the_first_failure() {
+    let bench = Bench::new();
+    let fed = |args: &[&str], text: &str| {
+        let mut child = bench.command(args).stdin(Stdio::piped()).spawn().expect("lmrun");
+        child.stdin.take().expect("its input").write_all(text.as_bytes()).expect("it reads");
+        ran(&child.wait_with_output().expect("it ends"))
+    };
+    for args in [&["repl"][..], &["-e", "-"]] {
+        let run = fed(
+            args,
+            "let x = 1\nfn f(a) {\n  a + 1\n}\nif x == 2 { 0 }\nelse { 5 }\nf(x)\n:type x\nnope()\n7\n",
+        );
+        assert_eq!((run.code, run.stdout.as_str()), (1, "5\n2\ni64\n"), "{}", run.stderr);
+        assert!(run.stderr.contains("function not found: nope ()"), "{}", run.stderr);
+    }
+    let engine = fed(&["repl"], "let plain = start(sim::engine())\nplain.wait_until_ready(30)\n");
+    assert_eq!((engine.code, engine.stdout.as_str()), (0, "true\n"), "{}", engine.stderr);
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+    assert_eq!(fed(&["repl"], ":engine\n").code, 2);
+}
