@@ -1,7 +1,10 @@
 //! What can be written on the command line.
 
+use super::api::ApiArgs;
+use super::check::CheckArgs;
 use super::doctor::DoctorArgs;
 use super::load::LoadArgs;
+use super::new::NewArgs;
 use super::sim::SimArgs;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -16,6 +19,9 @@ Examples:
   lmrun load --url http://127.0.0.1:8000 --rate 4      a load without a script
   lmrun sim --port 8000 --model demo                   only the simulator
   lmrun doctor                                         what this machine has for a run
+  lmrun new test mine                                  a script to start from: mine.rhai
+  lmrun check mine.rhai                                its mistakes, without running it
+  lmrun api load::dummy                                what a function does
 
 Exit codes:
   0    every test passed
@@ -41,10 +47,23 @@ pub struct Cli {
 /// The verbs. A script with the name of one is reached as `./sim`.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Say what scripts can call: all of it, or one function in full.
+    Api(ApiArgs),
+    /// Find mistakes in scripts without running them.
+    Check(CheckArgs),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Say what this machine has for a run: GPUs, engines, ports, limits.
     Doctor(DoctorArgs),
     /// Send a load to a server that runs already, without a script.
     Load(Box<LoadArgs>),
+    /// Print the man page.
+    Man,
+    /// Make a script to start from.
+    New(NewArgs),
     /// Serve the built-in simulator: an OpenAI API that behaves like vLLM.
     Sim(Box<SimArgs>),
     /// End what is on the list when the parent ends.

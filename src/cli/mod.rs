@@ -1,9 +1,13 @@
 //! The command line: words, flags, exit codes. The only layer that knows clap.
 
+mod api;
 mod args;
+mod check;
 mod doctor;
 mod load;
+mod new;
 mod run;
+mod shell;
 mod sim;
 
 use args::{Cli, Verb};
@@ -29,8 +33,13 @@ const WATCHDOG: &str = "watchdog-of-lmrun";
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.verb {
+        Some(Verb::Api(args)) => api::run(&args),
+        Some(Verb::Check(args)) => on_a_big_stack(move || check::run(&args)),
+        Some(Verb::Completions { shell }) => shell::completions(shell),
         Some(Verb::Doctor(args)) => doctor::run(&args),
         Some(Verb::Load(args)) => load::run(&args),
+        Some(Verb::Man) => shell::man(),
+        Some(Verb::New(args)) => new::run(&args),
         Some(Verb::Sim(args)) => sim::run(*args),
         Some(Verb::Watchdog) => {
             crate::driver::watchdog::keep_watch();

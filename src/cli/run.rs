@@ -7,7 +7,9 @@ use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdog;
 use crate::driver::{container, limits, process, program, secrets};
 use crate::report::{Outputs, Reporter, RunFacts, color};
-use crate::script::{Diagnosis, EngineChoice, Host, Parameters, Program, engine_kinds, nearest};
+use crate::script::{
+    Diagnosis, EngineChoice, Host, Parameters, Program, engine_kinds, nearest, nearest_few, quoted,
+};
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -60,10 +62,15 @@ fn refuse(script: &std::path::Path, diagnosis: &Diagnosis) -> u8 {
 }
 
 fn no_test(program: &Program, filter: &str) -> u8 {
-    let names = program.tests().iter().map(|test| test.name.as_str());
-    let hint = match nearest(filter, names.clone()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the script has {}", names.collect::<Vec<_>>().join(", ")),
+    let names: Vec<&str> = program.tests().iter().map(|test| test.name.as_str()).collect();
+    let near = nearest_few(filter.trim_matches(['^', '$']), names.iter().copied());
+    let hint = match (near.as_slice(), names.as_slice()) {
+        ([], []) => "the script has no test: a public function without parameters, named `test_…`".into(),
+        ([], names) => format!("the script has {}", quoted(names)),
+        (near, _) => format!(
+            "did you mean {}?",
+            near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+        ),
     };
     eprintln!("error: no test matches `{filter}`; {hint}");
     exit::NO_TEST

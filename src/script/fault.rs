@@ -151,6 +151,12 @@ impl Diagnosis {
         Self { message: message.into(), help, code: Code::Check, place: None, word: None, above, below }
     }
 
+    /// A fault at a place that was found without running anything.
+    pub fn at(place: Place, fault: Fault) -> Self {
+        let (message, help, code, word) = (fault.message, fault.help, fault.code, fault.word);
+        Self { message, help, code, place: Some(place), word, above: Vec::new(), below: Vec::new() }
+    }
+
     /// The same, with other advice.
     #[must_use]
     pub fn with_help(self, help: Option<String>) -> Self {

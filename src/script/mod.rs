@@ -5,6 +5,7 @@
 
 mod api;
 pub mod catalog;
+mod check;
 mod doctor;
 mod fault;
 mod host;
@@ -16,10 +17,11 @@ mod program;
 mod source;
 mod suggest;
 
+pub use check::check;
 pub use doctor::wanted;
 pub use fault::Diagnosis;
 pub use host::{EngineChoice, Host, Parameters};
 pub use modules::engine_kinds;
 pub use outline::TestFunction;
 pub use program::Program;
-pub use suggest::nearest;
+pub use suggest::{nearest, nearest_few, quoted};

@@ -1,10 +1,11 @@
 //! A script: loaded, listed, and its tests run one by one.
 
-use super::fault::Diagnosis;
+use super::fault::{Diagnosis, Place};
 use super::host::Host;
 use super::language::{compiler, interpreter};
 use super::modules::Modules;
 use super::outline::{self, TestFunction};
+use super::source::shadowing;
 use super::suggest::nearest;
 use crate::bench::{Code, Event, Outcome};
 use rhai::{AST, Dynamic, EvalAltResult, Scope};
@@ -37,6 +38,9 @@ impl Program {
             let error = EvalAltResult::ErrorParsing(*e.0, e.1);
             Diagnosis::of(&error, &name)
         })?;
+        if let Some((position, fault)) = shadowing(&ast, &text) {
+            return Err(Diagnosis::at(Place { file: name, position }, fault));
+        }
         ast.set_source(name.as_str());
         let tests = outline::tests(&ast, &text);
         Ok(Self { name, folder, text, ast, tests })

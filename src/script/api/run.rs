@@ -7,7 +7,7 @@ use super::seen::{Experiment, Key};
 use crate::bench::RunOptions;
 use crate::script::fault::{self, Fault};
 use crate::script::host::Host;
-use crate::script::options;
+use crate::script::options::read;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module, NativeCallContext};
 use std::time::Duration;
@@ -72,9 +72,9 @@ mod natives {
         context: NativeCallContext,
         workload: Workload,
         engines: Array,
-        given: Map,
+        options: Map,
     ) -> Result<Experiment, Box<EvalAltResult>> {
-        let options = options::read::<RunOptions>("run", &given)?;
+        let options = read::<RunOptions>("run", &options)?;
         experiment(&Host::of(&context), &workload, &engines, options)
     }
 
