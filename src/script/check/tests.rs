@@ -13,3 +13,20 @@ fn nothing_is_found_in_scripts_that_are_right() {
         assert_eq!(check(&path, false), Vec::<String>::new(), "{}", path.display());
     }
 }
+
+/// Rhai remembers what a call without `module::` led to by name and number of arguments alone, also across
+/// modules: with the same name twice, one module would call the other's function.
+#[test]
+fn what_the_library_calls_without_a_module_has_a_name_of_its_own() {
+    let sources = Sources::new(Path::new("."));
+    for (path, source) in sources.all() {
+        let plain = calls::of(source).into_iter().filter(|call| call.namespace().is_none());
+        for call in plain.filter(|call| call.style == calls::Style::Function) {
+            let others = sources.all().filter(|(other, _)| *other != path);
+            let twins = others
+                .filter(|(_, other)| other.functions().iter().any(|f| f.name == call.expr.name.as_str()));
+            let twins: Vec<&str> = twins.map(|(path, _)| path).collect();
+            assert_eq!(twins, Vec::<&str>::new(), "`{}` of {path}", call.expr.name);
+        }
+    }
+}
