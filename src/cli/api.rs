@@ -31,10 +31,10 @@ pub struct ApiArgs {
 pub fn run(args: &ApiArgs) -> u8 {
     let catalog = Catalog::read();
     if let Some(folder) = &args.definitions {
-        return write(folder, catalog.definitions());
+        return write(folder, &catalog.definitions());
     }
     if let Some(folder) = &args.book {
-        return write(folder, catalog.pages());
+        return write(folder, &catalog.pages());
     }
     let term = Term::stdout();
     let width = if term.is_term() { term.size().1.into() } else { usize::MAX };
@@ -59,7 +59,7 @@ fn unknown(catalog: &Catalog, name: &str) -> u8 {
     complain(&format!("scripts have no `{name}`; {hint}"))
 }
 
-fn write(folder: &Path, files: Vec<(String, String)>) -> u8 {
+fn write(folder: &Path, files: &[(String, String)]) -> u8 {
     let written = std::fs::create_dir_all(folder)
         .and_then(|()| files.iter().try_for_each(|(name, text)| std::fs::write(folder.join(name), text)));
     match written {

@@ -10,6 +10,7 @@ use crate::report::{Outputs, Reporter, RunFacts, color};
 use crate::script::{
     Diagnosis, EngineChoice, Host, Parameters, Program, engine_kinds, nearest, nearest_few, quoted,
 };
+use clap::CommandFactory;
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -29,7 +30,7 @@ pub fn run(args: &RunArgs) -> u8 {
     };
     let program = match Program::load(script) {
         Ok(program) => program,
-        Err(diagnosis) => return refuse(script, &diagnosis),
+        Err(diagnosis) => return refuse(script, diagnosis),
     };
     let filter = match Regex::new(&args.filter) {
         Ok(filter) => filter,
@@ -55,10 +56,19 @@ pub fn run(args: &RunArgs) -> u8 {
     }
 }
 
-fn refuse(script: &std::path::Path, diagnosis: &Diagnosis) -> u8 {
+fn refuse(script: &std::path::Path, diagnosis: Diagnosis) -> u8 {
+    let diagnosis = if script.exists() { diagnosis } else { diagnosis.with_help(verb_like(script)) };
     let source = |_: &str| std::fs::read_to_string(script).ok();
     eprintln!("{}", diagnosis.draw(source, color()));
     exit::USAGE
+}
+
+/// The verb that was meant, where a script's name looks like one.
+fn verb_like(script: &std::path::Path) -> Option<String> {
+    let command = super::args::Cli::command();
+    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name);
+    let near = nearest(script.to_str()?, verbs)?;
+    Some(format!("did you mean `lmrun {near}`?"))
 }
 
 fn no_test(program: &Program, filter: &str) -> u8 {

@@ -276,7 +276,8 @@ fn fault_of(root: &EvalAltResult) -> Fault {
             if let Some((message, _)) = plain.rsplit_once(" (line ") {
                 plain = message.to_owned();
             }
-            Fault::new(lower_first(&plain))
+            // Rhai names all types that a text may have in Rust.
+            Fault::new(lower_first(&plain.replace("&str | ImmutableString | String", "string")))
         }
     }
 }

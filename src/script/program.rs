@@ -1,5 +1,6 @@
 //! A script: loaded, listed, and its tests run one by one.
 
+use super::catalog::Catalog;
 use super::fault::{Diagnosis, Place};
 use super::host::Host;
 use super::language::{compiler, interpreter};
@@ -116,11 +117,22 @@ impl Program {
         let known: Vec<String> = own.chain(natives).chain(modules.function_names()).collect();
         let near = nearest(missing, known.iter().map(String::as_str));
         let help = match near {
-            Some(near) if near == missing => format!("`{near}` takes other arguments"),
+            Some(near) if near == missing => other_arguments(near),
             Some(near) => format!("did you mean `{near}`?"),
             None => return diagnosis,
         };
         diagnosis.with_help(Some(help))
+    }
+}
+
+/// How a function is called, where it is one of lmrun's.
+fn other_arguments(name: &str) -> String {
+    let catalog = Catalog::read();
+    let forms = catalog.find(name).into_iter().filter(|item| item.title() == name);
+    let forms = forms.flat_map(|item| item.signatures.iter().map(|signature| item.declaration(signature)));
+    match forms.map(|form| format!("`{form}`")).collect::<Vec<_>>().as_slice() {
+        [] => format!("`{name}` takes other arguments"),
+        forms => format!("it is called as {}", forms.join(" or ")),
     }
 }
 

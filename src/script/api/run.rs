@@ -151,7 +151,9 @@ mod natives {
     #[rhai_fn(return_raw)]
     pub fn sleep(context: NativeCallContext, seconds: f64) -> Result<(), Box<EvalAltResult>> {
         if !(0.0..=1e9).contains(&seconds) {
-            return Err(Fault::new(format!("cannot sleep for {seconds} s")).into());
+            return Err(Fault::new(format!("cannot sleep for {seconds} s"))
+                .help("give seconds, zero or more")
+                .into());
         }
         // A timer is made on the runtime, not here.
         wait(&Host::of(&context), async { tokio::time::sleep(Duration::from_secs_f64(seconds)).await })
