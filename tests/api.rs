@@ -57,10 +57,11 @@ fn examples() -> Vec<(String, String)> {
 fn imports() -> String {
     let modules = std::fs::read_dir(root().join("stdlib")).expect("the folder");
     let names = modules.map(|entry| entry.expect("a file").path().file_stem().expect("a name").to_owned());
-    names
-        .map(|name| name.to_string_lossy().into_owned())
-        .map(|name| format!("import \"std/{name}\" as {name};\n"))
-        .collect()
+    let import = |name: std::ffi::OsString| {
+        let name = name.to_string_lossy();
+        format!("import \"std/{name}\" as {name};")
+    };
+    names.map(import).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// What examples may speak of: an experiment with two engines.
@@ -78,7 +79,7 @@ fn every_example_is_free_of_mistakes_and_passes_on_the_simulator() {
         examples().into_iter().partition(|(_, code)| needs_a_program(code));
     let (seen, alone): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, code)| code.contains("plain]"));
     let block = |(place, code): &(String, String)| format!("    // {place}\n    {{\n{code}\n    }}\n");
-    let blocks = |examples: &[(String, String)]| examples.iter().map(block).collect::<String>();
+    let blocks = |examples: &[(String, String)]| examples.iter().map(block).collect::<Vec<_>>().concat();
     let text = format!(
         "{}fn test_seen() {{{EXPERIMENT}{}}}\nfn test_alone() {{{EXPERIMENT}{}}}\nfn checked_only() {{\n{}}}\n",
         imports(),

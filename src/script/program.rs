@@ -7,7 +7,7 @@ use super::language::{compiler, interpreter};
 use super::modules::Modules;
 use super::outline::{self, TestFunction};
 use super::source::shadowing;
-use super::suggest::nearest;
+use super::suggest::{nearest, neighbour};
 use crate::bench::{Code, Event, Outcome};
 use rhai::{AST, Dynamic, EvalAltResult, Scope};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,7 +31,7 @@ impl Program {
     pub fn load(path: &Path) -> Result<Self, Diagnosis> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| {
-            let nearby = neighbour(path).map(|near| format!("did you mean `{near}`?"));
+            let nearby = neighbour(path).map(|near| format!("did you mean `{}`?", near.display()));
             Diagnosis::plain(format!("cannot read the script `{name}`: {e}"), nearby)
         })?;
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
@@ -145,17 +145,4 @@ fn concluded(failed_checks: usize, invalid: Option<String>) -> Outcome {
         (None, 1) => failed(Code::Check, "1 check failed".into()),
         (None, n) => failed(Code::Check, format!("{n} checks failed")),
     }
-}
-
-/// A script in the same folder with a name like this one's.
-fn neighbour(path: &Path) -> Option<String> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let stems: Vec<String> = std::fs::read_dir(folder)
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|entry| entry.extension().is_some_and(|extension| extension == "rhai"))
-        .filter_map(|entry| Some(entry.file_stem()?.to_str()?.to_owned()))
-        .collect();
-    let near = nearest(path.file_stem()?.to_str()?, stems.iter().map(String::as_str))?;
-    Some(path.with_file_name(format!("{near}.rhai")).display().to_string())
 }

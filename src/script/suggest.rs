@@ -1,5 +1,7 @@
 //! Did you mean.
 
+use std::path::{Path, PathBuf};
+
 const ALIKE: f64 = 0.8;
 
 /// The candidate most like `word`, if one is like it at all.
@@ -31,6 +33,20 @@ pub fn did_you_mean(word: &str, what: &str, candidates: &[&str]) -> String {
         None if candidates.is_empty() => format!("there are no {what}"),
         None => format!("the {what} are {}", quoted(candidates)),
     }
+}
+
+/// A file in the same folder with a name like this one's, which need not have its ending.
+pub fn neighbour(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let entries =
+        std::fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let alike = |entry: &String| Path::new(entry).extension() == path.extension().or(Some("rhai".as_ref()));
+    let names: Vec<String> = entries.filter(alike).collect();
+    let stem = |name: &str| Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let stems: Vec<String> = names.iter().filter_map(|name| stem(name)).collect();
+    let near = nearest(path.file_stem()?.to_str()?, stems.iter().map(String::as_str))?;
+    let at = stems.iter().position(|stem| stem == near)?;
+    Some(path.with_file_name(&names[at]))
 }
 
 /// Names in backticks.
