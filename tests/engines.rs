@@ -199,3 +199,19 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_forever()
 "#;
+
+#[test]
+fn engines_of_one_kind_do_not_change_those_of_another() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        "import \"std/sglang\" as sglang;
+         import \"std/vllm\" as vllm;
+         fn test_kinds() {
+             for i in 0..3 { vllm::engine(); }
+             print(sglang::engine().command[2]);
+         }",
+    );
+    let run = bench.run(&["t.rhai", "-m", "m"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("sglang.launch_server"), "{}", run.stdout);
+}

@@ -1,7 +1,10 @@
 //! What can be written on the command line.
 
+use super::api::ApiArgs;
+use super::check::CheckArgs;
 use super::doctor::DoctorArgs;
 use super::load::LoadArgs;
+use super::new::NewArgs;
 use super::report::ReportArgs;
 use super::selfcheck::SelfCheckArgs;
 use super::sim::SimArgs;
@@ -22,6 +25,9 @@ Examples:
   lmrun report outputs/                                figures of what was measured: PDF and HTML
   lmrun doctor                                         what this machine has for a run
   lmrun selfcheck                                      what lmrun itself adds to the numbers here
+  lmrun new test mine                                  a script to start from: mine.rhai
+  lmrun check mine.rhai                                its mistakes, without running it
+  lmrun api load::dummy                                what a function does
 
 Exit codes:
   0    every test passed
@@ -47,6 +53,15 @@ pub struct Cli {
 /// The verbs. A script with the name of one is reached as `./sim`.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Say what scripts can call: all of it, or one function in full.
+    Api(ApiArgs),
+    /// Find mistakes in scripts without running them.
+    Check(CheckArgs),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     /// Say what this machine has for a run: GPUs, engines, ports, limits.
     Doctor(DoctorArgs),
     /// Send a load to a server that runs already, without a script.
@@ -57,6 +72,10 @@ pub enum Verb {
     Selfcheck(SelfCheckArgs),
     /// Try things out at a prompt: engines stay while their settings and requests are changed.
     Repl(Box<ReplArgs>),
+    /// Print the man page.
+    Man,
+    /// Make a script to start from.
+    New(NewArgs),
     /// Serve the built-in simulator: an OpenAI API that behaves like vLLM.
     Sim(Box<SimArgs>),
     /// Keep a core busy.

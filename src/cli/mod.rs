@@ -1,12 +1,16 @@
 //! The command line: words, flags, exit codes. The only layer that knows clap.
 
+mod api;
 mod args;
+mod check;
 mod doctor;
 mod load;
+mod new;
 mod repl;
 mod report;
 mod run;
 mod selfcheck;
+mod shell;
 mod signals;
 mod sim;
 mod stage;
@@ -37,6 +41,9 @@ const BUSY: &str = "busy-of-lmrun";
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.verb {
+        Some(Verb::Api(args)) => api::run(&args),
+        Some(Verb::Check(args)) => on_a_big_stack(move || check::run(&args)),
+        Some(Verb::Completions { shell }) => shell::completions(shell),
         Some(Verb::Doctor(args)) => doctor::run(&args),
         Some(Verb::Load(args)) => load::run(&args),
         Some(Verb::Selfcheck(args)) => selfcheck::run(&args),
@@ -45,6 +52,8 @@ pub fn main() -> ExitCode {
         },
         Some(Verb::Report(args)) => report::run(&args),
         Some(Verb::Repl(args)) => on_a_big_stack(move || repl::run(&args.run)),
+        Some(Verb::Man) => shell::man(),
+        Some(Verb::New(args)) => new::run(&args),
         Some(Verb::Sim(args)) => sim::run(*args),
         Some(Verb::Watchdog) => {
             crate::driver::watchdog::keep_watch();

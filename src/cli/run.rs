@@ -5,7 +5,8 @@ use super::stage::Stage;
 use super::{complain, exit, signals};
 use crate::bench::Event;
 use crate::report::color;
-use crate::script::{Diagnosis, Host, Program, nearest};
+use crate::script::{Diagnosis, Host, Program, nearest, nearest_few, quoted};
+use clap::CommandFactory;
 use regex::Regex;
 use std::io::Write;
 use std::time::Instant;
@@ -19,7 +20,7 @@ pub fn run(args: &RunArgs) -> u8 {
     };
     let program = match Program::load(script) {
         Ok(program) => program,
-        Err(diagnosis) => return refuse(script, &diagnosis),
+        Err(diagnosis) => return refuse(script, diagnosis),
     };
     let filter = match Regex::new(&args.filter) {
         Ok(filter) => filter,
@@ -45,17 +46,31 @@ pub fn run(args: &RunArgs) -> u8 {
     }
 }
 
-fn refuse(script: &std::path::Path, diagnosis: &Diagnosis) -> u8 {
+fn refuse(script: &std::path::Path, diagnosis: Diagnosis) -> u8 {
+    let diagnosis = if script.exists() { diagnosis } else { diagnosis.with_help(verb_like(script)) };
     let source = |_: &str| std::fs::read_to_string(script).ok();
     eprintln!("{}", diagnosis.draw(source, color()));
     exit::USAGE
 }
 
+/// The verb that was meant, where a script's name looks like one.
+fn verb_like(script: &std::path::Path) -> Option<String> {
+    let command = super::args::Cli::command();
+    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name);
+    let near = nearest(script.to_str()?, verbs)?;
+    Some(format!("did you mean `lmrun {near}`?"))
+}
+
 fn no_test(program: &Program, filter: &str) -> u8 {
-    let names = program.tests().iter().map(|test| test.name.as_str());
-    let hint = match nearest(filter, names.clone()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("the script has {}", names.collect::<Vec<_>>().join(", ")),
+    let names: Vec<&str> = program.tests().iter().map(|test| test.name.as_str()).collect();
+    let near = nearest_few(filter.trim_matches(['^', '$']), names.iter().copied());
+    let hint = match (near.as_slice(), names.as_slice()) {
+        ([], []) => "the script has no test: a public function without parameters, named `test_…`".into(),
+        ([], names) => format!("the script has {}", quoted(names)),
+        (near, _) => format!(
+            "did you mean {}?",
+            near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+        ),
     };
     eprintln!("error: no test matches `{filter}`; {hint}");
     exit::NO_TEST

@@ -160,6 +160,21 @@ impl Diagnosis {
         Self { unusable: true, ..self }
     }
 
+    /// A fault at a place that was found without running anything.
+    pub fn at(place: Place, fault: Fault) -> Self {
+        let (message, help, code, word) = (fault.message, fault.help, fault.code, fault.word);
+        Self {
+            message,
+            help,
+            code,
+            place: Some(place),
+            word,
+            unusable: true,
+            above: Vec::new(),
+            below: Vec::new(),
+        }
+    }
+
     /// The same, with other advice.
     #[must_use]
     pub fn with_help(self, help: Option<String>) -> Self {
@@ -279,7 +294,8 @@ fn fault_of(root: &EvalAltResult) -> Fault {
             if let Some((message, _)) = plain.rsplit_once(" (line ") {
                 plain = message.to_owned();
             }
-            Fault::new(lower_first(&plain))
+            // Rhai names all types that a text may have in Rust.
+            Fault::new(lower_first(&plain.replace("&str | ImmutableString | String", "string")))
         }
     }
 }

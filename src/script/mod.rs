@@ -5,6 +5,7 @@
 
 mod api;
 pub mod catalog;
+mod check;
 mod doctor;
 mod fault;
 mod host;
@@ -17,6 +18,7 @@ mod session;
 mod source;
 mod suggest;
 
+pub use check::check;
 pub use doctor::wanted;
 pub use fault::Diagnosis;
 pub use host::{EngineChoice, Host, Parameters};
@@ -24,4 +26,4 @@ pub use modules::engine_kinds;
 pub use outline::TestFunction;
 pub use program::Program;
 pub use session::{Reading, Session, Shown, Variable, reading};
-pub use suggest::nearest;
+pub use suggest::{nearest, nearest_few, quoted};

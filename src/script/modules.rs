@@ -2,8 +2,9 @@
 
 use super::api;
 use super::fault::Fault;
+use super::source::shadowing;
 use super::suggest::nearest;
-use rhai::{EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
+use rhai::{Dynamic, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -80,7 +81,7 @@ impl Modules {
     }
 
     /// What errors call a module: its import path, or the file that it is.
-    fn title(&self, path: &str) -> String {
+    pub fn title(&self, path: &str) -> String {
         let is_ours = path.starts_with("std/") || path.starts_with("core/");
         if is_ours { path.to_owned() } else { self.file(path).display().to_string() }
     }
@@ -96,8 +97,17 @@ impl Modules {
         let title = self.title(path);
         let text = Self::source(&title).ok_or_else(|| self.not_found(path))?;
         let mut ast = engine.compile(&text).map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
+        if let Some((position, fault)) = shadowing(&ast, &text) {
+            return Err(EvalAltResult::ErrorRuntime(Dynamic::from(fault), position).into());
+        }
         ast.set_source(title);
         Ok(Module::eval_ast_as_new(Scope::new(), &ast, engine)?.into())
+    }
+
+    /// Why `path` cannot be imported, if that is because there is nothing.
+    pub fn missing(&self, path: &str) -> Option<Fault> {
+        let is_there = api::native(path).is_some() || Self::source(&self.title(path)).is_some();
+        (!is_there).then(|| self.not_found(path))
     }
 
     fn not_found(&self, path: &str) -> Fault {

@@ -76,6 +76,9 @@ fn json(function: &str, given: &Map) -> Result<Value, Fault> {
 fn typed<T: DeserializeOwned>(function: &str, value: Value) -> Result<T, Fault> {
     serde_path_to_error::deserialize(value).map_err(|e| {
         let option = e.path().to_string();
+        if let Some(field) = e.inner().to_string().strip_prefix("missing field ") {
+            return Fault::new(format!("`{function}` needs the option {field}"));
+        }
         let problem = e.inner().to_string().replace("expected u64", "expected a whole number, zero or more");
         let problem = problem.replace("expected f64", "expected a number");
         Fault::new(format!("option `{option}` of `{function}`: {problem}")).at_word(&option)

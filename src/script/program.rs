@@ -1,11 +1,13 @@
 //! A script: loaded, listed, and its tests run one by one.
 
-use super::fault::Diagnosis;
+use super::catalog::Catalog;
+use super::fault::{Diagnosis, Place};
 use super::host::Host;
 use super::language::{compiler, interpreter};
 use super::modules::Modules;
 use super::outline::{self, TestFunction};
-use super::suggest::nearest;
+use super::source::shadowing;
+use super::suggest::{nearest, neighbour};
 use crate::bench::{Code, Event, Outcome};
 use rhai::{AST, Dynamic, EvalAltResult, Scope};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,7 +31,7 @@ impl Program {
     pub fn load(path: &Path) -> Result<Self, Diagnosis> {
         let name = path.display().to_string();
         let text = std::fs::read_to_string(path).map_err(|e| {
-            let nearby = neighbour(path).map(|near| format!("did you mean `{near}`?"));
+            let nearby = neighbour(path).map(|near| format!("did you mean `{}`?", near.display()));
             Diagnosis::plain(format!("cannot read the script `{name}`: {e}"), nearby)
         })?;
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
@@ -37,6 +39,9 @@ impl Program {
             let error = EvalAltResult::ErrorParsing(*e.0, e.1);
             Diagnosis::of(&error, &name)
         })?;
+        if let Some((position, fault)) = shadowing(&ast, &text) {
+            return Err(Diagnosis::at(Place { file: name, position }, fault));
+        }
         ast.set_source(name.as_str());
         let tests = outline::tests(&ast, &text);
         Ok(Self { name, folder, text, ast, tests })
@@ -117,11 +122,22 @@ pub fn with_hint(diagnosis: Diagnosis, ast: &AST, modules: &Modules) -> Diagnosi
     let known: Vec<String> = own.chain(natives).chain(modules.function_names()).collect();
     let near = nearest(missing, known.iter().map(String::as_str));
     let help = match near {
-        Some(near) if near == missing => format!("`{near}` takes other arguments"),
+        Some(near) if near == missing => other_arguments(near),
         Some(near) => format!("did you mean `{near}`?"),
         None => return diagnosis,
     };
     diagnosis.with_help(Some(help))
+}
+
+/// How a function is called, where it is one of lmrun's.
+fn other_arguments(name: &str) -> String {
+    let catalog = Catalog::read();
+    let forms = catalog.find(name).into_iter().filter(|item| item.title() == name);
+    let forms = forms.flat_map(|item| item.signatures.iter().map(|signature| item.declaration(signature)));
+    match forms.map(|form| format!("`{form}`")).collect::<Vec<_>>().as_slice() {
+        [] => format!("`{name}` takes other arguments"),
+        forms => format!("it is called as {}", forms.join(" or ")),
+    }
 }
 
 /// How a test ends that ran to its end.
@@ -133,17 +149,4 @@ fn concluded(failed_checks: usize, invalid: Option<String>) -> Outcome {
         (None, 1) => failed(Code::Check, "1 check failed".into()),
         (None, n) => failed(Code::Check, format!("{n} checks failed")),
     }
-}
-
-/// A script in the same folder with a name like this one's.
-fn neighbour(path: &Path) -> Option<String> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let stems: Vec<String> = std::fs::read_dir(folder)
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|entry| entry.extension().is_some_and(|extension| extension == "rhai"))
-        .filter_map(|entry| Some(entry.file_stem()?.to_str()?.to_owned()))
-        .collect();
-    let near = nearest(path.file_stem()?.to_str()?, stems.iter().map(String::as_str))?;
-    Some(path.with_file_name(format!("{near}.rhai")).display().to_string())
 }

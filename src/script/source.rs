@@ -1,6 +1,7 @@
 //! Scripts as texts that can be looked at: their functions and imports, without running any.
 
 use super::api;
+use super::fault::Fault;
 use super::language::compiler;
 use super::modules::{Modules, STD};
 use super::outline::doc;
@@ -39,7 +40,7 @@ pub struct Function {
     pub is_public: bool,
     /// Its doc comment, without the slashes.
     pub doc: String,
-    /// Where its body begins.
+    /// Where its name stands.
     pub position: Position,
 }
 
@@ -65,7 +66,7 @@ impl Source {
                 params: f.params.iter().map(ToString::to_string).collect(),
                 is_public: f.access == FnAccess::Public,
                 doc: doc(&f.comments.iter().map(AsRef::as_ref).collect::<Vec<_>>()),
-                position: f.body.start_position(),
+                position: name_position(&self.text, &f.name, f.body.start_position()),
             })
             .collect();
         functions.sort_by_key(|f| (f.position.line(), f.position.position()));
@@ -83,6 +84,27 @@ impl Source {
         body.retain_functions(|_, _, f, n| f == name && n == arity);
         body
     }
+}
+
+/// Where a function's name stands; Rhai only says where its body begins.
+fn name_position(text: &str, name: &str, body: Position) -> Position {
+    let is_name = |rest: &str| rest.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('('));
+    let column = |line: &str| {
+        let at = line.match_indices(name).map(|(at, _)| at).find(|at| is_name(&line[*at..]))?;
+        Some(line[..at].chars().count() + 1)
+    };
+    let lines: Vec<&str> = text.lines().take(body.line().unwrap_or_default()).collect();
+    let found = (1..=lines.len()).rev().find_map(|line| Some((line, column(lines[line - 1])?)));
+    found.map_or(body, |(line, column)| Position::new(line as u16, column as u16))
+}
+
+/// A function that would take the place of a native in the script and in all that it imports.
+pub fn shadowing(ast: &AST, text: &str) -> Option<(Position, Fault)> {
+    let f = ast.iter_fn_def().find(|f| api::GLOBALS.contains(&f.name.as_str()))?;
+    let fault = Fault::new(format!("`{}` is lmrun's own function", f.name))
+        .at_word(&f.name)
+        .help("give yours another name: the library would call it in place of lmrun's");
+    Some((name_position(text, &f.name, f.body.start_position()), fault))
 }
 
 fn imports(ast: &AST) -> BTreeMap<String, Import> {

@@ -2,6 +2,7 @@
 
 use crate::script::fault::Fault;
 use crate::script::host::Host;
+use crate::script::suggest::neighbour;
 use rhai::plugin::*;
 use rhai::{Dynamic, EvalAltResult, Map, Module, NativeCallContext};
 
@@ -20,9 +21,11 @@ mod natives {
         if found.exists() {
             return Ok(found.display().to_string());
         }
+        let near = neighbour(&found).and_then(|near| Some(near.file_name()?.to_string_lossy().into_owned()));
+        let near = near.map_or_else(String::new, |near| format!("did you mean `{near}` there? "));
         Err(Fault::new(format!("there is no file `{path}`"))
             .at_word(path)
-            .help(format!("paths are relative to the script: this one is {}", found.display()))
+            .help(format!("{near}paths are relative to the script: this one is {}", found.display()))
             .into())
     }
 

@@ -39,7 +39,8 @@ impl Kept {
 fn read(function: &str, given: &Map) -> Result<HelperSpec, Fault> {
     let spec = options::read::<HelperSpec>(function, given)?;
     if spec.command.is_empty() {
-        return Err(Fault::new(format!("`{function}`: the command is empty")));
+        return Err(Fault::new(format!("`{function}`: the command is empty"))
+            .help("give program and arguments, such as `command: [\"my-store\", \"--port\", \"{port}\"]`"));
     }
     Ok(spec)
 }

@@ -10,6 +10,7 @@ use crate::driver::tokenizer::Tokenizer;
 use crate::script::fault::Fault;
 use crate::script::host::Host;
 use crate::script::options::{self, Parts, fields};
+use crate::script::suggest::neighbour;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module, NativeCallContext};
 use std::fs::File;
@@ -121,7 +122,13 @@ fn trace(context: &NativeCallContext<'_>, path: &str, given: Map) -> Result<Work
     const FUNCTION: &str = "load::trace";
     let host = Host::of(context);
     let file = host.path(path);
-    let unreadable = |e| Fault::new(format!("cannot read the trace {}: {e}", file.display())).at_word(path);
+    let unreadable = |e| {
+        let fault = Fault::new(format!("cannot read the trace {}: {e}", file.display())).at_word(path);
+        match neighbour(&file) {
+            Some(near) => fault.help(format!("did you mean {}?", near.display())),
+            None => fault.help("paths are relative to the script"),
+        }
+    };
     let reader = BufReader::new(File::open(&file).map_err(unreadable)?);
     let mut options = Parts::of(FUNCTION, given);
     let mut texts = Texts::take(&host, &mut options)?;

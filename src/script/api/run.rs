@@ -7,7 +7,7 @@ use super::seen::{Experiment, Key};
 use crate::bench::RunOptions;
 use crate::script::fault::{self, Fault};
 use crate::script::host::Host;
-use crate::script::options;
+use crate::script::options::read;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module, NativeCallContext};
 use std::time::Duration;
@@ -72,9 +72,9 @@ mod natives {
         context: NativeCallContext,
         workload: Workload,
         engines: Array,
-        given: Map,
+        options: Map,
     ) -> Result<Experiment, Box<EvalAltResult>> {
-        let options = options::read::<RunOptions>("run", &given)?;
+        let options = read::<RunOptions>("run", &options)?;
         experiment(&Host::of(&context), &workload, &engines, options)
     }
 
@@ -152,7 +152,9 @@ mod natives {
     #[rhai_fn(return_raw)]
     pub fn sleep(context: NativeCallContext, seconds: f64) -> Result<(), Box<EvalAltResult>> {
         if !(0.0..=1e9).contains(&seconds) {
-            return Err(Fault::new(format!("cannot sleep for {seconds} s")).into());
+            return Err(Fault::new(format!("cannot sleep for {seconds} s"))
+                .help("give seconds, zero or more")
+                .into());
         }
         // A timer is made on the runtime, not here.
         wait(&Host::of(&context), async { tokio::time::sleep(Duration::from_secs_f64(seconds)).await })

@@ -2,16 +2,20 @@
 //! functions, each with its parameters, its options and its doc comment, read from where they are
 //! defined.
 
+mod book;
+mod definitions;
 mod doc;
 mod item;
 mod keys;
 mod library;
 mod natives;
+mod show;
 
 pub use doc::Doc;
 pub use item::{Home, Item, Kind, OptionKey, Param, Signature};
 pub use keys::{Taken, taken};
 pub use library::ModuleDoc;
+pub use show::Look;
 
 use super::source::Sources;
 use super::suggest::nearest;

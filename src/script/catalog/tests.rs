@@ -45,3 +45,23 @@ fn all_homes_are_there() {
     assert_eq!(catalog.nearest("load::dumy").as_deref(), Some("load::dummy"));
     assert_eq!(catalog.nearest("dumy").as_deref(), Some("load::dummy"));
 }
+
+#[test]
+fn no_name_is_reserved_in_rhai() {
+    let engine = rhai::Engine::new();
+    let names = |item: &Item| {
+        let options = item.options.iter().map(|option| option.name.clone());
+        options.chain((item.kind != Kind::Index).then(|| item.name.clone())).collect::<Vec<_>>()
+    };
+    for name in Catalog::read().items.iter().flat_map(names) {
+        let script = format!("fn {name}() {{}} let {name} = #{{ {name}: 1 }};");
+        assert!(engine.compile(&script).is_ok(), "`{name}` is reserved");
+    }
+}
+
+#[test]
+fn every_function_has_an_example() {
+    let lacks = |item: &&Item| item.signatures.iter().all(|signature| signature.doc.example.is_none());
+    let catalog = Catalog::read();
+    assert_eq!(catalog.items.iter().filter(lacks).map(Item::title).collect::<Vec<_>>(), Vec::<String>::new());
+}

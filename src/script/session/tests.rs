@@ -30,7 +30,7 @@ impl Bed {
             failed_checks: std::sync::atomic::AtomicUsize::default(),
             invalid: parking_lot::Mutex::default(),
             known: None,
-            lexicons: Mutex::default(),
+            lexicons: parking_lot::Mutex::default(),
             max_send_lag_s: 1.0,
         });
         let engine = EngineChoice { kind: "sim".into(), program: "lmrun".into() };

@@ -1,0 +1,178 @@
+//! What scripts can call: every example works, the book's pages are those of today, and what editors and
+//! shells are given is whole.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::{Bench, Ran, root};
+use std::process::Command;
+
+const REFERENCE: &str = "book/src/reference/api";
+
+fn lmrun(args: &[&str]) -> Ran {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+    let output = command.current_dir(root()).args(args).env("NO_COLOR", "1").output().expect("lmrun runs");
+    common::ran(&output)
+}
+
+/// The files that lmrun writes with `flag`, by name.
+fn written(flag: &str) -> Vec<(String, String)> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ran = lmrun(&["api", flag, &folder.path().display().to_string()]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    files(folder.path())
+}
+
+fn files(folder: &std::path::Path) -> Vec<(String, String)> {
+    let entries = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("a file").path());
+    let read = |path: std::path::PathBuf| {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        (name, std::fs::read_to_string(path).expect("a text"))
+    };
+    let mut files: Vec<_> = entries.map(read).collect();
+    files.sort();
+    files
+}
+
+/// The examples on the pages: where, and what.
+fn examples() -> Vec<(String, String)> {
+    let mut examples = Vec::new();
+    for (page, text) in written("--book") {
+        let mut section = String::new();
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            if let Some(title) = line.strip_prefix("## ") {
+                section = format!("{page}: {title}");
+            } else if line == "```rhai,part" && !section.is_empty() {
+                let code: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+                examples.push((section.clone(), code.join("\n")));
+            }
+        }
+    }
+    assert!(examples.len() > 60, "only {} examples", examples.len());
+    examples
+}
+
+/// Every module under its usual name.
+fn imports() -> String {
+    let modules = std::fs::read_dir(root().join("stdlib")).expect("the folder");
+    let names = modules.map(|entry| entry.expect("a file").path().file_stem().expect("a name").to_owned());
+    let import = |name: std::ffi::OsString| {
+        let name = name.to_string_lossy();
+        format!("import \"std/{name}\" as {name};")
+    };
+    names.map(import).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+/// What examples may speak of: an experiment with two engines.
+const EXPERIMENT: &str = "
+    let plain = sim::engine(#{ name: \"plain\" });
+    let cached = sim::engine(#{ name: \"cached\", gpu: 1, prefix_caching: true });
+    let work = load::dummy(#{ requests: 3, gap_s: 0.2, context_len: 4096, max_tokens: 2 });
+    let seen = run(work, [plain, cached]);
+";
+
+#[test]
+fn every_example_is_free_of_mistakes_and_passes_on_the_simulator() {
+    let needs_a_program = |code: &str| code.contains("start(redis::");
+    let (started, others): (Vec<_>, Vec<_>) =
+        examples().into_iter().partition(|(_, code)| needs_a_program(code));
+    let (seen, alone): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, code)| code.contains("plain]"));
+    let block = |(place, code): &(String, String)| format!("    // {place}\n    {{\n{code}\n    }}\n");
+    let blocks = |examples: &[(String, String)]| examples.iter().map(block).collect::<Vec<_>>().concat();
+    let text = format!(
+        "{}fn test_seen() {{{EXPERIMENT}{}}}\nfn test_alone() {{{EXPERIMENT}{}}}\nfn checked_only() {{\n{}}}\n",
+        imports(),
+        blocks(&seen),
+        blocks(&alone),
+        blocks(&started)
+    );
+    let mut bench = Bench::new().script("examples.rhai", &text);
+    for (name, data) in files(&root().join("scripts/data")) {
+        bench = bench.script(&format!("data/{name}"), &data);
+    }
+    let checked = Command::new(env!("CARGO_BIN_EXE_lmrun"))
+        .current_dir(bench.dir.path())
+        .args(["check", "examples.rhai"])
+        .env("NO_COLOR", "1")
+        .output();
+    let checked = common::ran(&checked.expect("lmrun runs"));
+    assert_eq!(checked.code, 0, "{}", checked.stderr);
+    let mut command = bench.command(&["examples.rhai", "--engine", "sim"]);
+    let ran =
+        common::ran(&command.env("EXAMPLE_KEY", "k").env("HF_TOKEN", "k").output().expect("lmrun runs"));
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+}
+
+#[test]
+fn the_reference_is_that_of_today() {
+    let renew = format!("the reference is stale: `cargo run -- api --book {REFERENCE}` renews it");
+    let (today, there) = (written("--book"), files(&root().join(REFERENCE)));
+    let names = |files: &[(String, String)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&today), names(&there), "{renew}");
+    for ((name, today), (_, there)) in today.iter().zip(&there) {
+        assert!(today == there, "{name}: {renew}");
+    }
+}
+
+#[test]
+fn every_function_has_a_definition() {
+    let files = written("--definitions");
+    let of = |name: &str| {
+        files.iter().find(|(file, _)| file == name).map(|(_, text)| text.as_str()).expect("the file")
+    };
+    assert!(of("lmrun.d.rhai").contains("\nfn start(engine: EngineSpec) -> Engine;\n"));
+    assert!(of("lmrun.d.rhai").contains("\nfn get ttft(this: EngineSeen) -> Distribution;\n"));
+    assert!(of("load.d.rhai").starts_with("module load;\n"));
+    assert!(of("load.d.rhai").contains("\nfn dummy(options: ?) -> ?;\n"));
+    assert!(of("__builtin__.d.rhai").contains("module static;"));
+}
+
+#[test]
+fn one_function_in_full_and_the_nearest_to_a_slip() {
+    insta::assert_snapshot!(lmrun(&["api", "check::faster"]).stdout);
+    let slip = lmrun(&["api", "load::dumy"]);
+    assert_eq!(
+        (slip.code, slip.stderr.trim_end()),
+        (2, "error: scripts have no `load::dumy`; did you mean `load::dummy`?")
+    );
+    let list = lmrun(&["api"]).stdout;
+    for title in ["run(workload, engines)", "Engine.close()", "load::dummy(options)"] {
+        assert!(list.contains(title), "{list}");
+    }
+    assert!(!list.contains("core/"), "{list}");
+}
+
+#[test]
+fn a_new_test_has_no_mistakes_and_passes() {
+    let bench = Bench::new();
+    let new = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+        let output = command.current_dir(bench.dir.path()).args(["new", "test"]).args(args).output();
+        common::ran(&output.expect("lmrun runs"))
+    };
+    assert_eq!(new(&["mine"]).code, 0);
+    let again = new(&["mine"]);
+    assert_eq!(
+        (again.code, again.stderr.trim_end()),
+        (2, "error: `mine.rhai` is there already; choose another with `-o FILE`")
+    );
+    assert_eq!(
+        new(&["a b"]).stderr.trim_end(),
+        "error: `a b` cannot name a test: letters, digits and `_` can, such as `prefix_cache`"
+    );
+    let ran = bench.run(&["mine.rhai", "--engine", "sim"]);
+    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
+    assert!(bench.path("out/test_mine.csv").is_file());
+}
+
+#[test]
+fn shells_are_told_of_all_verbs() {
+    for shell in ["bash", "zsh", "fish"] {
+        let text = lmrun(&["completions", shell]).stdout;
+        assert!(text.contains("doctor") && text.contains("max-send-lag-s"), "{shell}");
+    }
+    let page = lmrun(&["man"]).stdout;
+    assert!(page.contains(".TH lmrun 1") && page.contains("doctor"), "{page}");
+}
