@@ -66,7 +66,7 @@ fn each_outside_word_has_its_layer() {
         ("clap::", &["cli"]),
         ("axum", &["sim"]),
         ("comfy_table", &["report"]),
-        ("indicatif", &["report"]),
+        ("console::Term", &["report"]),
         ("println!", &["cli", "sim"]),
         ("dbg!", &[]),
         ("todo!", &[]),

@@ -1,6 +1,7 @@
 //! One engine of an experiment, its requests, and how they look on the wire.
 
 use super::Server;
+use super::live::{Counts, LiveLane};
 use super::row::{Row, RowContext};
 use super::workload::{Due, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig};
 use crate::driver::clock::Stamp;
@@ -23,6 +24,7 @@ pub struct Lane {
     pub requests: Arc<Vec<Request>>,
     /// What its rows have in common.
     pub context: RowContext,
+    counts: Arc<Counts>,
     lexicon: Arc<Lexicon>,
     concurrency: Option<usize>,
     options: RequestOptions,
@@ -67,10 +69,22 @@ impl Lane {
             said: vec![0; requests.len()],
             requests,
             context,
+            counts: Arc::default(),
             lexicon: lexicon.clone(),
             concurrency: config.arrivals.concurrency,
             options: config.request.clone(),
             id_prefix,
+        }
+    }
+
+    /// How it is seen from outside while its requests are under way.
+    pub fn live(&self, gpus: Vec<u32>) -> LiveLane {
+        LiveLane {
+            engine: self.context.engine.clone(),
+            simulated: self.context.simulated,
+            gpus,
+            planned: self.requests.len(),
+            counts: self.counts.clone(),
         }
     }
 
@@ -111,6 +125,7 @@ impl Lane {
             options: self.options.clone(),
             lexicon: self.lexicon.clone(),
             id_prefix: self.id_prefix.clone(),
+            counts: self.counts.clone(),
             answers: std::iter::repeat_with(OnceLock::new).take(answers).collect(),
             flow: flow.is_linked().then(|| Mutex::new(flow)),
             ended,
@@ -216,6 +231,7 @@ struct LanePlan {
     options: RequestOptions,
     lexicon: Arc<Lexicon>,
     id_prefix: String,
+    counts: Arc<Counts>,
     /// The answers, where there are conversations.
     answers: Vec<OnceLock<String>>,
     /// Where the end of a request sets others free; without it, requests share no lock.
@@ -259,6 +275,14 @@ impl Plan for LanePlan {
     fn body(&self, index: usize) -> Bytes {
         let said = self.conversation(index);
         self.options.body(&self.model, &self.requests[index], &said, &self.engine_body)
+    }
+
+    fn sending(&self) {
+        self.counts.sending();
+    }
+
+    fn answered(&self) {
+        self.counts.answered();
     }
 
     fn ended(&self, job: Job, mut exchange: Exchange) -> Vec<Job> {

@@ -3,6 +3,7 @@
 use super::doctor::DoctorArgs;
 use super::load::LoadArgs;
 use super::sim::SimArgs;
+use crate::report::Verbosity;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ Examples:
   lmrun scripts/tests.rhai -f local_cpu -P gap_s=0.5   the same with a parameter changed
   lmrun scripts/tests.rhai -m meta-llama/Llama-3.1-8B-Instruct -p 8000 8001
   lmrun scripts/tests.rhai --engine sim -o /tmp/out    on the built-in simulator
+  lmrun scripts/tests.rhai -q 2> failures.txt          only results and failures
   lmrun load --url http://127.0.0.1:8000 --rate 4      a load without a script
   lmrun sim --port 8000 --model demo                   only the simulator
   lmrun doctor                                         what this machine has for a run
@@ -89,6 +91,31 @@ pub struct RunArgs {
     /// The seed of everything random: the simulator's words and times.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// What is shown.
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+/// How much is shown of what goes on.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Shown {
+    /// Show results and failures only.
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Show every request as well, a line each.
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl Shown {
+    /// As the screen takes it.
+    pub fn verbosity(self) -> Verbosity {
+        match self {
+            Self { quiet: true, .. } => Verbosity::Quiet,
+            Self { verbose: true, .. } => Verbosity::Verbose,
+            _ => Verbosity::Usual,
+        }
+    }
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {

@@ -1,20 +1,22 @@
 //! `lmrun load`: a load without a script, on the same path as a test's.
 
+use super::args::Shown;
 use super::{complain, exit};
 use crate::bench::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
-use crate::bench::{CHAT_PATH, COMPLETIONS_PATH, Code, MAX_SEND_LAG_S, Seen, Server, load};
+use crate::bench::{CHAT_PATH, COMPLETIONS_PATH, Code, Event, MAX_SEND_LAG_S, Seen, Server, load};
 use crate::driver::address::Address;
 use crate::driver::http::{Limits, Shards, StreamEnd};
 use crate::driver::{limits, probe};
-use crate::report::{RequestLog, experiment_table};
+use crate::report::{RequestLog, Verbosity, Watch, experiment_table, result_width};
 use clap::{Args, ValueEnum};
 use serde_json::Map;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +63,9 @@ pub struct LoadArgs {
     /// The seed of prompts and arrivals.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// What is shown.
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// How requests are spaced.
@@ -170,17 +175,37 @@ async fn send(
     let interrupted = tokio::spawn(interrupt(cancel.clone()));
     let give_up = |reason: &str| drop(abort.send_replace(Some(reason.into())));
     let run_id = format!("lmrun-{}", std::process::id());
-    let mut unwritten = None;
-    let seen = load::run(workload, server, shards, run_id, &cancel, give_up, |row, gaps| {
-        if let Some(Err(e)) = log.as_mut().map(|log| log.write(row, gaps)) {
-            unwritten.get_or_insert(e);
-        }
+    let (mut unwritten, verbosity) = (None, args.shown.verbosity());
+    let (events, received) = channel();
+    let shown = std::thread::spawn(move || show(&received, verbosity));
+    let seen = load::run(workload, server, shards, run_id, &cancel, give_up, |told| {
+        let event = match told {
+            load::Told::Began(live) => Event::ExperimentStarted(Arc::new(live)),
+            load::Told::Ended(row, gaps) => {
+                if let Some(Err(e)) = log.as_mut().map(|log| log.write(&row, gaps)) {
+                    unwritten.get_or_insert(e);
+                }
+                Event::RequestDone(row)
+            }
+        };
+        let _ = events.send(event); // the screen may have gone
     })
     .await;
+    drop(events);
+    let _ = shown.join(); // a panic of the screen was printed by its thread
     interrupted.abort();
     match unwritten.or_else(|| log.and_then(|log| log.finish().err())) {
         Some(e) => Err(format!("the rows could not be written: {e}")),
         None => Ok(seen),
+    }
+}
+
+fn show(events: &Receiver<Event>, verbosity: Verbosity) {
+    let mut watch = Watch::new(verbosity);
+    while let Some(event) = watch.next(events) {
+        if let Event::RequestDone(row) = event {
+            watch.request(&row);
+        }
     }
 }
 
@@ -198,7 +223,7 @@ async fn interrupt(cancel: CancellationToken) {
 }
 
 fn conclude(seen: &Seen) -> u8 {
-    println!("{}\n{}", seen.title, experiment_table(seen));
+    println!("{}\n{}", seen.title, experiment_table(seen, result_width()));
     if let Some(reason) = seen.client.invalid(MAX_SEND_LAG_S) {
         eprintln!("warning: invalid: {reason}");
         return Code::Invalid.exit();

@@ -146,10 +146,11 @@ fn perform(args: &RunArgs, program: &Program, tests: &[String], prepared: Prepar
         invalid: parking_lot::Mutex::default(),
         max_send_lag_s: args.max_send_lag_s,
     });
-    let reporter = Reporter::new(prepared.outputs, facts, cancel.clone());
-    let reporting = std::thread::spawn(move || reporter.work(&received));
+    let reporter = Reporter::new(prepared.outputs, facts, cancel.clone(), args.shown.verbosity());
+    let reporting = std::thread::Builder::new().name("report".into()).spawn(move || reporter.work(&received));
+    let Ok(reporting) = reporting else { return complain("the system gives no thread for the report") };
     let parameters = parameters(args);
-    runtime.spawn(heed_signals(cancel.clone()));
+    runtime.spawn(heed_signals(cancel.clone(), events.clone()));
     let folder = program.folder().to_owned();
     let handle = runtime.handle().clone();
     let host = Host::new(handle, bench, Parameters::new(parameters), folder, output_dir, prepared.engine);
@@ -178,7 +179,7 @@ fn run_tests(program: &Program, tests: &[String], host: &Host, cancel: &Cancella
 
 /// The first signal ends the run in order. At the second this process ends at once, and the
 /// watchdog kills what it leaves.
-async fn heed_signals(cancel: CancellationToken) {
+async fn heed_signals(cancel: CancellationToken, events: Sender<Event>) {
     let (Ok(mut interrupts), Ok(mut terminations)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
@@ -193,7 +194,8 @@ async fn heed_signals(cancel: CancellationToken) {
             eprintln!("killed");
             std::process::exit(i32::from(Code::Interrupted.exit()));
         }
-        eprintln!("\ninterrupted: closing the engines; once more kills them");
+        let text = "interrupted: closing the engines; once more kills them".into();
+        let _ = events.send(Event::Warned { text }); // the reporter lives until the run is done
         cancel.cancel();
     }
 }

@@ -2,6 +2,7 @@
 //! request.
 
 pub mod checkup;
+mod live;
 mod manifest;
 mod outputs;
 mod reporter;
@@ -9,9 +10,10 @@ mod request_log;
 mod screen;
 mod tables;
 
+pub use live::Watch;
 pub use manifest::RunFacts;
 pub use outputs::Outputs;
 pub use reporter::Reporter;
 pub use request_log::RequestLog;
-pub use screen::color;
+pub use screen::{Verbosity, color, result_width};
 pub use tables::experiment as experiment_table;
