@@ -10,12 +10,14 @@
 //! bench      workloads, engines, experiments, measures
 //!  |
 //! driver     HTTP streams, processes, GPUs
+//! figure     descriptions of figures, drawn to SVG
 //! sim        the built-in engine, with its HTTP face
 //! ```
 
 pub mod bench;
 pub mod cli;
 pub mod driver;
+pub mod figure;
 pub mod report;
 pub mod script;
 pub mod sim;

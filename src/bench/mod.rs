@@ -17,6 +17,7 @@ mod live;
 pub mod load;
 mod memory;
 mod owned;
+pub mod results;
 mod row;
 mod running;
 mod seen;

@@ -5,7 +5,7 @@ use super::workload::Request;
 use crate::driver::clock::Stamp;
 use crate::driver::http::{Arrival, Exchange};
 use serde::Serialize;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What a request belongs to.
 #[derive(Clone, Debug)]
@@ -204,6 +204,18 @@ impl Row {
             connected_late: seen.connected_late,
             resent: seen.resent,
         }
+    }
+
+    /// The names of the columns, in their order.
+    pub fn columns() -> &'static [String] {
+        static COLUMNS: OnceLock<Vec<String>> = OnceLock::new();
+        COLUMNS.get_or_init(|| {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            writer.serialize(Self::default()).expect("a row can be written to memory");
+            let text = writer.into_inner().expect("memory is never full");
+            let mut reader = csv::Reader::from_reader(&text[..]);
+            reader.headers().expect("the header that was just written").iter().map(str::to_owned).collect()
+        })
     }
 
     /// Whether it was answered whole.

@@ -1,0 +1,57 @@
+use super::*;
+
+fn figure(points: usize) -> Figure {
+    let points = (0..points).map(|i| Point {
+        x: i as f64,
+        y: 0.5 + (i % 7) as f64 / 9.0,
+        link: Some(format!("r{i}")),
+    });
+    Figure {
+        id: "f1".into(),
+        title: "TTFT <b>&\u{1}".into(),
+        tag: Some("simulated".into()),
+        note: "A \"note\".".into(),
+        x: Axis::new("request", "", Kind::Whole),
+        y: Axis::new("TTFT", "s", Kind::Linear),
+        series: vec![Series::line("<script>alert(1)</script>", Ink::Engine(0), points.collect())],
+    }
+}
+
+#[test]
+fn names_stay_text_in_well_formed_xml() {
+    for svg in [in_page(&figure(5)), alone(&figure(5)).0] {
+        assert!(!svg.contains("<script"), "{svg}");
+        let tree = usvg::Tree::from_str(&svg, &usvg::Options::default());
+        assert!(tree.is_ok(), "{tree:?}");
+    }
+}
+
+#[test]
+fn points_are_links_in_a_page_and_one_of_them_is_a_stop_of_the_keyboard() {
+    let svg = in_page(&figure(5));
+    assert_eq!((svg.matches("<a href=\"#r").count(), svg.matches("tabindex=\"0\"").count()), (5, 1));
+    assert!(!alone(&figure(5)).0.contains("<a "));
+}
+
+#[test]
+fn very_many_points_are_a_band_of_a_few_kilobytes() {
+    let svg = in_page(&figure(100_000));
+    assert!(svg.len() < 12_000, "{}", svg.len());
+    assert!(!svg.contains("<circle"));
+}
+
+#[test]
+fn the_table_has_the_values_or_what_they_are_like() {
+    let few = figure(3).table();
+    assert_eq!(few.head, ["request", "<script>alert(1)</script>, s"]);
+    assert_eq!(few.rows[1], ["1", "0.611"]);
+    let many = figure(50).table();
+    assert_eq!((many.rows.len(), many.head.len()), (1, 7));
+}
+
+#[test]
+fn a_figure_of_nothing_is_drawn() {
+    let mut empty = figure(0);
+    empty.series.clear();
+    assert!(in_page(&empty).ends_with("</svg>"));
+}
