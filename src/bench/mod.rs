@@ -25,6 +25,7 @@ mod server;
 mod spec;
 mod startup;
 mod stats;
+pub mod table;
 mod units;
 mod vram;
 pub mod workload;

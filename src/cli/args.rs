@@ -1,6 +1,7 @@
 //! What can be written on the command line.
 
 use super::doctor::DoctorArgs;
+use super::export::ExportArgs;
 use super::load::LoadArgs;
 use super::sim::SimArgs;
 use crate::report::Verbosity;
@@ -17,6 +18,7 @@ Examples:
   lmrun scripts/tests.rhai -q 2> failures.txt          only results and failures
   lmrun load --url http://127.0.0.1:8000 --rate 4      a load without a script
   lmrun sim --port 8000 --model demo                   only the simulator
+  lmrun export outputs/test_a.csv --to vllm            results in another tool's words
   lmrun doctor                                         what this machine has for a run
 
 Exit codes:
@@ -45,6 +47,8 @@ pub struct Cli {
 pub enum Verb {
     /// Say what this machine has for a run: GPUs, engines, ports, limits.
     Doctor(DoctorArgs),
+    /// Write results in the words of vLLM's, guidellm's or aiperf's own.
+    Export(ExportArgs),
     /// Send a load to a server that runs already, without a script.
     Load(Box<LoadArgs>),
     /// Serve the built-in simulator: an OpenAI API that behaves like vLLM.
@@ -54,14 +58,17 @@ pub enum Verb {
     Watchdog,
 }
 
+/// What `-f` is without a word.
+pub const TESTS: &str = "test_";
+
 /// The flags of the Python original, and more.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The script whose tests to run.
+    /// The script whose tests to run, or whose `main`, where it has no test.
     #[arg(value_name = "SCRIPT")]
     pub script: Option<PathBuf>,
     /// Run the tests whose name this regular expression finds.
-    #[arg(short, long, value_name = "REGEX", default_value = "test_")]
+    #[arg(short, long, value_name = "REGEX", default_value = TESTS)]
     pub filter: String,
     /// List the tests, one a line, and start nothing.
     #[arg(short, long)]

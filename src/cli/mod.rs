@@ -2,6 +2,7 @@
 
 mod args;
 mod doctor;
+mod export;
 mod load;
 mod run;
 mod sim;
@@ -30,6 +31,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let code = match cli.verb {
         Some(Verb::Doctor(args)) => doctor::run(&args),
+        Some(Verb::Export(args)) => export::run(&args),
         Some(Verb::Load(args)) => load::run(&args),
         Some(Verb::Sim(args)) => sim::run(*args),
         Some(Verb::Watchdog) => {

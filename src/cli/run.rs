@@ -1,13 +1,15 @@
 //! `lmrun SCRIPT`: list or run the tests of a script.
 
-use super::args::RunArgs;
+use super::args::{RunArgs, TESTS};
 use super::{WATCHDOG, complain, exit};
 use crate::bench::{Bench, Code, Event, Fleet};
 use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdog;
 use crate::driver::{container, limits, process, program, secrets};
-use crate::report::{Outputs, Reporter, RunFacts, color};
-use crate::script::{Diagnosis, EngineChoice, Host, Parameters, Program, engine_kinds, nearest};
+use crate::report::{MAIN, Outputs, Reporter, RunFacts, color};
+use crate::script::{
+    Diagnosis, EngineChoice, Host, Parameters, Program, TestFunction, engine_kinds, nearest,
+};
 use regex::Regex;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -33,7 +35,7 @@ pub fn run(args: &RunArgs) -> u8 {
         Ok(filter) => filter,
         Err(e) => return complain(&format!("`-f {}` is not a regular expression: {e}", args.filter)),
     };
-    let tests: Vec<_> = program.tests().iter().filter(|test| filter.is_match(&test.name)).collect();
+    let tests = chosen(&program, &filter);
     if tests.is_empty() {
         return no_test(&program, &args.filter);
     }
@@ -51,6 +53,16 @@ pub fn run(args: &RunArgs) -> u8 {
         Ok(prepared) => perform(args, &program, &names, prepared),
         Err(problem) => complain(&problem),
     }
+}
+
+/// The tests that match; where a script has no test at all, its `main`.
+fn chosen<'a>(program: &'a Program, filter: &Regex) -> Vec<&'a TestFunction> {
+    let all = program.tests();
+    let matching: Vec<_> = all.iter().filter(|test| filter.is_match(&test.name)).collect();
+    if !matching.is_empty() || filter.as_str() != TESTS {
+        return matching;
+    }
+    all.iter().filter(|test| test.name == MAIN).collect()
 }
 
 fn refuse(script: &std::path::Path, diagnosis: &Diagnosis) -> u8 {

@@ -181,7 +181,9 @@ fn extent(series: &[Series]) -> (Ends, Ends) {
     };
     for series in series {
         match &series.shape {
-            Shape::Line(points) => points.iter().for_each(|point| add(point.x, point.y)),
+            Shape::Line(points) | Shape::Points(points) => {
+                points.iter().for_each(|point| add(point.x, point.y))
+            }
             Shape::Curve(points) | Shape::Bars(points) => {
                 points.iter().for_each(|point| add(point.0, point.1))
             }

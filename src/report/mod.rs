@@ -2,6 +2,7 @@
 //! request.
 
 pub mod checkup;
+pub mod export;
 mod live;
 mod manifest;
 mod outputs;
@@ -13,7 +14,7 @@ mod tables;
 pub use live::Watch;
 pub use manifest::RunFacts;
 pub use outputs::Outputs;
-pub use reporter::Reporter;
+pub use reporter::{MAIN, Reporter};
 pub use request_log::RequestLog;
 pub use screen::{Verbosity, color, result_width};
 pub use tables::experiment as experiment_table;

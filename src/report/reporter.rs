@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
+/// The function of a script that tests nothing. What it says is its result.
+pub const MAIN: &str = "main";
+
 /// Turns events into files and onto the screen.
 pub struct Reporter {
     outputs: Outputs,
@@ -107,7 +110,9 @@ impl Reporter {
     }
 
     fn test_started(&mut self, test: String) {
-        self.watch.screen.result(&format!("\n{test}"));
+        if test != MAIN {
+            self.watch.screen.result(&format!("\n{test}"));
+        }
         self.outputs.clear(&test);
         let manifest = Manifest::new(self.facts.clone(), test.clone());
         self.test = Some(Test { name: test, manifest, rows: None, passed_checks: 0, failed_checks: 0 });
@@ -145,8 +150,11 @@ impl Reporter {
         {
             screen.fault(report);
         }
-        screen.result(&format!("{} {test}", screen.verdict(outcome == Outcome::Passed)));
         let Some(done) = self.test.take() else { return };
+        if done.is_plain_script() && outcome == Outcome::Passed {
+            return;
+        }
+        screen.result(&format!("{} {test}", screen.verdict(outcome == Outcome::Passed)));
         let (passed_checks, failed_checks) = (done.passed_checks, done.failed_checks);
         if let Some(rows) = done.rows {
             self.written.extend([rows.path().to_owned(), self.outputs.manifest(&test)]);
@@ -172,7 +180,8 @@ impl Reporter {
     }
 
     fn close(mut self) -> Option<Code> {
-        if !self.lines.is_empty() {
+        let is_script = matches!(&self.lines[..], [line] if line.test == MAIN && line.has_no_check());
+        if !self.lines.is_empty() && (!is_script || !self.written.is_empty()) {
             self.conclude();
         }
         let code = |line: &TestLine| match line.outcome {
@@ -204,6 +213,11 @@ fn paths(written: &BTreeSet<PathBuf>, folder: &Path) -> String {
 }
 
 impl Test {
+    /// Whether it neither measured nor checked anything: its output is all that it has to say.
+    fn is_plain_script(&self) -> bool {
+        self.name == MAIN && self.rows.is_none() && self.passed_checks + self.failed_checks == 0
+    }
+
     /// Makes the test's files, before its first engine starts.
     fn open(&mut self, outputs: &Outputs) -> std::io::Result<()> {
         if self.rows.is_none() {

@@ -104,6 +104,13 @@ pub struct TestLine {
     pub took_s: f64,
 }
 
+impl TestLine {
+    /// Whether nothing was checked in it.
+    pub fn has_no_check(&self) -> bool {
+        self.passed_checks + self.failed_checks == 0
+    }
+}
+
 /// All tests of a run.
 pub fn run(lines: &[TestLine], width: Option<u16>) -> String {
     let mut table =

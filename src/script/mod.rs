@@ -11,6 +11,7 @@ mod language;
 mod modules;
 mod options;
 mod outline;
+mod plot;
 mod program;
 mod suggest;
 

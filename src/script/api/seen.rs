@@ -48,6 +48,11 @@ pub struct Measure {
 }
 
 impl Measure {
+    /// These values, and what they are.
+    pub fn new(what: &str, values: Distribution) -> Self {
+        Self { what: what.into(), values }
+    }
+
     fn of(engine: &EngineSeen, what: &str, measure: impl Fn(&Row) -> Option<f64>) -> Self {
         Self { what: format!("{what} of `{}`", engine.name), values: engine.distribution(measure) }
     }

@@ -1,0 +1,39 @@
+//! Figures as a PDF, one a page.
+
+use super::{Figure, WIDTH, alone};
+use krilla::geom::Size;
+use krilla::page::PageSettings;
+use krilla_svg::{SurfaceExt, SvgSettings};
+use std::sync::Arc;
+use usvg::fontdb::{Database, Source};
+
+/// The bytes of the document.
+///
+/// # Errors
+/// When a page cannot be drawn; the text says which.
+pub fn pdf<'a>(figures: impl Iterator<Item = &'a Figure>) -> Result<Vec<u8>, String> {
+    let mut options = usvg::Options { font_family: "DejaVu Sans".into(), ..Default::default() };
+    options.fontdb = Arc::new(fonts());
+    let mut document = krilla::Document::new();
+    for figure in figures {
+        let (svg, height) = alone(figure);
+        let tree = usvg::Tree::from_str(&svg, &options).map_err(|e| format!("`{}`: {e}", figure.title))?;
+        let size = Size::from_wh(WIDTH as f32, height as f32).ok_or("a page without a size")?;
+        let settings = PageSettings::from_wh(WIDTH as f32, height as f32).ok_or("a page without a size")?;
+        let mut page = document.start_page_with(settings);
+        let mut surface = page.surface();
+        surface.draw_svg(&tree, size, SvgSettings::default());
+        surface.finish();
+        page.finish();
+    }
+    document.finish().map_err(|e| format!("{e:?}"))
+}
+
+/// The same letters on every machine.
+fn fonts() -> Database {
+    let mut fonts = Database::new();
+    for font in [dejavu::sans::regular(), dejavu::sans::bold()] {
+        fonts.load_font_source(Source::Binary(Arc::new(font)));
+    }
+    fonts
+}
