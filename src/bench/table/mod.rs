@@ -88,7 +88,9 @@ impl Table {
             if is_next {
                 groups.push((row[place].clone(), Self { columns: self.columns.clone(), rows: Vec::new() }));
             }
-            groups.last_mut().into_iter().for_each(|(_, group)| group.rows.push(row.clone()));
+            if let Some((_, group)) = groups.last_mut() {
+                group.rows.push(row.clone());
+            }
         }
         groups
     }

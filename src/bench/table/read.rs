@@ -75,7 +75,9 @@ fn mended(table: Table) -> Table {
     let mend = |row: &[Cell]| {
         let mut row = row.to_vec();
         if has_failed(&row) {
-            [a, b, c].iter().for_each(|at| row[*at] = Cell::Empty);
+            for at in [a, b, c] {
+                row[at] = Cell::Empty;
+            }
         }
         row
     };

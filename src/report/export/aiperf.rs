@@ -1,7 +1,7 @@
 //! The summary of aiperf, `profile_export_aiperf.json`.
 
 use super::run::Run;
-use super::sample::{linear, mean, std};
+use super::sample::{Measure, linear, mean, std};
 use crate::bench::results::Record;
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ pub const REMARKS: &[(&str, &str)] = &[
     ("http_req_…, goodput", "left out: a row does not tell them"),
 ];
 
-const MEASURES: [(&str, &str, fn(&Record) -> Option<f64>); 8] = [
+const MEASURES: [(&str, &str, Measure); 8] = [
     ("time_to_first_token", "ms", ttft_ms),
     ("time_to_first_output_token", "ms", |record| Some((record.first_answer_s? - record.sent_s?) * 1e3)),
     ("request_latency", "ms", latency_ms),

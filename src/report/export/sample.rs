@@ -1,6 +1,10 @@
 //! Statistics as other tools compute them.
 
 use crate::bench::Distribution;
+use crate::bench::results::Record;
+
+/// What a request has of something, where it has it.
+pub type Measure = fn(&Record) -> Option<f64>;
 
 /// The arithmetic mean.
 pub fn mean(values: &[f64]) -> f64 {

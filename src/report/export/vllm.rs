@@ -1,7 +1,7 @@
 //! The result file of `vllm bench serve`.
 
 use super::run::Run;
-use super::sample::{linear, mean, std};
+use super::sample::{Measure, linear, mean, std};
 use crate::bench::results::Record;
 use serde_json::{Map, Value, json};
 
@@ -30,8 +30,7 @@ pub fn fields(run: &Run) -> Map<String, Value> {
     fields
 }
 
-const MEASURES: [(&str, fn(&Record) -> Option<f64>); 3] =
-    [("ttft", ttft_ms), ("tpot", tpot_ms), ("e2el", e2el_ms)];
+const MEASURES: [(&str, Measure); 3] = [("ttft", ttft_ms), ("tpot", tpot_ms), ("e2el", e2el_ms)];
 
 /// To the first event with a choice, be it only the role.
 fn ttft_ms(record: &Record) -> Option<f64> {

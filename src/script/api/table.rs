@@ -163,10 +163,10 @@ mod methods {
         make: FnPtr,
     ) -> Result<Table, Box<EvalAltResult>> {
         let columns = Table::columns(table);
-        let made = Table::rows(table).map(|cells| {
+        let values = Table::rows(table).map(|cells| {
             make.call_within_context::<Dynamic>(&context, (row(columns, cells),)).map(|value| cell(&value))
         });
-        let cells = made.collect::<Result<Vec<_>, _>>()?;
+        let cells = values.collect::<Result<Vec<_>, _>>()?;
         Ok(Table::with(table, column, cells))
     }
 
