@@ -69,9 +69,9 @@ fn each_outside_word_has_its_layer() {
         ("nu_ansi_term", &["cli/repl"]),
         ("axum", &["sim"]),
         ("comfy_table", &["report"]),
-        ("indicatif", &["report"]),
         ("minijinja", &["report"]),
-        ("krilla", &["report"]),
+        ("console::Term", &["report"]),
+        ("krilla", &["figure"]),
         ("println!", &["cli", "sim"]),
         ("dbg!", &[]),
         ("todo!", &[]),
@@ -90,7 +90,9 @@ fn no_layer_but_the_library_of_scripts_knows_an_engine() {
 
 #[test]
 fn scripts_import_std_and_std_imports_core() {
-    for (folder, roots) in [("scripts", &["std/"][..]), ("stdlib", &["core/", "std/"])] {
+    for (folder, roots) in
+        [("scripts", &["std/"][..]), ("outputs", &["std/"]), ("stdlib", &["core/", "std/"])]
+    {
         for path in files(folder, "rhai") {
             for line in lines_with(&path, "import \"") {
                 let import = line.split('"').nth(1).expect("a path");

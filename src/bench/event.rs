@@ -1,7 +1,8 @@
 //! What happens during a run, for whoever shows or stores it.
 
-use super::{EngineSpec, Row, Seen};
+use super::{EngineSpec, Live, Row, Seen};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 /// The only thing between running and reporting.
@@ -46,6 +47,8 @@ pub enum Event {
     EngineWaiting {
         /// The engine.
         name: String,
+        /// Its port.
+        port: u16,
         /// Since its start, seconds.
         elapsed_s: f64,
         /// What is missing.
@@ -85,10 +88,7 @@ pub enum Event {
         requests: usize,
     },
     /// The requests of an experiment begin.
-    ExperimentStarted {
-        /// From the first to the last planned request, seconds; `None` where answers decide it.
-        planned_s: Option<f64>,
-    },
+    ExperimentStarted(Arc<Live>),
     /// A request has ended, well or not.
     RequestDone(Box<Row>),
     /// All requests of an experiment have ended.

@@ -7,9 +7,10 @@ use super::memory::MemoryWatch;
 use super::selfcheck::Known;
 use super::workload::{Lexicon, WorkloadConfig};
 use super::{
-    ClientSeen, Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Interrupts, RequestLimits, Row,
-    Seconds, Seen,
+    ClientSeen, Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Interrupts, Live, RequestLimits,
+    Row, Seconds, Seen,
 };
+use crate::driver::clock::Stamp;
 use crate::driver::http::Shards;
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -193,11 +194,9 @@ impl Bench {
         mut lanes: Vec<Lane>,
     ) -> Result<Seen, RunError> {
         let memory = MemoryWatch::start(engines).await;
-        // Every engine has the same workload.
-        let planned_s = lanes.first().and_then(Lane::planned_s);
-        self.emit(Event::ExperimentStarted { planned_s });
         let effort = Effort::since_now(&self.shards);
         let ended = lane::send(&mut lanes, &self.shards);
+        self.emit(Event::ExperimentStarted(Arc::new(live(&title, engines, &lanes, &memory))));
         let died = self.watch_over(engines);
         let mut rows = self.collect(engines, &mut lanes, ended, &memory).await;
         let spent = effort.spent();
@@ -299,6 +298,18 @@ impl Bench {
             self.fleet.close(&engine).await?; // ended already: this takes it off the list
         }
         first
+    }
+}
+
+/// What can be seen of the experiment while it runs. Every engine has the same workload.
+fn live(title: &str, engines: &[Arc<Engine>], lanes: &[Lane], memory: &MemoryWatch) -> Live {
+    let lane = |(lane, engine): (&Lane, &Arc<Engine>)| lane.live(engine.spec.gpus.clone());
+    Live {
+        title: title.into(),
+        start: lanes.first().map_or_else(Stamp::now, |lane| lane.context.start),
+        planned_s: lanes.first().and_then(Lane::planned_s),
+        lanes: lanes.iter().zip(engines).map(lane).collect(),
+        memory: memory.latest.clone(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One engine of an experiment, its requests, and how they look on the wire.
 
 use super::Server;
+use super::live::{Counts, LiveLane};
 use super::row::{Row, RowContext};
 use super::workload::{Answers, Due, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig};
 use crate::driver::clock::Stamp;
@@ -22,6 +23,7 @@ pub struct Lane {
     pub requests: Arc<Vec<Request>>,
     /// What its rows have in common.
     pub context: RowContext,
+    counts: Arc<Counts>,
     lexicon: Arc<Lexicon>,
     concurrency: Option<usize>,
     options: RequestOptions,
@@ -66,10 +68,22 @@ impl Lane {
             said: vec![0; requests.len()],
             requests,
             context,
+            counts: Arc::default(),
             lexicon: lexicon.clone(),
             concurrency: config.arrivals.concurrency,
             options: config.request.clone(),
             id_prefix,
+        }
+    }
+
+    /// How it is seen from outside while its requests are under way.
+    pub fn live(&self, gpus: Vec<u32>) -> LiveLane {
+        LiveLane {
+            engine: self.context.engine.clone(),
+            simulated: self.context.simulated,
+            gpus,
+            planned: self.requests.len(),
+            counts: self.counts.clone(),
         }
     }
 
@@ -110,6 +124,7 @@ impl Lane {
             lexicon: self.lexicon.clone(),
             id_prefix: self.id_prefix.clone(),
             answers,
+            counts: self.counts.clone(),
             flow: flow.is_linked().then(|| Mutex::new(flow)),
             ended,
         }
@@ -193,6 +208,7 @@ struct LanePlan {
     lexicon: Arc<Lexicon>,
     id_prefix: String,
     answers: Answers,
+    counts: Arc<Counts>,
     /// Where the end of a request sets others free; without it, requests share no lock.
     flow: Option<Mutex<Flow>>,
     ended: UnboundedSender<Ended>,
@@ -233,6 +249,14 @@ impl Plan for LanePlan {
     fn body(&self, index: usize) -> Bytes {
         let said = self.conversation(index);
         self.options.body(&self.model, &self.requests[index], &said, &self.engine_body)
+    }
+
+    fn sending(&self) {
+        self.counts.sending();
+    }
+
+    fn answered(&self) {
+        self.counts.answered();
     }
 
     fn ended(&self, job: Job, mut exchange: Exchange) -> Vec<Job> {

@@ -3,13 +3,21 @@
 use super::client::Effort;
 use super::lane::{self, Ends, Lane};
 use super::workload::WorkloadConfig;
-use super::{ClientSeen, EngineSeen, Row, Seen, Server};
+use super::{ClientSeen, EngineSeen, Live, Row, Seen, Server};
 use crate::driver::http::{Exchange, Shards};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
-/// Sends `config` to `server` from `shards`, and hands every request over as it ends: its row, and
-/// the moments in which it came. `give_up` is told the reason when `cancel` ends it.
+/// What happens to a load.
+pub enum Told<'a> {
+    /// Its requests are sent from now on.
+    Began(Live),
+    /// A request has ended: its row, and the moments in which it came.
+    Ended(Box<Row>, &'a Exchange),
+}
+
+/// Sends `config` to `server` from `shards`, and tells what happens. `give_up` is told the reason
+/// when `cancel` ends it.
 pub async fn run(
     config: &WorkloadConfig,
     server: Server,
@@ -17,19 +25,21 @@ pub async fn run(
     run_id: String,
     cancel: &CancellationToken,
     give_up: impl FnOnce(&str),
-    mut ended: impl FnMut(&Row, &Exchange),
+    mut tell: impl FnMut(Told<'_>),
 ) -> Seen {
     let (name, simulated) = (server.name.clone(), server.simulated);
     let lexicon = &config.lexicon;
     let requests = Arc::new(config.generate(lexicon));
     let mut lanes = [Lane::new(0, 0, run_id, server, config, requests, lexicon)];
     let effort = Effort::since_now(shards);
-    let mut ends = Ends::of(lane::send(&mut lanes, shards), cancel, give_up);
+    let requests = lane::send(&mut lanes, shards);
+    tell(Told::Began(live(config.title(), &lanes[0])));
+    let mut ends = Ends::of(requests, cancel, give_up);
     let mut rows = Vec::with_capacity(lanes[0].requests.len());
     while let Some(request) = ends.next().await {
         let exchange = request.exchange.clone();
         let row = lanes[0].row(&request.job, Arc::from(""), request.exchange);
-        ended(&row, &exchange);
+        tell(Told::Ended(Box::new(row.clone()), &exchange));
         rows.push(row);
     }
     rows.sort_by_key(|row| row.request_id);
@@ -37,4 +47,15 @@ pub async fn run(
     let engines = vec![EngineSeen { name, simulated, rows: Arc::new(rows) }];
     let client = ClientSeen::of(&engines, &spent);
     Seen { expr_id: 0, title: config.title(), engines, client }
+}
+
+/// Nobody has said which GPUs the server uses.
+fn live(title: String, lane: &Lane) -> Live {
+    Live {
+        title,
+        start: lane.context.start,
+        planned_s: lane.planned_s(),
+        lanes: vec![lane.live(Vec::new())],
+        memory: Arc::default(),
+    }
 }

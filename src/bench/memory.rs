@@ -15,7 +15,8 @@ pub type GpuMemory = BTreeMap<String, u64>;
 
 /// Reads the GPU memory once a second, away from the requests, until it is dropped.
 pub struct MemoryWatch {
-    latest: Arc<Mutex<GpuMemory>>,
+    /// The last reading.
+    pub latest: Arc<Mutex<GpuMemory>>,
     task: JoinHandle<()>,
 }
 

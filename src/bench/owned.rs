@@ -249,6 +249,7 @@ impl Owned {
     fn report_wait(&self, awaited: String) {
         let _ = self.events.send(Event::EngineWaiting {
             name: self.launch.name.clone(),
+            port: self.launch.port,
             elapsed_s: self.started.elapsed().as_secs_f64(),
             awaited,
             last_line: self.running.logs().and_then(Logs::last_line),

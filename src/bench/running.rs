@@ -100,7 +100,7 @@ impl Running {
         let began = Instant::now();
         let told = |awaited| {
             let (name, elapsed_s) = (name.clone(), began.elapsed().as_secs_f64());
-            site.tell(Event::EngineWaiting { name, elapsed_s, awaited, last_line: None });
+            site.tell(Event::EngineWaiting { name, port, elapsed_s, awaited, last_line: None });
         };
         let started = Container::start(&line, told).await;
         let started = started.map_err(|source| EngineError::Container { who, source })?;

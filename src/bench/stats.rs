@@ -12,6 +12,16 @@ impl FromIterator<f64> for Distribution {
     }
 }
 
+impl Extend<f64> for Distribution {
+    /// Adds what has come since. Two sorted runs are merged, so this is cheap for few among many.
+    fn extend<I: IntoIterator<Item = f64>>(&mut self, values: I) {
+        let before = self.0.len();
+        self.0.extend(values.into_iter().filter(|value| value.is_finite()));
+        self.0[before..].sort_by(f64::total_cmp);
+        self.0.sort_by(f64::total_cmp);
+    }
+}
+
 impl Distribution {
     /// The values, ascending.
     pub fn values(&self) -> &[f64] {
@@ -76,6 +86,15 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn it_grows_into_what_all_at_once_are(
+            first in prop::collection::vec(any::<f64>(), 0..20), then in prop::collection::vec(any::<f64>(), 0..20),
+        ) {
+            let mut grown: Distribution = first.iter().copied().collect();
+            grown.extend(then.iter().copied());
+            prop_assert_eq!(grown, first.into_iter().chain(then).collect());
+        }
+
         #[test]
         fn percentiles_grow_and_stay_inside(
             values in prop::collection::vec(-1e6f64..1e6, 1..50), a in 0f64..100.0, b in 0f64..100.0,

@@ -3,11 +3,13 @@
 use super::api::ApiArgs;
 use super::check::CheckArgs;
 use super::doctor::DoctorArgs;
+use super::export::ExportArgs;
 use super::load::LoadArgs;
 use super::new::NewArgs;
 use super::report::ReportArgs;
 use super::selfcheck::SelfCheckArgs;
 use super::sim::SimArgs;
+use crate::report::Verbosity;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -18,11 +20,13 @@ Examples:
   lmrun scripts/tests.rhai -f local_cpu -P gap_s=0.5   the same with a parameter changed
   lmrun scripts/tests.rhai -m meta-llama/Llama-3.1-8B-Instruct -p 8000 8001
   lmrun scripts/tests.rhai --engine sim -o /tmp/out    on the built-in simulator
+  lmrun scripts/tests.rhai -q 2> failures.txt          only results and failures
   lmrun repl                                           a prompt to try things out at
   lmrun -e 'load::dummy(#{ requests: 2 }).title'       one expression
   lmrun load --url http://127.0.0.1:8000 --rate 4      a load without a script
   lmrun sim --port 8000 --model demo                   only the simulator
   lmrun report outputs/                                figures of what was measured: PDF and HTML
+  lmrun export outputs/test_a.csv --to vllm            results in another tool's words
   lmrun doctor                                         what this machine has for a run
   lmrun selfcheck                                      what lmrun itself adds to the numbers here
   lmrun new test mine                                  a script to start from: mine.rhai
@@ -64,6 +68,8 @@ pub enum Verb {
     },
     /// Say what this machine has for a run: GPUs, engines, ports, limits.
     Doctor(DoctorArgs),
+    /// Write results in the words of vLLM's, guidellm's or aiperf's own.
+    Export(ExportArgs),
     /// Send a load to a server that runs already, without a script.
     Load(Box<LoadArgs>),
     /// Draw what runs measured: a PDF beside each CSV, and one HTML page.
@@ -86,6 +92,9 @@ pub enum Verb {
     Watchdog,
 }
 
+/// What `-f` is without a word.
+pub const TESTS: &str = "test_";
+
 /// The flags of a run, as far as they are of use at a prompt.
 #[derive(Debug, Args)]
 #[command(mut_arg("filter", |arg| arg.hide(true)), mut_arg("list", |arg| arg.hide(true)))]
@@ -99,11 +108,11 @@ pub struct ReplArgs {
 /// The flags of the Python original, and more.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// The script whose tests to run.
+    /// The script whose tests to run, or whose `main`, where it has no test.
     #[arg(value_name = "SCRIPT")]
     pub script: Option<PathBuf>,
     /// Run the tests whose name this regular expression finds.
-    #[arg(short, long, value_name = "REGEX", default_value = "test_")]
+    #[arg(short, long, value_name = "REGEX", default_value = TESTS)]
     pub filter: String,
     /// Evaluate an expression as at the prompt of `lmrun repl`, print its value, and end; `-`: what
     /// stands on standard input.
@@ -137,6 +146,31 @@ pub struct RunArgs {
     /// The seed of everything random: the simulator's words and times.
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    /// What is shown.
+    #[command(flatten)]
+    pub shown: Shown,
+}
+
+/// How much is shown of what goes on.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Shown {
+    /// Show results and failures only.
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Show every request as well, a line each.
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl Shown {
+    /// As the screen takes it.
+    pub fn verbosity(self) -> Verbosity {
+        match self {
+            Self { quiet: true, .. } => Verbosity::Quiet,
+            Self { verbose: true, .. } => Verbosity::Verbose,
+            _ => Verbosity::Usual,
+        }
+    }
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {

@@ -1,21 +1,23 @@
 //! `lmrun load`: a load without a script, on the same path as a test's.
 
+use super::args::Shown;
 use super::{complain, exit, signals};
 use crate::bench::selfcheck::Known;
 use crate::bench::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
-use crate::bench::{CHAT_PATH, COMPLETIONS_PATH, Code, MAX_SEND_LAG_S, Seen, Server, load};
+use crate::bench::{CHAT_PATH, COMPLETIONS_PATH, Code, Event, MAX_SEND_LAG_S, Seen, Server, load};
 use crate::driver::address::Address;
 use crate::driver::http::{Limits, Shards, StreamEnd};
 use crate::driver::{limits, probe};
-use crate::report::{RequestLog, experiment_table};
+use crate::report::{RequestLog, Verbosity, Watch, experiment_table, result_width};
 use clap::{Args, ValueEnum};
 use serde_json::Map;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -62,6 +64,9 @@ pub struct LoadArgs {
     /// The seed of prompts and arrivals.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// What is shown.
+    #[command(flatten)]
+    shown: Shown,
 }
 
 /// How requests are spaced.
@@ -180,24 +185,44 @@ async fn send(
     mut log: Option<RequestLog>,
 ) -> Result<Seen, Problem> {
     let cancel = CancellationToken::new();
-    tokio::spawn(signals::heed(cancel.clone(), "giving up what is under way"));
+    tokio::spawn(signals::heed(cancel.clone(), "giving up what is under way", signals::say));
     let model = cancel.run_until_cancelled(model_of(args, &address)).await;
     let model = model.ok_or(Problem::Interrupted(None))??;
     let (abort, aborted) = watch::channel(None);
     let server = server(&model, address, aborted);
     let give_up = |reason: &str| drop(abort.send_replace(Some(reason.into())));
     let run_id = format!("lmrun-{}", std::process::id());
-    let mut unwritten = None;
-    let seen = load::run(workload, server, shards, run_id, &cancel, give_up, |row, seen| {
-        if let Some(Err(e)) = log.as_mut().map(|log| log.write(row, &seen.chunks)) {
-            unwritten.get_or_insert(e);
-        }
+    let (mut unwritten, verbosity) = (None, args.shown.verbosity());
+    let (events, received) = channel();
+    let shown = std::thread::spawn(move || watch_load(&received, verbosity));
+    let seen = load::run(workload, server, shards, run_id, &cancel, give_up, |told| {
+        let event = match told {
+            load::Told::Began(live) => Event::ExperimentStarted(Arc::new(live)),
+            load::Told::Ended(row, seen) => {
+                if let Some(Err(e)) = log.as_mut().map(|log| log.write(&row, &seen.chunks)) {
+                    unwritten.get_or_insert(e);
+                }
+                Event::RequestDone(row)
+            }
+        };
+        let _ = events.send(event); // the screen may have gone
     })
     .await;
+    drop(events);
+    let _ = shown.join(); // a panic of the screen was printed by its thread
     if let Some(e) = unwritten.or_else(|| log.and_then(|log| log.finish().err())) {
         return Err(Problem::Failed(format!("the rows could not be written: {e}")));
     }
     if cancel.is_cancelled() { Err(Problem::Interrupted(Some(seen.into()))) } else { Ok(seen) }
+}
+
+fn watch_load(events: &Receiver<Event>, verbosity: Verbosity) {
+    let mut watch = Watch::new(verbosity);
+    while let Some(event) = watch.next(events) {
+        if let Event::RequestDone(row) = event {
+            watch.request(&row);
+        }
+    }
 }
 
 fn server(model: &str, address: Address, abort: watch::Receiver<Option<String>>) -> Server {
@@ -229,7 +254,7 @@ async fn model_of(args: &LoadArgs, address: &Address) -> Result<String, String> 
 }
 
 fn show(seen: &Seen) {
-    println!("{}\n{}", seen.title, experiment_table(seen));
+    println!("{}\n{}", seen.title, experiment_table(seen, result_width()));
 }
 
 fn conclude(seen: &Seen) -> u8 {

@@ -4,6 +4,7 @@ mod api;
 mod args;
 mod check;
 mod doctor;
+mod export;
 mod load;
 mod new;
 mod repl;
@@ -45,6 +46,7 @@ pub fn main() -> ExitCode {
         Some(Verb::Check(args)) => on_a_big_stack(move || check::run(&args)),
         Some(Verb::Completions { shell }) => shell::completions(shell),
         Some(Verb::Doctor(args)) => doctor::run(&args),
+        Some(Verb::Export(args)) => export::run(&args),
         Some(Verb::Load(args)) => load::run(&args),
         Some(Verb::Selfcheck(args)) => selfcheck::run(&args),
         Some(Verb::Busy) => loop {

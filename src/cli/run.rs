@@ -1,11 +1,11 @@
 //! `lmrun SCRIPT`: list or run the tests of a script.
 
-use super::args::RunArgs;
+use super::args::{RunArgs, TESTS};
 use super::stage::Stage;
 use super::{complain, exit, signals};
 use crate::bench::Event;
-use crate::report::color;
-use crate::script::{Diagnosis, Host, Program, nearest, nearest_few, quoted};
+use crate::report::{MAIN, color};
+use crate::script::{Diagnosis, Host, Program, TestFunction, nearest, nearest_few, quoted};
 use clap::CommandFactory;
 use regex::Regex;
 use std::io::Write;
@@ -26,7 +26,7 @@ pub fn run(args: &RunArgs) -> u8 {
         Ok(filter) => filter,
         Err(e) => return complain(&format!("`-f {}` is not a regular expression: {e}", args.filter)),
     };
-    let tests: Vec<_> = program.tests().iter().filter(|test| filter.is_match(&test.name)).collect();
+    let tests = chosen(&program, &filter);
     if tests.is_empty() {
         return no_test(&program, &args.filter);
     }
@@ -44,6 +44,16 @@ pub fn run(args: &RunArgs) -> u8 {
         Ok(stage) => perform(stage, &program, &names),
         Err(problem) => complain(&problem),
     }
+}
+
+/// The tests that match; where a script has no test at all, its `main`.
+fn chosen<'a>(program: &'a Program, filter: &Regex) -> Vec<&'a TestFunction> {
+    let all = program.tests();
+    let matching: Vec<_> = all.iter().filter(|test| filter.is_match(&test.name)).collect();
+    if !matching.is_empty() || filter.as_str() != TESTS {
+        return matching;
+    }
+    all.iter().filter(|test| test.name == MAIN).collect()
 }
 
 fn refuse(script: &std::path::Path, diagnosis: Diagnosis) -> u8 {
@@ -78,7 +88,9 @@ fn no_test(program: &Program, filter: &str) -> u8 {
 
 /// Runs the tests.
 fn perform(stage: Stage, program: &Program, tests: &[String]) -> u8 {
-    stage.runtime.spawn(signals::heed(stage.cancel.clone(), "closing the engines"));
+    let bench = stage.host.bench().clone();
+    let tell = move |text: &str| bench.emit(Event::Warned { text: text.into() });
+    stage.runtime.spawn(signals::heed(stage.cancel.clone(), "closing the engines", tell));
     run_tests(program, tests, &stage.host, &stage.cancel);
     stage.end()
 }

@@ -7,7 +7,7 @@ use crate::driver::http::Shards;
 use crate::driver::scratch::Scratch;
 use crate::driver::watchdog::Watchdog;
 use crate::driver::{limits, machine, strays};
-use crate::report::{Screen, selfcheck as report};
+use crate::report::{Screen, Verbosity, selfcheck as report};
 use clap::Args;
 use std::io::Write;
 use std::sync::Arc;
@@ -51,10 +51,10 @@ pub fn run(args: &SelfCheckArgs) -> u8 {
         Ok(checker) => checker,
         Err(problem) => return complain(&problem),
     };
-    runtime.spawn(signals::heed(checker.cancel.clone(), "ending the check"));
-    let mut screen = Screen::new();
+    runtime.spawn(signals::heed(checker.cancel.clone(), "ending the check", signals::say));
+    let mut screen = Screen::new(Verbosity::Usual);
     let outcome = runtime.block_on(checker.check(args.up_to, |title| screen.step(title)));
-    screen.progress_done();
+    screen.clear();
     let interrupted = checker.cancel.is_cancelled();
     drop(checker);
     let _ = scratch.clear(); // what stays, a later run finds

@@ -66,8 +66,10 @@ impl Stage {
             lexicons: parking_lot::Mutex::default(),
         });
         let name = format!("repl-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"));
-        let reporter = Reporter::new(prepared.outputs, facts, cancel.clone());
-        let reporting = std::thread::spawn(move || reporter.work(&received));
+        let reporter = Reporter::new(prepared.outputs, facts, cancel.clone(), args.shown.verbosity());
+        let reporting =
+            std::thread::Builder::new().name("report".into()).spawn(move || reporter.work(&received));
+        let reporting = reporting.map_err(|_| "the system gives no thread for the report")?;
         let (handle, parameters) = (runtime.handle().clone(), Parameters::new(parameters(args)));
         let host = Host::new(handle, bench, parameters, folder.into(), output_dir, prepared.engine);
         let orphans = cancel.run_until_cancelled(container::remove_orphans());

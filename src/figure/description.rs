@@ -124,6 +124,8 @@ pub struct Span {
 pub enum Shape {
     /// Points joined by a line.
     Line(Vec<Point>),
+    /// Points that no line joins.
+    Points(Vec<Point>),
     /// A line without markers.
     Curve(Vec<(f64, f64)>),
     /// A median with bands around it, in place of very many points.
@@ -158,7 +160,7 @@ impl Series {
     /// Whether there is nothing to draw.
     pub fn is_empty(&self) -> bool {
         match &self.shape {
-            Shape::Line(points) => points.is_empty(),
+            Shape::Line(points) | Shape::Points(points) => points.is_empty(),
             Shape::Curve(points) | Shape::Bars(points) => points.is_empty(),
             Shape::Band(boxes) | Shape::Boxes(boxes) => boxes.is_empty(),
             Shape::Spans(_, spans) => spans.is_empty(),

@@ -27,7 +27,11 @@ pub fn draw(svg: &mut String, drawing: &Drawing<'_>) {
     let count = drawing.figure.series.len();
     for (place, series) in drawing.figure.series.iter().enumerate() {
         match &series.shape {
-            Shape::Line(points) => line(svg, drawing, series, points, place == 0),
+            Shape::Line(points) => {
+                path(svg, drawing, series.ink, points.iter().map(|point| (point.x, point.y)));
+                markers(svg, drawing, series, points, place == 0);
+            }
+            Shape::Points(points) => markers(svg, drawing, series, points, place == 0),
             Shape::Curve(points) => path(svg, drawing, series.ink, points.iter().copied()),
             Shape::Band(boxes) => band(svg, drawing, series.ink, boxes),
             Shape::Bars(bars) => {
@@ -56,6 +60,7 @@ pub fn sample(svg: &mut String, series: &Series, x: f64, y: f64) {
                 marker(svg, series.ink, x + 9.0, y);
             }
         }
+        Shape::Points(_) => marker(svg, series.ink, x + 9.0, y),
         _ => {
             let top = y - 5.0;
             let _ = write!(
@@ -77,8 +82,7 @@ pub fn phase_sample(svg: &mut String, phase: usize, x: f64, y: f64) {
     );
 }
 
-fn line(svg: &mut String, drawing: &Drawing<'_>, series: &Series, points: &[Point], first: bool) {
-    path(svg, drawing, series.ink, points.iter().map(|point| (point.x, point.y)));
+fn markers(svg: &mut String, drawing: &Drawing<'_>, series: &Series, points: &[Point], first: bool) {
     for (i, point) in points.iter().enumerate() {
         let (x, y) = (drawing.x.at(point.x), drawing.y.at(point.y));
         match &point.link {

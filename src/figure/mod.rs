@@ -7,6 +7,7 @@ mod description;
 mod distribution;
 mod marks;
 mod palette;
+mod pdf;
 mod scale;
 mod svg;
 mod table;
@@ -14,6 +15,7 @@ mod text;
 
 pub use description::{Axis, Figure, FiveNumbers, Ink, Kind, Point, Series, Shape, Span};
 pub use palette::page_css;
+pub use pdf::pdf;
 pub use svg::{WIDTH, alone, in_page};
 pub use table::Table;
 pub use text::{escape, number};

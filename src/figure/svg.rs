@@ -181,7 +181,11 @@ fn extent(series: &[Series]) -> (Ends, Ends) {
     };
     for series in series {
         match &series.shape {
-            Shape::Line(points) => points.iter().for_each(|point| add(point.x, point.y)),
+            Shape::Line(points) | Shape::Points(points) => {
+                for point in points {
+                    add(point.x, point.y);
+                }
+            }
             Shape::Curve(points) | Shape::Bars(points) => {
                 for (x, y) in points {
                     add(*x, *y);

@@ -79,7 +79,9 @@ impl Figure {
 /// The places and values of a series that has one for each.
 fn pairs(series: &Series) -> Option<Vec<(f64, f64)>> {
     match &series.shape {
-        Shape::Line(points) => Some(points.iter().map(|point| (point.x, point.y)).collect()),
+        Shape::Line(points) | Shape::Points(points) => {
+            Some(points.iter().map(|point| (point.x, point.y)).collect())
+        }
         Shape::Bars(bars) => Some(bars.clone()),
         _ => None,
     }
@@ -89,7 +91,7 @@ impl Series {
     /// What the summary is of: lengths along one axis.
     fn lengths(&self, along_x: bool) -> Vec<f64> {
         match &self.shape {
-            Shape::Line(points) => points.iter().map(|point| point.y).collect(),
+            Shape::Line(points) | Shape::Points(points) => points.iter().map(|point| point.y).collect(),
             Shape::Curve(points) if along_x => points.iter().map(|point| point.0).collect(),
             Shape::Curve(points) | Shape::Bars(points) => points.iter().map(|point| point.1).collect(),
             Shape::Band(boxes) | Shape::Boxes(boxes) => boxes.iter().map(|five| five.at[2]).collect(),

@@ -1,9 +1,8 @@
 //! What was found on a machine, on one screen.
 
+use super::screen::{Screen, Verbosity};
 use crate::bench::{Finding, State};
-use indicatif::ProgressBar;
 use std::fmt::Write;
-use std::time::Duration;
 
 /// The findings under their sections, with a remedy below each that needs one; lines no longer than
 /// `columns`, where there is a terminal.
@@ -48,17 +47,17 @@ pub fn columns() -> Option<usize> {
 
 /// Says what is waited for on the terminal, if there is one, until it is dropped.
 pub fn wait(what: &str) -> Waiting {
-    let bar = ProgressBar::new_spinner().with_message(what.to_owned());
-    bar.enable_steady_tick(Duration::from_millis(200));
-    Waiting(bar)
+    let mut screen = Screen::new(Verbosity::Usual);
+    screen.draw(&[what.to_owned()]);
+    Waiting(screen)
 }
 
 /// Something that is waited for.
-pub struct Waiting(ProgressBar);
+pub struct Waiting(Screen);
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.0.clear();
     }
 }
 

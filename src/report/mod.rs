@@ -4,11 +4,12 @@
 mod amounts;
 mod braille;
 pub mod checkup;
+pub mod export;
 mod figures;
 mod html;
+mod live;
 mod manifest;
 mod outputs;
-mod pdf;
 mod reporter;
 mod request_log;
 mod screen;
@@ -18,10 +19,11 @@ mod tables;
 pub mod values;
 mod written;
 
+pub use live::Watch;
 pub use manifest::RunFacts;
 pub use outputs::{Outputs, Rows};
-pub use reporter::Reporter;
+pub use reporter::{MAIN, Reporter};
 pub use request_log::RequestLog;
-pub use screen::{Screen, color};
+pub use screen::{Screen, Verbosity, color, result_width};
 pub use tables::experiment as experiment_table;
 pub use written::{ReportError, write as write_report};

@@ -1,21 +1,29 @@
 //! The one consumer of a run's events.
 
+use super::live::Watch;
 use super::manifest::{Manifest, RunFacts};
 use super::outputs::{Outputs, Rows};
-use super::screen::Screen;
+use super::screen::{Verbosity, result_width};
 use super::tables::{self, TestLine};
 use crate::bench::{Code, Event, Outcome, Seen};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender};
 use tokio_util::sync::CancellationToken;
+
+/// The function of a script that tests nothing. What it says is its result.
+pub const MAIN: &str = "main";
 
 /// Turns events into files and onto the screen.
 pub struct Reporter {
     outputs: Outputs,
     facts: RunFacts,
-    screen: Screen,
+    watch: Watch,
     cancel: CancellationToken,
     test: Option<Test>,
     lines: Vec<TestLine>,
+    warnings: Vec<String>,
+    written: BTreeSet<PathBuf>,
     broken: Option<std::io::Error>,
 }
 
@@ -24,21 +32,21 @@ struct Test {
     name: String,
     manifest: Manifest,
     rows: Option<Rows>,
-    planned: usize,
-    done: usize,
-    failed: usize,
+    passed_checks: usize,
+    failed_checks: usize,
 }
 
 impl Reporter {
     /// A reporter that cancels the run when results can no longer be written.
-    pub fn new(outputs: Outputs, facts: RunFacts, cancel: CancellationToken) -> Self {
-        let (screen, lines) = (Screen::new(), Vec::new());
-        Self { outputs, facts, screen, cancel, test: None, lines, broken: None }
+    pub fn new(outputs: Outputs, facts: RunFacts, cancel: CancellationToken, verbosity: Verbosity) -> Self {
+        let (lines, warnings, written) = Default::default();
+        let watch = Watch::new(verbosity);
+        Self { outputs, facts, watch, cancel, test: None, lines, warnings, written, broken: None }
     }
 
     /// Works until the run is done; returns its gravest failure.
     pub fn work(mut self, events: &Receiver<Event>) -> Option<Code> {
-        for event in events.iter().take_while(|event| !matches!(event, Event::RunDone)) {
+        while let Some(event) = self.watch.next(events) {
             self.take(event);
         }
         self.close()
@@ -50,53 +58,42 @@ impl Reporter {
             Event::Awaited { shown } => self.all_is_shown(&shown),
             Event::TestStarted { test } => self.test_started(test),
             Event::EngineStarting { name, port, argv, container, log } => {
-                self.screen.note(&format!("  {name}: {}", shell(&argv)));
+                self.watch.screen.note(&format!("  {name}: {}", shell(&argv)));
                 if let Some(container) = container {
-                    self.screen.note(&format!("  {name}: in the container {container}"));
+                    self.watch.screen.note(&format!("  {name}: in the container {container}"));
                 }
-                self.screen.note(&format!("  {name}: port {port}, tail -f {}", log.display()));
+                self.watch.screen.note(&format!("  {name}: port {port}, tail -f {}", log.display()));
+                self.written.insert(log);
             }
             Event::EngineFound { name, url } => {
-                self.screen.note(&format!("  {name}: {url}, which is neither started nor ended"));
-            }
-            Event::EngineWaiting { name, elapsed_s, awaited, last_line } => {
-                let said = last_line.map_or_else(String::new, |line| format!("; it says: {line}"));
-                self.screen.progress(&format!("  {name}: starting for {elapsed_s:.0} s, {awaited}{said}"));
+                self.watch.screen.note(&format!("  {name}: {url}, which is neither started nor ended"));
             }
             Event::EngineReady { name, after_s, .. } => {
-                self.screen.progress_done();
-                self.screen.note(&format!("  {name}: ready after {after_s:.1} s"));
+                self.watch.screen.note(&format!("  {name}: ready after {after_s:.1} s"));
             }
             Event::EngineClosed { name, took_s, .. } => {
-                self.screen.note(&format!("  {name}: closed in {took_s:.1} s"));
+                self.watch.screen.note(&format!("  {name}: closed in {took_s:.1} s"));
             }
             Event::ExperimentPlanned { expr_id, title, workload, engines, requests } => {
-                self.screen.note(&format!("experiment {expr_id}: {title}"));
-                let engine_count = engines.len();
+                self.watch.screen.note(&format!("experiment {expr_id}: {title}"));
                 let planned = self.on_test(|test, outputs| {
                     test.manifest.add(expr_id, workload, requests, engines);
-                    test.planned = requests * engine_count;
-                    (test.done, test.failed) = (0, 0);
                     test.open(outputs)
                 });
                 self.note_broken(planned);
             }
-            Event::ExperimentStarted { planned_s } => {
-                let planned =
-                    planned_s.map_or_else(String::new, |planned_s| format!(" for {planned_s:.1} s"));
-                self.screen.note(&format!("  sending{planned}"));
-                self.show_requests();
+            Event::ExperimentStarted(live) => {
+                let planned = live.planned_s.map(|planned_s| format!(" for {planned_s:.1} s"));
+                self.watch.screen.note(&format!("  sending{}", planned.unwrap_or_default()));
             }
             Event::RequestDone(row) => {
                 // Rows behind a gap would pass for all that there were.
                 let keeps = self.broken.is_none();
                 let written = self.on_test(|test, _| {
-                    test.done += 1;
-                    test.failed += usize::from(!row.is_ok());
                     test.rows.as_mut().filter(|_| keeps).map_or(Ok(()), |rows| rows.write(&row))
                 });
                 self.note_broken(written);
-                self.show_requests();
+                self.watch.request(&row);
             }
             Event::ExperimentDone(seen) => {
                 let kept = self.on_test(|test, outputs| {
@@ -106,60 +103,74 @@ impl Reporter {
                 self.note_broken(kept);
                 self.experiment_done(&seen);
             }
-            Event::Checked { passed, what } => {
-                let verdict = self.screen.verdict(passed);
-                self.screen.result(&format!("  {verdict}: {what}"));
-            }
-            Event::Printed { text } => self.screen.result(&text),
-            Event::Warned { text } => self.screen.warn(&text),
-            Event::RunDone => {}
+            Event::Checked { passed, what } => self.checked(passed, &what),
+            Event::Printed { text } => self.watch.screen.result(&text),
+            Event::Warned { text } => self.warned(text),
+            Event::EngineWaiting { .. } | Event::RunDone => {} // the watch shows it
             Event::TestDone { test, outcome, took_s } => self.test_done(test, outcome, took_s),
         }
     }
 
     fn all_is_shown(&mut self, shown: &Sender<()>) {
-        self.screen.clear();
+        self.watch.screen.clear();
         let _ = shown.send(()); // who no longer waits needs no answer
     }
 
     fn test_started(&mut self, test: String) {
-        self.screen.result(&format!("\n{test}"));
+        if test != MAIN {
+            self.watch.screen.result(&format!("\n{test}"));
+        }
         self.begin(test);
     }
 
     fn begin(&mut self, test: String) {
         self.outputs.clear(&test);
         let manifest = Manifest::new(self.facts.clone(), test.clone());
-        self.test = Some(Test { name: test, manifest, rows: None, planned: 0, done: 0, failed: 0 });
+        self.test = Some(Test { name: test, manifest, rows: None, passed_checks: 0, failed_checks: 0 });
     }
 
-    fn show_requests(&mut self) {
-        if let Some(test) = &self.test {
-            let text = format!("  {} of {} requests done, {} failed", test.done, test.planned, test.failed);
-            self.screen.progress(&text);
+    fn checked(&mut self, passed: bool, what: &str) {
+        if let Some(test) = &mut self.test {
+            *(if passed { &mut test.passed_checks } else { &mut test.failed_checks }) += 1;
+        }
+        let screen = &mut self.watch.screen;
+        if !passed || !screen.is_quiet() {
+            screen.result(&format!("  {}: {what}", screen.verdict(passed)));
         }
     }
 
+    fn warned(&mut self, text: String) {
+        self.watch.screen.warn(&text);
+        self.warnings.push(text);
+    }
+
     fn experiment_done(&mut self, seen: &Seen) {
-        self.screen.progress_done();
-        self.screen.result(&format!("{}\n{}", seen.title, tables::experiment(seen)));
+        let screen = &mut self.watch.screen;
+        screen.result(&format!("{}\n{}", seen.title, tables::experiment(seen, result_width())));
         for engine in &seen.engines {
             for (failure, times) in engine.failures() {
-                self.screen.warn(&format!("{}: {times} × {failure}", engine.name));
+                self.warned(format!("{}: {times} × {failure}", engine.name));
             }
         }
     }
 
     fn test_done(&mut self, test: String, outcome: Outcome, took_s: f64) {
-        self.screen.progress_done();
+        let screen = &mut self.watch.screen;
         if let Outcome::Failed { report, .. } = &outcome
             && !report.is_empty()
         {
-            self.screen.note(report);
+            screen.fault(report);
         }
-        self.screen.result(&format!("{} {test}", self.screen.verdict(outcome == Outcome::Passed)));
-        let csv = self.test.take().and_then(|test| Some(test.rows?.path().to_owned()));
-        self.lines.push(TestLine { test, outcome, took_s, csv });
+        let Some(done) = self.test.take() else { return };
+        if done.is_plain_script() && outcome == Outcome::Passed {
+            return;
+        }
+        screen.result(&format!("{} {test}", screen.verdict(outcome == Outcome::Passed)));
+        let (passed_checks, failed_checks) = (done.passed_checks, done.failed_checks);
+        if let Some(rows) = done.rows {
+            self.written.extend([rows.path().to_owned(), self.outputs.manifest(&test)]);
+        }
+        self.lines.push(TestLine { test, outcome, passed_checks, failed_checks, took_s });
     }
 
     fn on_test(
@@ -173,15 +184,16 @@ impl Reporter {
     fn note_broken(&mut self, result: std::io::Result<()>) {
         let Err(error) = result else { return };
         if self.broken.is_none() {
-            self.screen.warn(&format!("{error}; the run ends here, earlier rows are kept"));
+            self.warned(format!("{error}; the run ends here, earlier rows are kept"));
             self.broken = Some(error);
             self.cancel.cancel();
         }
     }
 
-    fn close(self) -> Option<Code> {
-        if !self.lines.is_empty() {
-            self.screen.result(&format!("\n{}", tables::run(&self.lines)));
+    fn close(mut self) -> Option<Code> {
+        let is_script = matches!(&self.lines[..], [line] if line.test == MAIN && line.has_no_check());
+        if !self.lines.is_empty() && (!is_script || !self.written.is_empty()) {
+            self.conclude();
         }
         let code = |line: &TestLine| match line.outcome {
             Outcome::Passed => None,
@@ -190,9 +202,33 @@ impl Reporter {
         let gravest = self.lines.iter().filter_map(code).max();
         if self.broken.is_some() { Some(Code::Invalid) } else { gravest }
     }
+
+    /// Everything that a reader wants to know who has not watched.
+    fn conclude(&mut self) {
+        let screen = &mut self.watch.screen;
+        screen.result(&format!("\n{}", tables::run(&self.lines, result_width())));
+        if !self.warnings.is_empty() {
+            let lines: Vec<String> = self.warnings.iter().map(|text| format!("\n  {text}")).collect();
+            screen.note(&format!("warnings:{}", lines.concat()));
+        }
+        if !self.written.is_empty() {
+            screen.result(&paths(&self.written, self.outputs.folder()));
+        }
+    }
+}
+
+/// The paths of what was written, and what to do with them.
+fn paths(written: &BTreeSet<PathBuf>, folder: &Path) -> String {
+    let lines = written.iter().map(|path| format!("  {}\n", path.display()));
+    format!("written:\n{}the whole report: lmrun report {}", lines.collect::<String>(), folder.display())
 }
 
 impl Test {
+    /// Whether it neither measured nor checked anything: its output is all that it has to say.
+    fn is_plain_script(&self) -> bool {
+        self.name == MAIN && self.rows.is_none() && self.passed_checks + self.failed_checks == 0
+    }
+
     /// Makes the test's files, before its first engine starts.
     fn open(&mut self, outputs: &Outputs) -> std::io::Result<()> {
         if self.rows.is_none() {

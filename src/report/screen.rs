@@ -1,94 +1,120 @@
 //! The terminal: results on standard output, everything else on standard error.
 
+use super::live::Region;
 use crate::driver::secrets::scrub;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::Term;
 use std::io::{IsTerminal, Write};
-use std::time::{Duration, Instant};
 
-/// Without a terminal, progress is a line every so often.
-const PLAIN_EVERY: Duration = Duration::from_secs(10);
+/// How much is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Results and failures.
+    Quiet,
+    /// What happens, too.
+    #[default]
+    Usual,
+    /// Every request, too.
+    Verbose,
+}
 
-/// How often the spinner moves: it shows that lmrun is alive while an engine is silent.
-const TICK: Duration = Duration::from_millis(200);
+/// So often the screen is drawn anew, seconds.
+const FRAME_S: f64 = 0.25;
+/// Without a terminal, progress is lines every so often, seconds.
+const PLAIN_S: f64 = 10.0;
+/// When nothing is shown of what goes on, seconds.
+const NEVER_S: f64 = 3600.0;
 
 /// What people see of a run.
 pub struct Screen {
-    bar: ProgressBar,
-    plain_progress: bool,
-    last_plain: Instant,
+    terminal: Term,
+    /// The lines in place, where there is a terminal and something may be shown.
+    region: Option<Region>,
+    verbosity: Verbosity,
     color: bool,
-}
-
-impl Default for Screen {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl Screen {
     /// The screen as this process has it.
-    pub fn new() -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        bar.set_style(
-            ProgressStyle::with_template("{spinner} {wide_msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
-        );
-        Self { bar, plain_progress: !terminal, last_plain: Instant::now(), color: color() }
+    pub fn new(verbosity: Verbosity) -> Self {
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let in_place = std::io::stderr().is_terminal() && !is_dumb && verbosity != Verbosity::Quiet;
+        let region = in_place.then(Region::default);
+        Self { terminal: Term::stderr(), region, verbosity, color: color() }
     }
 
     /// A result.
-    pub fn result(&self, text: &str) {
-        let text = scrub(text);
+    pub fn result(&mut self, text: &str) {
+        let lines = self.region.as_ref().map(|region| region.lines().to_vec()).unwrap_or_default();
+        self.draw(&[]);
         // A reader that went away is not our failure.
-        self.bar.suspend(|| drop(writeln!(std::io::stdout(), "{text}")));
+        let _ = writeln!(std::io::stdout(), "{}", scrub(text));
+        self.draw(&lines);
     }
 
     /// What happens.
-    pub fn note(&self, text: &str) {
-        let text = scrub(text);
-        self.bar.suspend(|| drop(writeln!(std::io::stderr(), "{text}")));
+    pub fn note(&mut self, text: &str) {
+        if self.verbosity != Verbosity::Quiet {
+            self.above(&scrub(text));
+        }
+    }
+
+    /// What went wrong, as it was drawn.
+    pub fn fault(&mut self, text: &str) {
+        self.above(&scrub(text));
     }
 
     /// What the reader must not miss.
-    pub fn warn(&self, text: &str) {
+    pub fn warn(&mut self, text: &str) {
         let mark = if self.color { "\u{1b}[33mwarning:\u{1b}[0m" } else { "warning:" };
-        self.note(&format!("{mark} {text}"));
+        self.above(&scrub(&format!("{mark} {text}")));
     }
 
-    /// What is going on now; overwritten by the next.
-    pub fn progress(&mut self, text: &str) {
-        if !self.plain_progress {
-            if self.bar.is_finished() {
-                self.bar.reset();
-            }
-            self.bar.set_message(scrub(text));
-            self.bar.enable_steady_tick(TICK);
-        } else if self.last_plain.elapsed() >= PLAIN_EVERY {
-            self.last_plain = Instant::now();
-            self.note(text);
+    /// What is going on now, instead of what was.
+    pub fn draw(&mut self, lines: &[String]) {
+        let size = self.size();
+        let lines = lines.iter().map(|line| scrub(line)).collect();
+        if let Some(text) = self.region.as_mut().map(|region| region.replace("", lines, size)) {
+            self.send(&text);
         }
+    }
+
+    /// How wide the lines in place may be; `None` where there are none.
+    pub fn width(&self) -> Option<usize> {
+        self.region.as_ref().map(|_| self.size().1.saturating_sub(1))
+    }
+
+    /// So often what goes on is shown, seconds.
+    pub fn frame_s(&self) -> f64 {
+        match (&self.region, self.verbosity) {
+            (_, Verbosity::Quiet) => NEVER_S,
+            (Some(_), _) => FRAME_S,
+            (None, _) => PLAIN_S,
+        }
+    }
+
+    /// Whether only results and failures are shown.
+    pub fn is_quiet(&self) -> bool {
+        self.verbosity == Verbosity::Quiet
+    }
+
+    /// Whether every request is shown.
+    pub fn is_verbose(&self) -> bool {
+        self.verbosity == Verbosity::Verbose
+    }
+
+    /// Whether there are colors.
+    pub fn has_color(&self) -> bool {
+        self.color
     }
 
     /// What is done next, on a terminal in place of the last.
     pub fn step(&mut self, text: &str) {
-        if self.plain_progress { self.note(text) } else { self.progress(text) }
+        if self.region.is_some() { self.draw(&[text.to_owned()]) } else { self.note(text) }
     }
 
-    /// Nothing is going on any more.
-    pub fn progress_done(&mut self) {
-        self.last_plain = Instant::now();
-        self.bar.disable_steady_tick();
-        self.bar.set_message("");
-        self.bar.tick();
-    }
-
-    /// Takes the progress off the terminal until there is some again.
+    /// Takes what goes on off the terminal until there is some again.
     pub fn clear(&mut self) {
-        self.last_plain = Instant::now();
-        self.bar.disable_steady_tick();
-        self.bar.finish_and_clear();
+        self.draw(&[]);
     }
 
     /// A word in green or red, where the terminal has colors.
@@ -100,6 +126,32 @@ impl Screen {
             (false, false) => "FAILED",
         }
     }
+
+    /// Prints above the lines in place, which stay.
+    fn above(&mut self, text: &str) {
+        let size = self.size();
+        let text = match &mut self.region {
+            Some(region) => region.replace(text, region.lines().to_vec(), size),
+            None => format!("{text}\n"),
+        };
+        self.send(&text);
+    }
+
+    /// In one piece: a terminal shows no half of it.
+    fn send(&self, text: &str) {
+        let mut terminal = &self.terminal;
+        let _ = terminal.write_all(text.as_bytes());
+    }
+
+    fn size(&self) -> (usize, usize) {
+        let (rows, columns) = self.terminal.size();
+        (rows.into(), columns.into())
+    }
+}
+
+/// How wide a result may be; `None` where it is not for a terminal.
+pub fn result_width() -> Option<u16> {
+    std::io::stdout().is_terminal().then(|| Term::stdout().size().1)
 }
 
 /// Whether errors and verdicts are colored.

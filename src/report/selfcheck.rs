@@ -5,7 +5,7 @@ use crate::bench::selfcheck::{Found, SelfCheck};
 
 /// A row for each step, and what it all comes to.
 pub fn draw(check: &SelfCheck) -> String {
-    let mut table = new_table(&[
+    let header = [
         "load",
         "TTFT error p50",
         "p99",
@@ -16,7 +16,8 @@ pub fn draw(check: &SelfCheck) -> String {
         "written late",
         "CPU",
         "held",
-    ]);
+    ];
+    let mut table = new_table(&header.map(String::from), None);
     for found in &check.found {
         table.add_row(cells(found));
     }

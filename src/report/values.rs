@@ -26,7 +26,8 @@ const MOMENTS: [&str; 8] = [
 
 /// A table without lines between its rows.
 fn new_table(header: &[&str]) -> Table {
-    let mut table = tables::new_table(header);
+    let header: Vec<String> = header.iter().map(|name| (*name).to_owned()).collect();
+    let mut table = tables::new_table(&header, None);
     let line = |c: char| LineStyle::none().fill(c).junction(c);
     let style = TableStyle::new().top_border(line('─')).header_separator(line('═')).bottom_border(line('─'));
     table.load_style(style);

@@ -2,9 +2,9 @@
 
 use super::figures::Inks;
 use super::html;
-use super::pdf;
 use super::study::Study;
 use crate::bench::results::{ResultsError, is_result};
+use crate::figure;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -46,7 +46,7 @@ pub fn write(paths: &[PathBuf], page: Option<&Path>) -> Result<Vec<PathBuf>, Rep
     let mut written = Vec::new();
     for (study, groups) in studies.iter().zip(&groups) {
         let path = study.csv.with_extension("pdf");
-        let pages = pdf::pdf(groups.iter().flat_map(|group| &group.1));
+        let pages = figure::pdf(groups.iter().flat_map(|group| &group.1));
         keep(&path, pages)?;
         written.push(path);
     }

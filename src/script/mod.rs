@@ -13,6 +13,7 @@ mod language;
 mod modules;
 mod options;
 mod outline;
+mod plot;
 mod program;
 mod session;
 mod source;

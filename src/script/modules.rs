@@ -14,7 +14,7 @@ use std::rc::Rc;
 type SharedModule = Shared<Module>;
 
 /// The embedded library: its import paths and texts.
-pub const STD: [(&str, &str); 19] = [
+pub const STD: [(&str, &str); 21] = [
     ("std/check", include_str!("../../stdlib/check.rhai")),
     ("std/command", include_str!("../../stdlib/command.rhai")),
     ("std/container", include_str!("../../stdlib/container.rhai")),
@@ -27,7 +27,9 @@ pub const STD: [(&str, &str); 19] = [
     ("std/load", include_str!("../../stdlib/load.rhai")),
     ("std/models", include_str!("../../stdlib/models.rhai")),
     ("std/openai", include_str!("../../stdlib/openai.rhai")),
+    ("std/plot", include_str!("../../stdlib/plot.rhai")),
     ("std/redis", include_str!("../../stdlib/redis.rhai")),
+    ("std/results", include_str!("../../stdlib/results.rhai")),
     ("std/sglang", include_str!("../../stdlib/sglang.rhai")),
     ("std/sim", include_str!("../../stdlib/sim.rhai")),
     ("std/tgi", include_str!("../../stdlib/tgi.rhai")),

@@ -88,8 +88,10 @@ impl Checker {
         let give_up = |reason: &str| engine.give_up(reason);
         let run_id = format!("selfcheck-{}", std::process::id());
         let config = workload(&step);
-        let seen = load::run(&config, server, &self.shards, run_id, &self.cancel, give_up, |row, seen| {
-            exchanges.insert(row.x_request_id.clone(), seen.clone());
+        let seen = load::run(&config, server, &self.shards, run_id, &self.cancel, give_up, |told| {
+            if let load::Told::Ended(row, seen) = told {
+                exchanges.insert(row.x_request_id.clone(), seen.clone());
+            }
         })
         .await;
         for process in busy {

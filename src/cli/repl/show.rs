@@ -1,8 +1,8 @@
 //! A value as people read it.
 
 use super::engines;
-use crate::bench::Seen;
-use crate::report::{experiment_table, values};
+use crate::bench::{ClientSeen, Seen};
+use crate::report::{experiment_table, result_width, values};
 use crate::script::{Host, Shown};
 use serde_json::Value;
 use std::io::IsTerminal;
@@ -19,13 +19,11 @@ pub fn text(shown: &Shown, host: &Host) -> String {
         Shown::Data(data) if values::is_request(data) => values::request(data),
         Shown::Data(data) => cut(&values::literal(data)),
         Shown::Measure { what, unit, values: seen } => values::distribution(what, unit, seen),
-        Shown::Experiment(seen) => format!("{}\n{}", seen.title, experiment_table(seen)),
-        Shown::EngineSeen(engine) => experiment_table(&Seen {
-            expr_id: 0,
-            title: String::new(),
-            engines: vec![engine.clone()],
-            client: crate::bench::ClientSeen::default(),
-        }),
+        Shown::Experiment(seen) => format!("{}\n{}", seen.title, experiment_table(seen, result_width())),
+        Shown::EngineSeen(engine) => {
+            let (engines, client) = (vec![engine.clone()], ClientSeen::default());
+            experiment_table(&Seen { expr_id: 0, title: String::new(), engines, client }, result_width())
+        }
         Shown::Engine(engine) => engines::status(host, engine),
     }
 }

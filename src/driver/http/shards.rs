@@ -41,6 +41,12 @@ pub trait Plan: Send + Sync {
     /// The body of one, asked for just before it is due.
     fn body(&self, index: usize) -> Bytes;
 
+    /// Told when one is handed to its connection. Whatever it does delays the request.
+    fn sending(&self) {}
+
+    /// Told when one that was handed over is answered, or will not be.
+    fn answered(&self) {}
+
     /// Takes what was seen of one, and says what can be sent now.
     fn ended(&self, job: Job, exchange: Exchange) -> Vec<Job>;
 }
@@ -218,12 +224,14 @@ async fn run(job: &Job, plan: &dyn Plan, shard: &Shard) -> Exchange {
         Err(failure) => return failed(failure),
     };
     let request_id = plan.request_id(job.index);
+    plan.sending();
     let seen = send(target, &request_id, body.clone(), connection, shard).await;
     let seen = if !is_new && seen.is_unanswered() {
         send_again(target, &request_id, body, seen, shard).await
     } else {
         seen
     };
+    plan.answered();
     Exchange { connected_late, ..seen }
 }
 

@@ -7,8 +7,10 @@ mod files;
 mod helper;
 mod load;
 mod options;
+mod plot;
 mod run;
 mod seen;
+mod table;
 
 pub use engine::Handle;
 pub use seen::{Experiment, Measure};
@@ -27,6 +29,7 @@ pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(helper::types().into());
     engine.register_global_module(load::types().into());
     engine.register_global_module(seen::types().into());
+    engine.register_global_module(table::types().into());
 }
 
 /// The module behind `core/…`.
@@ -38,7 +41,9 @@ pub fn native(path: &str) -> Option<Module> {
         "core/helper" => helper::module(),
         "core/load" => load::module(),
         "core/options" => options::module(),
+        "core/plot" => plot::module(),
         "core/run" => run::module(),
+        "core/table" => table::module(),
         _ => return None,
     })
 }

@@ -49,6 +49,11 @@ pub struct Measure {
 }
 
 impl Measure {
+    /// These values, and what they are in which unit.
+    pub fn new(what: &str, unit: &'static str, values: Distribution) -> Self {
+        Self { what: what.into(), unit, values }
+    }
+
     fn of(
         engine: &EngineSeen,
         what: &str,

@@ -1,6 +1,6 @@
 //! Figures as a PDF, one a page.
 
-use crate::figure::{Figure, WIDTH, alone};
+use super::{Figure, WIDTH, alone};
 use krilla::geom::{Size, Transform};
 use krilla::page::PageSettings;
 use krilla_svg::{SurfaceExt, SvgSettings};
@@ -10,7 +10,10 @@ use usvg::fontdb::{Database, Source};
 /// Around each figure, in points.
 const MARGIN: f32 = 18.0;
 
-/// The bytes of the document, or why a page cannot be drawn.
+/// The bytes of the document.
+///
+/// # Errors
+/// When a page cannot be drawn; the text says which.
 pub fn pdf<'a>(figures: impl Iterator<Item = &'a Figure>) -> Result<Vec<u8>, String> {
     let mut options = usvg::Options { font_family: "DejaVu Sans".into(), ..Default::default() };
     options.fontdb = Arc::new(fonts());

@@ -1,0 +1,81 @@
+//! `lmrun export`: results in the words of other tools.
+
+use super::{complain, exit};
+use crate::bench::results;
+use crate::report::export::{Run, Tool, export};
+use clap::{Args, ValueEnum};
+use std::io::Write;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  lmrun export outputs/test_a.csv --to vllm --engine lmcache --experiment 0
+  lmrun export outputs/test_a.csv --to guidellm --engine plain -o plain.json
+
+Each number is by the other tool's own definition, computed from the moments in the rows. What rows do not
+tell is left out; `lmrun.remarks` in the output says what.";
+
+/// Results in the words of other tools.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ExportArgs {
+    /// The CSV of a test.
+    #[arg(value_name = "CSV")]
+    csv: PathBuf,
+    /// Whose words.
+    #[arg(long, value_enum)]
+    to: To,
+    /// The engine, where the CSV has several.
+    #[arg(long, value_name = "NAME")]
+    engine: Option<String>,
+    /// The experiment, where the CSV has several: its `expr_id`.
+    #[arg(long, value_name = "N")]
+    experiment: Option<u64>,
+    /// Where to write [default: standard output].
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// The tools.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum To {
+    /// The result file of `vllm bench serve`.
+    Vllm,
+    /// The metrics of a benchmark of guidellm.
+    Guidellm,
+    /// The summary of aiperf, `profile_export_aiperf.json`.
+    Aiperf,
+}
+
+impl From<To> for Tool {
+    fn from(to: To) -> Self {
+        match to {
+            To::Vllm => Self::Vllm,
+            To::Guidellm => Self::Guidellm,
+            To::Aiperf => Self::Aiperf,
+        }
+    }
+}
+
+/// Writes the export; returns the exit code.
+pub fn run(args: &ExportArgs) -> u8 {
+    match text(args).and_then(|text| write(args, &text)) {
+        Ok(()) => exit::OK,
+        Err(problem) => complain(&problem),
+    }
+}
+
+fn text(args: &ExportArgs) -> Result<String, String> {
+    let results = results::read(&args.csv).map_err(|e| e.to_string())?;
+    let source = args.csv.display().to_string();
+    let run = Run::of(&source, &results, args.engine.as_deref(), args.experiment)?;
+    serde_json::to_string_pretty(&export(&run, args.to.into())).map_err(|e| e.to_string())
+}
+
+fn write(args: &ExportArgs, text: &str) -> Result<(), String> {
+    let Some(path) = &args.output else {
+        let _ = writeln!(std::io::stdout(), "{text}"); // a reader that went away has read enough
+        return Ok(());
+    };
+    std::fs::write(path, format!("{text}\n")).map_err(|e| format!("cannot write {}: {e}", path.display()))
+}

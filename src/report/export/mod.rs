@@ -1,0 +1,48 @@
+//! One engine's requests of one experiment in the words of other tools: each number by the tool's own
+//! definition, from the moments of the rows. What rows do not tell is left out, and said.
+
+mod aiperf;
+mod guidellm;
+mod run;
+mod sample;
+mod vllm;
+
+#[cfg(test)]
+mod tests;
+
+pub use run::Run;
+
+use serde_json::{Map, Value, json};
+
+/// A tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    /// `vllm bench serve`.
+    Vllm,
+    /// guidellm.
+    Guidellm,
+    /// aiperf.
+    Aiperf,
+}
+
+/// The requests of `run` as the result file of `tool` has them. Under `lmrun` stands where they are from,
+/// and what is left out or differs.
+pub fn export(run: &Run, tool: Tool) -> Value {
+    let (mut fields, remarks) = match tool {
+        Tool::Vllm => (vllm::fields(run), vllm::REMARKS),
+        Tool::Guidellm => (guidellm::fields(run), guidellm::REMARKS),
+        Tool::Aiperf => (aiperf::fields(run), aiperf::REMARKS),
+    };
+    let remarks = remarks.iter().map(|(what, why)| ((*what).to_owned(), Value::from(*why)));
+    let remarks: Map<String, Value> = remarks.chain(run.remarks()).collect();
+    let lmrun = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "source": run.source,
+        "experiment": run.experiment,
+        "engine": run.engine,
+        "simulated": run.is_simulated(),
+        "remarks": remarks,
+    });
+    fields.insert("lmrun".into(), lmrun);
+    Value::Object(fields)
+}

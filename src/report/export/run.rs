@@ -1,0 +1,118 @@
+//! The requests that are exported: one engine in one experiment.
+
+use crate::bench::results::{Record, Results};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// One engine's requests of one experiment, in their order.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The file they are from.
+    pub source: String,
+    /// The engine.
+    pub engine: String,
+    /// The experiment.
+    pub experiment: Option<u64>,
+    records: Vec<Record>,
+}
+
+impl Run {
+    /// Those of `engine` and `experiment`; where the file has only one of them, it need not be named.
+    ///
+    /// # Errors
+    /// When there is no such, or several to choose from, or the file has no moments.
+    pub fn of(
+        source: &str,
+        results: &Results,
+        engine: Option<&str>,
+        experiment: Option<u64>,
+    ) -> Result<Self, String> {
+        if !results.columns.iter().any(|column| column == "first_chunk_s") {
+            return Err(format!(
+                "{source} has no moments, such as `sent_s`: only CSVs of lmrun can be exported"
+            ));
+        }
+        let engines = results.records.iter().map(|record| record.engine_name().to_string());
+        let engine = one(source, "engine", engines.collect(), engine.map(str::to_owned))?;
+        let of_engine = |record: &&Record| *record.engine_name() == *engine;
+        let experiments = results.records.iter().filter(of_engine).filter_map(|record| record.expr_id);
+        let experiment = one(source, "experiment", experiments.collect(), experiment)?;
+        let is_meant = |record: &&Record| of_engine(record) && record.expr_id == Some(experiment);
+        let mut records: Vec<Record> = results.records.iter().filter(is_meant).cloned().collect();
+        records.sort_by_key(|record| record.request_id);
+        Ok(Self { source: source.into(), engine, experiment: Some(experiment), records })
+    }
+
+    /// All requests.
+    pub fn all(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Those that were answered whole.
+    pub fn ok(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(|record| record.is_ok())
+    }
+
+    /// How many were answered whole, and how many not.
+    pub fn counts(&self) -> (usize, usize) {
+        let ok = self.ok().count();
+        (ok, self.records.len() - ok)
+    }
+
+    /// A measure of those that were answered whole and have it.
+    pub fn measure(&self, measure: impl Fn(&Record) -> Option<f64>) -> Vec<f64> {
+        self.ok().filter_map(measure).collect()
+    }
+
+    /// A count of tokens over all that were answered; `None` where the engine has not counted in one of
+    /// them.
+    pub fn tokens(&self, tokens: impl Fn(&Record) -> Option<u64>) -> Option<u64> {
+        self.ok().map(tokens).sum()
+    }
+
+    /// When the first request was sent, seconds.
+    pub fn first_sent_s(&self) -> Option<f64> {
+        self.records.iter().filter_map(|record| record.sent_s).reduce(f64::min)
+    }
+
+    /// The model.
+    pub fn model(&self) -> Option<&str> {
+        self.records.iter().find_map(|record| record.model.as_deref())
+    }
+
+    /// Whether the numbers are made up.
+    pub fn is_simulated(&self) -> bool {
+        self.records.iter().any(|record| record.simulated == Some(true))
+    }
+
+    /// What must be known of these rows.
+    pub fn remarks(&self) -> impl Iterator<Item = (String, Value)> {
+        let counted = self.ok().any(|record| record.output_tokens_from.as_deref() == Some("chunks"));
+        let unknown = self.tokens(|record| record.prompt_tokens).is_none();
+        let remarks = [
+            counted.then_some(("output tokens", "chunks where the engine has not counted tokens")),
+            unknown
+                .then_some(("input tokens", "left out: the engine has not counted those of every request")),
+        ];
+        remarks.into_iter().flatten().map(|(what, why)| (what.to_owned(), why.into()))
+    }
+}
+
+/// The one that is asked for, or the only one there is.
+fn one<T: Ord + ToString>(
+    source: &str,
+    what: &str,
+    mut there: BTreeSet<T>,
+    asked: Option<T>,
+) -> Result<T, String> {
+    let names = there.iter().map(|name| format!("`{}`", name.to_string())).collect::<Vec<_>>().join(", ");
+    let option = format!("`--{what}`");
+    match asked {
+        Some(asked) => there
+            .take(&asked)
+            .ok_or_else(|| format!("{source} has no {what} `{}`; {option} takes {names}", asked.to_string())),
+        None if there.len() == 1 => Ok(there.pop_first().expect("one is there")),
+        None if there.is_empty() => Err(format!("{source} has no row")),
+        None => Err(format!("{source} holds the {what}s {names}: choose one with {option}")),
+    }
+}

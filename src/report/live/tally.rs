@@ -1,0 +1,64 @@
+//! What is known so far of the requests to one engine.
+
+use crate::bench::{Distribution, Row};
+
+/// The requests to one engine that have ended.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Requests with an answer.
+    pub ok: usize,
+    /// Requests without.
+    pub failed: usize,
+    /// Tokens of all answers.
+    pub output_tokens: u64,
+    /// Time to first token.
+    pub ttft: Measure,
+    /// Latency.
+    pub latency: Measure,
+    /// How late the client was.
+    pub send_lag: Measure,
+    cached: u64,
+    prompt: u64,
+}
+
+impl Tally {
+    /// Takes in a request.
+    pub fn take(&mut self, row: &Row) {
+        *(if row.is_ok() { &mut self.ok } else { &mut self.failed }) += 1;
+        self.output_tokens += row.output_tokens.unwrap_or_default();
+        self.ttft.fresh.extend(row.ttft);
+        self.latency.fresh.extend(row.latency);
+        self.send_lag.fresh.extend(row.send_lag_s);
+        if let (Some(cached), Some(prompt)) = (row.cached_tokens, row.prompt_tokens) {
+            self.cached += cached;
+            self.prompt += prompt;
+        }
+    }
+
+    /// Requests that have ended.
+    pub fn ended(&self) -> usize {
+        self.ok + self.failed
+    }
+
+    /// Prompt tokens that a cache held, over all; `None` where the engine does not tell.
+    pub fn cached_share(&self) -> Option<f64> {
+        (self.prompt > 0).then(|| self.cached as f64 / self.prompt as f64)
+    }
+}
+
+/// A measure that grows; what is new is sorted in only when somebody looks.
+#[derive(Debug, Default)]
+pub struct Measure {
+    fresh: Vec<f64>,
+    seen: Distribution,
+}
+
+impl Measure {
+    /// A percentile of what was seen so far.
+    pub fn percentile(&mut self, p: f64) -> Option<f64> {
+        if !self.fresh.is_empty() {
+            self.seen.extend(self.fresh.drain(..));
+        }
+        self.seen.percentile(p)
+    }
+}

@@ -1,0 +1,212 @@
+//! `core/table`: results read back into a script.
+
+use super::seen::Measure;
+use crate::bench::table::{self, Cell};
+use crate::script::fault::Fault;
+use crate::script::host::Host;
+use crate::script::suggest::nearest;
+use rhai::plugin::*;
+use rhai::{Array, Dynamic, EvalAltResult, FnPtr, Map, Module, NativeCallContext};
+
+/// The module `core/table`.
+pub fn module() -> Module {
+    exported_module!(natives)
+}
+
+/// The type and its methods.
+pub fn types() -> Module {
+    exported_module!(methods)
+}
+
+fn place(table: &table::Table, column: &str) -> Result<usize, Fault> {
+    table.place(column).ok_or_else(|| {
+        let fault = Fault::new(format!("there is no column `{column}`")).at_word(column);
+        let known = table.columns();
+        match nearest(column, known.iter().map(String::as_str)) {
+            Some(near) => fault.help(format!("did you mean `{near}`?")),
+            None => fault.help(format!("the columns are {}", known.join(", "))),
+        }
+    })
+}
+
+fn value(cell: &Cell) -> Dynamic {
+    match cell {
+        Cell::Empty => Dynamic::UNIT,
+        Cell::Whole(number) => (*number).into(),
+        Cell::Real(number) => (*number).into(),
+        Cell::Flag(flag) => (*flag).into(),
+        Cell::Text(text) => text.into(),
+    }
+}
+
+fn cell(value: &Dynamic) -> Cell {
+    match value {
+        _ if value.is_unit() => Cell::Empty,
+        _ if value.is_int() => Cell::Whole(value.as_int().unwrap_or_default()),
+        _ if value.is_float() => {
+            value.as_float().ok().filter(|number| number.is_finite()).map(Cell::Real).unwrap_or_default()
+        }
+        _ if value.is_bool() => Cell::Flag(value.as_bool().unwrap_or_default()),
+        _ => Cell::Text(value.to_string()),
+    }
+}
+
+fn row(columns: &[String], cells: &[Cell]) -> Map {
+    columns.iter().zip(cells).map(|(column, cell)| (column.into(), value(cell))).collect()
+}
+
+/// Tables from files.
+#[export_module]
+mod natives {
+    /// The CSV at `path`, which is relative to the folder that lmrun runs in, or to the script's.
+    ///
+    /// ```rhai
+    /// let rows = table::read("outputs/test_a.csv");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn read(context: NativeCallContext, path: &str) -> Result<table::Table, Box<EvalAltResult>> {
+        let here = std::path::PathBuf::from(path);
+        let found = if here.exists() { here } else { Host::of(&context).path(path) };
+        Ok(table::read(&found).map_err(|problem| {
+            Fault::new(problem).at_word(path).help("give the path of a CSV, such as outputs/test_a.csv")
+        })?)
+    }
+}
+
+/// What can be done with a table. None of it changes the table.
+#[export_module]
+mod methods {
+    /// Rows under named columns.
+    pub type Table = crate::bench::table::Table;
+
+    /// How many rows there are.
+    #[rhai_fn(get = "count", pure)]
+    pub fn count(table: &mut Table) -> i64 {
+        Table::count(table) as i64
+    }
+
+    /// The names of the columns.
+    #[rhai_fn(get = "columns", pure)]
+    pub fn columns(table: &mut Table) -> Array {
+        Table::columns(table).iter().map(Into::into).collect()
+    }
+
+    /// Whether there is a column of this name.
+    #[rhai_fn(pure)]
+    pub fn has(table: &mut Table, column: &str) -> bool {
+        table.place(column).is_some()
+    }
+
+    /// The rows as maps. A value that is not there is `()`.
+    #[rhai_fn(get = "rows", pure)]
+    pub fn rows(table: &mut Table) -> Array {
+        Table::rows(table).map(|cells| row(Table::columns(table), cells).into()).collect()
+    }
+
+    /// The values of a column, without those that are not there.
+    #[rhai_fn(return_raw, pure)]
+    pub fn column(table: &mut Table, column: &str) -> Result<Array, Box<EvalAltResult>> {
+        let place = place(table, column)?;
+        Ok(table.column(place).filter(|cell| **cell != Cell::Empty).map(value).collect())
+    }
+
+    /// Two columns as `#{ x, y }`, of the rows that have both: what a line of `std/plot` takes.
+    #[rhai_fn(return_raw, pure)]
+    pub fn points(table: &mut Table, x: &str, y: &str) -> Result<Map, Box<EvalAltResult>> {
+        let (x, y) = (place(table, x)?, place(table, y)?);
+        let both = Table::rows(table).filter(|row| row[x] != Cell::Empty && row[y] != Cell::Empty);
+        let (xs, ys): (Array, Array) = both.map(|row| (value(&row[x]), value(&row[y]))).unzip();
+        Ok([("x".into(), xs.into()), ("y".into(), ys.into())].into())
+    }
+
+    /// The numbers of a column as a distribution: `p50`, `p(95)`, `mean`, `count`, and what `check::faster` takes.
+    #[rhai_fn(return_raw, pure)]
+    pub fn measure(table: &mut Table, column: &str) -> Result<Measure, Box<EvalAltResult>> {
+        let place = place(table, column)?;
+        Ok(Measure::new(column, unit_of(column), table.distribution(place)))
+    }
+
+    /// The rows for which `keep` holds.
+    #[rhai_fn(return_raw, pure)]
+    pub fn filter(
+        context: NativeCallContext,
+        table: &mut Table,
+        keep: FnPtr,
+    ) -> Result<Table, Box<EvalAltResult>> {
+        let columns = Table::columns(table);
+        table.filter(|cells| keep.call_within_context::<bool>(&context, (row(columns, cells),)))
+    }
+
+    /// The rows in the order of a column.
+    #[rhai_fn(return_raw, pure)]
+    pub fn sorted(table: &mut Table, column: &str) -> Result<Table, Box<EvalAltResult>> {
+        let place = place(table, column)?;
+        Ok(Table::sorted(table, place))
+    }
+
+    /// The rows of each value of a column, as maps of `key` and `rows`, in the order of the values.
+    #[rhai_fn(return_raw, pure)]
+    pub fn group(table: &mut Table, column: &str) -> Result<Array, Box<EvalAltResult>> {
+        let place = place(table, column)?;
+        let group = |(key, rows): (Cell, Table)| {
+            Dynamic::from_map([("key".into(), value(&key)), ("rows".into(), Dynamic::from(rows))].into())
+        };
+        Ok(table.groups(place).into_iter().map(group).collect())
+    }
+
+    /// The table with a column of what `make` makes of each row.
+    #[rhai_fn(return_raw, pure)]
+    pub fn add_column(
+        context: NativeCallContext,
+        table: &mut Table,
+        column: &str,
+        make: FnPtr,
+    ) -> Result<Table, Box<EvalAltResult>> {
+        let columns = Table::columns(table);
+        let values = Table::rows(table).map(|cells| {
+            make.call_within_context::<Dynamic>(&context, (row(columns, cells),)).map(|value| cell(&value))
+        });
+        let cells = values.collect::<Result<Vec<_>, _>>()?;
+        Ok(Table::with(table, column, cells))
+    }
+
+    /// The rows of both tables.
+    #[rhai_fn(name = "+", pure)]
+    pub fn merged(table: &mut Table, other: Table) -> Table {
+        Table::merged(table, &other)
+    }
+
+    /// Each row beside those of `other` that have the same values in the columns `on`. Other columns of
+    /// `other` whose names are taken get `_other`.
+    #[rhai_fn(return_raw, pure)]
+    pub fn join(table: &mut Table, other: Table, on: Array) -> Result<Table, Box<EvalAltResult>> {
+        let mut places = Vec::new();
+        for column in on {
+            let column = column.to_string();
+            places.push((place(table, &column)?, place(&other, &column)?));
+        }
+        if places.is_empty() {
+            return Err(Fault::new("a join needs a column")
+                .help("for example `a.join(b, [\"request_id\"])`")
+                .into());
+        }
+        Ok(table.joined(&other, &places, "_other"))
+    }
+
+    /// The table in words.
+    #[rhai_fn(name = "to_string", name = "to_debug", pure)]
+    pub fn table_text(table: &mut Table) -> String {
+        format!("{} rows of {}", Table::count(table), Table::columns(table).join(", "))
+    }
+}
+
+/// The unit of a column of lmrun's, as its name tells it.
+fn unit_of(column: &str) -> &'static str {
+    match column {
+        "TTFT" | "latency" | "timestamp" => "s",
+        "throughput" => "tokens/s",
+        name if name.ends_with("_s") => "s",
+        name if name.ends_with("tokens") => "tokens",
+        _ => "",
+    }
+}

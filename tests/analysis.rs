@@ -1,0 +1,161 @@
+//! Results read back: by scripts, with figures, and in the words of other tools.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::{Bench, root};
+
+/// Two experiments of the Python tests; a request that failed has -1 three times.
+const ORIGINAL: &str = r#"expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory
+0,0.0,0,0,0.5,20.0,1.5,8192,16,"{""gpu-0"": 2048, ""gpu-1"": 1024}"
+0,0.0,1,0,1.0,10.0,3.0,8192,16,"{""gpu-0"": 2048, ""gpu-1"": 1024}"
+0,1.0,0,1,0.1,40.0,0.5,8192,16,"{""gpu-0"": 2048, ""gpu-1"": 1024}"
+0,1.0,1,1,-1,-1,-1,8192,16,"{""gpu-0"": 2048, ""gpu-1"": 1024}"
+1,0.0,0,0,0.7,20.0,1.7,16384,16,"{""gpu-0"": 4096, ""gpu-1"": 1024}"
+1,0.0,1,0,2.0,10.0,4.0,16384,16,"{""gpu-0"": 4096, ""gpu-1"": 1024}"
+"#;
+
+fn bench() -> Bench {
+    Bench::new().script("original.csv", ORIGINAL)
+}
+
+fn shipped(name: &str) -> String {
+    root().join("outputs").join(name).display().to_string()
+}
+
+#[test]
+fn a_script_without_tests_runs_its_main_and_says_nothing_else() {
+    let script = r#"
+import "std/results" as results;
+
+fn main() {
+    let rows = results::read(param("file", "original.csv"));
+    print(`${rows.count} rows, ${results::answered(rows).count} answered`);
+    for group in rows.group("expr_id") { print(`${group.key}: ${group.rows.measure("TTFT").p50}`); }
+    let cached = rows.filter(|row| row.engine_id == 0);
+    let plain = rows.filter(|row| row.engine_id == 1);
+    let both = cached.join(plain, ["expr_id", "request_id"]);
+    let both = both.add_column("times", |row| if row.TTFT_other == () { () } else { row.TTFT_other / row.TTFT });
+    print(both.column("times"));
+    print((cached + plain).sorted("latency").rows[1].latency);
+    print(results::read_all(["original.csv", "original.csv"]).count);
+}
+"#;
+    let bench = bench().script("a.rhai", script);
+    let ran = bench.run(&["a.rhai"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+    let expected = "6 rows, 5 answered\n0: 0.5\n1: 1.35\n[2.0, 2.857142857142857]\n0.5\n12\n";
+    assert_eq!(ran.stdout, expected);
+}
+
+#[test]
+fn a_mistake_in_a_main_is_shown_at_its_line() {
+    let script = "import \"std/results\" as results;\nfn main() { results::read(\"original.csv\").column(\"TTTF\") }\n";
+    let ran = bench().script("a.rhai", script).run(&["a.rhai"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, "FAILED main\n"));
+    assert!(ran.stderr.contains("there is no column `TTTF`"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("did you mean `TTFT`?"), "{}", ran.stderr);
+    let missing = bench().script("a.rhai", &script.replace("original", "other")).run(&["a.rhai"]);
+    assert!(missing.stderr.contains("No such file"), "{}", missing.stderr);
+}
+
+#[test]
+fn a_script_with_tests_does_not_run_its_main() {
+    let script = "fn main() { print(\"main\"); }\nfn test_a() { print(\"a\"); }\n";
+    let bench = Bench::new().script("a.rhai", script);
+    let ran = bench.run(&["a.rhai"]);
+    assert!(ran.stdout.contains("passed test_a") && !ran.stdout.contains("main"), "{}", ran.stdout);
+    assert_eq!(bench.run(&["a.rhai", "-f", "nothing"]).code, 4);
+}
+
+#[test]
+fn the_figures_of_the_original_are_drawn() {
+    let bench = bench();
+    let ran = bench.run(&[&shipped("process_result.rhai"), "-P", "file=original.csv"]);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (0, "5 figures of 6 requests in original.pdf\n"),
+        "{}",
+        ran.stderr
+    );
+    let pdf = std::fs::read(bench.path("original.pdf")).expect("the PDF");
+    assert!(pdf.starts_with(b"%PDF-"), "a PDF");
+}
+
+#[test]
+fn with_and_without_a_cache_are_summed_up_in_a_row() {
+    let ran = bench().run(&[&shipped("process_redis.rhai"), "-P", "file=original.csv"]);
+    // Latencies 1.5, 0.5, 1.7 and 3.0, 4.0; TTFTs 0.5, 0.1, 0.7 and 1.0, 2.0; 1 / throughput.
+    let expected = "latency mean s, cache; latency mean s, none; latency p90 s, cache; latency p90 s, none; \
+        TTFT mean s, cache; TTFT mean s, none; ITL mean s, cache; ITL mean s, none\n\
+        1.2333; 3.5; 1.66; 3.9; 0.4333; 1.5; 0.0417; 0.1\n";
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, expected), "{}", ran.stderr);
+}
+
+#[test]
+fn figures_are_saved_by_what_their_name_ends_in() {
+    let script = r#"
+import "std/plot" as plot;
+fn figure() { plot::bars(#{ names: ["8k", "16k"], y: "TTFT (s)", series: [#{ name: "a<b", y: [1.5, ()] }] }) }
+fn test_svg() { plot::save("a.svg", figure()); }
+fn test_two() { plot::save("a.svg", [figure(), figure()]); }
+fn test_png() { plot::save("a.png", figure()); }
+fn test_lengths() { plot::lines(#{ series: [#{ name: "a", x: [1, 2], y: [1] }] }); }
+fn test_option() { plot::cdf(#{ tilte: "a", series: [] }); }
+"#;
+    let bench = Bench::new().script("a.rhai", &script.replace("fn figure", "private fn figure"));
+    let ran = bench.run(&["a.rhai"]);
+    assert_eq!(ran.code, 1);
+    let svg = std::fs::read_to_string(bench.path("a.svg")).expect("the SVG");
+    assert!(svg.starts_with("<svg ") && svg.contains("a&lt;b") && svg.contains("1.5"), "{svg}");
+    for problem in [
+        "an SVG holds one figure, not 2",
+        "`a.png` cannot be written: its name ends neither in .svg nor in .pdf",
+        "`a` has 2 values of `x` and 1 of `y`",
+        "unknown option `tilte` of `plot::cdf`",
+    ] {
+        assert!(ran.stderr.contains(problem), "{problem}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_run_is_exported() {
+    let script = r#"
+import "std/load" as load;
+import "std/sim" as sim;
+fn test_exported() {
+    run(load::dummy(#{ requests: 3, context_len: 50, query_len: 8, gap_s: 0.05, max_tokens: 4 }), [sim::engine()]);
+}
+"#;
+    let bench = Bench::new().script("a.rhai", script);
+    assert_eq!(bench.run(&["a.rhai"]).code, 0);
+    let lmrun = |args: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_lmrun"))
+            .current_dir(bench.dir.path())
+            .args(args)
+            .output();
+        common::ran(&output.expect("lmrun runs"))
+    };
+    let ran = lmrun(&["export", "out/test_exported.csv", "--to", "vllm"]);
+    let export: serde_json::Value =
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {}", ran.stderr));
+    let rows = bench.rows("out/test_exported.csv");
+    let number = |row: &std::collections::HashMap<String, String>, column: &str| {
+        row[column].parse::<f64>().expect("a number")
+    };
+    let mean =
+        rows.iter().map(|row| number(row, "first_chunk_s") - number(row, "sent_s")).sum::<f64>() / 3.0 * 1e3;
+    assert!((export["mean_ttft_ms"].as_f64().expect("a mean") - mean).abs() < 1e-6, "{mean} in {export}");
+    assert_eq!((&export["completed"], &export["lmrun"]["simulated"]), (&3.into(), &true.into()));
+    let ran = lmrun(&["export", "out/test_exported.csv", "--to", "aiperf", "-o", "aiperf.json"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
+    assert!(
+        std::fs::read_to_string(bench.path("aiperf.json")).expect("the file").contains("\"request_latency\"")
+    );
+    let ran = lmrun(&["export", "out/test_exported.csv", "--to", "guidellm", "--engine", "x"]);
+    assert_eq!(
+        (ran.code, ran.stderr.as_str()),
+        (2, "error: out/test_exported.csv has no engine `x`; `--engine` takes `sim`\n")
+    );
+    assert_eq!(lmrun(&["export", "absent.csv", "--to", "vllm"]).code, 2);
+}
