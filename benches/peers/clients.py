@@ -35,6 +35,7 @@ class Client:
     arguments: str
     read: Callable[[Path], list[Seen]]
     install: Callable[[], None]
+    doubt: int = 0  # the exit code with which it says of its own numbers that they are not to be trusted
 
 
 def mean_of(gaps):
@@ -114,6 +115,7 @@ CLIENTS = {
         " --rows {folder}/rows.jsonl",
         read_lmrun,
         lambda: None,
+        doubt=5,
     ),
     "vllm-rs": Client(VLLM_RS, PEERS / "vllm-rs/vllm-rs", OF_VLLM, read_vllm, vllm_rs),
     "vllm": Client(VLLM, ENGINES / "bin/vllm", OF_VLLM, read_vllm, lambda: engine("vllm")),

@@ -18,7 +18,7 @@ COLUMNS = {
     "rate": ("held req/s", 0, False),
     "ttft_p50_ms": ("TTFT error p50 ms", 2, True),
     "ttft_p99_ms": ("p99 ms", 2, True),
-    "gap_ms": ("ITL error ms", 3, True),
+    "gap_us": ("ITL error us", 1, True),
     "cpu_s": ("CPU s / 1,000", 2, True),
     "memory_mib": ("MiB", 0, True),
     "start_s": ("start s", 2, True),
@@ -37,6 +37,9 @@ def table(rate, found):
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
     lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    for name, rounds in found.items():
+        if doubts := sum(one["doubted"] for one in rounds):
+            lines.append(f"\n{name} said of {doubts} of its {len(rounds)} measurements that it was late itself.")
     return f"\n{rate} requests a second (x: times lmrun)\n\n" + "\n".join(lines)
 
 
@@ -49,7 +52,7 @@ def cell(value, own, digits):
     if value is None:
         return ""
     text = f"{value:.{digits}f}"
-    return f"{text} ({value / own:.2g}x)" if own else text
+    return f"{text} ({value / own:.{0 if value >= 10 * own else 1}f}x)" if own else text
 
 
 def install(names):
@@ -75,7 +78,7 @@ def run(args, names):
             for name in names:
                 folder = args.folder / f"{name}-{rate:g}-{number}"
                 try:
-                    one = measure.measure(CLIENTS[name], programs[name], args.lmrun, rate, args.requests, folder)
+                    one = measure.measure(CLIENTS[name], programs[name], args.lmrun, rate, args.requests, args.nice, folder)
                     print(f"{name}, {rate:g}/s, round {number + 1}:", one, file=sys.stderr, flush=True)
                     found[name].append(one)
                 except measure.Trouble as trouble:
@@ -95,6 +98,7 @@ def main(words=None):
     sub.add_argument("--rates", nargs="+", type=float, default=[100, 400], help="requests a second [100 400]")
     sub.add_argument("--requests", type=int, default=1000, help="of each client in each round [1000]")
     sub.add_argument("--repeat", type=int, default=3, help="rounds, of which the medians are told [3]")
+    sub.add_argument("--nice", type=int, default=0, help="of simulator and clients; below 0 takes root [0]")
     sub.add_argument("--lmrun", type=Path, default=REPOSITORY / "target/release/lmrun", help="[target/release/lmrun]")
     sub.add_argument("--folder", type=Path, default=PEERS / "runs", help="for what they write [%(default)s]")
     args = parser.parse_args(words)

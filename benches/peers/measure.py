@@ -14,55 +14,62 @@ from statistics import median, quantiles
 from clients import TOKENIZER, TOKENS
 
 TTFT_S, GAP_S = 0.05, 0.01
-READY_S, LIMIT_S = 30, 240
+READY_S, LIMIT_S, SAMPLE_S = 30, 240, 0.25
+ALL_CORES = sorted(os.sched_getaffinity(0))
+# Apart, where there are two or more.
+SIMULATOR_CORES, CLIENT_CORES = {ALL_CORES[-1]}, set(ALL_CORES[:-1] or ALL_CORES)
 
 
 class Trouble(Exception):
     """Why there is no measurement."""
 
 
-def measure(client, program, lmrun, rate, requests, folder):
+def measure(client, program, lmrun, rate, requests, nice, folder):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     stamps = folder / "stamps.jsonl"
-    simulator = start_simulator(lmrun, port, rate, requests, stamps)
+    simulator = start_simulator(lmrun, port, rate, requests, nice, stamps)
     try:
         wait_for(port)
         values = {"url": f"http://127.0.0.1:{port}", "rate": f"{rate:g}", "requests": requests}
         values |= {"tokens": TOKENS, "tokenizer": TOKENIZER, "folder": folder}
         argv = [program, *(word.format(**values) for word in client.arguments.split())]
         began_ns = time.monotonic_ns()
-        used = run(argv, folder)
+        used, samples, code = run(argv, nice, folder)
     finally:
         end(simulator)
+    if code not in (0, client.doubt):
+        raise Trouble(f"it ended with {code}; see {folder}/client.log")
     try:
         seen = client.read(folder)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise Trouble(f"its report cannot be read: {error!r}; see {folder}/client.log") from error
     truth = read_stamps(stamps)
     found = compare(truth, seen)
-    found["start_s"] = (truth[0]["arrived_ns"] - began_ns) / 1e9
-    found["cpu_s"] = 1e3 * (used.ru_utime + used.ru_stime) / found["answers"]
+    first_ns = truth[0]["arrived_ns"]
+    of_start_s = between([(began_ns, 0.0), *samples], first_ns)
+    found["start_s"] = (first_ns - began_ns) / 1e9
+    found["cpu_s"] = 1e3 * (used.ru_utime + used.ru_stime - of_start_s) / found["answers"]
+    found["doubted"] = code != 0
     found["memory_mib"] = used.ru_maxrss / 1024
     return found
 
 
-def start_simulator(lmrun, port, rate, requests, stamps):
+def start_simulator(lmrun, port, rate, requests, nice, stamps):
     seqs = min(requests, int(4 * rate * (TTFT_S + TOKENS * GAP_S))) + 64
     argv = [lmrun, "sim", "--port", port, "--model", "demo", "--ttft-s", TTFT_S, "--itl-s", GAP_S]
     argv += ["--max-num-seqs", seqs, "--max-model-len", 1000, "--gpu-kv-tokens", 1000 * seqs, "--stamps", stamps]
     log = stamps.with_name("simulator.log").open("w")
     return subprocess.Popen(
-        list(map(str, argv)), stdout=log, stderr=log, preexec_fn=lambda: os.sched_setaffinity(0, cores()[0])
+        list(map(str, argv)), stdout=log, stderr=log, preexec_fn=lambda: settle(SIMULATOR_CORES, nice)
     )
 
 
-def cores():
-    """Those of the simulator and those of the client: apart, where there are two or more."""
-    all_cores = sorted(os.sched_getaffinity(0))
-    return {all_cores[-1]}, set(all_cores[:-1] or all_cores)
+def settle(cores, nice):
+    os.sched_setaffinity(0, cores)
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
 
 
 def wait_for(port):
@@ -75,28 +82,60 @@ def wait_for(port):
     raise Trouble(f"the simulator does not serve after {READY_S} s")
 
 
-def run(argv, folder):
-    """Waits for the client; what it and the children that it waited for have used."""
-    env = os.environ | {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "NO_COLOR": "1"}
+def run(argv, nice, folder):
+    """Waits for the client. Returns what it and the children that it waited for have used, and samples of it."""
+    env = os.environ | {"NO_COLOR": "1"}
     log = (folder / "client.log").open("w")
     client = subprocess.Popen(
         list(map(str, argv)), cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        start_new_session=True, preexec_fn=lambda: os.sched_setaffinity(0, cores()[1]),
+        start_new_session=True, preexec_fn=lambda: settle(CLIENT_CORES, nice),
     )  # fmt: skip
     timer = threading.Timer(LIMIT_S, os.killpg, (client.pid, signal.SIGKILL))
     timer.start()
+    samples, ended = [], threading.Event()
+    threading.Thread(target=sample, args=(client.pid, samples, ended)).start()
     try:
         _, status, used = os.wait4(client.pid, 0)
         client.returncode = os.waitstatus_to_exitcode(status)
     finally:
         timer.cancel()
+        ended.set()
         try:
             os.killpg(client.pid, signal.SIGKILL)  # what it left running, or all of it after Ctrl-C
         except ProcessLookupError:
             pass
-    if client.returncode != 0:
-        raise Trouble(f"it ended with {client.returncode}; see {folder}/client.log")
-    return used
+    return used, samples, client.returncode
+
+
+def sample(session, samples, ended):
+    """CPU seconds of all processes of the session, until it has ended."""
+    while not ended.wait(SAMPLE_S):
+        ticks = sum(map(ticks_of, session_members(session)))
+        samples.append((time.monotonic_ns(), ticks / os.sysconf("SC_CLK_TCK")))
+
+
+def session_members(session):
+    """The fields of `/proc/PID/stat` behind the name of each."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        if int(fields[3]) == session:
+            yield fields
+
+
+def ticks_of(fields):
+    """Its own, and those of the children that it waited for."""
+    return sum(map(int, fields[11:15]))
+
+
+def between(samples, at_ns):
+    """The value at `at_ns`, on the line between the samples around it."""
+    before = max(s for s in samples if s[0] <= at_ns)
+    after = min((s for s in samples if s[0] > at_ns), default=before)
+    part = (at_ns - before[0]) / (after[0] - before[0]) if after != before else 0
+    return before[1] + part * (after[1] - before[1])
 
 
 def end(simulator):
@@ -135,7 +174,7 @@ def compare(truth, seen):
         "rate": (len(arrived) - 1) / (arrived[-1] - arrived[0]) * 1e9,
         "ttft_p50_ms": median(errors),
         "ttft_p99_ms": quantiles(errors, n=100, method="inclusive")[98],
-        "gap_ms": median(gaps) if gaps else None,
+        "gap_us": 1e3 * median(gaps) if gaps else None,
     }
 
 
