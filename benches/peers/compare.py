@@ -6,6 +6,7 @@ contributing/benchmarks.md.
 """
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -91,11 +92,16 @@ def run(args, names):
             except Trouble as trouble:
                 print(f"{what}: {trouble}", file=sys.stderr, flush=True)
                 whole = False
-        print(f"\n{rate:g} requests a second (x: times lmrun)\n\n{table(found)}\n", flush=True)
+        print(f"\n{rate:g} requests a second (x: times lmrun); {machine()}\n\n{table(found)}\n", flush=True)
         for name, rounds in found.items():
             if doubts := sum(one["doubted"] for one in rounds):
                 print(f"{name} said of {doubts} of its {len(rounds)} measurements that they are invalid.", flush=True)
     return whole
+
+
+def machine():
+    """Above one process for each core, others were in the way."""
+    return f"load average {os.getloadavg()[1]:.1f} on {os.cpu_count()} cores"
 
 
 def parse(words):

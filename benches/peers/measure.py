@@ -80,7 +80,7 @@ def start(argv, load, cores, log):
         return subprocess.Popen(
             list(map(str, argv)), cwd=load.folder, env=os.environ | {"NO_COLOR": "1"}, preexec_fn=settle,
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
-        )  # fmt: skip
+        )
 
 
 def wait_for(port):
