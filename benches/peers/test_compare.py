@@ -26,8 +26,8 @@ REPORTS = {
     ]}}]}]),
     "aiperf": ("a/profile_export.jsonl", [
         {"metadata": {"x_request_id": "u"}, "metrics": {
-            "time_to_first_token": {"value": 51.0, "unit": "ms"}, "inter_token_latency": {"value": 10.0, "unit": "ms"}}},
-        {"metadata": {"x_request_id": "v"}, "metrics": {"error_isl": {"value": 20, "unit": "tokens"}}},
+            "time_to_first_token": {"value": 51.0}, "inter_token_latency": {"value": 10.0}}},
+        {"metadata": {"x_request_id": "v"}, "metrics": {"error_isl": {"value": 20}}},
     ]),
 }
 KEYS = {"lmrun": "a-0", "vllm": "r-0", "guidellm": 31, "aiperf": "u"}
