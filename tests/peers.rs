@@ -11,7 +11,8 @@ fn python(args: &[&str]) -> Option<Output> {
     let run = |args: &[&str]| {
         Command::new("python3").args(["-B"]).args(args).current_dir(root().join("benches/peers")).output()
     };
-    if run(&["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]).is_ok_and(|ran| ran.status.success()) {
+    let new_enough = run(&["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]);
+    if new_enough.is_ok_and(|ran| ran.status.success()) {
         return Some(run(args).expect("it has just run"));
     }
     eprintln!("skipped: there is no python3 of 3.10 or newer");
