@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Bench, Ran, root};
+use std::net::TcpListener;
 use std::process::Command;
 
 const REFERENCE: &str = "book/src/reference/api";
@@ -91,6 +92,11 @@ fn every_example_is_free_of_mistakes_and_passes_on_the_simulator() {
     for (name, data) in files(&root().join("scripts/data")) {
         bench = bench.script(&format!("data/{name}"), &data);
     }
+    let results = "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory,engine,status,prompt_tokens,cached_tokens\n\
+        0,0,0,0,0.5,40,2.5,100,10,\"{}\",a,ok,110,0\n0,1,0,1,0.25,40,2.25,100,10,\"{}\",a,ok,110,96\n";
+    for folder in ["outputs", "monday", "tuesday"] {
+        bench = bench.script(&format!("{folder}/test_a.csv"), results);
+    }
     let checked = Command::new(env!("CARGO_BIN_EXE_lmrun"))
         .current_dir(bench.dir.path())
         .args(["check", "examples.rhai"])
@@ -98,6 +104,11 @@ fn every_example_is_free_of_mistakes_and_passes_on_the_simulator() {
         .output();
     let checked = common::ran(&checked.expect("lmrun runs"));
     assert_eq!(checked.code, 0, "{}", checked.stderr);
+    // Examples start several engines, which get the ports that follow.
+    let are_free =
+        |first: &u16| (*first..first + 8).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
+    let first = (21_000..24_000).step_by(10).find(are_free).expect("eight ports");
+    bench.ports = [first, first + 1];
     let mut command = bench.command(&["examples.rhai", "--engine", "sim"]);
     let ran =
         common::ran(&command.env("EXAMPLE_KEY", "k").env("HF_TOKEN", "k").output().expect("lmrun runs"));

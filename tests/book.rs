@@ -155,10 +155,12 @@ fn commands_marked_run_work() {
     }
 }
 
-/// Its words up to what the shell takes for itself.
+/// Its words up to what the shell takes for itself; what stands between quotes is one.
 fn words(command: &str) -> Vec<&str> {
     let is_shells = |word: &&str| [">", "|", "#", "&", "2>/dev/null"].contains(word);
-    command.split_whitespace().take_while(|word| !is_shells(word)).filter(|word| *word != "…").collect()
+    let part = |(i, part)| if i % 2 == 1 { vec![part] } else { str::split_whitespace(part).collect() };
+    let words = command.split('\'').enumerate().flat_map(part);
+    words.take_while(|word| !is_shells(word)).filter(|word| *word != "…").collect()
 }
 
 #[test]

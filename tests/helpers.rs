@@ -296,7 +296,7 @@ fn a_helper_that_died_is_not_used_again() {
 #[test]
 fn a_helper_without_a_command_or_with_an_unknown_option_is_refused() {
     for (options, expected) in [
-        ("#{ name: \"a\", port: 1 }", "option `.` of `helper::command`: missing field `command`"),
+        ("#{ name: \"a\", port: 1 }", "`helper::command` needs the option `command`"),
         ("#{ name: \"a\", command: [], port: 1 }", "`helper::command`: the command is empty"),
         ("#{ nmae: \"a\" }", "unknown option `nmae` of `helper::command`"),
     ] {

@@ -101,7 +101,7 @@ fn what_does_not_fit_is_said_at_once() {
     let url = format!("http://127.0.0.1:{}", sim.port);
     let silent = format!("http://127.0.0.1:{}", free_port());
     for (url, args, code, message, help) in [
-        (&url, &["-f", "spec"][..], 1, "which model of http://", ""),
+        (&url, &["-f", "spec"][..], 1, "no model of http://", ""),
         (
             &url,
             &["-f", "spec", "-m", "x"],

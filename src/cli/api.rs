@@ -1,10 +1,9 @@
 //! `lmrun api`: what scripts can call.
 
 use super::{complain, exit};
-use crate::report::color;
+use crate::report::{checkup, color};
 use crate::script::catalog::{Catalog, Look};
 use clap::Args;
-use console::Term;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -36,8 +35,7 @@ pub fn run(args: &ApiArgs) -> u8 {
     if let Some(folder) = &args.book {
         return write(folder, &catalog.pages());
     }
-    let term = Term::stdout();
-    let width = if term.is_term() { term.size().1.into() } else { usize::MAX };
+    let width = checkup::columns().unwrap_or(usize::MAX);
     let look = Look { color: color(), width };
     let text = match &args.name {
         None => catalog.list(look),

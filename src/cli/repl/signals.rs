@@ -1,7 +1,7 @@
 //! Signals: Ctrl-C ends an input, the others end the session.
 
 use super::say;
-use crate::bench::{Bench, Code};
+use crate::bench::{Bench, Code, Event};
 use crate::cli::stage::Stage;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -89,7 +89,7 @@ impl Signals {
         if work.is_cancelled() {
             kill();
         }
-        say("\ninterrupted; once more kills lmrun and its engines");
+        self.bench.emit(Event::Warned { text: "interrupted; once more kills lmrun and its engines".into() });
         work.cancel();
     }
 

@@ -263,6 +263,10 @@ mod methods {
     }
 
     /// The config in a few words, as results are headed.
+    ///
+    /// ```rhai
+    /// print(load::dummy(#{ requests: 2 }).title);
+    /// ```
     #[rhai_fn(get = "title", pure)]
     pub fn title(workload: &mut Workload) -> String {
         WorkloadConfig::title(workload)

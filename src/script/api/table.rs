@@ -80,30 +80,55 @@ mod methods {
     pub type Table = crate::bench::table::Table;
 
     /// How many rows there are.
+    ///
+    /// ```rhai
+    /// let rows = results::read("outputs/test_a.csv");
+    /// print(rows.count);
+    /// ```
     #[rhai_fn(get = "count", pure)]
     pub fn count(table: &mut Table) -> i64 {
         Table::count(table) as i64
     }
 
     /// The names of the columns.
+    ///
+    /// ```rhai
+    /// let rows = results::read("outputs/test_a.csv");
+    /// print(rows.columns);
+    /// ```
     #[rhai_fn(get = "columns", pure)]
     pub fn columns(table: &mut Table) -> Array {
         Table::columns(table).iter().map(Into::into).collect()
     }
 
     /// Whether there is a column of this name.
+    ///
+    /// ```rhai
+    /// let rows = results::read("outputs/test_a.csv");
+    /// if rows.has("cached_tokens") { print(rows.column("cached_tokens")); }
+    /// ```
     #[rhai_fn(pure)]
     pub fn has(table: &mut Table, column: &str) -> bool {
         table.place(column).is_some()
     }
 
     /// The rows as maps. A value that is not there is `()`.
+    ///
+    /// ```rhai
+    /// let rows = results::read("outputs/test_a.csv");
+    /// for row in rows.rows { print(row.TTFT); }
+    /// ```
     #[rhai_fn(get = "rows", pure)]
     pub fn rows(table: &mut Table) -> Array {
         Table::rows(table).map(|cells| row(Table::columns(table), cells).into()).collect()
     }
 
     /// The values of a column, without those that are not there.
+    ///
+    /// ```rhai
+    /// let rows = results::read("outputs/test_a.csv");
+    /// print(rows.column("TTFT"));
+    /// ```
     #[rhai_fn(return_raw, pure)]
     pub fn column(table: &mut Table, column: &str) -> Result<Array, Box<EvalAltResult>> {
         let place = place(table, column)?;
@@ -111,6 +136,11 @@ mod methods {
     }
 
     /// Two columns as `#{ x, y }`, of the rows that have both: what a line of `std/plot` takes.
+    ///
+    /// ```rhai
+    /// let rows = results::read("outputs/test_a.csv");
+    /// plot::save("ttft.svg", plot::lines(#{ x: "request", y: "TTFT (s)", series: [#{ name: "a" } + rows.points("request_id", "TTFT")] }));
+    /// ```
     #[rhai_fn(return_raw, pure)]
     pub fn points(table: &mut Table, x: &str, y: &str) -> Result<Map, Box<EvalAltResult>> {
         let (x, y) = (place(table, x)?, place(table, y)?);
@@ -120,6 +150,11 @@ mod methods {
     }
 
     /// The numbers of a column as a distribution: `p50`, `p(95)`, `mean`, `count`, and what `check::faster` takes.
+    ///
+    /// ```rhai
+    /// let rows = results::read("outputs/test_a.csv");
+    /// print(rows.measure("TTFT").p50);
+    /// ```
     #[rhai_fn(return_raw, pure)]
     pub fn measure(table: &mut Table, column: &str) -> Result<Measure, Box<EvalAltResult>> {
         let place = place(table, column)?;
@@ -127,6 +162,11 @@ mod methods {
     }
 
     /// The rows for which `keep` holds.
+    ///
+    /// ```rhai
+    /// let rows = results::read("outputs/test_a.csv");
+    /// let ok = rows.filter(|row| row.status == "ok");
+    /// ```
     #[rhai_fn(return_raw, pure)]
     pub fn filter(
         context: NativeCallContext,
@@ -138,6 +178,11 @@ mod methods {
     }
 
     /// The rows in the order of a column.
+    ///
+    /// ```rhai
+    /// let rows = results::read("outputs/test_a.csv");
+    /// print(rows.sorted("TTFT").column("TTFT"));
+    /// ```
     #[rhai_fn(return_raw, pure)]
     pub fn sorted(table: &mut Table, column: &str) -> Result<Table, Box<EvalAltResult>> {
         let place = place(table, column)?;
@@ -145,6 +190,11 @@ mod methods {
     }
 
     /// The rows of each value of a column, as maps of `key` and `rows`, in the order of the values.
+    ///
+    /// ```rhai
+    /// let rows = results::read("outputs/test_a.csv");
+    /// for engine in rows.group("engine") { print(`${engine.key}: ${engine.rows.count} requests`); }
+    /// ```
     #[rhai_fn(return_raw, pure)]
     pub fn group(table: &mut Table, column: &str) -> Result<Array, Box<EvalAltResult>> {
         let place = place(table, column)?;
@@ -155,6 +205,11 @@ mod methods {
     }
 
     /// The table with a column of what `make` makes of each row.
+    ///
+    /// ```rhai
+    /// let rows = results::read("outputs/test_a.csv");
+    /// let with_prefill = rows.add_column("per_token_s", |row| row.TTFT / row.prompt_tokens);
+    /// ```
     #[rhai_fn(return_raw, pure)]
     pub fn add_column(
         context: NativeCallContext,
@@ -171,6 +226,11 @@ mod methods {
     }
 
     /// The rows of both tables.
+    ///
+    /// ```rhai
+    /// let rows = results::read("outputs/test_a.csv");
+    /// let twice = rows + rows;
+    /// ```
     #[rhai_fn(name = "+", pure)]
     pub fn merged(table: &mut Table, other: Table) -> Table {
         Table::merged(table, &other)
@@ -178,6 +238,11 @@ mod methods {
 
     /// Each row beside those of `other` that have the same values in the columns `on`. Other columns of
     /// `other` whose names are taken get `_other`.
+    ///
+    /// ```rhai
+    /// let rows = results::read("outputs/test_a.csv");
+    /// let pairs = rows.join(results::read("outputs/test_a.csv"), ["request_id"]);
+    /// ```
     #[rhai_fn(return_raw, pure)]
     pub fn join(table: &mut Table, other: Table, on: Array) -> Result<Table, Box<EvalAltResult>> {
         let mut places = Vec::new();

@@ -51,7 +51,10 @@ fn no_name_is_reserved_in_rhai() {
     let engine = rhai::Engine::new();
     let names = |item: &Item| {
         let options = item.options.iter().map(|option| option.name.clone());
-        options.chain((item.kind != Kind::Index).then(|| item.name.clone())).collect::<Vec<_>>()
+        let is_operator = !item.name.starts_with(|c: char| c.is_alphabetic());
+        options
+            .chain((item.kind != Kind::Index && !is_operator).then(|| item.name.clone()))
+            .collect::<Vec<_>>()
     };
     for name in Catalog::read().items.iter().flat_map(names) {
         let script = format!("fn {name}() {{}} let {name} = #{{ {name}: 1 }};");
