@@ -55,7 +55,7 @@ impl Terminal {
     }
 
     fn sees(&self, expected: &str) {
-        let patience = Instant::now() + Duration::from_secs(60);
+        let patience = Instant::now() + Duration::from_mins(1);
         while !self.screen().contains(expected) {
             assert!(Instant::now() < patience, "never: {expected}\n in {}", self.screen());
             std::thread::sleep(Duration::from_millis(20));
