@@ -3,6 +3,7 @@
 
 mod calls;
 mod known;
+mod twins;
 mod unused;
 
 use super::fault::{Diagnosis, Fault, Place};
@@ -56,6 +57,7 @@ fn of_source(
     let mut found: Vec<Finding> = missing.chain(shadowing).collect();
     found.extend(calls::of(source).iter().flat_map(|call| known.mistakes_of(call)));
     found.extend(unused::tests(source));
+    found.extend(twins::of(sources, path, source));
     found.sort_by_key(|finding| (finding.position.line(), finding.position.position()));
     let place = |position| Place { file: source.title.clone(), position };
     found.into_iter().map(|finding| Diagnosis::at(place(finding.position), finding.fault)).collect()

@@ -30,3 +30,19 @@ fn what_the_library_calls_without_a_module_has_a_name_of_its_own() {
         }
     }
 }
+
+#[test]
+fn functions_of_two_scripts_that_are_taken_for_each_other_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a script");
+    write("a.rhai", "fn made(x) { twice(x) }\nprivate fn twice(x) { x * 2 }");
+    write("b.rhai", "fn made(x) { twice(x) }\nprivate fn twice(x) { x * 3 }\nprivate fn once(x) { x }");
+    write(
+        "main.rhai",
+        "import \"a\" as a;\nimport \"b\" as b;\nfn test_both() { once(a::made(1) + b::made(1)) }\nprivate fn once(x) { x }",
+    );
+    let found = check(&folder.path().join("main.rhai"), false);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("`twice` may be that of `b`, which calls one named alike"), "{}", found[0]);
+    assert!(found[1].contains("`twice` may be that of `a`"), "{}", found[1]);
+}
