@@ -72,16 +72,16 @@ pub enum Verb {
     Export(ExportArgs),
     /// Send a load to a server that runs already, without a script.
     Load(Box<LoadArgs>),
-    /// Draw what runs measured: a PDF beside each CSV, and one HTML page.
-    Report(ReportArgs),
-    /// Measure what lmrun itself adds to the numbers on this machine.
-    Selfcheck(SelfCheckArgs),
-    /// Try things out at a prompt: engines stay while their settings and requests are changed.
-    Repl(Box<ReplArgs>),
     /// Print the man page.
     Man,
     /// Make a script to start from.
     New(NewArgs),
+    /// Try things out at a prompt: engines stay while their settings and requests are changed.
+    Repl(Box<ReplArgs>),
+    /// Draw what runs measured: a PDF beside each CSV, and one HTML page.
+    Report(ReportArgs),
+    /// Measure what lmrun itself adds to the numbers on this machine.
+    Selfcheck(SelfCheckArgs),
     /// Serve the built-in simulator: an OpenAI API that behaves like vLLM.
     Sim(Box<SimArgs>),
     /// Keep a core busy.
