@@ -338,6 +338,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_stopped_process_can_still_end_in_order() {
+        // Where tests run in the background, interrupts are ignored, and a shell that inherits that cannot trap
+        // them. With a handler here, it inherits the default.
+        let _heeded = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
         let dir = tempfile::tempdir().expect("a folder");
         let script = "trap 'echo bye; exit 0' INT; kill -STOP $$; sleep 60 & wait";
         let process = Process::start(&line(script, dir.path()), &Arc::new(Watchdog::absent())).expect("sh");
