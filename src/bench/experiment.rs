@@ -232,7 +232,7 @@ impl Bench {
         let cancel = self.interrupts.now();
         let mut ends = Ends::of(requests, &cancel, give_up);
         while let Some(Ended { engine_id, job, exchange }) = ends.next().await {
-            let row = lanes[engine_id].row(&job, memory.latest_json(), exchange);
+            let row = lanes[engine_id].row(&job, memory.latest_json(), &exchange);
             self.emit(Event::RequestDone(Box::new(row.clone())));
             rows[engine_id].push(row);
         }

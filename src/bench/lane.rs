@@ -131,7 +131,7 @@ impl Lane {
     }
 
     /// The row of a request that has ended.
-    pub fn row(&mut self, job: &Job, gpu_memory: Arc<str>, exchange: Exchange) -> Row {
+    pub fn row(&mut self, job: &Job, gpu_memory: Arc<str>, exchange: &Exchange) -> Row {
         let (i, request) = (job.index, &self.requests[job.index]);
         let before = request.continued().map_or(0, |before| self.said[before]);
         let id = request_id(&self.id_prefix, i);

@@ -37,9 +37,8 @@ pub async fn run(
     let mut ends = Ends::of(requests, cancel, give_up);
     let mut rows = Vec::with_capacity(lanes[0].requests.len());
     while let Some(request) = ends.next().await {
-        let exchange = request.exchange.clone();
-        let row = lanes[0].row(&request.job, Arc::from(""), request.exchange);
-        tell(Told::Ended(Box::new(row.clone()), &exchange));
+        let row = lanes[0].row(&request.job, Arc::from(""), &request.exchange);
+        tell(Told::Ended(Box::new(row.clone()), &request.exchange));
         rows.push(row);
     }
     rows.sort_by_key(|row| row.request_id);

@@ -46,7 +46,7 @@ pub use live::{Counts, Live, LiveLane};
 pub use memory::GpuMemory;
 pub use owned::Site;
 pub use row::Row;
-pub use seen::{EngineSeen, Seen};
+pub use seen::{EngineSeen, Seen, cached_share};
 pub use server::{CHAT_PATH, COMPLETIONS_PATH, Server};
 pub use spec::EngineSpec;
 pub use stats::Distribution;

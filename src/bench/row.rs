@@ -152,11 +152,11 @@ impl Row {
         due: Stamp,
         x_request_id: String,
         gpu_memory: Arc<str>,
-        seen: Exchange,
+        seen: &Exchange,
     ) -> Self {
         let at = |arrival: Option<Arrival>| arrival.map(|arrival| arrival.at().since_s(context.start));
         let sent_s = seen.sent.map(|sent| sent.since_s(context.start));
-        let measures = Measures::of(&seen);
+        let measures = Measures::of(seen);
         let usage = seen.usage.unwrap_or_default();
         let planned_s = due.since_s(context.start);
         let from_planned = |moment: Option<f64>| moment.map(|moment| moment - planned_s);
@@ -192,7 +192,7 @@ impl Row {
             output_tokens_from: measures.output_tokens_from,
             chunks: seen.chunks.len(),
             chunk_tokens_from: measures.chunk_tokens_from,
-            finish_reason: seen.finish_reason,
+            finish_reason: seen.finish_reason.clone(),
             tpot_s: measures.tpot,
             itl_mean_s: measures.itl.mean(),
             itl_p50_s: measures.itl.percentile(50.0),
@@ -339,7 +339,7 @@ mod tests {
         }
     }
 
-    fn row(seen: Exchange) -> Row {
+    fn row(seen: &Exchange) -> Row {
         let request =
             Request { timestamp: Some(8.0), context_len: 8192, query_len: 16, ..Request::default() };
         Row::new(&context(), 1, &request, at_s(8.0), "id".into(), "{}".into(), seen)
@@ -347,7 +347,7 @@ mod tests {
 
     #[test]
     fn durations_are_between_the_kernels_stamps() {
-        let row = row(seen());
+        let row = row(&seen());
         assert_eq!((row.ttft, row.latency), (Some(2.0), Some(4.0)));
         assert_eq!((row.throughput, row.tpot_s), (Some(1.5), Some(1.0)));
         assert_eq!((row.itl_mean_s, row.itl_p50_s, row.itl_max_s), (Some(1.0), Some(1.0), Some(1.5)));
@@ -360,7 +360,7 @@ mod tests {
     #[test]
     fn several_tokens_a_chunk_have_no_inter_token_latency() {
         let usage = Some(Usage { completion_tokens: Some(12), ..Usage::default() });
-        let row = row(Exchange { usage, ..seen() });
+        let row = row(&Exchange { usage, ..seen() });
         assert_eq!((row.itl_mean_s, row.icl_mean_s, row.icl_max_s), (None, Some(1.0), Some(1.5)));
         assert_eq!((row.throughput, row.chunk_tokens_from), (Some(6.0), None));
     }
@@ -372,7 +372,7 @@ mod tests {
             chunk_tokens.take(Some(Count::SoFar("usage", n)), true);
         }
         let usage = Some(Usage { completion_tokens: Some(5), ..Usage::default() });
-        let row = row(Exchange { chunk_tokens, usage, ..seen() });
+        let row = row(&Exchange { chunk_tokens, usage, ..seen() });
         // Two at first, none after 0.5 s, three after 1.5 s more: n - 1 gaps that make up the whole.
         assert_eq!((row.itl_mean_s, row.itl_max_s), (Some(0.5), Some(2.0 / 3.0)));
         assert_eq!((row.chunk_tokens_from, row.tpot_s), (Some("usage"), Some(0.5)));
@@ -382,13 +382,13 @@ mod tests {
     fn one_token_has_a_ttft_and_no_throughput() {
         let chunks = vec![at_s(10.5)];
         let usage = Some(Usage { completion_tokens: Some(1), ..Usage::default() });
-        let row = row(Exchange { chunks, usage, ..seen() });
+        let row = row(&Exchange { chunks, usage, ..seen() });
         assert_eq!((row.ttft, row.latency, row.throughput, row.tpot_s), (Some(2.0), Some(2.0), None, None));
     }
 
     #[test]
     fn without_usage_chunks_are_counted_and_the_row_says_so() {
-        let row = row(Exchange { usage: None, ..seen() });
+        let row = row(&Exchange { usage: None, ..seen() });
         assert_eq!((row.output_tokens, row.output_tokens_from), (Some(3), Some("chunks")));
         assert_eq!(row.itl_mean_s, None);
     }
@@ -396,7 +396,7 @@ mod tests {
     #[test]
     fn a_failure_keeps_its_moments_and_has_no_measures() {
         let failure = Some(Failure::NoDone { chunks: 3 });
-        let row = row(Exchange { failure, ..seen() });
+        let row = row(&Exchange { failure, ..seen() });
         assert_eq!(
             (row.ttft, row.latency, row.throughput, row.latency_from_planned_s),
             (None, None, None, None)

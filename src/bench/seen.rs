@@ -51,8 +51,13 @@ impl EngineSeen {
     /// Prompt tokens that a cache held, over all prompt tokens; `None` where the engine tells
     /// neither.
     pub fn cached_share(&self) -> Option<f64> {
-        let told = self.rows.iter().filter_map(|row| Some((row.cached_tokens?, row.prompt_tokens?)));
-        let (cached, all) = told.fold((0, 0), |sum, row| (sum.0 + row.0, sum.1 + row.1));
-        (all > 0).then(|| cached as f64 / all as f64)
+        cached_share(self.rows.iter().map(|row| (row.cached_tokens, row.prompt_tokens)))
     }
+}
+
+/// Cached tokens over prompt tokens, of the requests that tell both; `None` where none does.
+pub fn cached_share(requests: impl Iterator<Item = (Option<u64>, Option<u64>)>) -> Option<f64> {
+    let told = requests.filter_map(|(cached, prompt)| Some((cached?, prompt?)));
+    let (cached, all) = told.fold((0, 0), |sum, request| (sum.0 + request.0, sum.1 + request.1));
+    (all > 0).then(|| cached as f64 / all as f64)
 }

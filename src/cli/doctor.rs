@@ -27,9 +27,9 @@ pub fn run(args: &DoctorArgs) -> u8 {
             return exit::BUG;
         }
     };
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
-    else {
-        return complain("the system gives no threads");
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(problem) => return complain(problem),
     };
     let names: Vec<_> = wanted.iter().map(|wanted| wanted.name.as_str()).collect();
     let waiting = report::wait(&format!("asking {} for their versions", names.join(", ")));

@@ -77,6 +77,12 @@ fn on_a_big_stack(work: impl FnOnce() -> u8 + Send + 'static) -> u8 {
     }
 }
 
+/// Where all that waits does so.
+fn runtime() -> Result<tokio::runtime::Runtime, &'static str> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    runtime.map_err(|_| "the system gives no threads")
+}
+
 /// Says what is wrong with the command line, in clap's manner.
 fn complain(problem: &str) -> u8 {
     eprintln!("error: {problem}");

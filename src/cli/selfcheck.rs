@@ -41,9 +41,9 @@ pub struct SelfCheckArgs {
 pub fn run(args: &SelfCheckArgs) -> u8 {
     limits::prepare_descriptors();
     strays::adopt_orphans();
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
-    else {
-        return complain("the system gives no threads");
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(problem) => return complain(problem),
     };
     let scratch =
         Scratch::new(std::env::temp_dir().join("lmrun-scratch"), &format!("lmrun-{}", std::process::id()));

@@ -127,9 +127,9 @@ fn put<T>(place: &mut T, given: Option<T>) {
 /// Serves until it is interrupted or terminated.
 pub fn run(args: SimArgs) -> u8 {
     limits::prepare_descriptors();
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
-    else {
-        return super::complain("the system gives no threads");
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(problem) => return super::complain(problem),
     };
     match runtime.block_on(serve(args.config(), asked_to_stop())) {
         Ok(()) => exit::OK,

@@ -7,7 +7,7 @@ use crate::bench::selfcheck::Known;
 use crate::bench::{Bench, Code, Event, Fleet, Interrupts};
 use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdog;
-use crate::driver::{container, limits, program, secrets, strays};
+use crate::driver::{container, limits, machine, program, secrets, strays};
 use crate::report::{Outputs, Reporter, RunFacts};
 use crate::script::{EngineChoice, Host, Parameters, engine_kinds, nearest};
 use std::collections::BTreeMap;
@@ -16,7 +16,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
@@ -44,8 +43,7 @@ impl Stage {
         let prepared = prepare(args, text)?;
         limits::prepare_descriptors();
         strays::adopt_orphans();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-        let runtime = runtime.map_err(|_| "the system gives no threads")?;
+        let runtime = super::runtime()?;
         let shards = Shards::for_this_machine().map_err(|_| "the system gives no threads to send from")?;
         let (events, received) = channel();
         let cancel = CancellationToken::new();
@@ -155,9 +153,8 @@ fn parameters(args: &RunArgs) -> BTreeMap<String, String> {
 }
 
 fn facts(args: &RunArgs, text: &str) -> RunFacts {
-    let started_unix_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     RunFacts::new(
-        started_unix_s,
+        machine::unix_s(),
         args.script.as_deref().map(|path| path.display().to_string()).unwrap_or_default(),
         text,
         args.seed,

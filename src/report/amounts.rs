@@ -1,7 +1,7 @@
 //! What is computed of requests before it is drawn.
 
 use super::study::Moments;
-use crate::bench::results::Record;
+use crate::bench::{self, results::Record};
 use crate::figure::Span;
 
 /// The phases of each request.
@@ -38,9 +38,7 @@ pub fn over_time(
 
 /// Prompt tokens that a cache held, over all; `None` where the engine does not tell.
 pub fn cached_share(records: &[Record]) -> Option<f64> {
-    let told = records.iter().filter_map(|record| Some((record.cached_tokens?, record.prompt_tokens?)));
-    let (cached, all) = told.fold((0, 0), |sum, row| (sum.0 + row.0, sum.1 + row.1));
-    (all > 0).then(|| cached as f64 / all as f64)
+    bench::cached_share(records.iter().map(|record| (record.cached_tokens, record.prompt_tokens)))
 }
 
 /// Requests without a complete answer.

@@ -58,6 +58,8 @@ pub fn parse(source: impl Read, file: &str) -> Result<Results, ResultsError> {
     if let Some(missing) = missing(&headers) {
         return Err(ResultsError::NoResults { file: file.into(), missing });
     }
+    let known = crate::bench::Row::columns();
+    let is_known = |column: &str| column == "case_id" || known.iter().any(|known| known == column);
     let extra: Vec<usize> = (0..headers.len()).filter(|at| !is_known(&headers[*at])).collect();
     let mut records = Vec::new();
     for cells in reader.records() {
@@ -81,8 +83,4 @@ fn record(cells: &csv::StringRecord, headers: &csv::StringRecord, extra: &[usize
 /// The first column of a result that is not among the headers.
 fn missing(headers: &csv::StringRecord) -> Option<&'static str> {
     COLUMNS_OF_THE_ORIGINAL.into_iter().find(|wanted| headers.iter().all(|header| header != *wanted))
-}
-
-fn is_known(column: &str) -> bool {
-    column == "case_id" || crate::bench::Row::columns().iter().any(|known| known == column)
 }

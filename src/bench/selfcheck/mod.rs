@@ -47,8 +47,8 @@ const HOST: &str = "127.0.0.1";
 const READY: Duration = Duration::from_secs(30);
 
 impl Checker {
-    /// Takes the steps of at most `up_to` streams, one after the other. After one that was not held, larger ones of its kind
-    /// are left out. `tell` hears what is done next.
+    /// Takes the steps of at most `up_to` streams, one after the other. After one that was not held, larger
+    /// ones of its kind are left out. `tell` hears what is done next.
     ///
     /// # Errors
     /// When the simulator does not serve.

@@ -351,19 +351,24 @@ mod tests {
         std::mem::take(&mut *chain.seen.lock())
     }
 
-    /// A server may close behind an answer when the next request is on its way already: it is
-    /// sent again, and says so. After that no connection is used twice.
-    #[test]
-    fn a_connection_that_closes_behind_its_answer_costs_no_request() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    /// Answers each connection once, and closes it so much later.
+    fn close_behind_answers(listener: &TcpListener, later: Duration) {
         let server = listener.try_clone().expect("the same port");
         std::thread::spawn(move || {
             for stream in server.incoming() {
                 let mut stream = stream.expect("a connection");
                 answer(&mut stream);
-                std::thread::sleep(Duration::from_millis(50)); // the next request is written meanwhile
+                std::thread::sleep(later);
             }
         });
+    }
+
+    /// A server may close behind an answer when the next request is on its way already: it is
+    /// sent again, and says so. After that no connection is used twice.
+    #[test]
+    fn a_connection_that_closes_behind_its_answer_costs_no_request() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        close_behind_answers(&listener, Duration::from_millis(50)); // the next request is written meanwhile
         let (abort, _) = watch::channel(None);
         let seen = chain(&listener, &abort, 0.0);
         assert!(seen.iter().all(|exchange| exchange.failure.is_none()), "{seen:?}");
@@ -375,14 +380,7 @@ mod tests {
     #[test]
     fn a_connection_that_closes_before_a_request_is_due_costs_none() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let server = listener.try_clone().expect("the same port");
-        std::thread::spawn(move || {
-            for stream in server.incoming() {
-                let mut stream = stream.expect("a connection");
-                answer(&mut stream);
-                std::thread::sleep(Duration::from_millis(15));
-            }
-        });
+        close_behind_answers(&listener, Duration::from_millis(15));
         let (abort, _) = watch::channel(None);
         let seen = chain(&listener, &abort, 0.04);
         assert!(seen.iter().all(|exchange| exchange.failure.is_none()), "{seen:?}");

@@ -147,9 +147,7 @@ async fn chat(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    let stamps = state.0.stamps(&headers);
-    let faults = state.0.meet(&headers).await?;
-    complete(state.0, Api::Chat, socket.0, version, &body, Spoiler::new(faults), stamps).await
+    complete(state.0, Api::Chat, socket.0, version, &headers, &body).await
 }
 
 async fn completion(
@@ -159,9 +157,7 @@ async fn completion(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Refusal> {
-    let stamps = state.0.stamps(&headers);
-    let faults = state.0.meet(&headers).await?;
-    complete(state.0, Api::Completion, socket.0, version, &body, Spoiler::new(faults), stamps).await
+    complete(state.0, Api::Completion, socket.0, version, &headers, &body).await
 }
 
 async fn complete(
@@ -169,10 +165,11 @@ async fn complete(
     api: Api,
     socket: Arc<TcpStream>,
     version: Version,
+    headers: &HeaderMap,
     body: &[u8],
-    spoiler: Spoiler,
-    stamps: Option<Stamps>,
 ) -> Result<Response, Refusal> {
+    let stamps = app.truth.as_ref().map(|truth| truth.answer(headers));
+    let spoiler = Spoiler::new(app.meet(headers).await?);
     let arrived = app.engine.now();
     let request: CompletionRequest = request::parse(body)?;
     let plan = api::plan(&app.config, app.storing, api, request)?;
@@ -188,10 +185,6 @@ async fn complete(
 }
 
 impl App {
-    fn stamps(&self, headers: &HeaderMap) -> Option<Stamps> {
-        self.truth.as_ref().map(|truth| truth.answer(headers))
-    }
-
     /// Counts a request, and does what goes wrong before its answer. What goes wrong in it, is
     /// returned.
     async fn meet(&self, headers: &HeaderMap) -> Result<Vec<AnswerFault>, Refusal> {
