@@ -18,7 +18,7 @@ const IMPORTS: &str = "import \"std/check\" as check; import \"std/load\" as loa
         sim::engine(#{ name: name, gpu: gpu, flags: #{ \"itl-s\": 0.002, \"warmup-s\": 0, jitter: 0 } } + options)
     }
     private fn work(requests) {
-        load::dummy(#{ requests: requests, gap_s: 0.05, context_len: 60, max_tokens: 8, ignore_eos: true })
+        load::dummy(#{ requests: requests, gap_s: 0.1, context_len: 60, max_tokens: 8, ignore_eos: true })
     }\n";
 
 /// One fault and what comes of it. The engine gets four requests.
