@@ -108,7 +108,7 @@ fn many_streams(streams: usize, itl_s: f64) {
         "t.rhai",
         &format!(
             "{IMPORTS}fn test_a() {{
-                 let flags = #{{ \"itl-s\": {itl_s:.3}, jitter: 0, \"max-num-seqs\": {streams}, \"gpu-kv-tokens\": {} }};
+                 let flags = #{{ \"itl-s\": {itl_s:.3}, \"ttft-s\": 0.1, \"max-num-seqs\": {streams}, \"gpu-kv-tokens\": {} }};
                  let work = load::dummy(#{{ requests: {streams}, gap_s: 0, context_len: 20, max_tokens: 20, ignore_eos: true }});
                  run(work, [sim::engine(#{{ flags: flags }})], #{{ warmup: 0 }});
              }}",
