@@ -132,6 +132,41 @@ fn an_interrupt_ends_what_runs_and_keeps_the_engine() {
 }
 
 #[test]
+fn what_was_measured_is_drawn_on_the_terminal_and_in_files() {
+    let bench = Bench::new();
+    let terminal = started(&bench);
+    terminal.enter(
+        &format!("let seen = run(load::dummy(#{{ requests: 3, gap_s: 0.1, {WORK}, [plain])"),
+        "send lag",
+    );
+    terminal.enter(":plot seen", "TTFT (simulated): share of requests over TTFT (s)");
+    terminal.enter(":plot seen[plain].ttft", "⠀⠀");
+    terminal.enter(":plot seen[plain] t.svg", "drawn in t.svg");
+    terminal.enter(":plot plot::bars(#{ names: [\"a\"], series: [#{ name: \"s\", y: [2] }] })", "FILE.svg");
+    terminal.enter(":plot seen t.png", "its name ends neither in .svg nor in .pdf");
+    terminal.press("\u{4}");
+    assert_eq!(terminal.ends(), 0);
+    let drawing = std::fs::read_to_string(bench.path("t.svg")).expect("a drawing");
+    assert!(drawing.starts_with("<svg") && drawing.contains("simulated"), "{drawing}");
+    let aside = bench.run(&["-e", ":plot [1, 4, 9]"]);
+    let path = aside.stdout.trim().strip_prefix("drawn in ").expect("a path").to_owned();
+    assert!(path.ends_with("-1.svg") && bench.path(&path).exists(), "{path}");
+}
+
+#[test]
+fn helpers_stand_among_the_engines() {
+    let bench = Bench::new();
+    let command = format!("[\"{}\", \"sim\", \"--port\", \"{{port}}\"]", env!("CARGO_BIN_EXE_lmrun"));
+    let port = bench.ports[1];
+    let store = format!("start(helper::command(#{{ name: \"store\", command: {command}, port: {port} }}));");
+    let run = fed(&bench, &["repl"], &format!("{store}\n:engines\n:log store\n:log stone\n"));
+    let row = run.stdout.lines().find(|line| line.contains("helper, lives")).expect("a row");
+    assert!(row.contains("store") && row.contains(" MiB") && row.contains("stdout.log"), "{row}");
+    assert!(run.stdout.contains("Application startup complete"), "{}", run.stdout);
+    assert!(run.stderr.contains("no engine `stone` runs"), "{}", run.stderr);
+}
+
+#[test]
 fn a_failing_line_keeps_what_there_was_and_the_end_of_input_ends_all() {
     let bench = Bench::new();
     let terminal = started(&bench);
@@ -226,6 +261,30 @@ fn a_script_is_loaded_and_loaded_again() {
     drop(bench);
 }
 
+#[test]
+fn a_script_of_another_folder_finds_what_lies_beside_it() {
+    let bench = Bench::new()
+        .script("sub/s.rhai", "import \"mine\" as mine;\nfn f() { mine::f() }\nfn g() {\n    nope()\n}")
+        .script("sub/mine.rhai", "fn f() { 42 }");
+    let input = ":load sub/s.rhai\nf()\nimport \"core/files\" as files; files::existing(\"mine.rhai\").len() > 0\ng()\n";
+    let run = fed(&bench, &["repl"], input);
+    assert_eq!(run.stdout, "42\ntrue\n", "{}", run.stderr);
+    assert!(
+        run.stderr.contains("[sub/s.rhai:4:5]") && run.stderr.contains("called from prompt"),
+        "{}",
+        run.stderr
+    );
+    let run = fed(&bench, &["repl"], ":load sub/mind.rhai\n");
+    assert!(run.code == 2 && run.stderr.contains("did you mean `sub/mine.rhai`?"), "{}", run.stderr);
+}
+
+/// What comes of `text` on standard input.
+fn fed(bench: &Bench, args: &[&str], text: &str) -> Ran {
+    let mut child = bench.command(args).stdin(Stdio::piped()).spawn().expect("lmrun");
+    child.stdin.take().expect("its input").write_all(text.as_bytes()).expect("it reads");
+    ran(&child.wait_with_output().expect("it ends"))
+}
+
 fn evaluated(bench: &Bench, expression: &str) -> Ran {
     bench.run(&["-e", expression])
 }
@@ -256,11 +315,7 @@ fn one_expression_has_its_value_and_its_exit_code() {
 #[test]
 fn standard_input_is_read_line_by_line_up_to_the_first_failure() {
     let bench = Bench::new();
-    let fed = |args: &[&str], text: &str| {
-        let mut child = bench.command(args).stdin(Stdio::piped()).spawn().expect("lmrun");
-        child.stdin.take().expect("its input").write_all(text.as_bytes()).expect("it reads");
-        ran(&child.wait_with_output().expect("it ends"))
-    };
+    let fed = |args: &[&str], text: &str| fed(&bench, args, text);
     for args in [&["repl"][..], &["-e", "-"]] {
         let run = fed(
             args,

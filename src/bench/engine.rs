@@ -7,7 +7,7 @@ use super::{EngineError, EngineSpec, RequestLimits, Server};
 use crate::driver::address::Address;
 use crate::driver::probe::{self, ProbeError};
 use crate::driver::process::Graces;
-use crate::driver::{resident_mib, secrets};
+use crate::driver::{gpu, secrets};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -103,16 +103,20 @@ impl Engine {
         }
     }
 
-    /// Resident memory of it and all that came from it, MiB; `None` where they are no processes of this
-    /// machine's.
-    pub fn memory_mib(&self) -> Option<u64> {
-        let members = self.owned.members();
-        (!members.is_empty()).then(|| resident_mib(&members))
+    /// Resident memory of its processes, MiB; `None` where they are not this machine's.
+    pub fn resident_mib(&self) -> Option<u64> {
+        self.owned.resident_mib()
+    }
+
+    /// Memory used on its GPUs by it and by others, MiB; `None` where it has none or they do not answer.
+    pub fn gpu_memory_mib(&self) -> Option<u64> {
+        let gpus = if self.spec.simulated { &[] } else { &self.spec.gpus[..] };
+        gpus.iter().map(|gpu| gpu::used_mib(*gpu)).sum::<Option<u64>>().filter(|_| !gpus.is_empty())
     }
 
     /// Where it writes: standard output and standard error; nowhere where it runs elsewhere.
     pub fn logs(&self) -> Vec<PathBuf> {
-        self.owned.logs().into_iter().flat_map(|logs| &logs.0).map(|log| log.path().to_owned()).collect()
+        self.owned.log_files()
     }
 
     /// Gives up every request that is under way to it.

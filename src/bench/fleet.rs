@@ -59,6 +59,12 @@ impl Fleet {
         self.live.lock().clone()
     }
 
+    /// What `look` sees of every helper that runs.
+    pub fn look_at_helpers<T>(&self, look: impl Fn(&Helper) -> T) -> Vec<T> {
+        let running: Vec<_> = self.helpers.lock().iter().filter_map(Weak::upgrade).collect();
+        running.iter().map(|helper| look(helper)).collect()
+    }
+
     /// Ends one engine.
     ///
     /// # Errors

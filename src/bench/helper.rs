@@ -7,6 +7,7 @@ use crate::driver::probe;
 use crate::driver::process::Graces;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +93,16 @@ impl Helper {
     /// Whether its process lives.
     pub fn lives(&self) -> bool {
         self.owned.lives()
+    }
+
+    /// Resident memory of its processes, MiB.
+    pub fn resident_mib(&self) -> Option<u64> {
+        self.owned.resident_mib()
+    }
+
+    /// Where it writes: standard output and standard error.
+    pub fn logs(&self) -> Vec<PathBuf> {
+        self.owned.log_files()
     }
 
     /// Waits for its process to end by itself. The wait holds nothing of it.

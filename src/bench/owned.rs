@@ -6,6 +6,7 @@ use crate::driver::address::Address;
 use crate::driver::container::{ContainerSpec, Gpus};
 use crate::driver::logs::Logs;
 use crate::driver::process::Graces;
+use crate::driver::resident_mib;
 use crate::driver::watchdog::Watchdog;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -192,6 +193,18 @@ impl Owned {
     pub fn death(&self) -> impl Future<Output = EngineError> + Send + use<> {
         let watch = (self.running.end(), self.running.logs().cloned(), self.life.clone());
         death(self.launch.who.clone(), watch.0, watch.1, watch.2)
+    }
+
+    /// Resident memory of it and all that came from it, MiB; `None` where they are no processes of this
+    /// machine's.
+    pub fn resident_mib(&self) -> Option<u64> {
+        let members = self.members();
+        (!members.is_empty()).then(|| resident_mib(&members))
+    }
+
+    /// Where it writes: standard output and standard error; nowhere where it runs elsewhere.
+    pub fn log_files(&self) -> Vec<PathBuf> {
+        self.logs().into_iter().flat_map(|logs| &logs.0).map(|log| log.path().to_owned()).collect()
     }
 
     /// Those alive of it and of all that came from it.

@@ -1,4 +1,6 @@
-//! Points drawn with braille: each character has two by four dots.
+//! Figures drawn with braille: each character has two by four dots.
+
+use crate::figure::{Figure, Point, Shape};
 
 /// Characters of the drawing.
 const WIDTH: usize = 60;
@@ -6,17 +8,56 @@ const HEIGHT: usize = 12;
 /// The dots of a character, by column and row.
 const DOTS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
 
-/// Finite points between their extremes, with a title above; `None` of fewer than two.
-pub fn draw(title: &str, mut points: Vec<(f64, f64)>) -> Option<String> {
-    points.retain(|(x, y)| x.is_finite() && y.is_finite());
-    if points.len() < 2 {
+/// A figure of lines and points, each series below the other on the same axes; `None` where it has other forms,
+/// or fewer than two points.
+pub fn draw(figure: &Figure) -> Option<String> {
+    let series: Vec<(&str, Vec<(f64, f64)>)> = figure
+        .series
+        .iter()
+        .map(|series| Some((series.name.as_str(), points(&series.shape)?)))
+        .collect::<Option<_>>()?;
+    let all: Vec<(f64, f64)> = series.iter().flat_map(|(_, points)| points).copied().collect();
+    if all.len() < 2 {
         return None;
     }
-    let (across, up) =
-        (Axis::of(points.iter().map(|point| point.0)), Axis::of(points.iter().map(|point| point.1)));
+    let axes = [Axis::of(all.iter().map(|point| point.0)), Axis::of(all.iter().map(|point| point.1))];
+    let tag = figure.tag.as_ref().map(|tag| format!(" ({tag})")).unwrap_or_default();
+    let mut lines = vec![format!("{}{tag}: {} over {}", figure.title, figure.y.label(), figure.x.label())];
+    for (name, points) in &series {
+        lines.extend((series.len() > 1).then(|| (*name).to_owned()));
+        lines.push(panel(points, &axes));
+    }
+    Some(lines.join("\n"))
+}
+
+/// The finite points of a shape that is made of points.
+fn points(shape: &Shape) -> Option<Vec<(f64, f64)>> {
+    let places = |points: &[Point]| points.iter().map(|point| (point.x, point.y)).collect::<Vec<_>>();
+    let mut points = match shape {
+        Shape::Points(points) => places(points),
+        Shape::Line(points) => joined(&places(points)),
+        Shape::Curve(points) => joined(points),
+        Shape::Band(bands) => joined(&bands.iter().map(|band| (band.x, band.at[2])).collect::<Vec<_>>()),
+        Shape::Bars(_) | Shape::Boxes(_) | Shape::Spans(..) => return None,
+    };
+    points.retain(|(x, y)| x.is_finite() && y.is_finite());
+    Some(points)
+}
+
+/// Points with so many between each two that they are a line.
+fn joined(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let steps = WIDTH * 2;
+    let between = |pair: &[(f64, f64)]| {
+        let ((x, y), (dx, dy)) = (pair[0], (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1));
+        (0..steps).map(move |step| step as f64 / steps as f64).map(move |part| (x + part * dx, y + part * dy))
+    };
+    points.windows(2).flat_map(between).chain(points.last().copied()).collect()
+}
+
+fn panel(points: &[(f64, f64)], [across, up]: &[Axis; 2]) -> String {
     let mut cells = [[0u8; WIDTH]; HEIGHT];
     for (x, y) in points {
-        let (column, row) = (across.place(x, WIDTH * 2), HEIGHT * 4 - 1 - up.place(y, HEIGHT * 4));
+        let (column, row) = (across.place(*x, WIDTH * 2), HEIGHT * 4 - 1 - up.place(*y, HEIGHT * 4));
         cells[row / 4][column / 2] |= DOTS[column % 2][row % 4];
     }
     let labels = |row| match row {
@@ -32,7 +73,7 @@ pub fn draw(title: &str, mut points: Vec<(f64, f64)>) -> Option<String> {
     let (low, high) = (number(across.low), number(across.high));
     let axis = format!("{:>10} └{}", "", "─".repeat(WIDTH));
     let scale = format!("{:>12}{low}{high:>width$}", "", width = WIDTH.saturating_sub(low.len()));
-    Some([title.to_owned(), lines.join("\n"), axis, scale].join("\n"))
+    [lines.join("\n"), axis, scale].join("\n")
 }
 
 /// A range of values.
@@ -62,20 +103,46 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::figure::{Ink, Kind, Series};
 
-    #[test]
-    fn the_extremes_are_in_the_corners() {
-        let drawing = draw("t", vec![(0.0, 0.0), (1.0, 2.0), (f64::NAN, 9.0)]).expect("two points");
-        let lines: Vec<&str> = drawing.lines().collect();
-        assert_eq!((lines[0], lines.len()), ("t", HEIGHT + 3));
-        assert!(lines[1].starts_with("         2 │⠀") && lines[1].ends_with('⠈'), "{drawing}");
-        assert!(lines[HEIGHT].starts_with("         0 │⡀"), "{drawing}");
-        assert!(lines[HEIGHT + 2].ends_with('1'));
-        assert_eq!(draw("t", vec![(0.0, 1.0)]), None);
+    fn figure(series: &[&[(f64, f64)]]) -> Figure {
+        let axis = |name: &str, unit| crate::figure::Axis::new(name, unit, Kind::Linear);
+        let dots = |(at, points): (usize, &&[(f64, f64)])| Series {
+            name: format!("s{at}"),
+            ink: Ink::Engine(at),
+            shape: Shape::Points(points.iter().map(|(x, y)| Point { x: *x, y: *y, link: None }).collect()),
+        };
+        Figure {
+            id: "f".into(),
+            title: "t".into(),
+            tag: None,
+            note: String::new(),
+            x: axis("request", ""),
+            y: axis("TTFT", "s"),
+            series: series.iter().enumerate().map(dots).collect(),
+        }
     }
 
     #[test]
-    fn values_that_are_all_the_same_are_drawn() {
-        assert!(draw("t", vec![(1.0, 1.0), (1.0, 1.0)]).is_some());
+    fn the_extremes_are_in_the_corners() {
+        let drawing = draw(&figure(&[&[(0.0, 0.0), (1.0, 2.0), (f64::NAN, 9.0)]])).expect("two points");
+        let lines: Vec<&str> = drawing.lines().collect();
+        assert_eq!((lines[0], lines.len()), ("t: TTFT (s) over request", HEIGHT + 3));
+        assert!(lines[1].starts_with("         2 │⠀") && lines[1].ends_with('⠈'), "{drawing}");
+        assert!(lines[HEIGHT].starts_with("         0 │⡀"), "{drawing}");
+        assert!(lines[HEIGHT + 2].ends_with('1'));
+    }
+
+    #[test]
+    fn series_share_their_axes() {
+        let drawing = draw(&figure(&[&[(0.0, 0.0)], &[(1.0, 4.0)]])).expect("two points");
+        let names: Vec<&str> = drawing.lines().filter(|line| line.starts_with('s')).collect();
+        assert_eq!((names, drawing.matches("         4 │").count()), (vec!["s0", "s1"], 2), "{drawing}");
+    }
+
+    #[test]
+    fn values_that_are_all_the_same_are_drawn_and_a_single_one_is_not() {
+        assert!(draw(&figure(&[&[(1.0, 1.0), (1.0, 1.0)]])).is_some());
+        assert_eq!(draw(&figure(&[&[(0.0, 1.0)]])), None);
     }
 }

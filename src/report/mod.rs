@@ -2,7 +2,7 @@
 //! request.
 
 mod amounts;
-mod braille;
+pub mod braille;
 pub mod checkup;
 pub mod export;
 mod figures;

@@ -207,17 +207,5 @@ fn name(key: &str) -> String {
     if is_name && !key.is_empty() { key.to_owned() } else { format!("{key:?}") }
 }
 
-/// The share of values that are at most so large, as a drawing; `None` of fewer than two.
-pub fn cumulative(what: &str, unit: &str, values: &Distribution) -> Option<String> {
-    let n = values.count() as f64;
-    let points = values.values().iter().enumerate().map(|(i, value)| (*value, (i + 1) as f64 / n));
-    super::braille::draw(&format!("share of the {what} at most so many {unit}"), points.collect())
-}
-
-/// Points as a drawing; `None` of fewer than two.
-pub fn points(title: &str, points: impl Iterator<Item = (f64, f64)>) -> Option<String> {
-    super::braille::draw(title, points.collect())
-}
-
 #[cfg(test)]
 mod tests;

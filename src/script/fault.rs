@@ -175,6 +175,13 @@ impl Diagnosis {
         }
     }
 
+    /// The same, with its places moved.
+    #[must_use]
+    pub fn moved(mut self, to: impl Fn(&mut Place)) -> Self {
+        self.place.iter_mut().chain(&mut self.above).chain(&mut self.below).for_each(to);
+        self
+    }
+
     /// The same, with other advice.
     #[must_use]
     pub fn with_help(self, help: Option<String>) -> Self {
@@ -242,7 +249,8 @@ fn token_length(rest: &str) -> usize {
     if name > 0 { name } else { rest.chars().next().map_or(0, char::len_utf8) }
 }
 
-fn is_library(file: &str) -> bool {
+/// Whether a module is the library's or a native's.
+pub fn is_library(file: &str) -> bool {
     file.starts_with("std/") || file.starts_with("core/")
 }
 

@@ -8,7 +8,7 @@ use rhai::{Dynamic, NativeCallContext};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ struct Inner {
     runtime: tokio::runtime::Handle,
     bench: Arc<Bench>,
     parameters: Parameters,
-    script_dir: PathBuf,
+    script_dir: RefCell<PathBuf>,
     output_dir: PathBuf,
     scratch: Scratch,
     written: RefCell<BTreeMap<PathBuf, String>>,
@@ -99,7 +99,7 @@ impl Host {
         engine: EngineChoice,
     ) -> Self {
         let scratch = Scratch::new(output_dir.join("scratch"), &bench.run_id);
-        let written = RefCell::default();
+        let (script_dir, written) = (RefCell::new(script_dir), RefCell::default());
         Self(Rc::new(Inner { runtime, bench, parameters, script_dir, output_dir, scratch, written, engine }))
     }
 
@@ -162,8 +162,13 @@ impl Host {
 
     /// A path as scripts write it: relative to the script's own folder.
     pub fn path(&self, path: &str) -> PathBuf {
-        let joined = self.0.script_dir.join(path);
+        let joined = self.0.script_dir.borrow().join(path);
         std::path::absolute(&joined).unwrap_or(joined)
+    }
+
+    /// From now on paths are relative to `folder`.
+    pub fn stand_in(&self, folder: &Path) {
+        *self.0.script_dir.borrow_mut() = folder.into();
     }
 
     /// Runs `work` to its end on the run's runtime.

@@ -25,6 +25,7 @@ pub use fault::Diagnosis;
 pub use host::{EngineChoice, Host, Parameters};
 pub use modules::engine_kinds;
 pub use outline::TestFunction;
+pub use plot::save as save_figures;
 pub use program::Program;
 pub use session::{Reading, Session, Shown, Variable, reading};
 pub use suggest::{nearest, nearest_few, quoted};

@@ -1,7 +1,7 @@
 //! Where imports come from: `core/…` natives, `std/…` embedded scripts, files beside the script.
 
 use super::api;
-use super::fault::Fault;
+use super::fault::{Fault, is_library};
 use super::source::shadowing;
 use super::suggest::nearest;
 use rhai::{Dynamic, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
@@ -47,12 +47,12 @@ pub fn engine_kinds() -> Vec<&'static str> {
         .collect()
 }
 
-/// Resolves imports relative to one folder. Clones share what they have loaded.
+/// Resolves imports relative to one folder at a time. Clones share what they have loaded.
 #[derive(Clone)]
 pub struct Modules(Rc<Inner>);
 
 struct Inner {
-    base: PathBuf,
+    base: RefCell<PathBuf>,
     loaded: RefCell<BTreeMap<String, SharedModule>>,
     loading: RefCell<Vec<String>>,
 }
@@ -60,7 +60,14 @@ struct Inner {
 impl Modules {
     /// Imports relative to `base`.
     pub fn new(base: &Path) -> Self {
-        Self(Rc::new(Inner { base: base.into(), loaded: RefCell::default(), loading: RefCell::default() }))
+        let (loaded, loading) = Default::default();
+        Self(Rc::new(Inner { base: RefCell::new(base.into()), loaded, loading }))
+    }
+
+    /// From now on relative to `base`. Files are read anew.
+    pub fn stand_in(&self, base: &Path) {
+        *self.0.base.borrow_mut() = base.into();
+        self.0.loaded.borrow_mut().retain(|path, _| is_library(path));
     }
 
     /// The functions of every loaded module, as `last part of its path::function`.
@@ -84,12 +91,11 @@ impl Modules {
 
     /// What errors call a module: its import path, or the file that it is.
     pub fn title(&self, path: &str) -> String {
-        let is_ours = path.starts_with("std/") || path.starts_with("core/");
-        if is_ours { path.to_owned() } else { self.file(path).display().to_string() }
+        if is_library(path) { path.to_owned() } else { self.file(path).display().to_string() }
     }
 
     fn file(&self, path: &str) -> PathBuf {
-        self.0.base.join(path).with_extension("rhai")
+        self.0.base.borrow().join(path).with_extension("rhai")
     }
 
     fn load(&self, engine: &rhai::Engine, path: &str) -> Result<SharedModule, Box<EvalAltResult>> {

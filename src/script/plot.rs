@@ -2,9 +2,10 @@
 
 use super::fault::Fault;
 use super::options::Parts;
-use crate::figure::{Axis, Figure, FiveNumbers, Ink, Kind, Point, Series, Shape};
+use crate::figure::{self, Axis, Figure, FiveNumbers, Ink, Kind, Point, Series, Shape};
 use rhai::Map;
 use serde::Deserialize;
+use std::path::Path;
 
 /// What every figure has.
 #[derive(Deserialize)]
@@ -127,6 +128,33 @@ pub fn cdf(function: &str, given: Map) -> Result<Figure, Fault> {
     let mut figure = frame.figure(Kind::Linear, series);
     figure.y.kind = Kind::Share;
     Ok(figure)
+}
+
+/// Writes figures to a file, as the end of its name says.
+///
+/// # Errors
+/// When that is no form of a figure, several are for an SVG, or the system refuses.
+pub fn save(path: &str, figures: &[Figure]) -> Result<(), Fault> {
+    let unwritable = |e| Fault::new(format!("cannot write {path}: {e}")).at_word(path);
+    std::fs::write(path, bytes(path, figures)?).map_err(unwritable)
+}
+
+/// What a file with this name holds.
+fn bytes(path: &str, figures: &[Figure]) -> Result<Vec<u8>, Fault> {
+    let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
+    match (extension, figures) {
+        (_, []) => Err(Fault::new(format!("there is no figure for {path}"))),
+        (Some("svg"), [one]) => Ok(figure::alone(one).0.into_bytes()),
+        (Some("svg"), several) => Err(Fault::new(format!("an SVG holds one figure, not {}", several.len()))
+            .at_word(path)
+            .help("save each to a file of its own, or all to a `.pdf`")),
+        (Some("pdf"), all) => figure::pdf(all.iter())
+            .map_err(|problem| Fault::new(format!("{path} cannot be drawn: {problem}"))),
+        _ => {
+            Err(Fault::new(format!("`{path}` cannot be written: its name ends neither in .svg nor in .pdf"))
+                .at_word(path))
+        }
+    }
 }
 
 fn read<T: for<'de> Deserialize<'de>>(function: &str, given: Map) -> Result<(Frame, Vec<T>), Fault> {

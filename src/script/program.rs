@@ -30,10 +30,7 @@ impl Program {
     /// When there is no such script, or it does not compile.
     pub fn load(path: &Path) -> Result<Self, Diagnosis> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|e| {
-            let nearby = neighbour(path).map(|near| format!("did you mean `{}`?", near.display()));
-            Diagnosis::plain(format!("cannot read the script `{name}`: {e}"), nearby)
-        })?;
+        let text = read(path)?;
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
         let mut ast = compiler().compile(&text).map_err(|e| {
             let error = EvalAltResult::ErrorParsing(*e.0, e.1);
@@ -111,6 +108,14 @@ impl Program {
     fn diagnose(&self, error: &EvalAltResult, modules: &Modules) -> Diagnosis {
         with_hint(Diagnosis::of(error, &self.name), &self.ast, modules)
     }
+}
+
+/// The text of a script.
+pub fn read(path: &Path) -> Result<String, Diagnosis> {
+    std::fs::read_to_string(path).map_err(|e| {
+        let nearby = neighbour(path).map(|near| format!("did you mean `{}`?", near.display()));
+        Diagnosis::plain(format!("cannot read the script `{}`: {e}", path.display()), nearby)
+    })
 }
 
 /// Says which function may be meant by one that is not found, of those of `ast` and `modules`.

@@ -5,9 +5,8 @@ use crate::bench::Code;
 use crate::cli::exit;
 use crate::report::{color, values};
 use crate::script::catalog::Item;
-use crate::script::{Shown, nearest};
-use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use crate::script::nearest;
+use std::path::Path;
 use std::time::Instant;
 
 /// How commands are written, and what each does.
@@ -20,7 +19,10 @@ pub const COMMANDS: [(&str, &str); 11] = [
     (":reload", "the last one again"),
     (":save FILE", "what was typed and did not fail, as a script with a test"),
     (":time EXPR", "evaluate, and say how long it took"),
-    (":plot EXPR [FILE]", "draw a measure, an engine's TTFT over time, or an array of numbers"),
+    (
+        ":plot EXPR [FILE.svg]",
+        "draw an experiment, a measure, an engine's TTFT over time, numbers, or a figure of `plot`",
+    ),
     (":functions", "what the library and the natives have, one a line"),
     (":quit", "end; so does Ctrl-D"),
 ];
@@ -89,15 +91,14 @@ impl Repl {
             Some(name) => (name.trim(), true),
             None => (rest, false),
         };
-        let fleet = &self.stage.host.bench().fleet;
-        let Some(engine) = fleet.live().into_iter().find(|engine| engine.spec.name == name) else {
+        let Some(logs) = engines::logs(&self.stage.host, name) else {
             return refuse(&format!("no engine `{name}` runs; `:engines` lists those that do"));
         };
-        print(&engines::tail(&engine));
+        print(&engines::tail(&logs));
         if follows {
             self.working(|repl| {
                 let host = &repl.stage.host;
-                host.wait(engines::follow(&engine, host.bench().interrupts.now()));
+                host.wait(engines::follow(&logs, host.bench().interrupts.now()));
             });
         }
         Ok(Next::Goes)
@@ -112,45 +113,6 @@ impl Repl {
             Err(e) => return refuse(&format!("cannot write {}: {e}", path.display())),
         }
         Ok(Next::Goes)
-    }
-
-    fn plot(&mut self, rest: &str) -> Result<Next, u8> {
-        let file =
-            rest.rsplit_once(' ').filter(|(_, last)| Path::new(last).extension().is_some_and(|e| e == "txt"));
-        let (expression, file) =
-            file.map_or((rest, None), |(before, file)| (before, Some(PathBuf::from(file))));
-        let shown = self.working(|repl| repl.session.eval(expression)).map_err(|e| self.complain(&e))?;
-        let Some(drawing) = drawing(&shown) else {
-            return refuse(
-                "`:plot` takes a measure such as `seen[plain].ttft`, what was seen of an engine, or numbers",
-            );
-        };
-        let aside = (!std::io::stdout().is_terminal())
-            .then(|| self.stage.outputs.folder().join(format!("{}.txt", self.stage.name)));
-        match file.or(aside) {
-            None => print(&drawing),
-            Some(path) => match std::fs::write(&path, drawing + "\n") {
-                Ok(()) => print(&format!("drawn in {}", path.display())),
-                Err(e) => return refuse(&format!("cannot write {}: {e}", path.display())),
-            },
-        }
-        Ok(Next::Goes)
-    }
-}
-
-fn drawing(shown: &Shown) -> Option<String> {
-    match shown {
-        Shown::Measure { what, unit, values } => values::cumulative(what, unit, values),
-        Shown::EngineSeen(seen) => {
-            let points = seen.rows.iter().filter_map(|row| Some((row.sent_s?, row.ttft?)));
-            values::points(&format!("TTFT of `{}`, s, by the moment of the send, s", seen.name), points)
-        }
-        Shown::Data(serde_json::Value::Array(numbers)) => {
-            let points =
-                numbers.iter().enumerate().filter_map(|(i, number)| Some((i as f64, number.as_f64()?)));
-            values::points("values by their place", points)
-        }
-        _ => None,
     }
 }
 
@@ -182,7 +144,7 @@ fn unknown(name: &str) -> String {
 }
 
 /// Says what is wrong with a command.
-fn refuse(problem: &str) -> Result<Next, u8> {
+pub(super) fn refuse(problem: &str) -> Result<Next, u8> {
     let mark = if color() { "\u{1b}[31merror:\u{1b}[0m" } else { "error:" };
     say(&format!("{mark} {problem}"));
     Err(if problem.starts_with("cannot") { Code::Check.exit() } else { exit::USAGE })

@@ -1,13 +1,13 @@
 //! The engines that run, and what they write.
 
 use super::print;
-use crate::bench::Engine;
+use crate::bench::{Engine, Helper};
 use crate::driver::text::printable;
 use crate::report::values;
 use crate::script::Host;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -18,41 +18,62 @@ const LINES: usize = 20;
 const LOOKED_AT: u64 = 64 << 10;
 const EVERY: Duration = Duration::from_millis(100);
 
-/// All that run.
+/// All that run, and the helpers beside them.
 pub fn table(host: &Host) -> String {
-    let engines = host.bench().fleet.live();
-    if engines.is_empty() {
+    let fleet = &host.bench().fleet;
+    let engine = |engine: &Arc<Engine>| {
+        let [state, memory, gpu, log] = facts(host, engine);
+        let at = engine.base().trim_start_matches("http://").to_owned();
+        [engine.spec.name.clone(), at, state, memory, gpu, log]
+    };
+    let mut rows: Vec<_> = fleet.live().iter().map(engine).collect();
+    rows.extend(fleet.look_at_helpers(helper));
+    if rows.is_empty() {
         return "no engine runs".into();
     }
-    let row = |engine: &Arc<Engine>| {
-        let [state, memory, log] = facts(host, engine);
-        let at = engine.base().trim_start_matches("http://").to_owned();
-        [engine.spec.name.clone(), at, state, memory, log]
-    };
-    values::table(&["engine", "at", "state", "memory", "log"], engines.iter().map(row))
+    values::table(&["engine", "at", "state", "memory", "GPU memory", "log"], rows)
 }
 
 /// One in a line.
 pub fn status(host: &Host, engine: &Engine) -> String {
-    let [state, memory, log] = facts(host, engine);
-    format!("{} on {}: {state}, memory {memory}, log {log}", engine.spec.name, engine.base())
+    let [state, memory, gpu, log] = facts(host, engine);
+    let gpu = if gpu == "-" { String::new() } else { format!(", GPU memory {gpu}") };
+    format!("{} on {}: {state}, memory {memory}{gpu}, log {log}", engine.spec.name, engine.base())
 }
 
-fn facts(host: &Host, engine: &Engine) -> [String; 3] {
-    let state = if engine.is_closed() {
-        "closed".into()
-    } else {
-        host.wait(engine.health()).map_or_else(|problem| problem, |()| "healthy".into())
-    };
-    let memory = engine.memory_mib().filter(|_| !engine.is_closed());
-    let memory = memory.map_or_else(|| "-".into(), |mib| format!("{mib} MiB"));
-    let log = engine.logs().first().map_or_else(|| "-".into(), |log| log.display().to_string());
-    [state, memory, log]
+fn facts(host: &Host, engine: &Engine) -> [String; 4] {
+    if engine.is_closed() {
+        return ["closed".into(), mib(None), mib(None), first(&engine.logs())];
+    }
+    let state = host.wait(engine.health()).map_or_else(|problem| problem, |()| "healthy".into());
+    [state, mib(engine.resident_mib()), mib(engine.gpu_memory_mib()), first(&engine.logs())]
 }
 
-/// The end of both its logs.
-pub fn tail(engine: &Engine) -> String {
-    let logs = engine.logs();
+fn helper(helper: &Helper) -> [String; 6] {
+    let state = if helper.lives() { "helper, lives" } else { "helper, has ended" };
+    let at = format!("{}:{}", helper.spec.host, helper.spec.port);
+    let memory = mib(helper.resident_mib());
+    [helper.spec.name.clone(), at, state.into(), memory, mib(None), first(&helper.logs())]
+}
+
+fn mib(amount: Option<u64>) -> String {
+    amount.map_or_else(|| "-".into(), |mib| format!("{mib} MiB"))
+}
+
+fn first(logs: &[PathBuf]) -> String {
+    logs.first().map_or_else(|| "-".into(), |log| log.display().to_string())
+}
+
+/// Where an engine or a helper of this name writes; `None` where none runs.
+pub fn logs(host: &Host, name: &str) -> Option<Vec<PathBuf>> {
+    let fleet = &host.bench().fleet;
+    let engine = fleet.live().into_iter().find(|engine| engine.spec.name == name).map(|engine| engine.logs());
+    let named = |helper: &Helper| (helper.spec.name == name).then(|| helper.logs());
+    engine.or_else(|| fleet.look_at_helpers(named).into_iter().flatten().next())
+}
+
+/// The end of each log.
+pub fn tail(logs: &[PathBuf]) -> String {
     let shown = logs.iter().filter_map(|log| {
         let end = std::fs::metadata(log).ok()?.len();
         let text = read(log, end.saturating_sub(LOOKED_AT))?.0;
@@ -64,12 +85,11 @@ pub fn tail(engine: &Engine) -> String {
     if shown.is_empty() { "it has written nothing here".into() } else { shown.join("\n") }
 }
 
-/// Prints what it writes until it is interrupted or the engine is closed.
-pub async fn follow(engine: &Engine, cancel: CancellationToken) {
-    let logs = engine.logs();
-    let length = |log: &std::path::PathBuf| std::fs::metadata(log).map_or(0, |metadata| metadata.len());
+/// Prints what is written to them until it is interrupted.
+pub async fn follow(logs: &[PathBuf], cancel: CancellationToken) {
+    let length = |log: &PathBuf| std::fs::metadata(log).map_or(0, |metadata| metadata.len());
     let mut places: Vec<_> = logs.iter().map(length).collect();
-    while !cancel.is_cancelled() && !engine.is_closed() {
+    while !cancel.is_cancelled() {
         for (log, place) in logs.iter().zip(&mut places) {
             if let Some((text, end)) = read(log, *place).filter(|(text, _)| !text.is_empty()) {
                 print(text.trim_end());

@@ -5,6 +5,7 @@ mod complete;
 mod editor;
 mod engines;
 mod highlight;
+mod plot;
 mod show;
 mod signals;
 

@@ -2,7 +2,7 @@
 
 use super::engines;
 use crate::bench::{ClientSeen, Seen};
-use crate::report::{experiment_table, result_width, values};
+use crate::report::{braille, experiment_table, result_width, values};
 use crate::script::{Host, Shown};
 use serde_json::Value;
 use std::io::IsTerminal;
@@ -24,6 +24,8 @@ pub fn text(shown: &Shown, host: &Host) -> String {
             let (engines, client) = (vec![engine.clone()], ClientSeen::default());
             experiment_table(&Seen { expr_id: 0, title: String::new(), engines, client }, result_width())
         }
+        Shown::Figure(figure) => braille::draw(figure)
+            .unwrap_or_else(|| format!("the figure `{}`; `:plot EXPR FILE.svg` draws it", figure.title)),
         Shown::Engine(engine) => engines::status(host, engine),
     }
 }

@@ -1,33 +1,13 @@
 //! `core/plot`: figures of a script's own.
 
-use crate::figure;
 use crate::script::fault::Fault;
 use crate::script::plot;
 use rhai::plugin::*;
 use rhai::{Array, EvalAltResult, Map, Module};
-use std::path::Path;
 
 /// The module `core/plot`.
 pub fn module() -> Module {
     exported_module!(natives)
-}
-
-/// What a file with this name holds.
-fn bytes(path: &str, figures: &[figure::Figure]) -> Result<Vec<u8>, Fault> {
-    let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
-    match (extension, figures) {
-        (_, []) => Err(Fault::new(format!("there is no figure for {path}"))),
-        (Some("svg"), [one]) => Ok(figure::alone(one).0.into_bytes()),
-        (Some("svg"), several) => Err(Fault::new(format!("an SVG holds one figure, not {}", several.len()))
-            .at_word(path)
-            .help("save each to a file of its own, or all to a `.pdf`")),
-        (Some("pdf"), all) => figure::pdf(all.iter())
-            .map_err(|problem| Fault::new(format!("{path} cannot be drawn: {problem}"))),
-        _ => {
-            Err(Fault::new(format!("`{path}` cannot be written: its name ends neither in .svg nor in .pdf"))
-                .at_word(path))
-        }
-    }
 }
 
 /// Figures of a script's own.
@@ -76,8 +56,6 @@ mod natives {
                 .ok_or_else(|| Fault::new(format!("a figure is expected, not a value of type {kind}")))
         });
         let figures: Vec<Figure> = figures.collect::<Result<_, _>>()?;
-        let bytes = bytes(path, &figures)?;
-        let unwritable = |e| Fault::new(format!("cannot write {path}: {e}")).at_word(path);
-        Ok(std::fs::write(path, bytes).map_err(unwritable)?)
+        Ok(plot::save(path, &figures)?)
     }
 }

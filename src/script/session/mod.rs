@@ -13,14 +13,15 @@ pub use reading::{Reading, reading};
 pub use shown::Shown;
 pub use words::Variable;
 
-use super::fault::Diagnosis;
+use super::fault::{Diagnosis, Place};
 use super::host::Host;
 use super::language::{compiler, heed, interpreter};
 use super::modules::{Modules, STD};
-use super::program::with_hint;
+use super::program::{read, with_hint};
 use rhai::{AST, Dynamic, EvalAltResult, Expr, Position, Scope, Stmt};
 use saving::Kept;
 use std::cell::RefCell;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::rc::Rc;
@@ -38,6 +39,14 @@ pub struct Session {
     /// All that was typed, one under the other: positions count in it.
     text: String,
     kept: Vec<Kept>,
+    loaded: Vec<Loaded>,
+}
+
+/// A file among what was typed.
+struct Loaded {
+    file: String,
+    /// Its lines in the text.
+    lines: Range<usize>,
 }
 
 impl Session {
@@ -49,8 +58,8 @@ impl Session {
         let modules = Modules::new(folder);
         let engine = interpreter(host, modules.clone());
         let (scope, functions) = (Scope::new(), AST::empty());
-        let (text, kept) = (String::new(), Vec::new());
-        let mut session = Self { host: host.clone(), modules, engine, scope, functions, text, kept };
+        let (text, kept, loaded) = Default::default();
+        let mut session = Self { host: host.clone(), modules, engine, scope, functions, text, kept, loaded };
         for (path, _) in STD {
             session.import(path, Self::alias(path)).map_err(|e| Diagnosis::of(&e, PROMPT))?;
         }
@@ -102,14 +111,19 @@ impl Session {
         }
     }
 
-    /// Evaluates a file: its functions, constants and imports are there afterwards.
+    /// Evaluates a file: its functions, constants and imports are there afterwards. From then on imports and
+    /// the paths of natives are relative to its folder.
     ///
     /// # Errors
     /// When it cannot be read, or as [`Session::eval`].
     pub fn load(&mut self, path: &Path) -> Result<(), Diagnosis> {
-        let text = std::fs::read_to_string(path).map_err(|e| {
-            Diagnosis::plain(format!("cannot read the script `{}`: {e}", path.display()), None).as_unusable()
-        })?;
+        let text = read(path).map_err(Diagnosis::as_unusable)?;
+        let before = self.text.lines().count();
+        let lines = before..before + text.lines().count();
+        self.loaded.push(Loaded { file: path.display().to_string(), lines });
+        let folder = path.parent().unwrap_or(Path::new(""));
+        self.modules.stand_in(folder);
+        self.host.stand_in(folder);
         self.eval(&text).map(drop)
     }
 
@@ -186,7 +200,18 @@ impl Session {
     }
 
     fn diagnose(&self, error: &EvalAltResult) -> Diagnosis {
-        with_hint(Diagnosis::of(error, PROMPT), &self.functions, &self.modules)
+        let diagnosis = with_hint(Diagnosis::of(error, PROMPT), &self.functions, &self.modules);
+        diagnosis.moved(|place| self.move_into_file(place))
+    }
+
+    /// What stands in a file that was loaded has its place there.
+    fn move_into_file(&self, place: &mut Place) {
+        let Some(line) = place.position.line().filter(|_| place.file == PROMPT) else { return };
+        if let Some(loaded) = self.loaded.iter().find(|loaded| loaded.lines.contains(&(line - 1))) {
+            let column = place.position.position().unwrap_or(1);
+            place.file.clone_from(&loaded.file);
+            place.position = Position::new((line - loaded.lines.start) as u16, column as u16);
+        }
     }
 }
 

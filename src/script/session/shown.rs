@@ -1,6 +1,7 @@
 //! A value as the prompt shows it, free of Rhai.
 
 use crate::bench::{Distribution, Engine, EngineSeen, Row, Seen};
+use crate::figure::Figure;
 use crate::script::api::{Experiment, Handle, Measure};
 use rhai::{Array, Dynamic, Map};
 use serde_json::Value;
@@ -27,6 +28,8 @@ pub enum Shown {
     Experiment(Seen),
     /// What an experiment saw of one engine.
     EngineSeen(EngineSeen),
+    /// A figure.
+    Figure(Figure),
     /// An engine that was started.
     Engine(Arc<Engine>),
 }
@@ -45,6 +48,9 @@ pub fn of(engine: &rhai::Engine, value: Dynamic) -> Shown {
     }
     if let Some(seen) = value.read_lock::<EngineSeen>() {
         return Shown::EngineSeen(seen.clone());
+    }
+    if let Some(figure) = value.read_lock::<Figure>() {
+        return Shown::Figure(figure.clone());
     }
     if let Some(handle) = value.read_lock::<Handle>() {
         return Shown::Engine(handle.engine().clone());
