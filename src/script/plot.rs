@@ -75,7 +75,8 @@ pub fn lines(function: &str, given: Map, joined: bool) -> Result<Figure, Fault> 
         if series.x.len() != series.y.len() {
             let (x, y) = (series.x.len(), series.y.len());
             return Err(Fault::new(format!("`{}` has {x} values of `x` and {y} of `y`", series.name))
-                .at_word("series"));
+                .at_word("series")
+                .help("give as many of both, `()` for what is not there"));
         }
         let pairs = series.x.iter().zip(&series.y).filter_map(|(x, y)| Some(((*x)?, (*y)?)));
         let points: Vec<Point> = pairs.map(|(x, y)| Point { x, y, link: None }).collect();
@@ -143,7 +144,8 @@ impl Frame {
         }
         let names = self.names.len();
         Err(Fault::new(format!("`{series}` has {count} values, and `{function}` {names} `names`"))
-            .at_word("names"))
+            .at_word("names")
+            .help("give a name for each value"))
     }
 
     /// Names stand on the horizontal axis in place of numbers.

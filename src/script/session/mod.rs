@@ -14,10 +14,11 @@ pub use shown::Shown;
 pub use words::Variable;
 
 use super::fault::Diagnosis;
+use super::hint::with_hint;
 use super::host::Host;
 use super::language::{compiler, heed, interpreter};
 use super::modules::{Modules, STD};
-use super::program::with_hint;
+use super::program;
 use rhai::{AST, Dynamic, EvalAltResult, Expr, Position, Scope, Stmt};
 use saving::Kept;
 use std::cell::RefCell;
@@ -107,9 +108,7 @@ impl Session {
     /// # Errors
     /// When it cannot be read, or as [`Session::eval`].
     pub fn load(&mut self, path: &Path) -> Result<(), Diagnosis> {
-        let text = std::fs::read_to_string(path).map_err(|e| {
-            Diagnosis::plain(format!("cannot read the script `{}`: {e}", path.display()), None).as_unusable()
-        })?;
+        let text = program::read(path).map_err(Diagnosis::as_unusable)?;
         self.eval(&text).map(drop)
     }
 
