@@ -113,8 +113,14 @@ impl EngineError {
             Self::PortInUse { elsewhere, .. } => format!("stop it, or {elsewhere}"),
             Self::Start { source, .. } => source.remedy().into(),
             Self::Container { source, .. } => source.remedy().into(),
+            Self::DiedAtStart { log, .. } | Self::Died { log, .. } if log.tail.is_empty() => {
+                "its command, started by hand, may say more".into()
+            }
             Self::DiedAtStart { log, .. } | Self::Died { log, .. } => {
                 format!("its log says why: all of it is in {}", log.files())
+            }
+            Self::NotReady { log, .. } if log.tail.is_empty() => {
+                "`ready_timeout_s` gives it more time".into()
             }
             Self::NotReady { log, .. } => {
                 format!("`ready_timeout_s` gives it more time; its log may say why: {}", log.files())

@@ -144,9 +144,9 @@ impl EngineSpec {
         }
         self.container.as_ref().map_or(Ok(()), ContainerSpec::check)?;
         match &self.api_key_env {
-            Some(name) if self.api_key().is_none() => Err(format!(
-                "`api_key_env` names `{name}`, which the environment does not have: `export {name}=…`"
-            )),
+            Some(name) if self.api_key().is_none() => {
+                Err(format!("`api_key_env` names `{name}`, which the environment does not have"))
+            }
             _ => Ok(()),
         }
     }

@@ -136,7 +136,7 @@ fn refusal(function: &str, option: &str, problem: &str) -> Fault {
         }
         Some((value, known)) if problem.starts_with("unknown variant") => {
             let fault = of_option(function, option, &format!("there is no `{value}`"));
-            fault.at_word(value).help(did_you_mean(value, "choices", known))
+            fault.help(did_you_mean(value, "choices", known))
         }
         _ => of_option(function, option, &plain(problem)),
     }

@@ -45,6 +45,15 @@ pub fn look_up(function: &str) -> String {
     format!("`lmrun api {function}` says what it takes")
 }
 
+/// What to do about `problem` of a function's options.
+pub fn remedy(function: &str, problem: &str) -> String {
+    let absent = problem.strip_suffix(", which the environment does not have");
+    match absent.and_then(|absent| absent.rsplit('`').nth(1)) {
+        Some(variable) => format!("set it before lmrun starts: `export {variable}=…`"),
+        None => look_up(function),
+    }
+}
+
 /// A file in the same folder, or in one of a like name, with a name like this one's. The ending may be
 /// missing, or another where the rest is the same.
 pub fn neighbour(path: &Path) -> Option<PathBuf> {
@@ -57,9 +66,9 @@ pub fn neighbour(path: &Path) -> Option<PathBuf> {
     let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     let own = stem(path)?;
     let alike = |entry: &PathBuf| {
-        entry.extension() == path.extension()
-            || path.extension().is_none()
-            || stem(entry).is_some_and(|stem| stem == own)
+        let same_ending = path.extension().is_none() || entry.extension() == path.extension();
+        let same_stem = stem(entry).is_some_and(|stem| stem == own);
+        (same_ending || same_stem) && entry.file_name() != path.file_name()
     };
     let entries: Vec<PathBuf> =
         entries.filter_map(|entry| Some(entry.ok()?.file_name().into())).filter(alike).collect();

@@ -88,7 +88,7 @@ impl RequestOptions {
         match &self.api_key_env {
             Some(name) if std::env::var_os(name).is_none_or(|key| key.is_empty()) => Err(ConfigError::new(
                 "api_key_env",
-                format!("names `{name}`, which the environment does not have: `export {name}=…`"),
+                format!("names `{name}`, which the environment does not have"),
             )),
             _ => Ok(()),
         }

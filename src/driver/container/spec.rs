@@ -124,9 +124,7 @@ impl ContainerSpec {
         }
         let absent = |name: &&String| std::env::var_os(name).is_none();
         match self.env_from.iter().find(absent) {
-            Some(name) => Err(format!(
-                "`env_from` names `{name}`, which the environment does not have: `export {name}=…`"
-            )),
+            Some(name) => Err(format!("`env_from` names `{name}`, which the environment does not have")),
             None => Ok(()),
         }
     }

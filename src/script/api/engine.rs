@@ -4,7 +4,7 @@ use crate::bench::{Arm, Engine, EngineSpec, Readiness};
 use crate::script::fault::{self, Fault};
 use crate::script::host::Host;
 use crate::script::options;
-use crate::script::suggest::look_up;
+use crate::script::suggest::remedy;
 use rhai::plugin::*;
 use rhai::{Dynamic, EvalAltResult, Map, Module, NativeCallContext};
 use std::rc::Rc;
@@ -96,8 +96,9 @@ mod natives {
     #[rhai_fn(return_raw)]
     pub fn spec(function: &str, given: Map) -> Result<Spec, Box<EvalAltResult>> {
         let spec = options::read::<EngineSpec>(function, &given)?;
-        spec.check()
-            .map_err(|problem| Fault::new(format!("`{function}`: {problem}")).help(look_up(function)))?;
+        spec.check().map_err(|problem| {
+            Fault::new(format!("`{function}`: {problem}")).help(remedy(function, &problem))
+        })?;
         Ok(Rc::new(spec))
     }
 

@@ -10,7 +10,7 @@ use crate::driver::tokenizer::Tokenizer;
 use crate::script::fault::Fault;
 use crate::script::host::Host;
 use crate::script::options::{self, Parts, fields, in_words};
-use crate::script::suggest::{did_you_mean, look_up, neighbour};
+use crate::script::suggest::{did_you_mean, neighbour, remedy};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module, NativeCallContext};
 use std::fs::File;
@@ -161,7 +161,7 @@ fn config_fault(function: &str, error: &ConfigError, given: &Map) -> Fault {
     let found = found.map_or_else(String::new, |value| format!(", found {}", in_words(value)));
     Fault::new(format!("options of `{function}`: {error}{found}"))
         .at_word(error.option)
-        .help(look_up(function))
+        .help(remedy(function, &error.problem))
 }
 
 fn as_map(request: &Request, lexicon: &Lexicon) -> Map {

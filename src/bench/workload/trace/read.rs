@@ -186,7 +186,7 @@ pub fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     match text.strip_suffix(&place) {
-        Some(problem) => format!("{problem}, column {}", error.column()),
+        Some(problem) => format!("column {}: {problem}", error.column()),
         None => text,
     }
 }

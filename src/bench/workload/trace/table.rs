@@ -7,6 +7,8 @@ use csv::{ErrorKind, StringRecord};
 use serde::de::DeserializeOwned;
 use std::io::BufRead;
 
+const MISSING: &str = "there is no column";
+
 /// Puts what `row` makes of each row into `sink`.
 pub fn each<T: DeserializeOwned>(
     reader: impl BufRead,
@@ -26,6 +28,7 @@ pub fn each<T: DeserializeOwned>(
         });
         match read {
             Ok(row) => sink.row(row),
+            Err((_, problem)) if problem.starts_with(MISSING) => sink.unreadable("line 1", problem),
             Err((line, problem)) => sink.unreadable(format!("line {line}"), problem),
         }
     }
@@ -46,7 +49,7 @@ fn problem(error: &csv::Error, headers: &StringRecord, cells: Option<&StringReco
             let cell = at.and_then(|at| Some((headers.get(at)?, cells?.get(at)?)));
             let problem = expected(err.kind());
             match (cell, problem.strip_prefix("missing field ")) {
-                (_, Some(column)) => format!("there is no column {column}"),
+                (_, Some(column)) => format!("{MISSING} {column}"),
                 (Some((column, found)), None) => format!("column `{column}`: {problem}, found `{found}`"),
                 (None, None) => problem,
             }
