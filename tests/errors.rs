@@ -1,49 +1,95 @@
-//! Each script in `tests/errors/` fails at the line that ends in `//~`, with the text that follows it, and with
-//! the advice of its `//~ help` line.
+//! Each test of a script in `tests/errors/` fails at the line that ends in `//~`, with the text that follows it,
+//! and with the advice of the `//~ help` line after it. What they read lies in `tests/errors/files/`; the parameter
+//! `port` is a free one.
 #![allow(missing_docs, reason = "a test file")]
 
 mod common;
 
-use common::{Bench, root};
+use common::{Bench, Ran, root};
+use std::path::Path;
 
-/// A drawing without its frame, each run of white space as one blank.
-fn prose(drawing: &str) -> String {
-    let lines = drawing.lines().map(|line| line.trim_start_matches([' ', '│', '×']));
-    lines.collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+/// What stands beside a line.
+struct Mark {
+    line: usize,
+    message: String,
+    help: Option<String>,
 }
 
-fn expected(text: &str) -> (usize, String, Option<String>) {
-    let marked = |(i, line): (usize, &str)| Some((i + 1, line.split_once("//~ ")?.1.to_owned()));
-    let mut marks = text.lines().enumerate().filter_map(marked);
-    let (line, message) = marks.next().expect("a line with `//~`");
-    let help = marks.next().map(|(_, help)| help.strip_prefix("help ").expect("`help`").to_owned());
-    (line, message, help)
+fn marks(text: &str) -> Vec<Mark> {
+    let mut marks: Vec<Mark> = Vec::new();
+    for (i, line) in text.lines().enumerate() {
+        let Some((_, words)) = line.split_once("//~ ") else { continue };
+        match (words.strip_prefix("help "), marks.last_mut()) {
+            (Some(help), Some(mark)) => mark.help = Some(help.into()),
+            _ => marks.push(Mark { line: i + 1, message: words.into(), help: None }),
+        }
+    }
+    marks
+}
+
+/// A bench with the script and the files, and the drawings of its errors.
+fn drawings(name: &str, text: &str) -> (Bench, Ran, Vec<String>) {
+    let bench = Bench::new().script(name, text);
+    std::fs::create_dir(bench.path("files")).expect("the folder");
+    for file in std::fs::read_dir(root().join("tests/errors/files")).expect("the files") {
+        let file = file.expect("a file");
+        std::fs::copy(file.path(), bench.path("files").join(file.file_name())).expect("a copy");
+    }
+    let port = format!("port={}", bench.ports[1]);
+    let run = bench.run(&[name, "--engine", "sim", "-q", "-P", &port]);
+    let of_one = run.stderr.split("  × ").skip(1);
+    let drawings = of_one.map(|drawing| plain(drawing, &bench)).collect();
+    (bench, run, drawings)
+}
+
+/// A drawing without its frame and without white space, which depends on where lines are broken; the folder
+/// is left out, and ports are `P1` and `P2`.
+fn plain(drawing: &str, bench: &Bench) -> String {
+    let lines = drawing.lines().map(|line| line.trim_start_matches([' ', '│']));
+    let [p1, p2] = bench.ports.map(|port| port.to_string());
+    let words = squeezed(&lines.collect::<String>());
+    let words = words.replace(&format!("{}/", bench.dir.path().display()), "");
+    words.replace(&p1, "P1").replace(&p2, "P2")
+}
+
+fn squeezed(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// Whether a drawing shows what is expected. A message that ends in `…` goes on with a log.
+fn shows(drawing: &str, name: &str, mark: &Mark) -> bool {
+    let place = format!("╭─[{name}:{}:", mark.line);
+    match mark.message.strip_suffix('…') {
+        Some(start) => drawing.starts_with(&squeezed(start)) && drawing.contains(&place),
+        None => drawing.starts_with(&(squeezed(&mark.message) + &place)),
+    }
+}
+
+fn check(path: &Path) -> usize {
+    let name = path.file_name().expect("a name").to_string_lossy();
+    let text = std::fs::read_to_string(path).expect("a script");
+    let marks = marks(&text);
+    let (bench, run, drawings) = drawings(&name, &text);
+    assert_eq!(drawings.len(), marks.len(), "{name}: {}{}", run.stdout, run.stderr);
+    for mark in &marks {
+        let drawing = drawings.iter().find(|drawing| shows(drawing, &name, mark));
+        let drawing =
+            drawing.unwrap_or_else(|| panic!("{name}:{}: no `{}` in {drawings:#?}", mark.line, mark.message));
+        match &mark.help {
+            Some(help) => {
+                assert!(drawing.contains(&format!("help:{}", squeezed(help))), "no `{help}` in {drawing}");
+            }
+            None => assert!(!drawing.contains("help:"), "no help is expected in {drawing}"),
+        }
+    }
+    assert_eq!(bench.left_running(), Vec::<String>::new(), "{name}");
+    marks.len()
 }
 
 #[test]
 fn every_mistake_has_its_text_its_place_and_its_advice() {
-    let folder = root().join("tests/errors");
-    let mut seen = 0;
-    for entry in std::fs::read_dir(&folder).expect("the folder") {
-        let path = entry.expect("a file").path();
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        let text = std::fs::read_to_string(&path).expect("a script");
-        let (line, message, help) = expected(&text);
-        let bench = Bench::new().script(&name, &text);
-        let run = bench.run(&[&name, "--engine", "sim"]);
-        let drawing = prose(&run.stderr.replace(&format!("{}/", bench.dir.path().display()), ""));
-        assert_ne!(run.code, 0, "{name}");
-        assert!(drawing.contains(&message), "{name}: no `{message}` in {drawing}");
-        assert!(
-            run.stderr.contains(&format!("[{name}:{line}:")),
-            "{name}: not at line {line}: {}",
-            run.stderr
-        );
-        if let Some(help) = help {
-            assert!(drawing.contains(&format!("help: {help}")), "{name}: no `{help}` in {drawing}");
-        }
-        assert_eq!(bench.left_running(), Vec::<String>::new(), "{name}");
-        seen += 1;
-    }
-    assert!(seen > 20, "only {seen} scripts");
+    let entries = std::fs::read_dir(root().join("tests/errors")).expect("the folder");
+    let scripts = entries.map(|entry| entry.expect("a file").path()).filter(|path| path.is_file());
+    let seen: usize = scripts.map(|path| check(&path)).sum();
+    assert!(seen > 180, "only {seen} mistakes");
 }

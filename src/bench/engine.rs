@@ -21,7 +21,9 @@ use tokio::task::JoinSet;
 const SIMULATOR: &str = "lmrun-sim";
 
 /// How to have an engine on another port.
-pub const OTHER_PORT: &str = "choose other ports with `-p P1 P2`";
+pub fn other_port(spec: &EngineSpec) -> &'static str {
+    if spec.port.is_some() { "give it another `port`" } else { "choose other ports with `-p P1 P2`" }
+}
 
 /// Whether an engine can be used.
 #[derive(Debug)]
@@ -275,7 +277,7 @@ fn launch(spec: &EngineSpec, port: u16) -> Launch {
         who: spec.who(),
         host: spec.host.clone(),
         port,
-        elsewhere: OTHER_PORT,
+        elsewhere: other_port(spec),
         argv: spec.argv(port),
         env: spec.environment(port),
         unset: spec.unset_env.clone(),

@@ -2,6 +2,7 @@
 
 use crate::driver::container::ContainerError;
 use crate::driver::process::StartError;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// Why an engine does not serve.
@@ -36,17 +37,17 @@ pub enum EngineError {
         source: ContainerError,
     },
     /// The process ended before it was ready.
-    #[error("{who} ended while it was starting ({status})\n{tail}")]
+    #[error("{who} ended while it was starting ({status}){}", log.end())]
     DiedAtStart {
         /// The engine or helper.
         who: String,
         /// How it ended.
         status: String,
-        /// The end of its log.
-        tail: String,
+        /// What it printed.
+        log: LogEnd,
     },
     /// It runs, but it does not serve what was asked for.
-    #[error("{who} was not ready within {limit_s} s: {awaited}\n{tail}")]
+    #[error("{who} was not ready within {limit_s} s: {awaited}{}", log.end())]
     NotReady {
         /// The engine or helper.
         who: String,
@@ -54,8 +55,8 @@ pub enum EngineError {
         limit_s: f64,
         /// What was still missing.
         awaited: String,
-        /// The end of its log.
-        tail: String,
+        /// What it printed.
+        log: LogEnd,
     },
     /// It answers, but it is not what was asked for.
     #[error("{who} cannot be used: {problem}")]
@@ -66,14 +67,14 @@ pub enum EngineError {
         problem: String,
     },
     /// The process ended while it served.
-    #[error("{who} ended while it served ({status})\n{tail}")]
+    #[error("{who} ended while it served ({status}){}", log.end())]
     Died {
         /// The engine or helper.
         who: String,
         /// How it ended.
         status: String,
-        /// The end of its log.
-        tail: String,
+        /// What it printed.
+        log: LogEnd,
     },
     /// Something of it is still there.
     #[error("{who} could not be ended: processes {pids:?} live on")]
@@ -85,7 +86,55 @@ pub enum EngineError {
     },
 }
 
+/// The end of what an engine printed, and where all of it lies.
+#[derive(Clone, Debug, Default)]
+pub struct LogEnd {
+    /// Its last lines.
+    pub tail: String,
+    /// Its files; none where it is not lmrun's process.
+    pub files: Vec<PathBuf>,
+}
+
+impl LogEnd {
+    fn end(&self) -> String {
+        if self.tail.is_empty() { "; it printed nothing".into() } else { format!("\n{}", self.tail) }
+    }
+
+    fn files(&self) -> String {
+        let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        files.join(" and ")
+    }
+}
+
 impl EngineError {
+    /// What to do.
+    pub fn remedy(&self) -> String {
+        match self {
+            Self::PortInUse { elsewhere, .. } => format!("stop it, or {elsewhere}"),
+            Self::Start { source, .. } => source.remedy().into(),
+            Self::Container { source, .. } => source.remedy().into(),
+            Self::DiedAtStart { log, .. } | Self::Died { log, .. } if log.tail.is_empty() => {
+                "its command, started by hand, may say more".into()
+            }
+            Self::DiedAtStart { log, .. } | Self::Died { log, .. } => {
+                format!("its log says why: all of it is in {}", log.files())
+            }
+            Self::NotReady { log, .. } if log.tail.is_empty() => {
+                "`ready_timeout_s` gives it more time".into()
+            }
+            Self::NotReady { log, .. } => {
+                format!("`ready_timeout_s` gives it more time; its log may say why: {}", log.files())
+            }
+            Self::Unfit { .. } => "`url` stands before `/v1`, `model` is a name of its `/v1/models`, \
+                                   `api_key_env` a variable with its key"
+                .into(),
+            Self::Survivors { pids, .. } => {
+                let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+                format!("end them by hand: `kill -9 {}`", pids.join(" "))
+            }
+        }
+    }
+
     /// What happened, without the end of a log.
     pub fn headline(&self) -> String {
         self.to_string().lines().next().unwrap_or_default().to_owned()

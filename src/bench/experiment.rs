@@ -200,7 +200,7 @@ impl Bench {
         let died = self.watch_over(engines);
         let mut rows = self.collect(engines, &mut lanes, ended, &memory).await;
         let spent = effort.spent();
-        let dead = died.first();
+        let dead = died.first().await;
         let seen_of = |(lane, rows): (&Lane, &mut Vec<Row>)| {
             rows.sort_by_key(|row| row.request_id);
             EngineSeen {
@@ -263,7 +263,7 @@ impl Bench {
                 found.lock().push(error);
             });
         }
-        Watch { _tasks: tasks, found }
+        Watch { tasks, found }
     }
 
     fn check_answers(&self, seen: &Seen) {
@@ -315,13 +315,14 @@ fn live(title: &str, engines: &[Arc<Engine>], lanes: &[Lane], memory: &MemoryWat
 
 /// Watches engines until it is dropped.
 struct Watch {
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
     found: Arc<Mutex<Vec<EngineError>>>,
 }
 
 impl Watch {
-    /// The first engine that died.
-    fn first(self) -> Option<EngineError> {
+    /// The first engine that died. No watcher may see a death after this: it would be told to nobody.
+    async fn first(mut self) -> Option<EngineError> {
+        self.tasks.shutdown().await;
         self.found.lock().drain(..).next()
     }
 }

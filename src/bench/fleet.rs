@@ -162,7 +162,7 @@ impl Fleet {
                 who: spec.who(),
                 port,
                 occupant: other.spec.who(),
-                elsewhere: engine::OTHER_PORT,
+                elsewhere: engine::other_port(spec),
             }),
             None => Ok(()),
         }

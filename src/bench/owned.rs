@@ -1,5 +1,6 @@
 //! What a run owns or uses, an engine or a helper: started, awaited, watched, ended.
 
+use super::engine_error::LogEnd;
 use super::running::{End, Running};
 use super::{EngineError, Event};
 use crate::driver::address::Address;
@@ -274,8 +275,8 @@ impl Owned {
         let Some(logs) = self.running.logs() else {
             return self.unfit(format!("{awaited}, for {limit_s} s"));
         };
-        let (who, tail) = (self.launch.who.clone(), logs.tail(TAIL));
-        EngineError::NotReady { who, limit_s, awaited, tail }
+        let (who, log) = (self.launch.who.clone(), log_end(logs));
+        EngineError::NotReady { who, limit_s, awaited, log }
     }
 
     fn unfit(&self, problem: String) -> EngineError {
@@ -296,10 +297,14 @@ impl Owned {
 async fn death(who: String, mut end: End, logs: Option<Logs>, life: Arc<Life>) -> EngineError {
     let status = end.wait().await;
     life.mourned.store(true, Relaxed);
-    let tail = logs.map_or_else(String::new, |logs| logs.tail(TAIL));
+    let log = logs.as_ref().map(log_end).unwrap_or_default();
     if life.was_ready.load(Relaxed) {
-        EngineError::Died { who, status, tail }
+        EngineError::Died { who, status, log }
     } else {
-        EngineError::DiedAtStart { who, status, tail }
+        EngineError::DiedAtStart { who, status, log }
     }
+}
+
+fn log_end(logs: &Logs) -> LogEnd {
+    LogEnd { tail: logs.tail(TAIL), files: logs.0.iter().map(|log| log.path().to_owned()).collect() }
 }

@@ -136,8 +136,10 @@ impl EngineSpec {
     /// When there is nothing to be started, or more than one thing, or no key.
     pub fn check(&self) -> Result<(), String> {
         match (self.command.is_empty(), &self.url) {
-            (true, None) => return Err("the command is empty".into()),
-            (false, Some(_)) => return Err("what answers at a `url` has no `command`".into()),
+            (true, None) => return Err("the command is empty: give program and arguments, or a `url`".into()),
+            (false, Some(_)) => {
+                return Err("what answers at a `url` has no `command`: give one of them".into());
+            }
             _ => {}
         }
         self.container.as_ref().map_or(Ok(()), ContainerSpec::check)?;

@@ -128,7 +128,7 @@ pub struct RunArgs {
     #[arg(short, long)]
     pub model: Option<String>,
     /// The ports of the first two engines; further ones follow the second.
-    #[arg(short, long, num_args = 2, value_names = ["P1", "P2"], default_values_t = [8000, 8001])]
+    #[arg(short, long, num_args = 2, value_names = ["P1", "P2"], default_values_t = [8000, 8001], value_parser = port)]
     pub ports: Vec<u16>,
     /// Give the parameter `name` of the tests another value.
     #[arg(short = 'P', value_name = "NAME=VALUE", value_parser = parameter)]
@@ -141,10 +141,10 @@ pub struct RunArgs {
     pub log_dir: Option<PathBuf>,
     /// How late requests may be sent before the numbers are invalid; a twentieth of the median TTFT
     /// is always allowed.
-    #[arg(long, value_name = "S", default_value_t = crate::bench::MAX_SEND_LAG_S)]
+    #[arg(long, value_name = "S", default_value_t = crate::bench::MAX_SEND_LAG_S, value_parser = seconds)]
     pub max_send_lag_s: f64,
     /// The seed of everything random: the simulator's words and times.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = whole)]
     pub seed: u64,
     /// What is shown.
     #[command(flatten)]
@@ -171,6 +171,19 @@ impl Shown {
             _ => Verbosity::Usual,
         }
     }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|port| *port > 0).ok_or_else(|| "expected a port, from 1 to 65535".into())
+}
+
+fn whole(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "expected a whole number, zero or more".into())
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds: &f64| *seconds >= 0.0);
+    seconds.ok_or_else(|| "expected a number of seconds, zero or more".into())
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {

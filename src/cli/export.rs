@@ -1,6 +1,6 @@
 //! `lmrun export`: results in the words of other tools.
 
-use super::{complain, exit};
+use super::{complain, exit, or_near};
 use crate::bench::results;
 use crate::report::export::{Run, Tool, export};
 use clap::{Args, ValueEnum};
@@ -66,7 +66,7 @@ pub fn run(args: &ExportArgs) -> u8 {
 }
 
 fn text(args: &ExportArgs) -> Result<String, String> {
-    let results = results::read(&args.csv).map_err(|e| e.to_string())?;
+    let results = results::read(&args.csv).map_err(|e| or_near(e.to_string(), &args.csv))?;
     let source = args.csv.display().to_string();
     let run = Run::of(&source, &results, args.engine.as_deref(), args.experiment)?;
     serde_json::to_string_pretty(&export(&run, args.to.into())).map_err(|e| e.to_string())

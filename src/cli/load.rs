@@ -142,9 +142,9 @@ pub fn run(args: &LoadArgs) -> u8 {
         Ok(prepared) => prepared,
         Err(problem) => return complain(&problem),
     };
-    let log = match args.rows.as_ref().map(RequestLog::create).transpose() {
+    let log = match args.rows.as_ref().map(create).transpose() {
         Ok(log) => log,
-        Err(e) => return complain(&format!("cannot write the rows: {e}")),
+        Err(problem) => return complain(&problem),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let (Ok(runtime), Ok(shards)) = (runtime, Shards::for_this_machine()) else {
@@ -161,6 +161,12 @@ pub fn run(args: &LoadArgs) -> u8 {
             Code::Engine.exit()
         }
     }
+}
+
+fn create(rows: &PathBuf) -> Result<RequestLog, String> {
+    let unwritable =
+        |e| format!("cannot write the rows to `{}`: {e}; choose another with `--rows FILE`", rows.display());
+    RequestLog::create(rows).map_err(unwritable)
 }
 
 /// Why there is no whole measurement.
@@ -248,7 +254,9 @@ async fn model_of(args: &LoadArgs, address: &Address) -> Result<String, String> 
         return Ok(model.clone());
     }
     let models = probe::models_as(&address.base(), args.key().as_deref(), Duration::from_secs(10)).await;
-    let models = models.map_err(|e| format!("{e}; name the model with `--model`"))?;
+    let models = models.map_err(|e| {
+        format!("{e}; `--url` is what stands before `/v1`; `--model` does without asking for models")
+    })?;
     let first = models.into_iter().next().map(|model| model.id);
     first.ok_or_else(|| "the server names no model: give it with `--model`".into())
 }

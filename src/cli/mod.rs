@@ -16,8 +16,10 @@ mod signals;
 mod sim;
 mod stage;
 
+use crate::script::neighbour;
 use args::{Cli, Verb};
 use clap::Parser;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Exit codes that are not a test's: the others are [`crate::bench::Code`]'s.
@@ -40,7 +42,7 @@ const BUSY: &str = "busy-of-lmrun";
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|e| refuse(&e));
     let code = match cli.verb {
         Some(Verb::Api(args)) => api::run(&args),
         Some(Verb::Check(args)) => on_a_big_stack(move || check::run(&args)),
@@ -66,6 +68,28 @@ pub fn main() -> ExitCode {
         None => on_a_big_stack(move || run::run(&cli.run)),
     };
     ExitCode::from(code)
+}
+
+/// Says what is wrong with the command line. Clap takes a verb that is misspelt for a script, and what follows
+/// for a verb.
+fn refuse(error: &clap::Error) -> ! {
+    let text = error.to_string();
+    let second = text.strip_prefix("error: the subcommand '").and_then(|rest| rest.split('\'').next());
+    let first = std::env::args().nth(1).unwrap_or_default();
+    match (second, run::verb_like(Path::new(&first))) {
+        (None, _) => error.exit(),
+        (_, Some(verb)) => complain(&format!("there is no verb `{first}`; did you mean `lmrun {verb}`?")),
+        (Some(second), None) => complain(&format!("one script a run: `{second}` is one too many")),
+    };
+    std::process::exit(exit::USAGE.into())
+}
+
+/// What is said of `path`, and of the file that may be meant where it is not there.
+fn or_near(problem: String, path: &Path) -> String {
+    match neighbour(path).filter(|_| !path.exists()) {
+        Some(near) => format!("{problem}; did you mean `{}`?", near.display()),
+        None => problem,
+    }
 }
 
 /// Rhai recurses on the native stack: a deep script would overflow that of the main thread.

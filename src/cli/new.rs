@@ -52,7 +52,7 @@ pub fn run(args: &NewArgs) -> u8 {
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
             complain(&format!("`{}` is there already; choose another with `-o FILE`", path.display()))
         }
-        Err(e) => complain(&format!("cannot write `{}`: {e}", path.display())),
+        Err(e) => complain(&format!("cannot write `{}`: {e}; choose another with `-o FILE`", path.display())),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `lmrun report`: figures of what runs left.
 
-use super::{complain, exit};
+use super::{complain, exit, or_near};
 use crate::bench::Code;
 use crate::report::{ReportError, write_report};
 use clap::Args;
@@ -41,6 +41,9 @@ pub fn run(args: &ReportArgs) -> u8 {
             complain(&e.to_string());
             Code::Invalid.exit()
         }
-        Err(e) => complain(&e.to_string()),
+        Err(e) => {
+            let missing = args.paths.iter().find(|path| !path.exists());
+            complain(&missing.map_or_else(|| e.to_string(), |path| or_near(e.to_string(), path)))
+        }
     }
 }

@@ -9,6 +9,7 @@ use crate::script::{Diagnosis, Host, Program, TestFunction, nearest, nearest_few
 use clap::CommandFactory;
 use regex::Regex;
 use std::io::Write;
+use std::path::Path;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -28,8 +29,9 @@ pub fn run(args: &RunArgs) -> u8 {
     };
     let tests = chosen(&program, &filter);
     if tests.is_empty() {
-        return no_test(&program, &args.filter);
+        return no_test(&program, script, &args.filter);
     }
+    warn_of_missed(&program, &args.filter);
     if args.list {
         let width = tests.iter().map(|test| test.name.len()).max().unwrap_or(0);
         for test in tests {
@@ -56,34 +58,61 @@ fn chosen<'a>(program: &'a Program, filter: &Regex) -> Vec<&'a TestFunction> {
     all.iter().filter(|test| test.name == MAIN).collect()
 }
 
-fn refuse(script: &std::path::Path, diagnosis: Diagnosis) -> u8 {
-    let diagnosis = if script.exists() { diagnosis } else { diagnosis.with_help(verb_like(script)) };
+fn refuse(script: &Path, diagnosis: Diagnosis) -> u8 {
+    let help = if script.exists() { None } else { verb_like(script) };
+    let diagnosis = diagnosis.with_help(help.map(|verb| format!("did you mean `lmrun {verb}`?")));
     let source = |_: &str| std::fs::read_to_string(script).ok();
     eprintln!("{}", diagnosis.draw(source, color()));
     exit::USAGE
 }
 
 /// The verb that was meant, where a script's name looks like one.
-fn verb_like(script: &std::path::Path) -> Option<String> {
+pub fn verb_like(script: &Path) -> Option<String> {
     let command = super::args::Cli::command();
     let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name);
-    let near = nearest(script.to_str()?, verbs)?;
-    Some(format!("did you mean `lmrun {near}`?"))
+    nearest(script.to_str()?, verbs).map(str::to_owned)
 }
 
-fn no_test(program: &Program, filter: &str) -> u8 {
+/// More tests than these are counted, not named.
+const FEW: usize = 8;
+
+fn no_test(program: &Program, script: &Path, filter: &str) -> u8 {
     let names: Vec<&str> = program.tests().iter().map(|test| test.name.as_str()).collect();
-    let near = nearest_few(filter.trim_matches(['^', '$']), names.iter().copied());
-    let hint = match (near.as_slice(), names.as_slice()) {
-        ([], []) => "the script has no test: a public function without parameters, named `test_…`".into(),
-        ([], names) => format!("the script has {}", quoted(names)),
-        (near, _) => format!(
-            "did you mean {}?",
-            near.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
-        ),
+    let rest = match names.len() {
+        0 => "the script has no test: a public function without parameters, named `test_…`".into(),
+        1..=FEW => format!("the script has {}", quoted(&names)),
+        count => format!("`lmrun {} -l` lists the script's {count} tests", script.display()),
     };
-    eprintln!("error: no test matches `{filter}`; {hint}");
+    for part in parts(filter) {
+        eprintln!(
+            "error: {}",
+            missed(part, &names).unwrap_or_else(|| format!("no test matches `{part}`; {rest}"))
+        );
+    }
     exit::NO_TEST
+}
+
+/// Says which of several names that `-f` gives match nothing, where others do.
+fn warn_of_missed(program: &Program, filter: &str) {
+    let names: Vec<&str> = program.tests().iter().map(|test| test.name.as_str()).collect();
+    let matches =
+        |part: &str| Regex::new(part).is_ok_and(|part| names.iter().any(|name| part.is_match(name)));
+    for part in parts(filter).into_iter().filter(|part| !matches(part)) {
+        eprintln!("warning: {}", missed(part, &names).unwrap_or_else(|| format!("no test matches `{part}`")));
+    }
+}
+
+/// The names in a filter such as `a|b`; one that is more than names is one part.
+fn parts(filter: &str) -> Vec<&str> {
+    let is_plain = !filter.is_empty() && filter.chars().all(|c| c.is_alphanumeric() || "_|^$".contains(c));
+    if is_plain { filter.split('|').filter(|part| !part.is_empty()).collect() } else { vec![filter] }
+}
+
+/// That `part` matches no test, and what may have been meant.
+fn missed(part: &str, names: &[&str]) -> Option<String> {
+    let near = nearest_few(part.trim_matches(['^', '$']), names.iter().copied());
+    let near: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
+    (!near.is_empty()).then(|| format!("no test matches `{part}`; did you mean {}?", near.join(" or ")))
 }
 
 /// Runs the tests.

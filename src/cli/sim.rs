@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// The simulator's parameters.
 #[derive(Debug, Args)]
+#[command(allow_negative_numbers = true)] // so that a number out of its range is told as such
 pub struct SimArgs {
     /// Address to listen on; anything but loopback lets others in.
     #[arg(long, default_value = "127.0.0.1")]

@@ -96,15 +96,14 @@ struct Prepared {
 
 fn prepare(args: &RunArgs, text: &str) -> Result<Prepared, String> {
     let folder = &args.output_dir;
-    let unwritable = |folder: &PathBuf| {
-        let folder = folder.display().to_string();
-        move |e: std::io::Error| {
-            format!("cannot write to the output folder `{folder}`: {e}; choose another with `-o DIR`")
-        }
+    let unwritable = |what: &str, folder: &Path, flag: &str| {
+        let (what, folder) = (format!("{what} `{}`", folder.display()), format!("`{flag} DIR`"));
+        move |e: std::io::Error| format!("cannot write to the {what}: {e}; choose another with {folder}")
     };
-    let outputs = Outputs::prepare(folder, args.model.as_deref()).map_err(unwritable(folder))?;
+    let outputs = Outputs::prepare(folder, args.model.as_deref());
+    let outputs = outputs.map_err(unwritable("output folder", folder, "-o"))?;
     let log_dir = args.log_dir.clone().unwrap_or_else(|| folder.clone());
-    std::fs::create_dir_all(&log_dir).map_err(unwritable(&log_dir))?;
+    std::fs::create_dir_all(&log_dir).map_err(unwritable("folder of logs", &log_dir, "--log-dir"))?;
     let lmrun = std::env::current_exe().map_err(|e| format!("lmrun cannot find itself: {e}"))?;
     let engine = choose(&args.engine, &lmrun, text)?;
     Ok(Prepared { outputs, log_dir, engine, program: lmrun })

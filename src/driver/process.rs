@@ -42,13 +42,13 @@ pub enum StartError {
         program: String,
     },
     /// The program is there, and what runs it is not.
-    #[error("cannot start `{program}`: the interpreter that its first line names is not on this machine")]
+    #[error("the interpreter that the first line of `{program}` names is not on this machine")]
     NoInterpreter {
         /// Its name.
         program: String,
     },
     /// The system refused.
-    #[error("cannot start `{program}`: {source}")]
+    #[error("the system refuses `{program}`: {source}")]
     Refused {
         /// Its name.
         program: String,
@@ -66,6 +66,23 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl StartError {
+    /// What to do.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => {
+                "install it, put it on the PATH, or name another: `lmrun doctor` says what this machine has"
+            }
+            Self::NoInterpreter { .. } => "install what its first line (`#!…`) names, or correct that line",
+            Self::Refused { .. } => {
+                "give a program that may be run: a file, executable (`chmod +x`), of this machine"
+            }
+            Self::Watchdog(_) => "see what the system says: too many processes, or no memory?",
+            Self::Log { .. } => "choose another folder with `--log-dir`",
+        }
+    }
 }
 
 /// How long a process may take over each step of its end, seconds.
@@ -263,8 +280,9 @@ fn watch_over(mut child: Child, logs: Logs) -> Exit {
     Exit(exit)
 }
 
+/// A name without a `/` is looked for on the PATH only.
 fn is_there(program: &str) -> bool {
-    Path::new(program).is_file() || program::find(program).is_some()
+    if program.contains('/') { Path::new(program).is_file() } else { program::find(program).is_some() }
 }
 
 pub(super) fn open_log(path: &Path) -> Result<(Log, File), StartError> {

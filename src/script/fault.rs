@@ -50,22 +50,7 @@ impl std::fmt::Display for Fault {
 
 impl From<EngineError> for Fault {
     fn from(error: EngineError) -> Self {
-        let help = match &error {
-            EngineError::PortInUse { elsewhere, .. } => Some(format!("stop it, or {elsewhere}")),
-            EngineError::Start { .. } => {
-                Some("install it, put it on the PATH, or choose another engine with `--engine`".into())
-            }
-            EngineError::Container { source, .. } => Some(source.remedy().into()),
-            EngineError::Unfit { .. } => Some(
-                "`url` stands before `/v1`, `model` is a name of its `/v1/models`, `api_key_env` a variable with its key".into(),
-            ),
-            EngineError::NotReady { .. } => {
-                Some("its log may say why; `ready_timeout_s` gives it more time".into())
-            }
-            _ => None,
-        };
-        let fault = Self::new(error.to_string()).with_code(Code::Engine);
-        help.map_or(fault.clone(), |help| fault.help(help))
+        Self::new(error.to_string()).help(error.remedy()).with_code(Code::Engine)
     }
 }
 
@@ -126,6 +111,8 @@ pub struct Diagnosis {
     pub unusable: bool,
     /// The user's own line.
     pub place: Option<Place>,
+    /// The library's function that the user's line calls, such as `load::dummy`, where it is below it.
+    pub called: Option<String>,
     /// A word on that line to point at.
     word: Option<String>,
     /// The calls that lead to it.
@@ -138,20 +125,27 @@ impl Diagnosis {
     /// What `error`, raised while `script` ran, says.
     pub fn of(error: &EvalAltResult, script: &str) -> Self {
         let (root, mut places) = trace(error, script);
-        let fault = fault_of(root);
+        let Fault { mut message, help, code, word } = fault_of(root);
         // The user's line is the deepest that is not the library's.
-        let own = places.iter().rposition(|place| !is_library(&place.file));
-        let below = places.split_off(own.map_or(0, |own| own + 1));
-        let place = places.pop();
-        let (message, help, code, word) = (fault.message, fault.help, fault.code, fault.word);
-        Self { message, help, code, unusable: false, place, word, above: places, below }
+        let own = places.iter().rposition(|(place, _)| !is_library(&place.file));
+        let below: Vec<_> = places.split_off(own.map_or(0, |own| own + 1));
+        let user = places.pop();
+        let called = user.as_ref().and_then(|(_, called)| called.clone()).filter(|_| !below.is_empty());
+        if let (Some(called), false) =
+            (&called, matches!(root, EvalAltResult::ErrorRuntime(..) | EvalAltResult::ErrorTerminated(..)))
+        {
+            message = format!("`{called}` cannot use what it is given: {message}");
+        }
+        let only = |places: Vec<(Place, _)>| places.into_iter().map(|(place, _)| place).collect();
+        let (place, above, below) = (user.map(|(place, _)| place), only(places), only(below));
+        Self { message, help, code, unusable: false, place, called, word, above, below }
     }
 
     /// A problem of a whole script.
     pub fn plain(message: impl Into<String>, help: Option<String>) -> Self {
         let (above, below) = (Vec::new(), Vec::new());
         let (message, code, unusable) = (message.into(), Code::Check, false);
-        Self { message, help, code, unusable, place: None, word: None, above, below }
+        Self { message, help, code, unusable, place: None, called: None, word: None, above, below }
     }
 
     /// The same, of a text that does not compile.
@@ -168,6 +162,7 @@ impl Diagnosis {
             help,
             code,
             place: Some(place),
+            called: None,
             word,
             unusable: true,
             above: Vec::new(),
@@ -254,35 +249,38 @@ pub fn is_library(file: &str) -> bool {
     file.starts_with("std/") || file.starts_with("core/")
 }
 
-/// The innermost error, and the places that lead to it, the script's own first.
+/// The innermost error, and the places that lead to it, the script's own first, each with the library's
+/// function that is called there.
 ///
 /// In Rhai's frames a position lies in the caller's file while the source is the callee's.
-fn trace<'e>(error: &'e EvalAltResult, script: &str) -> (&'e EvalAltResult, Vec<Place>) {
+fn trace<'e>(error: &'e EvalAltResult, script: &str) -> (&'e EvalAltResult, Vec<(Place, Option<String>)>) {
     let mut file = script.to_owned();
     let mut error = error;
-    let mut places = Vec::new();
+    let mut places: Vec<(Place, Option<String>)> = Vec::new();
     loop {
-        let mut visit = |position: Position| {
+        let mut visit = |position: Position, called: Option<String>| {
             let place = Place { file: file.clone(), position };
-            if !position.is_none() && places.last() != Some(&place) {
-                places.push(place);
+            if !position.is_none() && places.last().is_none_or(|(last, _)| *last != place) {
+                places.push((place, called));
             }
         };
         match error {
-            EvalAltResult::ErrorInFunctionCall(_, source, inner, position) => {
-                visit(*position);
+            EvalAltResult::ErrorInFunctionCall(name, source, inner, position) => {
+                let alias = source.strip_prefix("std/");
+                let bare = name.rsplit("::").next().unwrap_or(name);
+                visit(*position, alias.map(|alias| format!("{alias}::{bare}")));
                 if !source.is_empty() {
                     file.clone_from(source);
                 }
                 error = inner;
             }
             EvalAltResult::ErrorInModule(module, inner, position) => {
-                visit(*position);
+                visit(*position, None);
                 file.clone_from(module);
                 error = inner;
             }
             root => {
-                visit(root.position());
+                visit(root.position(), None);
                 return (root, places);
             }
         }
@@ -297,6 +295,14 @@ fn fault_of(root: &EvalAltResult) -> Fault {
         },
         EvalAltResult::ErrorTerminated(..) => Fault::new("interrupted").with_code(Code::Interrupted),
         EvalAltResult::ErrorParsing(error, _) => Fault::new(lower_first(&error.to_string())),
+        EvalAltResult::ErrorDotExpr(problem, _) => {
+            // unknown property 'nam' - a getter is not registered for type 'Engine'
+            let names: Vec<&str> = problem.split('\'').skip(1).step_by(2).collect();
+            Fault::new(match names.as_slice() {
+                [name, kind] => format!("there is no property `{kind}.{name}`"),
+                _ => lower_first(problem),
+            })
+        }
         other => {
             let mut plain = other.to_string();
             if let Some((message, _)) = plain.rsplit_once(" (line ") {

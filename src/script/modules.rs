@@ -148,7 +148,9 @@ impl ModuleResolver for Modules {
         // A cycle would overflow the native stack.
         if self.0.loading.borrow().iter().any(|loading| loading == path) {
             let cycle = self.0.loading.borrow().join("` → `");
-            return Err(Fault::new(format!("modules import each other: `{cycle}` → `{path}`")).into());
+            return Err(Fault::new(format!("modules import each other: `{cycle}` → `{path}`"))
+                .help("move what both need to a third")
+                .into());
         }
         self.0.loading.borrow_mut().push(path.into());
         let loaded = self.load(engine, path);

@@ -1,7 +1,7 @@
 //! Options maps: one a function, every key checked.
 
 use super::fault::Fault;
-use super::suggest::did_you_mean;
+use super::suggest::{did_you_mean, look_up};
 use rhai::{Dynamic, Map};
 use serde::de::{DeserializeOwned, Deserializer, Error, Visitor};
 use serde_json::Value;
@@ -16,6 +16,8 @@ pub fn read<T: DeserializeOwned>(function: &str, given: &Map) -> Result<T, Fault
 pub struct Parts<'a> {
     /// Whose options they are.
     pub function: &'a str,
+    /// All that were given.
+    pub given: Map,
     left: Map,
     known: Vec<&'static str>,
 }
@@ -23,7 +25,7 @@ pub struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// The options of `function`.
     pub fn of(function: &'a str, given: Map) -> Self {
-        Self { function, left: given, known: Vec::new() }
+        Self { function, given: given.clone(), left: given, known: Vec::new() }
     }
 
     /// Those of which `T` has a field.
@@ -42,15 +44,19 @@ impl<'a> Parts<'a> {
     }
 
     /// That none is left.
-    pub fn done(self) -> Result<(), Fault> {
+    pub fn done(&self) -> Result<(), Fault> {
         check_keys(self.function, &self.left, &self.known)
     }
 }
 
-/// `defaults` with what is `given` in their place. A key that has no default is unknown.
+/// `defaults` with what is `given` in their place. A key that has no default is unknown, and what is given
+/// is of the kind of its default, where that has one.
 pub fn fill(function: &str, given: &Map, defaults: &Map) -> Result<Map, Fault> {
     let known: Vec<&str> = defaults.keys().map(AsRef::as_ref).collect();
     check_keys(function, given, &known)?;
+    for (key, value) in given {
+        check_kind(function, key, value, &defaults[key])?;
+    }
     let mut filled = defaults.clone();
     filled.extend(given.iter().map(|(key, value)| (key.clone(), value.clone())));
     Ok(filled)
@@ -65,24 +71,104 @@ fn check_keys(function: &str, given: &Map, known: &[&str]) -> Result<(), Fault> 
     }
 }
 
+/// That a number stands where the default is one, and so on; a text and an array of texts are the same.
+fn check_kind(function: &str, key: &str, value: &Dynamic, default: &Dynamic) -> Result<(), Fault> {
+    let (expected, fits) = match default {
+        _ if value.is_unit() => return Ok(()),
+        _ if default.is_int() || default.is_float() => ("a number", value.is_int() || value.is_float()),
+        _ if default.is_bool() => ("`true` or `false`", value.is_bool()),
+        _ if default.is_map() => ("a map", value.is_map()),
+        _ if default.is_string() => ("a string", value.is_string() || value.is_array()),
+        _ if default.is_array() => ("an array", value.is_string() || value.is_array()),
+        _ => return Ok(()),
+    };
+    let problem = format!("expected {expected}, found {}", in_words(value));
+    if fits { Ok(()) } else { Err(of_option(function, key, &problem)) }
+}
+
+/// A value as it may have been written.
+pub fn in_words(value: &Dynamic) -> String {
+    match value {
+        _ if value.is_map() => "a map".into(),
+        _ if value.is_array() => "an array".into(),
+        _ if value.is_string() => format!("{:?}", value.to_string()),
+        _ if value.is_fnptr() => "a function".into(),
+        _ if value.is_int() || value.is_float() || value.is_bool() || value.is_unit() => value.to_string(),
+        other => other.type_name().rsplit("::").next().unwrap_or_default().to_owned(),
+    }
+}
+
+fn of_option(function: &str, option: &str, problem: &str) -> Fault {
+    let word = option.rsplit('.').next().unwrap_or_default().split('[').next().unwrap_or_default();
+    Fault::new(format!("option `{option}` of `{function}`: {problem}")).at_word(word).help(look_up(function))
+}
+
 /// `()` stands for "not given".
 fn json(function: &str, given: &Map) -> Result<Value, Fault> {
     let given: Map =
         given.iter().filter(|(_, v)| !v.is_unit()).map(|(k, v)| (k.clone(), v.clone())).collect();
-    let unreadable = |e| Fault::new(format!("the options of `{function}` cannot be read: {e}"));
+    let unreadable =
+        |e| Fault::new(format!("the options of `{function}` cannot be read: {e}")).help(look_up(function));
     serde_json::to_value(Dynamic::from_map(given)).map_err(unreadable)
 }
 
 fn typed<T: DeserializeOwned>(function: &str, value: Value) -> Result<T, Fault> {
-    serde_path_to_error::deserialize(value).map_err(|e| {
-        let option = e.path().to_string();
-        if let Some(field) = e.inner().to_string().strip_prefix("missing field ") {
-            return Fault::new(format!("`{function}` needs the option {field}"));
+    serde_path_to_error::deserialize(value)
+        .map_err(|e| refusal(function, &e.path().to_string(), &e.inner().to_string()))
+}
+
+/// What serde says of `option`, in the words of scripts.
+fn refusal(function: &str, option: &str, problem: &str) -> Fault {
+    let inside = |path: &str| if path == "." { String::new() } else { format!(" in `{path}`") };
+    if let Some(field) = problem.strip_prefix("missing field ") {
+        let missing = format!("`{function}` needs the option {field}{}", inside(option));
+        return Fault::new(missing)
+            .at_word(option.split('[').next().unwrap_or_default())
+            .help(look_up(function));
+    }
+    let names: Vec<&str> = problem.split('`').skip(1).step_by(2).collect();
+    match names.split_first() {
+        Some((key, known)) if problem.starts_with("unknown field") => {
+            let path = option.rsplit_once('.').map_or(".", |(path, _)| path);
+            Fault::new(format!("unknown option `{key}`{} of `{function}`", inside(path)))
+                .at_word(key)
+                .help(did_you_mean(key, "options", known))
         }
-        let problem = e.inner().to_string().replace("expected u64", "expected a whole number, zero or more");
-        let problem = problem.replace("expected f64", "expected a number");
-        Fault::new(format!("option `{option}` of `{function}`: {problem}")).at_word(&option)
-    })
+        Some((value, known)) if problem.starts_with("unknown variant") => {
+            let fault = of_option(function, option, &format!("there is no `{value}`"));
+            fault.help(did_you_mean(value, "choices", known))
+        }
+        _ => of_option(function, option, &plain(problem)),
+    }
+}
+
+/// `invalid type: string "x", expected u64` in words.
+fn plain(problem: &str) -> String {
+    let invalid = problem.strip_prefix("invalid type: ").or_else(|| problem.strip_prefix("invalid value: "));
+    let Some((found, expected)) = invalid.and_then(|invalid| invalid.rsplit_once(", expected ")) else {
+        return problem.into();
+    };
+    let expected = match expected {
+        "u64" | "u32" | "usize" => "a whole number, zero or more",
+        "u16" => "a whole number from 0 to 65535",
+        "f64" => "a number",
+        "a boolean" => "`true` or `false`",
+        "a sequence" => "an array",
+        "string or map" => "a string",
+        expected if expected.starts_with("struct ") => "a map",
+        expected => expected,
+    };
+    let found = match found {
+        "map" => "a map",
+        "sequence" => "an array",
+        "null" => "no number",
+        found => found
+            .trim_start_matches("string ")
+            .split('`')
+            .nth(1)
+            .unwrap_or(found.trim_start_matches("string ")),
+    };
+    format!("expected {expected}, found {found}")
 }
 
 /// The names of the fields of a struct, as its `Deserialize` announces them.
@@ -150,12 +236,12 @@ mod tests {
         let error = read::<Arrivals>("load::dummy", &map(r#"{"gap_s": "x"}"#)).expect_err("a text");
         assert_eq!(
             error.message,
-            "option `gap_s` of `load::dummy`: invalid type: string \"x\", expected a number of seconds, zero or more"
+            "option `gap_s` of `load::dummy`: expected a number of seconds, zero or more, found \"x\""
         );
         let error = read::<Arrivals>("load::dummy", &map(r#"{"requests": -1}"#)).expect_err("negative");
         assert_eq!(
             error.message,
-            "option `requests` of `load::dummy`: invalid value: integer `-1`, expected a whole number, zero or more"
+            "option `requests` of `load::dummy`: expected a whole number, zero or more, found -1"
         );
     }
 

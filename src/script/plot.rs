@@ -76,7 +76,8 @@ pub fn lines(function: &str, given: Map, joined: bool) -> Result<Figure, Fault> 
         if series.x.len() != series.y.len() {
             let (x, y) = (series.x.len(), series.y.len());
             return Err(Fault::new(format!("`{}` has {x} values of `x` and {y} of `y`", series.name))
-                .at_word("series"));
+                .at_word("series")
+                .help("give as many of both, `()` for what is not there"));
         }
         let pairs = series.x.iter().zip(&series.y).filter_map(|(x, y)| Some(((*x)?, (*y)?)));
         let points: Vec<Point> = pairs.map(|(x, y)| Point { x, y, link: None }).collect();
@@ -135,7 +136,11 @@ pub fn cdf(function: &str, given: Map) -> Result<Figure, Fault> {
 /// # Errors
 /// When that is no form of a figure, several are for an SVG, or the system refuses.
 pub fn save(path: &str, figures: &[Figure]) -> Result<(), Fault> {
-    let unwritable = |e| Fault::new(format!("cannot write {path}: {e}")).at_word(path);
+    let unwritable = |e| {
+        Fault::new(format!("cannot write {path}: {e}"))
+            .at_word(path)
+            .help("paths are relative to the folder that lmrun runs in; folders are not made")
+    };
     std::fs::write(path, bytes(path, figures)?).map_err(unwritable)
 }
 
@@ -143,16 +148,20 @@ pub fn save(path: &str, figures: &[Figure]) -> Result<(), Fault> {
 fn bytes(path: &str, figures: &[Figure]) -> Result<Vec<u8>, Fault> {
     let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
     match (extension, figures) {
-        (_, []) => Err(Fault::new(format!("there is no figure for {path}"))),
+        (_, []) => Err(Fault::new(format!("there is no figure for {path}"))
+            .at_word(path)
+            .help("give `plot::save` one figure, or an array of some")),
         (Some("svg"), [one]) => Ok(figure::alone(one).0.into_bytes()),
         (Some("svg"), several) => Err(Fault::new(format!("an SVG holds one figure, not {}", several.len()))
             .at_word(path)
             .help("save each to a file of its own, or all to a `.pdf`")),
-        (Some("pdf"), all) => figure::pdf(all.iter())
-            .map_err(|problem| Fault::new(format!("{path} cannot be drawn: {problem}"))),
+        (Some("pdf"), all) => figure::pdf(all.iter()).map_err(|problem| {
+            Fault::new(format!("{path} cannot be drawn: {problem}")).help("an SVG may do: name it `.svg`")
+        }),
         _ => {
             Err(Fault::new(format!("`{path}` cannot be written: its name ends neither in .svg nor in .pdf"))
-                .at_word(path))
+                .at_word(path)
+                .help("name it `.svg` for one figure, `.pdf` for several"))
         }
     }
 }
@@ -171,7 +180,8 @@ impl Frame {
         }
         let names = self.names.len();
         Err(Fault::new(format!("`{series}` has {count} values, and `{function}` {names} `names`"))
-            .at_word("names"))
+            .at_word("names")
+            .help("give a name for each value"))
     }
 
     /// Names stand on the horizontal axis in place of numbers.

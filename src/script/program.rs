@@ -1,18 +1,32 @@
 //! A script: loaded, listed, and its tests run one by one.
 
-use super::catalog::Catalog;
-use super::fault::{Diagnosis, Place};
+use super::fault::{Diagnosis, Fault, Place};
+use super::hint::{self, with_hint};
 use super::host::Host;
 use super::language::{compiler, interpreter};
 use super::modules::Modules;
 use super::outline::{self, TestFunction};
 use super::source::shadowing;
-use super::suggest::{nearest, neighbour};
+use super::suggest::neighbour;
 use crate::bench::{Code, Event, Outcome};
 use rhai::{AST, Dynamic, EvalAltResult, Scope};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
+
+/// The text of a script.
+///
+/// # Errors
+/// When it cannot be read; the advice names one that can.
+pub fn read(path: &Path) -> Result<String, Diagnosis> {
+    std::fs::read_to_string(path).map_err(|e| {
+        let help = match neighbour(path) {
+            Some(near) => format!("did you mean `{}`?", near.display()),
+            None => "give the path of a script; `lmrun new test NAME` makes one to start from".into(),
+        };
+        Diagnosis::plain(format!("cannot read the script `{}`: {e}", path.display()), Some(help))
+    })
+}
 
 /// A compiled script.
 pub struct Program {
@@ -33,8 +47,9 @@ impl Program {
         let text = read(path)?;
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
         let mut ast = compiler().compile(&text).map_err(|e| {
-            let error = EvalAltResult::ErrorParsing(*e.0, e.1);
-            Diagnosis::of(&error, &name)
+            let diagnosis = Diagnosis::of(&EvalAltResult::ErrorParsing(*e.0, e.1), &name);
+            let help = hint::of_text(&diagnosis.message, &text);
+            diagnosis.with_help(help)
         })?;
         if let Some((position, fault)) = shadowing(&ast, &text) {
             return Err(Diagnosis::at(Place { file: name, position }, fault));
@@ -81,7 +96,10 @@ impl Program {
         }
         let diagnosis = match (called, closed) {
             (Err(diagnosis), _) => diagnosis,
-            (Ok(()), Err(survivors)) => Diagnosis::plain(survivors.to_string(), None).with_code(Code::Engine),
+            (Ok(()), Err(survivors)) => {
+                let fault = Fault::from(survivors);
+                Diagnosis::plain(fault.message, fault.help).with_code(Code::Engine)
+            }
             (Ok(()), Ok(())) => {
                 let failed = bench.failed_checks.load(Relaxed);
                 return concluded(failed, bench.invalid.lock().take());
@@ -101,47 +119,15 @@ impl Program {
         match catch_unwind(AssertUnwindSafe(call)) {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.diagnose(&error, &modules)),
-            Err(_) => Err(Diagnosis::plain("lmrun itself failed: this is a bug in it", None)),
+            Err(_) => {
+                let help = "what it says above tells where: please report it with the script".to_owned();
+                Err(Diagnosis::plain("lmrun itself failed: this is a bug in it", Some(help)))
+            }
         }
     }
 
     fn diagnose(&self, error: &EvalAltResult, modules: &Modules) -> Diagnosis {
         with_hint(Diagnosis::of(error, &self.name), &self.ast, modules)
-    }
-}
-
-/// The text of a script.
-pub fn read(path: &Path) -> Result<String, Diagnosis> {
-    std::fs::read_to_string(path).map_err(|e| {
-        let nearby = neighbour(path).map(|near| format!("did you mean `{}`?", near.display()));
-        Diagnosis::plain(format!("cannot read the script `{}`: {e}", path.display()), nearby)
-    })
-}
-
-/// Says which function may be meant by one that is not found, of those of `ast` and `modules`.
-pub fn with_hint(diagnosis: Diagnosis, ast: &AST, modules: &Modules) -> Diagnosis {
-    let Some(missing) = diagnosis.message.strip_prefix("function not found: ") else { return diagnosis };
-    let missing = missing.split([' ', '(']).next().unwrap_or_default();
-    let own = ast.iter_functions().map(|f| f.name.to_owned());
-    let natives = super::api::GLOBALS.iter().map(|name| (*name).to_owned());
-    let known: Vec<String> = own.chain(natives).chain(modules.function_names()).collect();
-    let near = nearest(missing, known.iter().map(String::as_str));
-    let help = match near {
-        Some(near) if near == missing => other_arguments(near),
-        Some(near) => format!("did you mean `{near}`?"),
-        None => return diagnosis,
-    };
-    diagnosis.with_help(Some(help))
-}
-
-/// How a function is called, where it is one of lmrun's.
-fn other_arguments(name: &str) -> String {
-    let catalog = Catalog::read();
-    let forms = catalog.find(name).into_iter().filter(|item| item.title() == name);
-    let forms = forms.flat_map(|item| item.signatures.iter().map(|signature| item.declaration(signature)));
-    match forms.map(|form| format!("`{form}`")).collect::<Vec<_>>().as_slice() {
-        [] => format!("`{name}` takes other arguments"),
-        forms => format!("it is called as {}", forms.join(" or ")),
     }
 }
 

@@ -14,11 +14,16 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// The candidates most like `word`, three at most. A part of a name between `_` is compared, too.
+/// The candidates most like `word`, three at most. As many parts of a name between `_` as `word` has are
+/// compared, too, and small letters are like big ones.
 pub fn nearest_few<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let word = word.to_lowercase();
+    let parts = word.split('_').count();
     let likeness = |candidate: &str| {
-        let parts = std::iter::once(candidate).chain(candidate.split('_'));
-        parts.map(|part| strsim::jaro_winkler(word, part)).fold(0.0, f64::max)
+        let candidate = candidate.to_lowercase();
+        let all: Vec<&str> = candidate.split('_').collect();
+        let like = |part: &str| strsim::jaro_winkler(&word, part);
+        all.windows(parts).map(|window| like(&window.join("_"))).fold(like(&candidate), f64::max)
     };
     let mut near: Vec<(f64, &str)> = candidates.into_iter().map(|c| (likeness(c), c)).collect();
     near.retain(|(likeness, _)| *likeness >= ALIKE);
@@ -35,18 +40,42 @@ pub fn did_you_mean(word: &str, what: &str, candidates: &[&str]) -> String {
     }
 }
 
-/// A file in the same folder with a name like this one's, which need not have its ending.
+/// Where a function and its options are described.
+pub fn look_up(function: &str) -> String {
+    format!("`lmrun api {function}` says what it takes")
+}
+
+/// What to do about `problem` of a function's options.
+pub fn remedy(function: &str, problem: &str) -> String {
+    let absent = problem.strip_suffix(", which the environment does not have");
+    match absent.and_then(|absent| absent.rsplit('`').nth(1)) {
+        Some(variable) => format!("set it before lmrun starts: `export {variable}=…`"),
+        None => look_up(function),
+    }
+}
+
+/// A file in the same folder, or in one of a like name, with a name like this one's. The ending may be
+/// missing, or another where the rest is the same.
 pub fn neighbour(path: &Path) -> Option<PathBuf> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let entries =
-        std::fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let alike = |entry: &String| Path::new(entry).extension() == path.extension().or(Some("rhai".as_ref()));
-    let names: Vec<String> = entries.filter(alike).collect();
-    let stem = |name: &str| Path::new(name).file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let stems: Vec<String> = names.iter().filter_map(|name| stem(name)).collect();
-    let near = nearest(path.file_stem()?.to_str()?, stems.iter().map(String::as_str))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.exists()) {
+        let moved = neighbour(folder?)?.join(path.file_name()?);
+        return if moved.exists() { Some(moved) } else { neighbour(&moved) };
+    }
+    let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).ok()?;
+    let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let own = stem(path)?;
+    let alike = |entry: &PathBuf| {
+        let same_ending = path.extension().is_none() || entry.extension() == path.extension();
+        let same_stem = stem(entry).is_some_and(|stem| stem == own);
+        (same_ending || same_stem) && entry.file_name() != path.file_name()
+    };
+    let entries: Vec<PathBuf> =
+        entries.filter_map(|entry| Some(entry.ok()?.file_name().into())).filter(alike).collect();
+    let stems: Vec<String> = entries.iter().filter_map(|entry| stem(entry)).collect();
+    let near = nearest(&own, stems.iter().map(String::as_str))?;
     let at = stems.iter().position(|stem| stem == near)?;
-    Some(path.with_file_name(&names[at]))
+    Some(path.with_file_name(&entries[at]))
 }
 
 /// Names in backticks.

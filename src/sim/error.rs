@@ -32,7 +32,7 @@ pub enum SimError {
         available_gib: f64,
     },
     /// Both ways of running `LMCache` were asked for.
-    #[error("`lmcache` and `lmcache_mp_l1_gb` are two ways to run LMCache, expected at most one of them")]
+    #[error("`lmcache` and `lmcache_mp_l1_gb` are two ways to run LMCache: give one of them")]
     TwoConnectors,
     /// The `LMCache` configuration cannot be used.
     #[error(transparent)]
@@ -48,7 +48,7 @@ pub enum SimError {
         block_tokens: u32,
     },
     /// The host is not an address of this machine.
-    #[error("cannot find the address of `{host}`")]
+    #[error("cannot find the address of `{host}`: {source}; give `--host` one of this machine")]
     Host {
         /// The host as given.
         host: String,
@@ -56,7 +56,7 @@ pub enum SimError {
         source: io::Error,
     },
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}: {source}; choose others with `--host` and `--port`")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -72,10 +72,10 @@ pub enum SimError {
         source: io::Error,
     },
     /// A fault could not be made.
-    #[error("cannot go wrong as `--fault` wants")]
+    #[error("cannot go wrong as `--fault` wants: {0}")]
     Fault(#[source] io::Error),
     /// The thread that paces the chunks did not start.
-    #[error("cannot start the pacing thread")]
+    #[error("cannot start the pacing thread: {0}")]
     Thread(#[source] io::Error),
 }
 

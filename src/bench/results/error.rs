@@ -16,7 +16,7 @@ pub enum ResultsError {
     },
     /// Some other table.
     #[error(
-        "{file} holds no results: it has no column `{missing}`; expected at least {}",
+        "{file} holds no results: it has no column `{missing}`; give a CSV of a run, with at least {}",
         COLUMNS_OF_THE_ORIGINAL.join(", ")
     )]
     NoResults {
@@ -55,7 +55,7 @@ pub enum ResultsError {
 
 impl ResultsError {
     /// What the CSV reader says, in words of ours.
-    pub(super) fn of_csv(file: &str, error: &csv::Error) -> Self {
+    pub(in crate::bench) fn of_csv(file: &str, error: &csv::Error) -> Self {
         let file = file.to_owned();
         match error.kind() {
             csv::ErrorKind::UnequalLengths { pos, expected_len, len } => Self::Cells {
@@ -85,13 +85,14 @@ impl ResultsError {
             file: file.into(),
             line: cells.position().map_or(0, csv::Position::line),
             column: headers.get(at).unwrap_or("?").into(),
-            problem: problem(err.kind()),
+            problem: expected(err.kind()),
             found: cells.get(at).unwrap_or_default().chars().take(60).collect(),
         }
     }
 }
 
-fn problem(kind: &csv::DeserializeErrorKind) -> String {
+/// What a cell should have been.
+pub fn expected(kind: &csv::DeserializeErrorKind) -> String {
     use csv::DeserializeErrorKind::{ParseBool, ParseFloat, ParseInt};
     match kind {
         ParseBool(_) => "expected `true` or `false`".into(),

@@ -9,6 +9,6 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use error::ResultsError;
+pub use error::{ResultsError, expected};
 pub use read::{COLUMNS_OF_THE_ORIGINAL, Results, is_result, parse, read};
 pub use record::{GpuMemory, Record};

@@ -1,6 +1,7 @@
 //! A CSV of any columns into a table.
 
 use super::{Cell, Table};
+use crate::bench::results::ResultsError;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::path::Path;
 pub fn read(path: &Path) -> Result<Table, String> {
     let name = path.display();
     let file = File::open(path).map_err(|e| format!("cannot read {name}: {e}"))?;
-    parse(file).map_err(|e| format!("cannot read {name}: {e}"))
+    parse(file).map_err(|e| ResultsError::of_csv(&name.to_string(), &e).to_string())
 }
 
 /// Reads a CSV. In a column of numbers, those are numbers.

@@ -27,10 +27,12 @@ pub fn tokens(options: &[(&'static str, u64)]) -> Result<(), ConfigError> {
 }
 
 /// That a workload has some requests, and not too many.
-pub fn requests(count: u64) -> Result<(), ConfigError> {
+pub fn requests(count: u64, given: bool) -> Result<(), ConfigError> {
+    let few = if given {
+        "must be at least one"
+    } else {
+        "must be at least one (`duration_s` × `qps`, rounded down)"
+    };
     let many = format!("would be {count}: at most {MOST} can be planned");
-    ConfigError::first(&[
-        (count == 0, "requests", "must be at least one (`duration_s` × `qps`, rounded down)"),
-        (count > MOST, "requests", &many),
-    ])
+    ConfigError::first(&[(count == 0, "requests", few), (count > MOST, "requests", &many)])
 }

@@ -236,7 +236,7 @@ impl WorkloadConfig {
         counted.map_err(|problem| ConfigError::new("tokenizer", problem))?;
         let arrivals = arrivals.checked(Own { gap_s: inner.usual_gap_s(), count: inner.own_count() })?;
         let config = Self { generator, arrivals, text, request, lexicon: Arc::default() };
-        limits::requests(config.count() as u64)?;
+        limits::requests(config.count() as u64, config.arrivals.requests.is_some())?;
         Ok(config)
     }
 

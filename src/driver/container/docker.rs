@@ -55,7 +55,7 @@ impl ContainerError {
             Self::Refused { .. } => {
                 "see what it says; a program that is not on the image's PATH is given with `program`"
             }
-            Self::Log(_) => "choose another folder with `--log-dir`",
+            Self::Log(error) => error.remedy(),
         }
     }
 }

@@ -117,10 +117,10 @@ impl ContainerSpec {
     /// When it cannot be made.
     pub fn check(&self) -> Result<(), String> {
         if self.image.is_empty() {
-            return Err("a container needs its `image`".into());
+            return Err("`image` is empty: a container needs one, such as `vllm/vllm-openai:latest`".into());
         }
         if let Some(mount) = self.mounts.iter().find(|mount| !mount.contains(':')) {
-            return Err(format!("the mount `{mount}` is no `from:to`"));
+            return Err(format!("the mount `{mount}` is no `from:to` or `from:to:ro`"));
         }
         let absent = |name: &&String| std::env::var_os(name).is_none();
         match self.env_from.iter().find(absent) {

@@ -4,6 +4,7 @@ use crate::bench::{Arm, Engine, EngineSpec, Readiness};
 use crate::script::fault::{self, Fault};
 use crate::script::host::Host;
 use crate::script::options;
+use crate::script::suggest::remedy;
 use rhai::plugin::*;
 use rhai::{Dynamic, EvalAltResult, Map, Module, NativeCallContext};
 use std::rc::Rc;
@@ -55,7 +56,7 @@ pub fn arm_of(value: &Dynamic) -> Result<Arm, Fault> {
                 .help("start it again with `start`"))
         }
         Some(handle) => Ok(Arm::Handle(handle.0)),
-        None => Err(Fault::new(format!("`run` takes engines, not {value}"))
+        None => Err(Fault::new(format!("`run` takes engines, not {}", options::in_words(value)))
             .help("an engine comes from `vllm::engine(…)` and its like, or from `start`")),
     }
 }
@@ -72,7 +73,9 @@ fn wait_for(
     timeout_s: f64,
 ) -> Result<bool, Box<EvalAltResult>> {
     if !(0.0..=1e9).contains(&timeout_s) {
-        return Err(Fault::new(format!("cannot wait for {timeout_s} s")).into());
+        return Err(Fault::new(format!("cannot wait for {timeout_s} s"))
+            .help("give seconds, zero or more")
+            .into());
     }
     let host = Host::of(context);
     let limit = Duration::from_secs_f64(timeout_s);
@@ -93,7 +96,9 @@ mod natives {
     #[rhai_fn(return_raw)]
     pub fn spec(function: &str, given: Map) -> Result<Spec, Box<EvalAltResult>> {
         let spec = options::read::<EngineSpec>(function, &given)?;
-        spec.check().map_err(|problem| Fault::new(format!("`{function}`: {problem}")))?;
+        spec.check().map_err(|problem| {
+            Fault::new(format!("`{function}`: {problem}")).help(remedy(function, &problem))
+        })?;
         Ok(Rc::new(spec))
     }
 

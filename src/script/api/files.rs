@@ -11,6 +11,8 @@ pub fn module() -> Module {
     exported_module!(natives)
 }
 
+const YAML: &str = "a configuration is a file of lines such as `chunk_size: 256`, or a map in the script";
+
 /// Paths and small files of a run.
 #[export_module]
 mod natives {
@@ -33,13 +35,14 @@ mod natives {
     #[rhai_fn(return_raw)]
     pub fn read_yaml(path: &str) -> Result<Map, Box<EvalAltResult>> {
         let text = std::fs::read_to_string(path);
-        let text = text.map_err(|e| Fault::new(format!("cannot read {path}: {e}")).at_word(path))?;
+        let text =
+            text.map_err(|e| Fault::new(format!("cannot read {path}: {e}")).at_word(path).help(YAML))?;
         let read = serde_saphyr::from_str::<Dynamic>(&text).map_err(|e| e.without_snippet().to_string());
         match read.map(|value| (value.is_unit(), value.try_cast::<Map>())) {
             Ok((true, _)) => Ok(Map::new()),
             Ok((_, Some(map))) => Ok(map),
-            Ok((_, None)) => Err(Fault::new(format!("{path} is not a YAML mapping")).into()),
-            Err(problem) => Err(Fault::new(format!("{path} is not YAML: {problem}")).into()),
+            Ok((_, None)) => Err(Fault::new(format!("{path} is not a YAML mapping")).help(YAML).into()),
+            Err(problem) => Err(Fault::new(format!("{path} is not YAML: {problem}")).help(YAML).into()),
         }
     }
 
@@ -51,7 +54,7 @@ mod natives {
         settings: Map,
     ) -> Result<String, Box<EvalAltResult>> {
         let json = serde_json::to_string_pretty(&Dynamic::from_map(settings))
-            .map_err(|e| Fault::new(format!("not YAML: {e}")))?;
+            .map_err(|e| Fault::new(format!("not YAML: {e}")).help(YAML))?;
         write(context, name, &json)
     }
 
@@ -59,8 +62,10 @@ mod natives {
     #[rhai_fn(return_raw)]
     pub fn write(context: NativeCallContext, name: &str, text: &str) -> Result<String, Box<EvalAltResult>> {
         let path = Host::of(&context).write(name, &format!("{text}\n"));
-        let path =
-            path.map_err(|e| Fault::new(format!("cannot write `{name}` to the output folder: {e}")))?;
+        let path = path.map_err(|e| {
+            Fault::new(format!("cannot write `{name}` to the output folder: {e}"))
+                .help("choose another with `-o DIR`")
+        })?;
         Ok(path.display().to_string())
     }
 }

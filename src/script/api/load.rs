@@ -9,8 +9,8 @@ use crate::bench::workload::{
 use crate::driver::tokenizer::Tokenizer;
 use crate::script::fault::Fault;
 use crate::script::host::Host;
-use crate::script::options::{self, Parts, fields};
-use crate::script::suggest::neighbour;
+use crate::script::options::{self, Parts, fields, in_words};
+use crate::script::suggest::{did_you_mean, neighbour, remedy};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module, NativeCallContext};
 use std::fs::File;
@@ -61,6 +61,8 @@ pub fn keys(name: &str) -> Option<Vec<&'static str>> {
     keys.extend(shared.into_iter().flatten().copied());
     Some(keys)
 }
+
+const TRACES: &str = "`lmrun api load::trace` says which formats it reads";
 
 /// What texts are made of, and the tokenizer where its file is given.
 struct Texts {
@@ -114,7 +116,7 @@ fn workload(
     let request = options.take::<RequestOptions>()?;
     options.done()?;
     let config = WorkloadConfig::new(generator, arrivals, text, request);
-    let config = config.map_err(|e| config_fault(function, &e))?;
+    let config = config.map_err(|e| config_fault(function, &e, &options.given))?;
     Ok(Rc::new(WorkloadConfig { lexicon: texts.lexicon(&host, function)?, ..config }))
 }
 
@@ -134,7 +136,10 @@ fn trace(context: &NativeCallContext<'_>, path: &str, given: Map) -> Result<Work
     let mut texts = Texts::take(&host, &mut options)?;
     let trace = options.take::<Trace>()?;
     let trace = trace.read(path.into(), reader, &|text| texts.count(text));
-    let trace = trace.map_err(|e| config_fault(FUNCTION, &e))?;
+    let trace = trace.map_err(|e| match e.option {
+        "file" => Fault::new(format!("the trace {}", e.problem)).at_word(path).help(TRACES),
+        _ => config_fault(FUNCTION, &e, &options.given),
+    })?;
     if let Some(text) = trace.noted() {
         host.bench().emit(Event::Warned { text });
     }
@@ -150,8 +155,13 @@ fn tokenizer_fault(function: &str, path: &str, problem: &str) -> Fault {
         .help("give the path of a `tokenizer.json`, \"engine\" or \"rule\"")
 }
 
-fn config_fault(function: &str, error: &ConfigError) -> Fault {
-    Fault::new(format!("options of `{function}`: {error}")).at_word(error.option)
+/// What is wrong with an option; the value that it has may stand in a variable.
+fn config_fault(function: &str, error: &ConfigError, given: &Map) -> Fault {
+    let found = given.get(error.option).filter(|_| error.problem.starts_with("must be"));
+    let found = found.map_or_else(String::new, |value| format!(", found {}", in_words(value)));
+    Fault::new(format!("options of `{function}`: {error}{found}"))
+        .at_word(error.option)
+        .help(remedy(function, &error.problem))
 }
 
 fn as_map(request: &Request, lexicon: &Lexicon) -> Map {
@@ -190,7 +200,14 @@ mod natives {
         let function = format!("load::{name}");
         let mut options = Parts::of(&function, given);
         let generator = GENERATORS.iter().find(|(known, _)| *known == name);
-        let (_, read) = generator.ok_or_else(|| Fault::new(format!("there is no generator `{name}`")))?;
+        let (_, read) = generator.ok_or_else(|| {
+            let known = GENERATORS.map(|(known, _)| known);
+            Fault::new(format!("there is no generator `{name}`")).help(did_you_mean(
+                name,
+                "generators",
+                &known,
+            ))
+        })?;
         let generator = read(&mut options)?;
         let texts = Texts::take(&Host::of(&context), &mut options)?;
         super::workload(&context, generator, &texts, options)

@@ -1,5 +1,6 @@
 //! `core/options`: checked options maps.
 
+use crate::script::fault::Fault;
 use crate::script::options;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module};
@@ -22,6 +23,16 @@ mod natives {
     #[rhai_fn(return_raw)]
     pub fn fill(function: &str, given: Map, defaults: Map) -> Result<Map, Box<EvalAltResult>> {
         Ok(options::fill(function, &given, &defaults)?)
+    }
+
+    /// Ends the test with what is wrong and what to do about it.
+    ///
+    /// ```rhai
+    /// options::refuse("`openai::engine` has no address", "give `url`");
+    /// ```
+    #[rhai_fn(return_raw)]
+    pub fn refuse(problem: &str, help: &str) -> Result<(), Box<EvalAltResult>> {
+        Err(Fault::new(problem).help(help).into())
     }
 
     /// A map of flags as words of a command: `true` is a flag without a value.

@@ -51,9 +51,10 @@ mod natives {
     pub fn save(path: &str, figures: Array) -> Result<(), Box<EvalAltResult>> {
         let figures = figures.into_iter().map(|figure| {
             let kind = figure.type_name();
-            figure
-                .try_cast()
-                .ok_or_else(|| Fault::new(format!("a figure is expected, not a value of type {kind}")))
+            figure.try_cast().ok_or_else(|| {
+                Fault::new(format!("a figure is expected, not a value of type {kind}"))
+                    .help("figures come from `plot::lines`, `points`, `bars`, `boxes` and `cdf`")
+            })
         });
         let figures: Vec<Figure> = figures.collect::<Result<_, _>>()?;
         Ok(plot::save(path, &figures)?)

@@ -116,8 +116,11 @@ mod natives {
     #[rhai_fn(return_raw)]
     pub fn scratch(context: NativeCallContext, name: &str) -> Result<String, Box<EvalAltResult>> {
         let folder = Host::of(&context).scratch().folder(name);
-        let folder =
-            folder.map_err(|e| Fault::new(format!("no scratch folder `{name}`: {e}")).at_word(name))?;
+        let folder = folder.map_err(|e| {
+            Fault::new(format!("no scratch folder `{name}`: {e}"))
+                .at_word(name)
+                .help("give a plain name, such as `scratch(\"disk\")`")
+        })?;
         Ok(folder.display().to_string())
     }
 

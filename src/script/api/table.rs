@@ -4,7 +4,7 @@ use super::seen::Measure;
 use crate::bench::table::{self, Cell};
 use crate::script::fault::Fault;
 use crate::script::host::Host;
-use crate::script::suggest::nearest;
+use crate::script::suggest::{nearest, neighbour};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, Map, Module, NativeCallContext};
 
@@ -68,7 +68,9 @@ mod natives {
         let here = std::path::PathBuf::from(path);
         let found = if here.exists() { here } else { Host::of(&context).path(path) };
         Ok(table::read(&found).map_err(|problem| {
-            Fault::new(problem).at_word(path).help("give the path of a CSV, such as outputs/test_a.csv")
+            let near = neighbour(&found).map(|near| format!("did you mean {}?", near.display()));
+            let help = near.unwrap_or_else(|| "give the path of a CSV, such as outputs/test_a.csv".into());
+            Fault::new(problem).at_word(path).help(help)
         })?)
     }
 }

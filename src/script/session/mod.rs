@@ -14,10 +14,11 @@ pub use shown::Shown;
 pub use words::Variable;
 
 use super::fault::{Diagnosis, Place};
+use super::hint::with_hint;
 use super::host::Host;
 use super::language::{compiler, heed, interpreter};
 use super::modules::{Modules, STD};
-use super::program::{read, with_hint};
+use super::program;
 use rhai::{AST, Dynamic, EvalAltResult, Expr, Position, Scope, Stmt};
 use saving::Kept;
 use std::cell::RefCell;
@@ -117,7 +118,7 @@ impl Session {
     /// # Errors
     /// When it cannot be read, or as [`Session::eval`].
     pub fn load(&mut self, path: &Path) -> Result<(), Diagnosis> {
-        let text = read(path).map_err(Diagnosis::as_unusable)?;
+        let text = program::read(path).map_err(Diagnosis::as_unusable)?;
         let before = self.text.lines().count();
         let lines = before..before + text.lines().count();
         self.loaded.push(Loaded { file: path.display().to_string(), lines });

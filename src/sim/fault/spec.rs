@@ -89,9 +89,9 @@ pub enum AnswerFault {
 
 /// A text that names no fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("expected {expected}")]
+#[error("{problem}")]
 pub struct FaultError {
-    expected: String,
+    problem: String,
 }
 
 /// What `--fault` takes, for its help.
@@ -118,7 +118,7 @@ impl FromStr for Fault {
         match of_answer.or(of_life(name, value)?) {
             Some(fault) if every.is_none() || of_answer.is_some() => Ok(fault),
             Some(_) => Err(expected("no `/N`: this fault is not one of a single answer")),
-            None => Err(expected(&format!("one of {}", names()))),
+            None => Err(near(name).unwrap_or_else(|| expected(&format!("one of {}", names())))),
         }
     }
 }
@@ -180,8 +180,16 @@ fn names() -> String {
     TABLE.iter().map(|(fault, _)| *fault).collect::<Vec<_>>().join(", ")
 }
 
+/// The fault that may be meant, in the form that it has.
+fn near(name: &str) -> Option<FaultError> {
+    let bare = |fault: &str| fault.split('=').next().unwrap_or_default().to_owned();
+    let alike = TABLE.iter().map(|(fault, _)| (strsim::jaro_winkler(name, &bare(fault)), fault));
+    let near = alike.filter(|(likeness, _)| *likeness > 0.85).max_by(|a, b| a.0.total_cmp(&b.0));
+    near.map(|(_, fault)| FaultError { problem: format!("did you mean `{fault}`?") })
+}
+
 fn expected(what: &str) -> FaultError {
-    FaultError { expected: what.to_owned() }
+    FaultError { problem: format!("expected {what}") }
 }
 
 /// All faults of an engine.

@@ -47,7 +47,7 @@ pub enum Serde {
 #[derive(Debug, thiserror::Error)]
 pub enum LmcacheError {
     /// The file cannot be read.
-    #[error("cannot read the LMCache configuration `{}`", path.display())]
+    #[error("cannot read the LMCache configuration `{}`: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -186,7 +186,10 @@ mod tests {
     #[test]
     fn a_file_that_is_missing_is_named() {
         let error = LmcacheConfig::load(&LmcacheSource::File("no/such.yaml".into())).unwrap_err();
-        assert_eq!(error.to_string(), "cannot read the LMCache configuration `no/such.yaml`");
+        assert_eq!(
+            error.to_string(),
+            "cannot read the LMCache configuration `no/such.yaml`: No such file or directory (os error 2)"
+        );
     }
 
     #[test]

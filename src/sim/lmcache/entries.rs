@@ -19,7 +19,7 @@ impl<'a> Entries<'a> {
         let read: Result<Option<BTreeMap<String, Spanned<Value>>>, _> = serde_saphyr::from_str(text);
         let values = read.map_err(|error| LmcacheError::Syntax {
             place: error.location().map_or_else(|| name.to_owned(), |at| place(name, at)),
-            message: error.without_snippet().to_string(),
+            message: without_place(&error.without_snippet().to_string()),
         })?;
         Ok(Self { name, values: values.unwrap_or_default() })
     }
@@ -48,7 +48,10 @@ impl<'a> Entries<'a> {
         let unknown = self.values.iter().filter(|(key, _)| !known(key));
         unknown
             .map(|(key, entry)| {
-                format!("{}: LMCache knows no key `{key}`", place(self.name, entry.referenced))
+                let near = KEYS.iter().map(|known| (strsim::jaro_winkler(key, known), known));
+                let near = near.filter(|(likeness, _)| *likeness > 0.9).max_by(|a, b| a.0.total_cmp(&b.0));
+                let hint = near.map_or_else(String::new, |(_, near)| format!("; did you mean `{near}`?"));
+                format!("{}: LMCache knows no key `{key}`{hint}", place(self.name, entry.referenced))
             })
             .collect()
     }
@@ -56,6 +59,11 @@ impl<'a> Entries<'a> {
 
 fn place(name: &str, at: serde_saphyr::Location) -> String {
     format!("{name}:{}:{}", at.line(), at.column())
+}
+
+/// The place stands before it.
+fn without_place(message: &str) -> String {
+    message.rsplit_once(" at line ").map_or(message, |(message, _)| message).to_owned()
 }
 
 /// Keys `LMCache` 0.5 knows, modelled or not.

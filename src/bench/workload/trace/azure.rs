@@ -3,6 +3,7 @@
 
 use super::read::Sink;
 use super::rows::{TracePrompt, TraceRow};
+use super::table;
 use jiff::civil::DateTime;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Deserialize;
@@ -19,21 +20,15 @@ struct Line {
 }
 
 pub fn read(reader: impl BufRead, sink: &mut Sink) {
-    for (number, line) in csv::Reader::from_reader(reader).deserialize::<Line>().enumerate() {
-        let row = line.map_err(|e| e.to_string()).and_then(|line| {
-            Ok(TraceRow {
-                at_s: Some(seconds(&line.timestamp)?),
-                input_len: line.context_tokens,
-                output_len: line.generated_tokens,
-                prompt: TracePrompt::Unknown,
-                ..TraceRow::default()
-            })
-        });
-        match row {
-            Ok(row) => sink.row(row),
-            Err(problem) => sink.unreadable(format!("row {}", number + 1), problem),
-        }
-    }
+    table::each(reader, sink, |line: Line| {
+        Ok(TraceRow {
+            at_s: Some(seconds(&line.timestamp)?),
+            input_len: line.context_tokens,
+            output_len: line.generated_tokens,
+            prompt: TracePrompt::Unknown,
+            ..TraceRow::default()
+        })
+    });
 }
 
 /// Seconds since 1970; a time without an offset is taken as UTC.
@@ -42,5 +37,5 @@ fn seconds(text: &str) -> Result<f64, String> {
     let timestamp = text.parse::<Timestamp>().or_else(|_| civil());
     timestamp
         .map(|timestamp| timestamp.as_nanosecond() as f64 / 1e9)
-        .map_err(|_| format!("`{text}` is no time"))
+        .map_err(|_| format!("expected a time such as 2023-11-16 18:17:03, found `{text}`"))
 }

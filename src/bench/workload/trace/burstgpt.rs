@@ -3,6 +3,7 @@
 
 use super::read::Sink;
 use super::rows::{TracePrompt, TraceRow};
+use super::table;
 use serde::Deserialize;
 use std::io::BufRead;
 
@@ -19,18 +20,17 @@ struct Line {
 }
 
 pub fn read(reader: impl BufRead, sink: &mut Sink) {
-    for (number, line) in csv::Reader::from_reader(reader).deserialize::<Line>().enumerate() {
-        match line {
-            Ok(line) if line.timestamp.is_finite() => sink.row(TraceRow {
-                at_s: Some(line.timestamp),
-                session: line.session.filter(|session| !session.is_empty()),
-                input_len: line.request_tokens,
-                output_len: line.response_tokens,
-                prompt: TracePrompt::Unknown,
-                ..TraceRow::default()
-            }),
-            Ok(_) => sink.unreadable(format!("row {}", number + 1), "its timestamp is no number"),
-            Err(e) => sink.unreadable(format!("row {}", number + 1), e),
+    table::each(reader, sink, |line: Line| {
+        if !line.timestamp.is_finite() {
+            return Err("its timestamp is no number".into());
         }
-    }
+        Ok(TraceRow {
+            at_s: Some(line.timestamp),
+            session: line.session.filter(|session| !session.is_empty()),
+            input_len: line.request_tokens,
+            output_len: line.response_tokens,
+            prompt: TracePrompt::Unknown,
+            ..TraceRow::default()
+        })
+    });
 }

@@ -8,6 +8,7 @@ mod mooncake;
 mod read;
 mod rows;
 mod sharegpt;
+mod table;
 #[cfg(test)]
 mod tests;
 

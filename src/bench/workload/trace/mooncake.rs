@@ -8,7 +8,7 @@
 
 use super::Count;
 use super::config::TimeUnit;
-use super::read::Sink;
+use super::read::{Sink, without_place};
 use super::rows::{SaidMessage, TracePrompt, TraceRow};
 use serde::Deserialize;
 use std::io::BufRead;
@@ -70,7 +70,7 @@ pub fn read(reader: impl BufRead, sink: &mut Sink) {
 }
 
 fn row(line: &[u8], unit: Option<TimeUnit>, count: Count) -> Result<TraceRow, String> {
-    let line: Line = serde_json::from_slice(line).map_err(|e| e.to_string())?;
+    let line: Line = serde_json::from_slice(line).map_err(|e| without_place(&e))?;
     let at_s = line.timestamp.map(|time| time.seconds(unit)).transpose()?;
     let wait_s = line.delay.map(|time| time.seconds(unit)).transpose()?;
     let session = line.session_id.map(|name| match name {

@@ -58,10 +58,11 @@ impl Trace {
         self.check()?;
         self.file = file;
         let start = reader.fill_buf().map_err(|e| self.wrong(&format!("cannot be read: {e}")))?;
+        if start.is_empty() {
+            return Err(self.wrong("is empty"));
+        }
         let known = self.format.or_else(|| detect(start));
-        let format = known.ok_or_else(|| {
-            self.wrong("is no trace of a known format: mooncake, burstgpt, azure or sharegpt")
-        })?;
+        let format = known.ok_or_else(|| self.wrong(&unknown(start)))?;
         let unread = self.take(format, reader, count);
         if self.rows.is_empty() {
             let why = unread.or_else(|| self.left_out()).unwrap_or_else(|| "it is empty".into());
@@ -178,6 +179,26 @@ impl Trace {
         let notes: Vec<String> = notes.chain(self.broken.clone()).collect();
         (!notes.is_empty()).then(|| notes.join("; "))
     }
+}
+
+/// What the JSON reader says; who calls it knows the line.
+pub fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(problem) => format!("column {}: {problem}", error.column()),
+        None => text,
+    }
+}
+
+fn unknown(start: &[u8]) -> String {
+    let start = String::from_utf8_lossy(start);
+    let head: String = start.lines().next().unwrap_or_default().chars().take(40).collect();
+    format!(
+        "begins with `{}`: expected JSON lines (mooncake), a JSON array (sharegpt), or a CSV with \
+         `ContextTokens` (azure) or `Request tokens` (burstgpt)",
+        head.escape_debug()
+    )
 }
 
 /// What a trace is, by what it begins with.

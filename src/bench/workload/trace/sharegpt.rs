@@ -3,7 +3,7 @@
 //! Each question is a request; the engine's own answer goes into the history, generated as long as
 //! the recorded one.
 
-use super::read::Sink;
+use super::read::{Sink, without_place};
 use super::rows::{SaidMessage, TracePrompt, TraceRow};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, SeqAccess, Visitor};
@@ -26,7 +26,7 @@ struct Said {
 pub fn read(reader: impl BufRead, sink: &mut Sink) {
     let mut json = serde_json::Deserializer::from_reader(reader);
     if let Err(e) = Each(sink).deserialize(&mut json) {
-        sink.broken(format!("line {}", e.line()), e);
+        sink.broken(format!("line {}", e.line()), without_place(&e));
     }
 }
 
@@ -54,7 +54,7 @@ impl<'de> Visitor<'de> for Each<'_, '_> {
         while let Some(value) = conversations.next_element::<Value>()? {
             match serde_json::from_value(value) {
                 Ok(conversation) => take(number, &conversation, self.0),
-                Err(e) => self.0.unreadable(format!("conversation {}", number + 1), e),
+                Err(e) => self.0.unreadable(format!("conversation {}", number + 1), without_place(&e)),
             }
             number += 1;
         }
