@@ -63,6 +63,11 @@ impl Modules {
         Self(Rc::new(Inner { base: base.into(), loaded: RefCell::default(), loading: RefCell::default() }))
     }
 
+    /// What imports are relative to.
+    pub fn base(&self) -> &Path {
+        &self.0.base
+    }
+
     /// The functions of every loaded module, as `last part of its path::function`.
     pub fn function_names(&self) -> Vec<String> {
         let loaded = self.0.loaded.borrow();

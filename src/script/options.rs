@@ -1,10 +1,13 @@
 //! Options maps: one a function, every key checked.
 
 use super::fault::Fault;
+use super::schema::Schema;
 use super::suggest::did_you_mean;
 use rhai::{Dynamic, Map};
 use serde::de::{DeserializeOwned, Deserializer, Error, Visitor};
 use serde_json::Value;
+use serde_path_to_error::Segment;
+use std::collections::BTreeMap;
 
 /// Reads `given` as `T`. `function` is whose options they are, as scripts call it.
 pub fn read<T: DeserializeOwned>(function: &str, given: &Map) -> Result<T, Fault> {
@@ -17,7 +20,7 @@ pub struct Parts<'a> {
     /// Whose options they are.
     pub function: &'a str,
     left: Map,
-    known: Vec<&'static str>,
+    known: Vec<Schema>,
 }
 
 impl<'a> Parts<'a> {
@@ -28,7 +31,7 @@ impl<'a> Parts<'a> {
 
     /// Those of which `T` has a field.
     pub fn take<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
-        self.known.extend(fields::<T>());
+        self.known.push(Schema::of::<T>());
         let (own, left) = std::mem::take(&mut self.left)
             .into_iter()
             .partition(|(key, _)| fields::<T>().contains(&key.as_str()));
@@ -36,24 +39,39 @@ impl<'a> Parts<'a> {
         typed(self.function, json(self.function, &own)?)
     }
 
-    /// All that were asked for.
-    pub fn known(self) -> Vec<&'static str> {
+    /// What was asked for.
+    pub fn known(self) -> Vec<Schema> {
         self.known
     }
 
     /// That none is left.
     pub fn done(self) -> Result<(), Fault> {
-        check_keys(self.function, &self.left, &self.known)
+        let known: Vec<&str> = self.known.iter().flat_map(Schema::keys).copied().collect();
+        check_keys(self.function, &self.left, &known)
     }
 }
 
-/// `defaults` with what is `given` in their place. A key that has no default is unknown.
+/// `defaults` with what is `given` in their place. A key that has no default is unknown; one whose default is a
+/// number or a bool has no other kind of value.
 pub fn fill(function: &str, given: &Map, defaults: &Map) -> Result<Map, Fault> {
     let known: Vec<&str> = defaults.keys().map(AsRef::as_ref).collect();
     check_keys(function, given, &known)?;
+    given.iter().try_for_each(|(key, value)| fits(function, key, value, &defaults[key]))?;
     let mut filled = defaults.clone();
     filled.extend(given.iter().map(|(key, value)| (key.clone(), value.clone())));
     Ok(filled)
+}
+
+/// Whether `value` can stand in the place of `default`.
+pub fn fits(function: &str, key: &str, value: &Dynamic, default: &Dynamic) -> Result<(), Fault> {
+    let one = Map::from([(key.into(), value.clone())]);
+    if default.is_bool() {
+        typed::<BTreeMap<String, bool>>(function, json(function, &one)?).map(drop)
+    } else if default.is_int() || default.is_float() {
+        typed::<BTreeMap<String, f64>>(function, json(function, &one)?).map(drop)
+    } else {
+        Ok(())
+    }
 }
 
 fn check_keys(function: &str, given: &Map, known: &[&str]) -> Result<(), Fault> {
@@ -74,15 +92,40 @@ fn json(function: &str, given: &Map) -> Result<Value, Fault> {
 }
 
 fn typed<T: DeserializeOwned>(function: &str, value: Value) -> Result<T, Fault> {
-    serde_path_to_error::deserialize(value).map_err(|e| {
-        let option = e.path().to_string();
-        if let Some(field) = e.inner().to_string().strip_prefix("missing field ") {
-            return Fault::new(format!("`{function}` needs the option {field}"));
-        }
-        let problem = e.inner().to_string().replace("expected u64", "expected a whole number, zero or more");
-        let problem = problem.replace("expected f64", "expected a number");
-        Fault::new(format!("option `{option}` of `{function}`: {problem}")).at_word(&option)
-    })
+    serde_path_to_error::deserialize(value).map_err(|e| problem(function, "", &e))
+}
+
+/// What an error means to whoever gave the options of `function`; `prefix` stands before their names.
+pub fn problem(function: &str, prefix: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
+    let key = |segment: &Segment| if let Segment::Map { key } = segment { Some(key.clone()) } else { None };
+    let word = error.path().iter().filter_map(key).next_back().unwrap_or_default();
+    let (option, said) = (format!("{prefix}{}", error.path()), error.inner().to_string());
+    let fault = |message: String| Fault::new(message).at_word(&word);
+    if let Some(field) = said.strip_prefix("missing field ") {
+        let whose = if word.is_empty() { String::new() } else { format!(" in `{option}`") };
+        return fault(format!("`{function}` needs the option {field}{whose}"));
+    }
+    if let Some(names) = said.strip_prefix("unknown field ") {
+        let names: Vec<&str> = names.split('`').skip(1).step_by(2).collect();
+        let help = names.split_first().map(|(name, known)| did_you_mean(name, "options", known));
+        return fault(format!("unknown option `{option}` of `{function}`")).help(help.unwrap_or_default());
+    }
+    fault(format!("option `{option}` of `{function}`: {}", in_words_of_scripts(&said)))
+}
+
+/// What Rust and serde expect, as scripts name it.
+fn in_words_of_scripts(said: &str) -> String {
+    let Some((found, expected)) = said.split_once(", expected ") else { return said.into() };
+    let expected = match expected {
+        "u64" | "u32" | "usize" => "a whole number, zero or more",
+        "u16" => "a whole number from 0 to 65535",
+        "f64" => "a number",
+        "a boolean" => "`true` or `false`",
+        "a sequence" => "an array",
+        other if other.starts_with("struct ") => "a map",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
 /// The names of the fields of a struct, as its `Deserialize` announces them.

@@ -1,6 +1,7 @@
 //! A script: loaded, listed, and its tests run one by one.
 
 use super::catalog::Catalog;
+use super::check::warning_of_twins;
 use super::fault::{Diagnosis, Place};
 use super::host::Host;
 use super::language::{compiler, interpreter};
@@ -60,6 +61,11 @@ impl Program {
     /// Its text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What to say before it is run of functions that Rhai may take for each other.
+    pub fn warning(&self) -> Option<String> {
+        warning_of_twins(&self.name, &self.text, &self.folder)
     }
 
     /// Draws an error in this script, or in what it imports.

@@ -1,6 +1,7 @@
 //! `core/engine`: specs and handles of engines.
 
 use crate::bench::{Arm, Engine, EngineSpec, Readiness};
+use crate::driver::container::ContainerSpec;
 use crate::script::fault::{self, Fault};
 use crate::script::host::Host;
 use crate::script::options;
@@ -95,6 +96,20 @@ mod natives {
         let spec = options::read::<EngineSpec>(function, &given)?;
         spec.check().map_err(|problem| Fault::new(format!("`{function}`: {problem}")))?;
         Ok(Rc::new(spec))
+    }
+
+    /// What an engine is given as `container`, an image or a map with `image`, as a map in which all is
+    /// right; `()` stays `()`.
+    #[rhai_fn(return_raw)]
+    pub fn container(given: Dynamic) -> Result<Dynamic, Box<EvalAltResult>> {
+        if given.is_unit() {
+            return Ok(given);
+        }
+        let map = if given.is_string() { Map::from([("image".into(), given)]).into() } else { given };
+        let map = map.try_cast::<Map>();
+        let map = map.ok_or_else(|| Fault::new("`container` is an image, or a map with `image`"))?;
+        options::read::<ContainerSpec>("container", &map)?;
+        Ok(map.into())
     }
 
     /// The kind of engine that `--engine` chooses.

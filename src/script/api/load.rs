@@ -9,7 +9,8 @@ use crate::bench::workload::{
 use crate::driver::tokenizer::Tokenizer;
 use crate::script::fault::Fault;
 use crate::script::host::Host;
-use crate::script::options::{self, Parts, fields};
+use crate::script::options::{self, Parts};
+use crate::script::schema::Schema;
 use crate::script::suggest::neighbour;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module, NativeCallContext};
@@ -47,8 +48,8 @@ const GENERATORS: [(&str, Read); 9] = [
     ("random", |options| Ok(Generator::Random(options.take::<Random>()?))),
 ];
 
-/// The keys of the options of the generator `name`, `custom` and `trace` among them.
-pub fn keys(name: &str) -> Option<Vec<&'static str>> {
+/// What the options of the generator `name` are read into, `custom` and `trace` among them.
+pub fn schemas(name: &str) -> Option<Vec<Schema>> {
     let mut options = Parts::of(name, Map::new());
     // Whether nothing is enough to make one is of no interest here.
     match name {
@@ -56,10 +57,10 @@ pub fn keys(name: &str) -> Option<Vec<&'static str>> {
         "trace" => drop(options.take::<Trace>()),
         _ => drop(GENERATORS.iter().find(|(known, _)| *known == name)?.1(&mut options)),
     }
-    let shared = [fields::<Arrivals>(), fields::<TextOptions>(), fields::<RequestOptions>()];
-    let mut keys = options.known();
-    keys.extend(shared.into_iter().flatten().copied());
-    Some(keys)
+    let shared = [Schema::of::<Arrivals>(), Schema::of::<TextOptions>(), Schema::of::<RequestOptions>()];
+    let mut schemas = options.known();
+    schemas.extend(shared);
+    Some(schemas)
 }
 
 /// What texts are made of, and the tokenizer where its file is given.

@@ -13,11 +13,13 @@ pub use reading::{Reading, reading};
 pub use shown::Shown;
 pub use words::Variable;
 
+use super::check::warning_of_twins;
 use super::fault::Diagnosis;
 use super::host::Host;
 use super::language::{compiler, heed, interpreter};
 use super::modules::{Modules, STD};
 use super::program::with_hint;
+use crate::bench::Event;
 use rhai::{AST, Dynamic, EvalAltResult, Expr, Position, Scope, Stmt};
 use saving::Kept;
 use std::cell::RefCell;
@@ -110,6 +112,10 @@ impl Session {
         let text = std::fs::read_to_string(path).map_err(|e| {
             Diagnosis::plain(format!("cannot read the script `{}`: {e}", path.display()), None).as_unusable()
         })?;
+        let title = path.display().to_string();
+        if let Some(text) = warning_of_twins(&title, &text, self.modules.base()) {
+            self.host.bench().emit(Event::Warned { text });
+        }
         self.eval(&text).map(drop)
     }
 
