@@ -92,4 +92,17 @@ fn a_run_warns_once_of_functions_that_are_taken_for_each_other() {
                 shows all such)";
     assert_eq!((run.code, run.stderr.matches("warning: `part`").count()), (0, 1), "{}", run.stderr);
     assert!(run.stderr.contains(told), "{}", run.stderr);
+    let prompt = twins().run(&["repl", "t.rhai"]);
+    assert_eq!(prompt.code, 0, "{}", prompt.stderr);
+    assert!(prompt.stderr.contains("half.rhai:1:14 and at t.rhai:2:15 may be taken"), "{}", prompt.stderr);
+}
+
+#[test]
+fn a_run_of_scripts_that_keep_apart_does_not_warn() {
+    let bench = twins().script(
+        "t.rhai",
+        "import \"half\" as half;\nfn test_a() { other(half::half(8)); }\nfn other(x) { x / 3 }\n",
+    );
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!((run.code, run.stderr.contains("warning")), (0, false), "{}", run.stderr);
 }

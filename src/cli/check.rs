@@ -6,18 +6,26 @@ use crate::script::check;
 use clap::Args;
 use std::path::PathBuf;
 
+const EXPLAINED: &str = "\
+A mistake is what fails when it is run:
+  a function, a module or an option that is not there, also in a map within options;
+  too few or too many arguments, or a literal of another type;
+  a literal value of an option that its function refuses.
+
+A warning is what may be as it is meant:
+  an import of which nothing is used;
+  a function named `test_…` that is no test;
+  in a script with tests, a function to which nothing leads: neither a public function without
+  parameters, nor a statement outside of functions, nor a script that it imports;
+  calls in two scripts that Rhai may take for each other.
+
+Exit codes:
+  0    no mistake; there may be warnings
+  2    a mistake, or with `--deny-warnings` a warning";
+
 /// The mistakes of scripts that can be found without running them.
-///
-/// A mistake is what fails when it is run: a function, a module or an option that is not there; too few or too
-/// many arguments; a literal value of an option that its function refuses.
-///
-/// A warning is what may be meant as it is: an import of which nothing is used; a function named `test_…` that
-/// is no test; in a script with tests, a function to which no test leads, nor a statement outside of functions,
-/// nor an imported script; a function that Rhai may take for one of another script.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit codes:\n  0    no mistakes; there may be warnings\n  2    a mistake, or with `--deny-warnings` a warning"
-)]
+#[command(after_help = EXPLAINED)]
 pub struct CheckArgs {
     /// The scripts; what they import is looked at, too.
     #[arg(value_name = "SCRIPT", required = true)]

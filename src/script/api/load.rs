@@ -106,17 +106,30 @@ fn workload(
     context: &NativeCallContext<'_>,
     generator: Generator,
     texts: &Texts,
-    mut options: Parts<'_>,
+    options: Parts<'_>,
 ) -> Result<Workload, Box<EvalAltResult>> {
     let (host, function) = (Host::of(context), options.function);
-    let arrivals = options.take::<Arrivals>()?;
     let seed = host.parameter("seed", 0.into())?.as_int().unwrap_or_default() as u64;
     let text = TextOptions { seed: texts.options.seed.or(Some(seed)), ..texts.options.clone() };
-    let request = options.take::<RequestOptions>()?;
-    options.done()?;
-    let config = WorkloadConfig::new(generator, arrivals, text, request);
-    let config = config.map_err(|e| config_fault(function, &e))?;
+    let config = config(generator, text, options)?;
     Ok(Rc::new(WorkloadConfig { lexicon: texts.lexicon(&host, function)?, ..config }))
+}
+
+fn config(generator: Generator, text: TextOptions, mut options: Parts<'_>) -> Result<WorkloadConfig, Fault> {
+    let (arrivals, request) = (options.take::<Arrivals>()?, options.take::<RequestOptions>()?);
+    let function = options.function;
+    options.done()?;
+    WorkloadConfig::new(generator, arrivals, text, request).map_err(|e| config_fault(function, &e))
+}
+
+/// Why the generator `name`, which a script calls as `function`, makes no workload of these options, if so.
+pub fn refused(name: &str, function: &str, mut given: Map) -> Option<Fault> {
+    // Whether there is such a variable depends on where the script is run.
+    given.remove("api_key_env");
+    let (_, read) = GENERATORS.iter().find(|(known, _)| *known == name)?;
+    let mut options = Parts::of(function, given);
+    let read = read(&mut options).and_then(|generator| Ok((generator, options.take::<TextOptions>()?)));
+    read.and_then(|(generator, text)| config(generator, text, options)).err()
 }
 
 fn trace(context: &NativeCallContext<'_>, path: &str, given: Map) -> Result<Workload, Box<EvalAltResult>> {

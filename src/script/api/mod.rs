@@ -13,6 +13,7 @@ mod seen;
 mod table;
 
 pub use engine::Handle;
+pub use load::refused as refused_by_generator;
 pub use seen::{Experiment, Measure};
 
 use super::plot::schemas;

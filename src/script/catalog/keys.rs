@@ -57,6 +57,21 @@ pub fn taken(sources: &Sources, path: &str, name: &str, arity: usize) -> Vec<Tak
     Search { sources, entered: Vec::new() }.function(path, name, arity)
 }
 
+/// The generator of workloads that a function makes of its one parameter, if it does nothing else.
+pub fn generator(sources: &Sources, path: &str, name: &str) -> Option<String> {
+    let source = sources.get(path)?;
+    let body = source.body(name, 1);
+    let made = calls(&body).into_iter().filter(|call| !call.is_operator_call());
+    let [call] = made.collect::<Vec<_>>().try_into().ok()?;
+    let target = Within { source, path, body: &body }.target(&call)?;
+    match call.args.first() {
+        Some(Expr::StringConstant(name, _)) if target == "core/load" && call.name == "workload" => {
+            Some(name.to_string())
+        }
+        _ => None,
+    }
+}
+
 /// The options that a native of `module` takes at `position`; `first` is its first argument where that is a
 /// literal text.
 pub fn native(module: &str, name: &str, position: usize, first: Option<&str>) -> Option<Vec<Key>> {

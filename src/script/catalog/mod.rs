@@ -14,7 +14,7 @@ mod show;
 
 pub use doc::Doc;
 pub use item::{Home, Item, Kind, OptionKey, Param, Signature};
-pub use keys::{Key, Taken, Use, native as native_keys, taken};
+pub use keys::{Key, Taken, Use, generator, native as native_keys, taken};
 pub use library::ModuleDoc;
 pub use natives::type_name;
 pub use show::Look;

@@ -2,9 +2,9 @@
 
 use super::Finding;
 use super::calls::{Call, Style, map_keys};
-use super::options::{Owner, mistakes};
+use super::options::{Owner, mistakes, refused};
 use super::signature::{Signature, Table, natives, of_module, table, wrong_arguments};
-use crate::script::catalog::{Key, native_keys, taken};
+use crate::script::catalog::{Key, generator, native_keys, taken};
 use crate::script::fault::Fault;
 use crate::script::source::{Function, Source, Sources};
 use crate::script::suggest::{did_you_mean, nearest};
@@ -123,7 +123,16 @@ impl<'a> Known<'a> {
         let function = call.namespace().map_or_else(|| name.to_owned(), |alias| format!("{alias}::{name}"));
         let owner = Owner { function: &function, prefix: "" };
         let args = call.expr.args.iter().enumerate();
-        args.filter_map(|(at, arg)| Some(mistakes(&owner, arg, &self.keys(call, at)?))).flatten().collect()
+        let found = args.filter_map(|(at, arg)| Some(mistakes(&owner, arg, &self.keys(call, at)?)));
+        let found: Vec<Finding> = found.flatten().collect();
+        if found.is_empty() { self.refused(&owner, call).into_iter().collect() } else { found }
+    }
+
+    /// Why no workload can be made of the options in a call, each of which is right.
+    fn refused(&self, owner: &Owner<'_>, call: &Call) -> Option<Finding> {
+        let path = &self.source.imports.get(call.namespace()?)?.path;
+        let [options] = call.expr.args.as_slice() else { return None };
+        refused(owner, &generator(self.sources, path, &call.expr.name)?, options)
     }
 
     /// The keys of the options that a call takes at `position`.

@@ -5,6 +5,7 @@
 //! certain; of other values nothing is said but that their key is not there.
 
 use super::Finding;
+use crate::script::api::refused_by_generator;
 use crate::script::catalog::{Key, Use};
 use crate::script::fault::Fault;
 use crate::script::options::fits;
@@ -64,6 +65,15 @@ fn misused(owner: &Owner<'_>, name: &str, position: Position, value: &Expr, of: 
             mistakes(&Owner { function: owner.function, prefix: &prefix }, value, keys)
         }
     }
+}
+
+/// Why a generator makes no workload of options that stand there in full: where they contradict each other, or
+/// one is out of its range.
+pub fn refused(owner: &Owner<'_>, generator: &str, options: &Expr) -> Option<Finding> {
+    let Expr::Map(map, position) = options else { return None };
+    let fault = refused_by_generator(generator, owner.function, literal(options)?.try_cast()?)?;
+    let named = map.0.iter().find(|(key, _)| fault.word.as_deref() == Some(key.name.as_str()));
+    Some(Finding::mistake(named.map_or(*position, |(key, _)| key.pos), fault))
 }
 
 /// The value of an expression that stands there in full.
