@@ -63,6 +63,21 @@ fn warnings_alone_are_let_pass_unless_they_are_denied() {
     assert!(denied.stderr.ends_with("error: no mistakes found, 9 warnings\n"), "{}", denied.stderr);
 }
 
+#[test]
+fn a_function_that_another_of_the_scripts_uses_is_not_unused() {
+    let bench = Bench::new()
+        .script("a.rhai", "fn test_a() {}\nfn twice(x) { x * 2 }\n")
+        .script("b.rhai", "import \"a\" as a;\nfn test_b() { a::twice(1) }\n");
+    let check = |scripts: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+        command.current_dir(bench.dir.path()).arg("check").args(scripts);
+        ran(&command.output().expect("lmrun runs")).stdout
+    };
+    assert_eq!(check(&["a.rhai"]), "no mistakes found, 1 warning\n");
+    assert_eq!(check(&["b.rhai"]), "no mistakes found\n");
+    assert_eq!(check(&["a.rhai", "b.rhai"]), "no mistakes found\n");
+}
+
 /// What `check` calls a mistake in a value, a run calls the same.
 #[test]
 fn a_run_refuses_what_is_called_a_mistake() {

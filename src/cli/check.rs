@@ -16,7 +16,8 @@ A warning is what may be as it is meant:
   an import of which nothing is used;
   a function named `test_…` that is no test;
   in a script with tests, a function to which nothing leads: neither a public function without
-  parameters, nor a statement outside of functions, nor a script that it imports;
+  parameters, nor a statement outside of functions, nor a script that it imports or that is
+  checked with it;
   calls in two scripts that Rhai may take for each other.
 
 Exit codes:
@@ -38,7 +39,7 @@ pub struct CheckArgs {
 /// Looks and shows; 0 if there is nothing that is refused.
 pub fn run(args: &CheckArgs) -> u8 {
     let (mut mistakes, mut warnings) = (0, 0);
-    for found in args.scripts.iter().flat_map(|script| check(script, color())) {
+    for found in check(&args.scripts, color()) {
         *if found.is_mistake { &mut mistakes } else { &mut warnings } += 1;
         eprintln!("{}\n", found.drawing);
     }

@@ -20,8 +20,10 @@ use super::program::Program;
 use super::source::{Source, Sources, shadowing};
 use known::Known;
 use miette::Severity;
+use reach::Names;
 use rhai::Position;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// What was found, and where it is.
 struct Finding {
@@ -50,17 +52,31 @@ pub struct Found {
     pub drawing: String,
 }
 
-/// What is found in a script and in what it imports.
-pub fn check(path: &Path, color: bool) -> Vec<Found> {
+/// What is found in scripts and in what they import.
+pub fn check(paths: &[PathBuf], color: bool) -> Vec<Found> {
+    let named: Vec<BTreeSet<String>> = paths.iter().map(|path| names_in(path)).collect();
+    let beside = |at: usize| {
+        let others = named.iter().enumerate().filter(move |(other, _)| *other != at);
+        others.flat_map(|(_, names)| names).cloned().collect()
+    };
+    let of = |(at, path): (usize, &PathBuf)| {
+        diagnoses(path, &beside(at)).unwrap_or_else(|refused| vec![(Severity::Error, *refused)])
+    };
     let draw = |(severity, diagnosis): (Severity, Diagnosis)| Found {
         is_mistake: severity == Severity::Error,
         drawing: diagnosis.draw_as(severity, Modules::source, color),
     };
-    let found = diagnoses(path).unwrap_or_else(|refused| vec![(Severity::Error, *refused)]);
-    found.into_iter().map(draw).collect()
+    paths.iter().enumerate().flat_map(of).map(draw).collect()
 }
 
-fn diagnoses(path: &Path) -> Result<Vec<(Severity, Diagnosis)>, Box<Diagnosis>> {
+/// The names that a script mentions; none where it cannot be read, which is told when it is looked at.
+fn names_in(path: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    Source::parse("", &text).map(|source| Names::of(&source.ast).all).unwrap_or_default()
+}
+
+/// `beside` are the names in the other scripts that are looked at.
+fn diagnoses(path: &Path, beside: &BTreeSet<String>) -> Result<Vec<(Severity, Diagnosis)>, Box<Diagnosis>> {
     let program = Program::load(path)?;
     let title = path.display().to_string();
     let broken = |(file, error): (String, Box<rhai::EvalAltResult>)| Box::new(Diagnosis::of(&error, &file));
@@ -70,17 +86,18 @@ fn diagnoses(path: &Path) -> Result<Vec<(Severity, Diagnosis)>, Box<Diagnosis>> 
     let modules = Modules::new(program.folder());
     let is_library = |path: &str| STD.iter().any(|(name, _)| *name == path);
     let own = sources.all().filter(|(path, _)| !is_library(path));
-    Ok(own.flat_map(|(path, source)| of_source(&sources, &modules, &title, path, source)).collect())
+    let found = own.flat_map(|(path, source)| {
+        let mut found = of_source(&sources, &modules, &title, path, source);
+        if path == title {
+            found.extend(unused::functions(&sources, path, source, beside));
+        }
+        placed(source, found)
+    });
+    Ok(found.collect())
 }
 
 /// What is found in one script. `main` is the one that is run: what it imports can call its functions.
-fn of_source(
-    sources: &Sources,
-    modules: &Modules,
-    main: &str,
-    path: &str,
-    source: &Source,
-) -> Vec<(Severity, Diagnosis)> {
+fn of_source(sources: &Sources, modules: &Modules, main: &str, path: &str, source: &Source) -> Vec<Finding> {
     let known = Known::new(sources, main, path, source);
     let missing = source
         .imports
@@ -92,12 +109,15 @@ fn of_source(
     found.extend(calls::of(source).iter().flat_map(|call| known.mistakes_of(call)));
     found.extend(unused::tests(source));
     found.extend(unused::imports(source));
-    if path == main {
-        found.extend(unused::functions(sources, path, source));
-    }
     found.extend(twins::of(sources, path, source));
+    found
+}
+
+/// The findings in a script, in their order.
+fn placed(source: &Source, mut found: Vec<Finding>) -> Vec<(Severity, Diagnosis)> {
     found.sort_by_key(|finding| (finding.position.line(), finding.position.position()));
     let place = |position| Place { file: source.title.clone(), position };
-    let drawn = |finding: Finding| (finding.severity, Diagnosis::at(place(finding.position), finding.fault));
-    found.into_iter().map(drawn).collect()
+    let diagnosis =
+        |finding: Finding| (finding.severity, Diagnosis::at(place(finding.position), finding.fault));
+    found.into_iter().map(diagnosis).collect()
 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 /// What `check` draws.
 fn drawings(path: &Path) -> Vec<String> {
-    check(path, false).into_iter().map(|found| found.drawing).collect()
+    check(&[path.into()], false).into_iter().map(|found| found.drawing).collect()
 }
 
 fn files(folder: &str) -> Vec<PathBuf> {

@@ -4,7 +4,8 @@ use super::Finding;
 use super::calls;
 use super::reach::{Names, reached};
 use crate::script::fault::Fault;
-use crate::script::source::{Function, Source, Sources};
+use crate::script::source::{Function, Import, Source, Sources};
+use std::collections::BTreeSet;
 
 /// How tests are named.
 const TEST: &str = "test_";
@@ -44,7 +45,7 @@ pub fn imports(source: &Source) -> Vec<Finding> {
     }
     let unused =
         source.imports.iter().filter(|(alias, _)| !alias.is_empty() && !names.modules.contains(*alias));
-    let finding = |(alias, import): (&String, &crate::script::source::Import)| {
+    let finding = |(alias, import): (&String, &Import)| {
         let fault = Fault::new(format!("`{}` is imported, and nothing of it used", import.path));
         let fault =
             fault.at_word(&import.path).help(format!("take the import away: there is no `{alias}::…`"));
@@ -54,12 +55,13 @@ pub fn imports(source: &Source) -> Vec<Finding> {
 }
 
 /// Functions of a script with tests that are reached from none of what `-f` can choose, nor from its
-/// statements, nor from what it imports.
-pub fn functions(sources: &Sources, path: &str, source: &Source) -> Vec<Finding> {
+/// statements, nor from what it imports, nor named by the scripts `beside` it.
+pub fn functions(sources: &Sources, path: &str, source: &Source, beside: &BTreeSet<String>) -> Vec<Finding> {
     let functions = source.functions();
     let has_tests = functions.iter().any(|f| f.name.starts_with(TEST) && can_run(f));
     let others = sources.all().filter(|(other, _)| *other != path);
-    let known = others.flat_map(|(_, other)| Names::of(&other.ast).all).collect();
+    let known =
+        others.flat_map(|(_, other)| Names::of(&other.ast).all).chain(beside.iter().cloned()).collect();
     if !has_tests || evaluates(&Names::of(&source.ast)) {
         return Vec::new();
     }
