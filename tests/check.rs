@@ -78,6 +78,13 @@ fn a_function_that_another_of_the_scripts_uses_is_not_unused() {
     assert_eq!(check(&["a.rhai", "b.rhai"]), "no mistakes found\n");
 }
 
+#[test]
+fn what_is_found_in_a_script_that_several_import_is_told_once() {
+    let both = check(&["functions.rhai", "warnings.rhai"]);
+    assert_eq!(both.stderr.matches("`std/gpus` is imported").count(), 1, "{}", both.stderr);
+    assert!(both.stderr.ends_with("error: 9 mistakes, 9 warnings\n"), "{}", both.stderr);
+}
+
 /// What `check` calls a mistake in a value, a run calls the same.
 #[test]
 fn a_run_refuses_what_is_called_a_mistake() {

@@ -52,7 +52,7 @@ pub struct Found {
     pub drawing: String,
 }
 
-/// What is found in scripts and in what they import.
+/// What is found in scripts and in what they import; what several of them import is told once.
 pub fn check(paths: &[PathBuf], color: bool) -> Vec<Found> {
     let named: Vec<BTreeSet<String>> = paths.iter().map(|path| names_in(path)).collect();
     let beside = |at: usize| {
@@ -66,7 +66,9 @@ pub fn check(paths: &[PathBuf], color: bool) -> Vec<Found> {
         is_mistake: severity == Severity::Error,
         drawing: diagnosis.draw_as(severity, Modules::source, color),
     };
-    paths.iter().enumerate().flat_map(of).map(draw).collect()
+    let mut drawn = BTreeSet::new();
+    let found = paths.iter().enumerate().flat_map(of).map(draw);
+    found.filter(|found| drawn.insert(found.drawing.clone())).collect()
 }
 
 /// The names that a script mentions; none where it cannot be read, which is told when it is looked at.
