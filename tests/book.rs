@@ -123,6 +123,14 @@ fn every_script_compiles_and_has_a_test() {
 }
 
 #[test]
+fn nothing_is_found_in_any_script() {
+    for block in blocks_marked(&["rhai", "rhai,run"]) {
+        let bench = bench_of(&block);
+        lmrun(&block.place, bench.dir.path(), &["check", "--deny-warnings", "block.rhai"]);
+    }
+}
+
+#[test]
 fn scripts_marked_run_pass() {
     for block in blocks_marked(&["rhai,run"]) {
         let bench = bench_of(&block);

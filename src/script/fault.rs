@@ -191,7 +191,17 @@ impl Diagnosis {
 
     /// The drawing: message, the line with a caret, where it came from, what to do.
     pub fn draw(&self, source: impl Fn(&str) -> Option<String>, color: bool) -> String {
-        let mut diagnostic = MietteDiagnostic::new(&self.message).with_severity(Severity::Error);
+        self.draw_as(Severity::Error, source, color)
+    }
+
+    /// The same with the sign of another severity.
+    pub fn draw_as(
+        &self,
+        severity: Severity,
+        source: impl Fn(&str) -> Option<String>,
+        color: bool,
+    ) -> String {
+        let mut diagnostic = MietteDiagnostic::new(&self.message).with_severity(severity);
         if let Some(help) = self.advice() {
             diagnostic = diagnostic.with_help(help);
         }

@@ -16,11 +16,12 @@ mod options;
 mod outline;
 mod plot;
 mod program;
+mod schema;
 mod session;
 mod source;
 mod suggest;
 
-pub use check::check;
+pub use check::{Found, check};
 pub use doctor::wanted;
 pub use fault::Diagnosis;
 pub use host::{EngineChoice, Host, Parameters};

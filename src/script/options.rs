@@ -1,6 +1,7 @@
 //! Options maps: one a function, every key checked.
 
 use super::fault::Fault;
+use super::schema::Schema;
 use super::suggest::{did_you_mean, look_up};
 use rhai::{Dynamic, Map};
 use serde::de::{DeserializeOwned, Deserializer, Error, Visitor};
@@ -19,7 +20,7 @@ pub struct Parts<'a> {
     /// All that were given.
     pub given: Map,
     left: Map,
-    known: Vec<&'static str>,
+    known: Vec<Schema>,
 }
 
 impl<'a> Parts<'a> {
@@ -30,7 +31,7 @@ impl<'a> Parts<'a> {
 
     /// Those of which `T` has a field.
     pub fn take<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
-        self.known.extend(fields::<T>());
+        self.known.push(Schema::of::<T>());
         let (own, left) = std::mem::take(&mut self.left)
             .into_iter()
             .partition(|(key, _)| fields::<T>().contains(&key.as_str()));
@@ -38,14 +39,15 @@ impl<'a> Parts<'a> {
         typed(self.function, json(self.function, &own)?)
     }
 
-    /// All that were asked for.
-    pub fn known(self) -> Vec<&'static str> {
+    /// What was asked for.
+    pub fn known(self) -> Vec<Schema> {
         self.known
     }
 
     /// That none is left.
-    pub fn done(&self) -> Result<(), Fault> {
-        check_keys(self.function, &self.left, &self.known)
+    pub fn done(self) -> Result<(), Fault> {
+        let known: Vec<&str> = self.known.iter().flat_map(Schema::keys).copied().collect();
+        check_keys(self.function, &self.left, &known)
     }
 }
 
@@ -54,9 +56,7 @@ impl<'a> Parts<'a> {
 pub fn fill(function: &str, given: &Map, defaults: &Map) -> Result<Map, Fault> {
     let known: Vec<&str> = defaults.keys().map(AsRef::as_ref).collect();
     check_keys(function, given, &known)?;
-    for (key, value) in given {
-        check_kind(function, key, value, &defaults[key])?;
-    }
+    given.iter().try_for_each(|(key, value)| fits(function, key, value, &defaults[key]))?;
     let mut filled = defaults.clone();
     filled.extend(given.iter().map(|(key, value)| (key.clone(), value.clone())));
     Ok(filled)
@@ -71,8 +71,9 @@ fn check_keys(function: &str, given: &Map, known: &[&str]) -> Result<(), Fault> 
     }
 }
 
-/// That a number stands where the default is one, and so on; a text and an array of texts are the same.
-fn check_kind(function: &str, key: &str, value: &Dynamic, default: &Dynamic) -> Result<(), Fault> {
+/// Whether `value` can stand in the place of `default`: a number for a number, and so on; a text and an array of
+/// texts are the same.
+pub fn fits(function: &str, key: &str, value: &Dynamic, default: &Dynamic) -> Result<(), Fault> {
     let (expected, fits) = match default {
         _ if value.is_unit() => return Ok(()),
         _ if default.is_int() || default.is_float() => ("a number", value.is_int() || value.is_float()),
@@ -113,8 +114,14 @@ fn json(function: &str, given: &Map) -> Result<Value, Fault> {
 }
 
 fn typed<T: DeserializeOwned>(function: &str, value: Value) -> Result<T, Fault> {
-    serde_path_to_error::deserialize(value)
-        .map_err(|e| refusal(function, &e.path().to_string(), &e.inner().to_string()))
+    serde_path_to_error::deserialize(value).map_err(|e| problem(function, "", &e))
+}
+
+/// What an error means to whoever gave the options of `function`; `prefix` stands before their names.
+pub fn problem(function: &str, prefix: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
+    let path = format!("{prefix}{}", error.path());
+    let path = path.trim_end_matches('.');
+    refusal(function, if path.is_empty() { "." } else { path }, &error.inner().to_string())
 }
 
 /// What serde says of `option`, in the words of scripts.

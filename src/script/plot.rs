@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use super::options::Parts;
+use super::schema::Schema;
 use crate::figure::{self, Axis, Figure, FiveNumbers, Ink, Kind, Point, Series, Shape};
 use rhai::Map;
 use serde::Deserialize;
@@ -65,6 +66,18 @@ struct Groups {
 struct Values {
     name: String,
     values: Vec<Option<f64>>,
+}
+
+/// What the options of the figure `name` are read into.
+pub fn schemas(name: &str) -> Option<Vec<Schema>> {
+    let series = match name {
+        "lines" | "points" => Schema::of::<All<Pairs>>(),
+        "bars" => Schema::of::<All<Heights>>(),
+        "boxes" => Schema::of::<All<Groups>>(),
+        "cdf" => Schema::of::<All<Values>>(),
+        _ => return None,
+    };
+    Some(vec![Schema::of::<Frame>(), series])
 }
 
 /// Lines through points, or the points alone.

@@ -1,5 +1,6 @@
 //! A script: loaded, listed, and its tests run one by one.
 
+use super::check::warning_of_twins;
 use super::fault::{Diagnosis, Fault, Place};
 use super::hint::{self, with_hint};
 use super::host::Host;
@@ -72,6 +73,11 @@ impl Program {
     /// Its text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What to say before it is run of functions that Rhai may take for each other.
+    pub fn warning(&self) -> Option<String> {
+        warning_of_twins(&self.name, &self.text, &self.folder)
     }
 
     /// Draws an error in this script, or in what it imports.

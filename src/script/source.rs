@@ -84,6 +84,13 @@ impl Source {
         body.retain_functions(|_, _, f, n| f == name && n == arity);
         body
     }
+
+    /// What is in no function that has a name: statements, and all closures.
+    pub fn outside(&self) -> AST {
+        let mut outside = self.ast.clone();
+        outside.retain_functions(|_, _, f, _| f.starts_with("anon$"));
+        outside
+    }
 }
 
 /// Where a function's name stands; Rhai only says where its body begins.
@@ -137,6 +144,11 @@ impl Sources {
         Self { base: base.into(), loaded: library.collect() }
     }
 
+    /// Nothing yet, not even the library.
+    pub fn empty(base: &Path) -> Self {
+        Self { base: base.into(), loaded: BTreeMap::new() }
+    }
+
     /// The script that `path` imports.
     pub fn get(&self, path: &str) -> Option<&Source> {
         self.loaded.get(path)
@@ -153,9 +165,10 @@ impl Sources {
     /// When one of those does not compile. One that is not there is left out.
     pub fn add(&mut self, path: &str, source: Source) -> Result<(), (String, Box<EvalAltResult>)> {
         let imports: Vec<String> = source.imports.values().map(|import| import.path.clone()).collect();
+        let modules = Modules::new(&self.base);
         self.loaded.insert(path.into(), source);
         for import in imports {
-            let title = self.base.join(&import).with_extension("rhai").display().to_string();
+            let title = modules.title(&import);
             let is_known = self.loaded.contains_key(&import) || api::native(&import).is_some();
             let Some(text) = Modules::source(&title).filter(|_| !is_known) else { continue };
             let source = Source::parse(&title, &text).map_err(|error| (title, error))?;

@@ -1,6 +1,7 @@
 //! `core/engine`: specs and handles of engines.
 
 use crate::bench::{Arm, Engine, EngineSpec, Readiness};
+use crate::driver::container::ContainerSpec;
 use crate::script::fault::{self, Fault};
 use crate::script::host::Host;
 use crate::script::options;
@@ -100,6 +101,24 @@ mod natives {
             Fault::new(format!("`{function}`: {problem}")).help(remedy(function, &problem))
         })?;
         Ok(Rc::new(spec))
+    }
+
+    /// What an engine is given as `container`, an image or a map with `image`, as a map in which all is
+    /// right; `()` stays `()`.
+    #[rhai_fn(return_raw)]
+    pub fn container(given: Dynamic) -> Result<Dynamic, Box<EvalAltResult>> {
+        if given.is_unit() {
+            return Ok(given);
+        }
+        let found = options::in_words(&given);
+        let map = if given.is_string() { Map::from([("image".into(), given)]).into() } else { given };
+        let map = map.try_cast::<Map>().ok_or_else(|| {
+            Fault::new(format!("`container` is an image, or a map with `image`, not {found}"))
+                .at_word("container")
+                .help("for example `container: \"vllm/vllm-openai:latest\"`")
+        })?;
+        options::read::<ContainerSpec>("container", &map)?;
+        Ok(map.into())
     }
 
     /// The kind of engine that `--engine` chooses.

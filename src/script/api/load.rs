@@ -9,7 +9,8 @@ use crate::bench::workload::{
 use crate::driver::tokenizer::Tokenizer;
 use crate::script::fault::Fault;
 use crate::script::host::Host;
-use crate::script::options::{self, Parts, fields, in_words};
+use crate::script::options::{self, Parts, in_words};
+use crate::script::schema::Schema;
 use crate::script::suggest::{did_you_mean, neighbour, remedy};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module, NativeCallContext};
@@ -47,8 +48,8 @@ const GENERATORS: [(&str, Read); 9] = [
     ("random", |options| Ok(Generator::Random(options.take::<Random>()?))),
 ];
 
-/// The keys of the options of the generator `name`, `custom` and `trace` among them.
-pub fn keys(name: &str) -> Option<Vec<&'static str>> {
+/// What the options of the generator `name` are read into, `custom` and `trace` among them.
+pub fn schemas(name: &str) -> Option<Vec<Schema>> {
     let mut options = Parts::of(name, Map::new());
     // Whether nothing is enough to make one is of no interest here.
     match name {
@@ -56,10 +57,10 @@ pub fn keys(name: &str) -> Option<Vec<&'static str>> {
         "trace" => drop(options.take::<Trace>()),
         _ => drop(GENERATORS.iter().find(|(known, _)| *known == name)?.1(&mut options)),
     }
-    let shared = [fields::<Arrivals>(), fields::<TextOptions>(), fields::<RequestOptions>()];
-    let mut keys = options.known();
-    keys.extend(shared.into_iter().flatten().copied());
-    Some(keys)
+    let shared = [Schema::of::<Arrivals>(), Schema::of::<TextOptions>(), Schema::of::<RequestOptions>()];
+    let mut schemas = options.known();
+    schemas.extend(shared);
+    Some(schemas)
 }
 
 const TRACES: &str = "`lmrun api load::trace` says which formats it reads";
@@ -107,17 +108,30 @@ fn workload(
     context: &NativeCallContext<'_>,
     generator: Generator,
     texts: &Texts,
-    mut options: Parts<'_>,
+    options: Parts<'_>,
 ) -> Result<Workload, Box<EvalAltResult>> {
     let (host, function) = (Host::of(context), options.function);
-    let arrivals = options.take::<Arrivals>()?;
     let seed = host.parameter("seed", 0.into())?.as_int().unwrap_or_default() as u64;
     let text = TextOptions { seed: texts.options.seed.or(Some(seed)), ..texts.options.clone() };
-    let request = options.take::<RequestOptions>()?;
-    options.done()?;
-    let config = WorkloadConfig::new(generator, arrivals, text, request);
-    let config = config.map_err(|e| config_fault(function, &e, &options.given))?;
+    let config = config(generator, text, options)?;
     Ok(Rc::new(WorkloadConfig { lexicon: texts.lexicon(&host, function)?, ..config }))
+}
+
+fn config(generator: Generator, text: TextOptions, mut options: Parts<'_>) -> Result<WorkloadConfig, Fault> {
+    let (arrivals, request) = (options.take::<Arrivals>()?, options.take::<RequestOptions>()?);
+    let (function, given) = (options.function, options.given.clone());
+    options.done()?;
+    WorkloadConfig::new(generator, arrivals, text, request).map_err(|e| config_fault(function, &e, &given))
+}
+
+/// Why the generator `name`, which a script calls as `function`, makes no workload of these options, if so.
+pub fn refused(name: &str, function: &str, mut given: Map) -> Option<Fault> {
+    // Whether there is such a variable depends on where the script is run.
+    given.remove("api_key_env");
+    let (_, read) = GENERATORS.iter().find(|(known, _)| *known == name)?;
+    let mut options = Parts::of(function, given);
+    let read = read(&mut options).and_then(|generator| Ok((generator, options.take::<TextOptions>()?)));
+    read.and_then(|(generator, text)| config(generator, text, options)).err()
 }
 
 fn trace(context: &NativeCallContext<'_>, path: &str, given: Map) -> Result<Workload, Box<EvalAltResult>> {

@@ -13,10 +13,14 @@ mod seen;
 mod table;
 
 pub use engine::Handle;
+pub use load::refused as refused_by_generator;
 pub use seen::{Experiment, Measure};
 
-use super::options::fields;
+use super::plot::schemas;
+use super::schema::Schema;
+use crate::bench::workload::GivenRequest;
 use crate::bench::{EngineSpec, HelperSpec, RunOptions};
+use crate::driver::container::ContainerSpec;
 use rhai::Module;
 
 /// The natives that need no import.
@@ -48,16 +52,18 @@ pub fn native(path: &str) -> Option<Module> {
     })
 }
 
-/// Which argument of a native is an options map, and its keys. `first` is its first argument where that
-/// is a literal text.
-pub fn options(module: &str, name: &str, first: Option<&str>) -> Option<(usize, Vec<&'static str>)> {
-    Some(match (module, name) {
-        ("core/engine", "spec") => (1, fields::<EngineSpec>().to_vec()),
-        ("core/helper", "spec") => (1, fields::<HelperSpec>().to_vec()),
-        ("core/load", "workload") => (1, load::keys(first?)?),
-        ("core/load", "custom" | "trace") => (1, load::keys(name)?),
-        ("core/run", "run") => (2, fields::<RunOptions>().to_vec()),
-        ("core/run", "start") => (0, fields::<HelperSpec>().to_vec()),
+/// What the options at `position` of a call of a native are read into, a map or an array of such. `first` is
+/// its first argument where that is a literal text.
+pub fn options(module: &str, name: &str, position: usize, first: Option<&str>) -> Option<Vec<Schema>> {
+    Some(match (module, name, position) {
+        ("core/engine", "spec", 1) => vec![Schema::of::<EngineSpec>()],
+        ("core/engine", "container", 0) => vec![Schema::of::<ContainerSpec>()],
+        ("core/helper", "spec", 1) | ("core/run", "start", 0) => vec![Schema::of::<HelperSpec>()],
+        ("core/load", "workload", 1) => load::schemas(first?)?,
+        ("core/load", "custom", 0) => vec![Schema::of::<GivenRequest>()],
+        ("core/load", "custom" | "trace", 1) => load::schemas(name)?,
+        ("core/plot", _, 0) => schemas(name)?,
+        ("core/run", "run", 2) => vec![Schema::of::<RunOptions>()],
         _ => return None,
     })
 }

@@ -59,8 +59,11 @@ fn signature(function: &Function) -> Signature {
 
 /// The keys are those that are checked.
 fn options(sources: &Sources, path: &str, item: &Item) -> Vec<OptionKey> {
-    let taken = item.signatures.iter().flat_map(|s| taken(sources, path, &item.name, s.params.len())).next();
-    taken.map(|taken| explained(&taken.keys, &docs(sources, path, &item.main().doc))).unwrap_or_default()
+    // What comes before the last map are no options: the requests of `load::custom`.
+    let last = |s: &Signature| taken(sources, path, &item.name, s.params.len()).pop();
+    let keys = item.signatures.iter().find_map(last).map(|taken| taken.keys).unwrap_or_default();
+    let names: Vec<String> = keys.into_iter().map(|key| key.name).collect();
+    explained(&names, &docs(sources, path, &item.main().doc))
 }
 
 /// What options are for is said by the function, by those whose options it takes, or by its module.

@@ -5,6 +5,7 @@
 mod book;
 mod definitions;
 mod doc;
+mod flow;
 mod item;
 mod keys;
 mod library;
@@ -13,8 +14,9 @@ mod show;
 
 pub use doc::Doc;
 pub use item::{Home, Item, Kind, OptionKey, Param, Signature};
-pub use keys::{Taken, taken};
+pub use keys::{Key, Taken, Use, generator, native as native_keys, taken};
 pub use library::ModuleDoc;
+pub use natives::type_name;
 pub use show::Look;
 
 use super::source::Sources;

@@ -62,14 +62,14 @@ fn param(info: &str) -> Param {
 }
 
 /// A Rust type in the words of scripts.
-fn type_name(rust: &str) -> String {
+pub fn type_name(rust: &str) -> String {
     let bare = rust.trim().trim_start_matches('&').trim_start_matches("mut ").trim();
     let bare =
         bare.strip_prefix("Result<").map_or(bare, |rest| rest.split(',').next().unwrap_or(rest)).trim();
     match bare.rsplit("::").next().unwrap_or(bare) {
         "str" | "String" => "string",
-        "i64" => "int",
-        "f64" => "float",
+        "i64" | "INT" => "int",
+        "f64" | "FLOAT" => "float",
         "Array" => "array",
         "Map" => "map",
         "Dynamic" => "any",
@@ -99,9 +99,11 @@ fn finish(sources: &Sources, item: &mut Item) {
         }
     }
     item.signatures = merged;
+    let known = |position| keys::native("core/run", &item.name, position, None);
     if item.home == Home::Global
-        && let Some((_, known)) = api::options("core/run", &item.name, None)
+        && let Some(known) = (0..3).find_map(known)
     {
+        let known: Vec<String> = known.into_iter().map(|key| key.name).collect();
         let docs = item.signatures.iter().flat_map(|s| docs(sources, "", &s.doc)).collect::<Vec<_>>();
         item.options = keys::explained(&known, &docs);
     }

@@ -13,6 +13,7 @@ pub enum Style {
 }
 
 /// One call.
+#[derive(Clone)]
 pub struct Call {
     /// How.
     pub style: Style,
@@ -29,7 +30,7 @@ impl Call {
     }
 }
 
-/// All calls in a script but those of operators.
+/// All calls in a script but those of operators, in their order; Rhai keeps functions in none.
 pub fn of(source: &Source) -> Vec<Call> {
     let mut calls = Vec::new();
     source.ast.walk(&mut |nodes| {
@@ -46,16 +47,8 @@ pub fn of(source: &Source) -> Vec<Call> {
         }
         true
     });
+    calls.sort_by_key(|call| (call.position.line(), call.position.position()));
     calls
-}
-
-/// The keys of the maps that stand in an argument, alone or in a sum, and where they are.
-pub fn literal_keys(argument: &Expr) -> Vec<(String, Position)> {
-    match argument {
-        Expr::Map(map, _) => map.0.iter().map(|(key, _)| (key.name.to_string(), key.pos)).collect(),
-        Expr::FnCall(call, _) if call.name == "+" => call.args.iter().flat_map(literal_keys).collect(),
-        _ => Vec::new(),
-    }
 }
 
 /// The names under which a script keeps something in a map, where it may be a function.

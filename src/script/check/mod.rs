@@ -1,35 +1,84 @@
-//! Mistakes that can be found without running a script: what is called and not there, with other
-//! arguments than it takes, or with options that it does not know; tests that are never run.
+//! Mistakes that can be found without running a script: what is called and not there, with other arguments than
+//! it takes, or with options that it does not know or does not read. And what is no mistake for certain: what
+//! is never used, and functions that Rhai may take for each other.
 
 mod calls;
 mod known;
+mod options;
+mod reach;
+mod signature;
+#[cfg(test)]
+mod tests;
 mod twins;
 mod unused;
 
+pub use twins::warning as warning_of_twins;
+
 use super::fault::{Diagnosis, Fault, Place};
-use super::modules::Modules;
+use super::modules::{Modules, STD};
 use super::program::Program;
 use super::source::{Source, Sources, shadowing};
 use known::Known;
+use miette::Severity;
+use reach::Names;
 use rhai::Position;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-/// A mistake, and where it is.
+/// What was found, and where it is.
 struct Finding {
     position: Position,
+    severity: Severity,
     fault: Fault,
 }
 
-/// The mistakes of a script and of what it imports, drawn.
-pub fn check(path: &Path, color: bool) -> Vec<String> {
-    let draw = |diagnosis: Diagnosis| diagnosis.draw(Modules::source, color);
-    match diagnoses(path) {
-        Ok(found) => found.into_iter().map(draw).collect(),
-        Err(refused) => vec![draw(*refused)],
+impl Finding {
+    /// What fails when it is run.
+    fn mistake(position: Position, fault: Fault) -> Self {
+        Self { position, severity: Severity::Error, fault }
+    }
+
+    /// What may be as it is meant.
+    fn warning(position: Position, fault: Fault) -> Self {
+        Self { position, severity: Severity::Warning, fault }
     }
 }
 
-fn diagnoses(path: &Path) -> Result<Vec<Diagnosis>, Box<Diagnosis>> {
+/// What was found in a script, as people see it.
+pub struct Found {
+    /// Whether it fails when it is run; else it is a warning.
+    pub is_mistake: bool,
+    /// The drawing.
+    pub drawing: String,
+}
+
+/// What is found in scripts and in what they import; what several of them import is told once.
+pub fn check(paths: &[PathBuf], color: bool) -> Vec<Found> {
+    let named: Vec<BTreeSet<String>> = paths.iter().map(|path| names_in(path)).collect();
+    let beside = |at: usize| {
+        let others = named.iter().enumerate().filter(move |(other, _)| *other != at);
+        others.flat_map(|(_, names)| names).cloned().collect()
+    };
+    let of = |(at, path): (usize, &PathBuf)| {
+        diagnoses(path, &beside(at)).unwrap_or_else(|refused| vec![(Severity::Error, *refused)])
+    };
+    let draw = |(severity, diagnosis): (Severity, Diagnosis)| Found {
+        is_mistake: severity == Severity::Error,
+        drawing: diagnosis.draw_as(severity, Modules::source, color),
+    };
+    let mut drawn = BTreeSet::new();
+    let found = paths.iter().enumerate().flat_map(of).map(draw);
+    found.filter(|found| drawn.insert(found.drawing.clone())).collect()
+}
+
+/// The names that a script mentions; none where it cannot be read, which is told when it is looked at.
+fn names_in(path: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    Source::parse("", &text).map(|source| Names::of(&source.ast).all).unwrap_or_default()
+}
+
+/// `beside` are the names in the other scripts that are looked at.
+fn diagnoses(path: &Path, beside: &BTreeSet<String>) -> Result<Vec<(Severity, Diagnosis)>, Box<Diagnosis>> {
     let program = Program::load(path)?;
     let title = path.display().to_string();
     let broken = |(file, error): (String, Box<rhai::EvalAltResult>)| Box::new(Diagnosis::of(&error, &file));
@@ -37,31 +86,40 @@ fn diagnoses(path: &Path) -> Result<Vec<Diagnosis>, Box<Diagnosis>> {
     let mut sources = Sources::new(program.folder());
     sources.add(&title, source).map_err(broken)?;
     let modules = Modules::new(program.folder());
-    let own = sources.all().filter(|(path, _)| !path.starts_with("std/"));
-    Ok(own.flat_map(|(path, source)| of_source(&sources, &modules, &title, path, source)).collect())
+    let is_library = |path: &str| STD.iter().any(|(name, _)| *name == path);
+    let own = sources.all().filter(|(path, _)| !is_library(path));
+    let found = own.flat_map(|(path, source)| {
+        let mut found = of_source(&sources, &modules, &title, path, source);
+        if path == title {
+            found.extend(unused::functions(&sources, path, source, beside));
+        }
+        placed(source, found)
+    });
+    Ok(found.collect())
 }
 
-/// The mistakes of one script. `main` is the one that is run: what it imports can call its functions.
-fn of_source(
-    sources: &Sources,
-    modules: &Modules,
-    main: &str,
-    path: &str,
-    source: &Source,
-) -> Vec<Diagnosis> {
+/// What is found in one script. `main` is the one that is run: what it imports can call its functions.
+fn of_source(sources: &Sources, modules: &Modules, main: &str, path: &str, source: &Source) -> Vec<Finding> {
     let known = Known::new(sources, main, path, source);
-    let missing = source.imports.values().filter_map(|import| {
-        Some(Finding { position: import.position, fault: modules.missing(&import.path)? })
-    });
-    let shadowing = shadowing(&source.ast, &source.text).map(|(position, fault)| Finding { position, fault });
-    let mut found: Vec<Finding> = missing.chain(shadowing).collect();
+    let missing = source
+        .imports
+        .values()
+        .filter_map(|import| Some(Finding::mistake(import.position, modules.missing(&import.path)?)));
+    let shadowing = shadowing(&source.ast, &source.text);
+    let mut found: Vec<Finding> = missing.collect();
+    found.extend(shadowing.map(|(position, fault)| Finding::mistake(position, fault)));
     found.extend(calls::of(source).iter().flat_map(|call| known.mistakes_of(call)));
     found.extend(unused::tests(source));
+    found.extend(unused::imports(source));
     found.extend(twins::of(sources, path, source));
-    found.sort_by_key(|finding| (finding.position.line(), finding.position.position()));
-    let place = |position| Place { file: source.title.clone(), position };
-    found.into_iter().map(|finding| Diagnosis::at(place(finding.position), finding.fault)).collect()
+    found
 }
 
-#[cfg(test)]
-mod tests;
+/// The findings in a script, in their order.
+fn placed(source: &Source, mut found: Vec<Finding>) -> Vec<(Severity, Diagnosis)> {
+    found.sort_by_key(|finding| (finding.position.line(), finding.position.position()));
+    let place = |position| Place { file: source.title.clone(), position };
+    let diagnosis =
+        |finding: Finding| (finding.severity, Diagnosis::at(place(finding.position), finding.fault));
+    found.into_iter().map(diagnosis).collect()
+}

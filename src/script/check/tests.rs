@@ -1,6 +1,11 @@
 use super::*;
 use std::path::PathBuf;
 
+/// What `check` draws.
+fn drawings(path: &Path) -> Vec<String> {
+    check(&[path.into()], false).into_iter().map(|found| found.drawing).collect()
+}
+
 fn files(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let entries = std::fs::read_dir(&folder).expect("the folder").map(|entry| entry.expect("a file").path());
@@ -9,8 +14,8 @@ fn files(folder: &str) -> Vec<PathBuf> {
 
 #[test]
 fn nothing_is_found_in_scripts_that_are_right() {
-    for path in files("scripts").into_iter().chain(files("stdlib")) {
-        assert_eq!(check(&path, false), Vec::<String>::new(), "{}", path.display());
+    for path in ["scripts", "outputs", "stdlib"].into_iter().flat_map(files) {
+        assert_eq!(drawings(&path), Vec::<String>::new(), "{}", path.display());
     }
 }
 
@@ -41,8 +46,27 @@ fn functions_of_two_scripts_that_are_taken_for_each_other_are_told() {
         "main.rhai",
         "import \"a\" as a;\nimport \"b\" as b;\nfn test_both() { once(a::made(1) + b::made(1)) }\nprivate fn once(x) { x }",
     );
-    let found = check(&folder.path().join("main.rhai"), false);
+    let found = drawings(&folder.path().join("main.rhai"));
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].contains("`twice` may be that of `b`, which calls one named alike"), "{}", found[0]);
     assert!(found[1].contains("`twice` may be that of `a`"), "{}", found[1]);
+}
+
+#[test]
+fn a_function_that_is_taken_for_one_of_the_library_is_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("main.rhai");
+    let text = "import \"std/check\" as check;\nfn test_a() { check_faster(1, 2, 3); check::faster(1, 2); }\nfn check_faster(a, b, c) {}";
+    std::fs::write(&path, text).expect("a script");
+    let found = drawings(&path);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("`check_faster` may be that of `std/check`"), "{}", found[0]);
+    let told = warning_of_twins("main.rhai", text, folder.path()).expect("a warning");
+    assert!(told.starts_with("`check_faster` at main.rhai:2:15 and at std/check:"), "{told}");
+}
+
+#[test]
+fn the_library_alone_has_no_twins() {
+    let imports = STD.map(|(path, _)| format!("import \"{path}\" as {};", path.replace('/', "_")));
+    assert_eq!(warning_of_twins("main.rhai", &imports.join("\n"), Path::new(".")), None);
 }

@@ -2,19 +2,58 @@
 //!
 //! It remembers what a call without `module::` led to by name and number of arguments alone, across the
 //! scripts of a run: where two scripts each call a function of their own that is named alike, one may get the
-//! other's.
+//! other's. The library's own functions have names of their own, which a test sees to.
 
 use super::Finding;
 use super::calls::{self, Call, Style};
-use crate::script::fault::Fault;
+use crate::script::fault::{Fault, Place};
 use crate::script::source::{Source, Sources};
+use std::path::Path;
+
+/// Two calls, the other one in another script.
+struct Twins<'a> {
+    call: Call,
+    other: Call,
+    path: &'a str,
+    source: &'a Source,
+}
 
 /// The calls in the script at `path` that may reach another script's function.
 pub fn of(sources: &Sources, path: &str, source: &Source) -> Vec<Finding> {
-    let others = || sources.all().filter(|(other, _)| *other != path && !other.starts_with("std/"));
-    let own = own_calls(source);
-    let twin = |call: &Call| others().find(|(_, other)| own_calls(other).iter().any(|it| same(it, call)));
-    own.iter().filter_map(|call| Some(finding(call, twin(call)?.0))).collect()
+    pairs(sources, path, source).into_iter().map(|twins| finding(&twins)).collect()
+}
+
+/// What to say before a run of the script `title`, whose imports are relative to `folder`; `None` where it and
+/// what it imports keep apart.
+pub fn warning(title: &str, text: &str, folder: &Path) -> Option<String> {
+    let mut sources = Sources::empty(folder);
+    // What does not compile is told when it is run.
+    sources.add(title, Source::parse(title, text).ok()?).ok()?;
+    let own = sources.all().filter(|(path, _)| !path.starts_with("std/"));
+    let (source, twins) = own
+        .flat_map(|(path, source)| pairs(&sources, path, source).into_iter().map(move |it| (source, it)))
+        .next()?;
+    let place = |source: &Source, call: &Call| Place { file: source.title.clone(), position: call.position };
+    Some(format!(
+        "`{}` at {} and at {} may be taken for each other, as Rhai keeps calls without a module apart by name \
+         only: give one of the two functions another name (`lmrun check` shows all such)",
+        twins.call.expr.name,
+        place(source, &twins.call),
+        place(twins.source, &twins.other),
+    ))
+}
+
+fn pairs<'a>(sources: &'a Sources, path: &str, source: &Source) -> Vec<Twins<'a>> {
+    // A copy of it is no other: a script that imports itself, or a file of the library.
+    let others = sources.all().filter(|(other, it)| *other != path && it.text != source.text);
+    let others: Vec<_> = others.map(|(path, source)| (path, source, own_calls(source))).collect();
+    let twin = |call: Call| {
+        let (path, source, other) = others.iter().find_map(|(path, source, calls)| {
+            Some((path, source, calls.iter().find(|it| same(it, &call))?.clone()))
+        })?;
+        Some(Twins { call, other, path, source })
+    };
+    own_calls(source).into_iter().filter_map(twin).collect()
 }
 
 /// Calls without `module::` of functions that the script has itself.
@@ -32,10 +71,11 @@ fn same(one: &Call, other: &Call) -> bool {
     one.expr.name == other.expr.name && one.expr.args.len() == other.expr.args.len()
 }
 
-fn finding(call: &Call, other: &str) -> Finding {
-    let name = call.expr.name.as_str();
-    let fault = Fault::new(format!("`{name}` may be that of `{other}`, which calls one named alike"))
+fn finding(twins: &Twins<'_>) -> Finding {
+    let name = twins.call.expr.name.as_str();
+    let message = format!("`{name}` may be that of `{}`, which calls one named alike", twins.path);
+    let fault = Fault::new(message)
         .at_word(name)
         .help("give one of the two another name: Rhai keeps calls without a module apart by name only");
-    Finding { position: call.position, fault }
+    Finding::warning(twins.call.position, fault)
 }

@@ -13,12 +13,14 @@ pub use reading::{Reading, reading};
 pub use shown::Shown;
 pub use words::Variable;
 
+use super::check::warning_of_twins;
 use super::fault::{Diagnosis, Place};
 use super::hint::with_hint;
 use super::host::Host;
 use super::language::{compiler, heed, interpreter};
 use super::modules::{Modules, STD};
 use super::program;
+use crate::bench::Event;
 use rhai::{AST, Dynamic, EvalAltResult, Expr, Position, Scope, Stmt};
 use saving::Kept;
 use std::cell::RefCell;
@@ -125,6 +127,10 @@ impl Session {
         let folder = path.parent().unwrap_or(Path::new(""));
         self.modules.stand_in(folder);
         self.host.stand_in(folder);
+        let title = path.display().to_string();
+        if let Some(text) = warning_of_twins(&title, &text, folder) {
+            self.host.bench().emit(Event::Warned { text });
+        }
         self.eval(&text).map(drop)
     }
 
