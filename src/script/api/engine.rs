@@ -4,6 +4,7 @@ use crate::bench::{Arm, Engine, EngineSpec, Readiness};
 use crate::script::fault::{self, Fault};
 use crate::script::host::Host;
 use crate::script::options;
+use crate::script::refusal::in_words;
 use crate::script::suggest::remedy;
 use rhai::plugin::*;
 use rhai::{Dynamic, EvalAltResult, Map, Module, NativeCallContext};
@@ -56,7 +57,7 @@ pub fn arm_of(value: &Dynamic) -> Result<Arm, Fault> {
                 .help("start it again with `start`"))
         }
         Some(handle) => Ok(Arm::Handle(handle.0)),
-        None => Err(Fault::new(format!("`run` takes engines, not {}", options::in_words(value)))
+        None => Err(Fault::new(format!("`run` takes engines, not {}", in_words(value)))
             .help("an engine comes from `vllm::engine(…)` and its like, or from `start`")),
     }
 }

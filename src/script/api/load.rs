@@ -9,7 +9,8 @@ use crate::bench::workload::{
 use crate::driver::tokenizer::Tokenizer;
 use crate::script::fault::Fault;
 use crate::script::host::Host;
-use crate::script::options::{self, Parts, fields, in_words};
+use crate::script::options::{self, Parts, fields};
+use crate::script::refusal::in_words;
 use crate::script::suggest::{did_you_mean, neighbour, remedy};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module, NativeCallContext};
