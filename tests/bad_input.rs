@@ -156,7 +156,7 @@ fn an_engine_that_dies_during_start_shows_the_end_of_its_log() {
         "run(load::dummy(), [vllm::engine(#{ program: [\"sh\", \"-c\", \"echo no such model; exit 7\"], model: \"m\" })]);",
     );
     assert_eq!(run.code, 3);
-    insta::assert_snapshot!(drawing(&run));
+    insta::assert_snapshot!(drawing(&run).replace(&bench.ports[0].to_string(), "PORT1"));
     let log =
         std::fs::read_to_string(bench.path(&format!("out/{}-stdout.log", bench.ports[0]))).expect("the log");
     assert_eq!(log, "no such model\n");
@@ -164,11 +164,11 @@ fn an_engine_that_dies_during_start_shows_the_end_of_its_log() {
 
 #[test]
 fn an_engine_that_never_gets_ready() {
-    let (_, run) = failing(
+    let (bench, run) = failing(
         "run(load::dummy(), [vllm::engine(#{ program: [\"sh\", \"-c\", \"echo loading; sleep 60\"], model: \"m\", ready_timeout_s: 1 })]);",
     );
     assert_eq!(run.code, 3);
-    insta::assert_snapshot!(drawing(&run));
+    insta::assert_snapshot!(drawing(&run).replace(&bench.ports[0].to_string(), "PORT1"));
 }
 
 #[test]

@@ -97,7 +97,8 @@ fn warn_of_missed(program: &Program, filter: &str) {
     let names: Vec<&str> = program.tests().iter().map(|test| test.name.as_str()).collect();
     let matches =
         |part: &str| Regex::new(part).is_ok_and(|part| names.iter().any(|name| part.is_match(name)));
-    for part in parts(filter).into_iter().filter(|part| !matches(part)) {
+    let several = Some(parts(filter)).filter(|parts| parts.len() > 1).unwrap_or_default();
+    for part in several.into_iter().filter(|part| !matches(part)) {
         eprintln!("warning: {}", missed(part, &names).unwrap_or_else(|| format!("no test matches `{part}`")));
     }
 }

@@ -398,9 +398,8 @@ mod tests {
         let orphaned = dir.path().join("engine").display().to_string();
         std::fs::write(&orphaned, "#!/no/such/python\n").expect("a program");
         std::fs::set_permissions(&orphaned, PermissionsExt::from_mode(0o755)).expect("executable");
-        let interpreter = format!(
-            "cannot start `{orphaned}`: the interpreter that its first line names is not on this machine"
-        );
+        let interpreter =
+            format!("the interpreter that the first line of `{orphaned}` names is not on this machine");
         for (program, said) in
             [("no-such-engine", "the program `no-such-engine` was not found"), (&orphaned, &interpreter)]
         {

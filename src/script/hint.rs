@@ -67,11 +67,7 @@ fn of_function(call: &str, ast: &AST, modules: &Modules) -> String {
     let natives = super::api::GLOBALS.iter().map(|name| (*name).to_owned());
     let of_modules = modules.function_names();
     let homeless = of_modules.iter().find(|known| known.rsplit("::").next() == Some(name)).cloned();
-    let known: Vec<String> = if name.contains("::") {
-        of_modules
-    } else {
-        own.chain(natives).collect()
-    };
+    let known: Vec<String> = if name.contains("::") { of_modules } else { own.chain(natives).collect() };
     if known.iter().any(|known| known == name) {
         return format!("`{name}` takes other arguments");
     }

@@ -16,6 +16,7 @@ mod options;
 mod outline;
 mod plot;
 mod program;
+mod refusal;
 mod schema;
 mod session;
 mod source;

@@ -1,6 +1,7 @@
 //! Options maps: one a function, every key checked.
 
 use super::fault::Fault;
+use super::refusal::{in_words, of_option, problem};
 use super::schema::Schema;
 use super::suggest::{did_you_mean, look_up};
 use rhai::{Dynamic, Map};
@@ -87,23 +88,6 @@ pub fn fits(function: &str, key: &str, value: &Dynamic, default: &Dynamic) -> Re
     if fits { Ok(()) } else { Err(of_option(function, key, &problem)) }
 }
 
-/// A value as it may have been written.
-pub fn in_words(value: &Dynamic) -> String {
-    match value {
-        _ if value.is_map() => "a map".into(),
-        _ if value.is_array() => "an array".into(),
-        _ if value.is_string() => format!("{:?}", value.to_string()),
-        _ if value.is_fnptr() => "a function".into(),
-        _ if value.is_int() || value.is_float() || value.is_bool() || value.is_unit() => value.to_string(),
-        other => other.type_name().rsplit("::").next().unwrap_or_default().to_owned(),
-    }
-}
-
-fn of_option(function: &str, option: &str, problem: &str) -> Fault {
-    let word = option.rsplit('.').next().unwrap_or_default().split('[').next().unwrap_or_default();
-    Fault::new(format!("option `{option}` of `{function}`: {problem}")).at_word(word).help(look_up(function))
-}
-
 /// `()` stands for "not given".
 fn json(function: &str, given: &Map) -> Result<Value, Fault> {
     let given: Map =
@@ -115,67 +99,6 @@ fn json(function: &str, given: &Map) -> Result<Value, Fault> {
 
 fn typed<T: DeserializeOwned>(function: &str, value: Value) -> Result<T, Fault> {
     serde_path_to_error::deserialize(value).map_err(|e| problem(function, "", &e))
-}
-
-/// What an error means to whoever gave the options of `function`; `prefix` stands before their names.
-pub fn problem(function: &str, prefix: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
-    let path = format!("{prefix}{}", error.path());
-    let path = path.trim_end_matches('.');
-    refusal(function, if path.is_empty() { "." } else { path }, &error.inner().to_string())
-}
-
-/// What serde says of `option`, in the words of scripts.
-fn refusal(function: &str, option: &str, problem: &str) -> Fault {
-    let inside = |path: &str| if path == "." { String::new() } else { format!(" in `{path}`") };
-    if let Some(field) = problem.strip_prefix("missing field ") {
-        let missing = format!("`{function}` needs the option {field}{}", inside(option));
-        return Fault::new(missing)
-            .at_word(option.split('[').next().unwrap_or_default())
-            .help(look_up(function));
-    }
-    let names: Vec<&str> = problem.split('`').skip(1).step_by(2).collect();
-    match names.split_first() {
-        Some((key, known)) if problem.starts_with("unknown field") => {
-            let path = option.rsplit_once('.').map_or(".", |(path, _)| path);
-            Fault::new(format!("unknown option `{key}`{} of `{function}`", inside(path)))
-                .at_word(key)
-                .help(did_you_mean(key, "options", known))
-        }
-        Some((value, known)) if problem.starts_with("unknown variant") => {
-            let fault = of_option(function, option, &format!("there is no `{value}`"));
-            fault.help(did_you_mean(value, "choices", known))
-        }
-        _ => of_option(function, option, &plain(problem)),
-    }
-}
-
-/// `invalid type: string "x", expected u64` in words.
-fn plain(problem: &str) -> String {
-    let invalid = problem.strip_prefix("invalid type: ").or_else(|| problem.strip_prefix("invalid value: "));
-    let Some((found, expected)) = invalid.and_then(|invalid| invalid.rsplit_once(", expected ")) else {
-        return problem.into();
-    };
-    let expected = match expected {
-        "u64" | "u32" | "usize" => "a whole number, zero or more",
-        "u16" => "a whole number from 0 to 65535",
-        "f64" => "a number",
-        "a boolean" => "`true` or `false`",
-        "a sequence" => "an array",
-        "string or map" => "a string",
-        expected if expected.starts_with("struct ") => "a map",
-        expected => expected,
-    };
-    let found = match found {
-        "map" => "a map",
-        "sequence" => "an array",
-        "null" => "no number",
-        found => found
-            .trim_start_matches("string ")
-            .split('`')
-            .nth(1)
-            .unwrap_or(found.trim_start_matches("string ")),
-    };
-    format!("expected {expected}, found {found}")
 }
 
 /// The names of the fields of a struct, as its `Deserialize` announces them.

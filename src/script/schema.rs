@@ -2,7 +2,8 @@
 //! whether a value is read. Their `Deserialize` says it, the same that reads them in a run.
 
 use super::fault::Fault;
-use super::options::{fields, problem};
+use super::options::fields;
+use super::refusal::problem;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;

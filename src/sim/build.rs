@@ -139,7 +139,7 @@ mod tests {
         let config = SimConfig { lmcache, lmcache_mp_l1_gb: Some(1.0), ..SimConfig::default() };
         assert_eq!(
             config.validate().unwrap_err().to_string(),
-            "`lmcache` and `lmcache_mp_l1_gb` are two ways to run LMCache, expected at most one of them"
+            "`lmcache` and `lmcache_mp_l1_gb` are two ways to run LMCache: give one of them"
         );
     }
 }

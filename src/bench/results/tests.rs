@@ -64,7 +64,12 @@ fn what_is_wrong_is_told_with_its_place() {
         "a.csv, line 2: expected 10 cells, found 3; was it cut off?"
     );
     let other = parse("a,b\n1,2\n".as_bytes(), "a.csv").expect_err("another table").to_string();
-    assert!(other.starts_with("a.csv holds no results: it has no column `expr_id`; expected"), "{other}");
+    assert!(
+        other.starts_with(
+            "a.csv holds no results: it has no column `expr_id`; give a CSV of a run, with at least expr_id"
+        ),
+        "{other}"
+    );
 }
 
 proptest::proptest! {

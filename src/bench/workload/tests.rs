@@ -221,11 +221,7 @@ fn what_cannot_be_generated_is_named() {
         config.expect_err("no workload").to_string()
     };
     for (generator, arrivals, message) in [
-        (
-            Generator::Dummy(read("{}")),
-            r#"{"requests": 0}"#,
-            "`requests` must be at least one (`duration_s` × `qps`, rounded down)",
-        ),
+        (Generator::Dummy(read("{}")), r#"{"requests": 0}"#, "`requests` must be at least one"),
         (
             Generator::Dummy(read(r#"{"query_len": 40000}"#)),
             "{}",

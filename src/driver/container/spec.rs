@@ -117,7 +117,7 @@ impl ContainerSpec {
     /// When it cannot be made.
     pub fn check(&self) -> Result<(), String> {
         if self.image.is_empty() {
-            return Err("`image` is empty: a container needs one, such as `vllm/vllm-openai:latest`".into());
+            return Err("a container needs its `image`".into());
         }
         if let Some(mount) = self.mounts.iter().find(|mount| !mount.contains(':')) {
             return Err(format!("the mount `{mount}` is no `from:to` or `from:to:ro`"));
@@ -259,7 +259,7 @@ mod tests {
     fn what_cannot_be_made_is_refused() {
         for (json, problem) in [
             (r#"{"image": ""}"#, "a container needs its `image`"),
-            (r#"{"image": "i", "mounts": ["/a"]}"#, "the mount `/a` is no `from:to`"),
+            (r#"{"image": "i", "mounts": ["/a"]}"#, "the mount `/a` is no `from:to` or `from:to:ro`"),
             (
                 r#"{"image": "i", "env_from": ["LMRUN_NO_SUCH"]}"#,
                 "`env_from` names `LMRUN_NO_SUCH`, which the environment does not have",

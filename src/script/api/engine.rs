@@ -5,6 +5,7 @@ use crate::driver::container::ContainerSpec;
 use crate::script::fault::{self, Fault};
 use crate::script::host::Host;
 use crate::script::options;
+use crate::script::refusal::in_words;
 use crate::script::suggest::remedy;
 use rhai::plugin::*;
 use rhai::{Dynamic, EvalAltResult, Map, Module, NativeCallContext};
@@ -57,7 +58,7 @@ pub fn arm_of(value: &Dynamic) -> Result<Arm, Fault> {
                 .help("start it again with `start`"))
         }
         Some(handle) => Ok(Arm::Handle(handle.0)),
-        None => Err(Fault::new(format!("`run` takes engines, not {}", options::in_words(value)))
+        None => Err(Fault::new(format!("`run` takes engines, not {}", in_words(value)))
             .help("an engine comes from `vllm::engine(…)` and its like, or from `start`")),
     }
 }
@@ -110,7 +111,7 @@ mod natives {
         if given.is_unit() {
             return Ok(given);
         }
-        let found = options::in_words(&given);
+        let found = in_words(&given);
         let map = if given.is_string() { Map::from([("image".into(), given)]).into() } else { given };
         let map = map.try_cast::<Map>().ok_or_else(|| {
             Fault::new(format!("`container` is an image, or a map with `image`, not {found}"))

@@ -9,7 +9,8 @@ use crate::bench::workload::{
 use crate::driver::tokenizer::Tokenizer;
 use crate::script::fault::Fault;
 use crate::script::host::Host;
-use crate::script::options::{self, Parts, in_words};
+use crate::script::options::{self, Parts};
+use crate::script::refusal::in_words;
 use crate::script::schema::Schema;
 use crate::script::suggest::{did_you_mean, neighbour, remedy};
 use rhai::plugin::*;

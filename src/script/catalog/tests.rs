@@ -68,3 +68,16 @@ fn every_function_has_an_example() {
     let catalog = Catalog::read();
     assert_eq!(catalog.items.iter().filter(lacks).map(Item::title).collect::<Vec<_>>(), Vec::<String>::new());
 }
+
+/// Advice says `lmrun api NAME`: that there is one.
+#[test]
+fn whose_options_are_refused_is_found() {
+    let catalog = Catalog::read();
+    for (path, text) in super::super::modules::STD {
+        for call in ["options::fill(\"", "core::spec(\""] {
+            for name in text.split(call).skip(1).filter_map(|rest| rest.split('"').next()) {
+                assert!(catalog.items.iter().any(|item| item.title() == name), "{path}: {name}");
+            }
+        }
+    }
+}

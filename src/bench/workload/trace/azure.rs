@@ -20,7 +20,7 @@ struct Line {
 }
 
 pub fn read(reader: impl BufRead, sink: &mut Sink) {
-    table::each(reader, sink, |line: Line| {
+    table::each(reader, sink, ["TIMESTAMP", "ContextTokens", "GeneratedTokens"], |line: Line| {
         Ok(TraceRow {
             at_s: Some(seconds(&line.timestamp)?),
             input_len: line.context_tokens,

@@ -20,7 +20,7 @@ struct Line {
 }
 
 pub fn read(reader: impl BufRead, sink: &mut Sink) {
-    table::each(reader, sink, |line: Line| {
+    table::each(reader, sink, ["Timestamp", "Request tokens", "Response tokens"], |line: Line| {
         if !line.timestamp.is_finite() {
             return Err("its timestamp is no number".into());
         }

@@ -7,12 +7,11 @@ use csv::{ErrorKind, StringRecord};
 use serde::de::DeserializeOwned;
 use std::io::BufRead;
 
-const MISSING: &str = "there is no column";
-
-/// Puts what `row` makes of each row into `sink`.
+/// Puts what `row` makes of each row into `sink`. Without one of the columns `needed` there is none.
 pub fn each<T: DeserializeOwned>(
     reader: impl BufRead,
     sink: &mut Sink,
+    needed: [&str; 3],
     row: impl Fn(T) -> Result<TraceRow, String>,
 ) {
     let mut reader = csv::Reader::from_reader(reader);
@@ -20,6 +19,9 @@ pub fn each<T: DeserializeOwned>(
         Ok(headers) => headers.clone(),
         Err(e) => return sink.broken("line 1", problem(&e, &StringRecord::new(), None)),
     };
+    if let Some(column) = needed.iter().find(|column| !headers.iter().any(|header| header == **column)) {
+        return sink.unreadable("line 1", format!("there is no column `{column}`"));
+    }
     for record in reader.into_records() {
         let read = record.map_err(|e| (line(e.position()), problem(&e, &headers, None))).and_then(|cells| {
             let read =
@@ -28,7 +30,6 @@ pub fn each<T: DeserializeOwned>(
         });
         match read {
             Ok(row) => sink.row(row),
-            Err((_, problem)) if problem.starts_with(MISSING) => sink.unreadable("line 1", problem),
             Err((line, problem)) => sink.unreadable(format!("line {line}"), problem),
         }
     }
@@ -48,10 +49,9 @@ fn problem(error: &csv::Error, headers: &StringRecord, cells: Option<&StringReco
             let at = err.field().map(|field| field as usize);
             let cell = at.and_then(|at| Some((headers.get(at)?, cells?.get(at)?)));
             let problem = expected(err.kind());
-            match (cell, problem.strip_prefix("missing field ")) {
-                (_, Some(column)) => format!("{MISSING} {column}"),
-                (Some((column, found)), None) => format!("column `{column}`: {problem}, found `{found}`"),
-                (None, None) => problem,
+            match cell {
+                Some((column, found)) => format!("column `{column}`: {problem}, found `{found}`"),
+                None => problem,
             }
         }
         _ => error.to_string(),

@@ -129,7 +129,7 @@ fn one_bad_row_costs_no_other() {
     let broken = read("{}", &format!("[{good},\n{good},\n{{\"conversations\": oops")).expect("a trace");
     let noted = broken.noted().expect("notes");
     assert!(
-        noted.starts_with("t: the rest of the file, from line 3 on: left out (expected value at line 3"),
+        noted.starts_with("t: the rest of the file, from line 3 on: left out (column 19: expected value)"),
         "{noted}"
     );
     assert_eq!(requests(broken, "{}").len(), 2);
@@ -232,9 +232,11 @@ fn a_rate_replaces_the_times_of_a_trace() {
 #[test]
 fn what_is_no_trace_is_said() {
     let error = |options: &str, text: &str| read(options, text).expect_err("no trace").to_string();
+    assert_eq!(error("{}", ""), "`file` t is empty");
     assert_eq!(
-        error("{}", ""),
-        "`file` t is no trace of a known format: mooncake, burstgpt, azure or sharegpt"
+        error("{}", "a,b\n1,2\n"),
+        "`file` t begins with `a,b`: expected JSON lines (mooncake), a JSON array (sharegpt), or a CSV with \
+         `ContextTokens` (azure) or `Request tokens` (burstgpt)"
     );
     assert!(
         error("{}", "{\"a\": 1}\n")
@@ -251,7 +253,7 @@ fn what_is_no_trace_is_said() {
     }
     assert!(error("{}", "[oops").contains("replayed: the rest of the file, from line 1 on: left out"));
     let other = error(r#"{"format": "azure"}"#, MOONCAKE);
-    assert!(other.contains("no request that can be replayed: row 1: "), "{other}");
+    assert!(other.ends_with("replayed: line 1: there is no column `TIMESTAMP`"), "{other}");
 }
 
 proptest! {

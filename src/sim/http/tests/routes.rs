@@ -102,5 +102,6 @@ async fn a_port_that_is_taken_is_named() {
         Ok(simulator) => simulator.serve(async {}).await.err(),
         Err(error) => Some(error),
     };
-    assert_eq!(error.unwrap().to_string(), format!("cannot listen on {}", server.address));
+    let said = "Address already in use (os error 98); choose others with `--host` and `--port`";
+    assert_eq!(error.unwrap().to_string(), format!("cannot listen on {}: {said}", server.address));
 }
