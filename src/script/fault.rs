@@ -170,6 +170,14 @@ impl Diagnosis {
         }
     }
 
+    /// The line of its place in `text`: what stands before it, and the rest.
+    pub fn around<'t>(&self, text: &'t str) -> Option<(&'t str, &'t str)> {
+        let position = self.place.as_ref()?.position;
+        let line = text.lines().nth(position.line()? - 1)?;
+        let column = position.position()? - 1;
+        line.split_at_checked(line.char_indices().nth(column).map_or(line.len(), |(at, _)| at))
+    }
+
     /// The same, with its places moved.
     #[must_use]
     pub fn moved(mut self, to: impl Fn(&mut Place)) -> Self {

@@ -2,6 +2,7 @@
 
 use super::catalog::{Catalog, Home, Item, Kind};
 use super::fault::Diagnosis;
+use super::habits;
 use super::modules::{Modules, STD};
 use super::suggest::{look_up, nearest};
 use regex::Regex;
@@ -28,7 +29,14 @@ pub fn with_hint(diagnosis: Diagnosis, ast: &AST, modules: &Modules) -> Diagnosi
 }
 
 /// Advice for `text`, which does not compile.
-pub fn of_text(message: &str, text: &str) -> Option<String> {
+pub fn of_text(diagnosis: &Diagnosis, text: &str) -> Option<String> {
+    let habit =
+        diagnosis.around(text).and_then(|(before, rest)| habits::of_text(&diagnosis.message, before, rest));
+    habit.map(str::to_owned).or_else(|| of_name(&diagnosis.message, text))
+}
+
+/// For a name that is not known.
+fn of_name(message: &str, text: &str) -> Option<String> {
     let (what, name) = message.split_once(": ")?;
     let names = |pattern: &str| -> Vec<String> {
         let found = Regex::new(pattern)

@@ -8,6 +8,7 @@ pub mod catalog;
 mod check;
 mod doctor;
 mod fault;
+mod habits;
 mod hint;
 mod host;
 mod language;

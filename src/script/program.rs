@@ -49,7 +49,7 @@ impl Program {
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
         let mut ast = compiler().compile(&text).map_err(|e| {
             let diagnosis = Diagnosis::of(&EvalAltResult::ErrorParsing(*e.0, e.1), &name);
-            let help = hint::of_text(&diagnosis.message, &text);
+            let help = hint::of_text(&diagnosis, &text);
             diagnosis.with_help(help)
         })?;
         if let Some((position, fault)) = shadowing(&ast, &text) {

@@ -9,6 +9,7 @@ mod reach;
 mod signature;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod twins;
 mod unused;
 
@@ -111,6 +112,7 @@ fn of_source(sources: &Sources, modules: &Modules, main: &str, path: &str, sourc
     found.extend(calls::of(source).iter().flat_map(|call| known.mistakes_of(call)));
     found.extend(unused::tests(source));
     found.extend(unused::imports(source));
+    found.extend(texts::of(source));
     found.extend(twins::of(sources, path, source));
     found
 }

@@ -15,7 +15,7 @@ pub use words::Variable;
 
 use super::check::warning_of_twins;
 use super::fault::{Diagnosis, Place};
-use super::hint::with_hint;
+use super::hint::{self, with_hint};
 use super::host::Host;
 use super::language::{compiler, heed, interpreter};
 use super::modules::{Modules, STD};
@@ -89,7 +89,8 @@ impl Session {
         let text = "\n".repeat(before) + input;
         let mut ast = self.engine.compile_with_scope(&self.scope, &text).map_err(|e| {
             let error = EvalAltResult::ErrorParsing(*e.0, e.1);
-            self.diagnose(&error).as_unusable()
+            let help = hint::of_text(&Diagnosis::of(&error, PROMPT), &text);
+            self.diagnose(&error).with_help(help).as_unusable()
         })?;
         ast.set_source(PROMPT);
         let depth = self.scope.len();
