@@ -222,7 +222,7 @@ fn every_limit_of_a_request_can_be_set() {
     let run = bench.run(&["t.rhai"]);
     assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
     assert!(bench.rows("out/test_a.csv")[0]["error"].starts_with("no end of the answer within 1 s, "));
-    assert!(run.stderr.contains("option `limits.first_tokn_s` of `run`: unknown field"), "{}", run.stderr);
+    assert!(run.stderr.contains("unknown option `first_tokn_s` in `limits` of `run`"), "{}", run.stderr);
 }
 
 /// A log that is flooded at a GiB a minute holds up neither the engine nor lmrun, nor fills memory.

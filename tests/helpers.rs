@@ -169,7 +169,7 @@ fn a_configuration_that_cannot_be_read_is_an_error_before_anything_starts() {
         ("a: [1\n", "c.yaml is not YAML: "),
         (
             "remote_url: \"lm://localhost\"\n",
-            "a remote_url of LMCache's server is lm://host:port, not lm://localhost",
+            "a `remote_url` of LMCache's server is lm://host:port, not lm://localhost",
         ),
     ] {
         let bench = bench("fn test_a() { llm(\"a\", #{ lmcache: \"c.yaml\" }); }").script("c.yaml", yaml);
