@@ -127,7 +127,10 @@ fn an_interrupt_ends_what_runs_and_keeps_the_engine() {
         entry.file_name().to_string_lossy().starts_with("repl-")
             && entry.path().extension().is_some_and(|e| e == "csv")
     });
-    let rows = bench.rows(csv.expect("the rows").path().to_str().expect("a path"));
+    let csv = csv.expect("the rows").path();
+    let manifest = std::fs::read_to_string(csv.with_extension("manifest.json")).expect("the manifest");
+    assert!(manifest.contains("\"outcome\": null"), "a session has none to wait for: {manifest}");
+    let rows = bench.rows(csv.to_str().expect("a path"));
     assert_eq!((rows.len(), rows.iter().filter(|row| row["expr_id"] == "1").count()), (503, 3));
 }
 
