@@ -57,6 +57,9 @@ fn a_full_disk_ends_the_run_and_keeps_whole_rows() {
     let text = std::fs::read_to_string(bench.path("out/test_a.csv")).expect("the CSV");
     assert!(text.ends_with('\n'), "half a row: {}", &text[text.len().saturating_sub(200)..]);
     let rows = bench.rows("out/test_a.csv"); // each of them can be read
+    let manifest = std::fs::read_to_string(bench.path("out/test_a.manifest.json")).expect("the manifest");
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("a whole manifest");
+    assert_ne!(manifest["outcome"]["code"], 130, "nobody interrupted it");
     assert!(rows.len() > 20 && rows.iter().all(|row| row["status"] == "ok"), "{} rows", rows.len());
     assert_eq!(bench.left_running(), Vec::<String>::new());
 }

@@ -127,7 +127,10 @@ fn an_interrupt_ends_what_runs_and_keeps_the_engine() {
         entry.file_name().to_string_lossy().starts_with("repl-")
             && entry.path().extension().is_some_and(|e| e == "csv")
     });
-    let rows = bench.rows(csv.expect("the rows").path().to_str().expect("a path"));
+    let csv = csv.expect("the rows").path();
+    let manifest = std::fs::read_to_string(csv.with_extension("manifest.json")).expect("the manifest");
+    assert!(manifest.contains("\"outcome\": null"), "a session has none to wait for: {manifest}");
+    let rows = bench.rows(csv.to_str().expect("a path"));
     assert_eq!((rows.len(), rows.iter().filter(|row| row["expr_id"] == "1").count()), (503, 3));
 }
 
@@ -151,6 +154,13 @@ fn what_was_measured_is_drawn_on_the_terminal_and_in_files() {
     let aside = bench.run(&["-e", ":plot [1, 4, 9]"]);
     let path = aside.stdout.trim().strip_prefix("drawn in ").expect("a path").to_owned();
     assert!(path.ends_with("-1.svg") && bench.path(&path).exists(), "{path}");
+}
+
+#[test]
+fn the_port_0_is_a_free_one() {
+    let bench = Bench::new();
+    let run = bench.run(&["-e", "let e = start(sim::engine()); e.wait_until_ready(20)", "-p", "0", "0"]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, "true\n"), "{}", run.stderr);
 }
 
 #[test]
@@ -224,6 +234,7 @@ fn tab_completes_and_help_explains() {
     terminal.press("\u{3}");
     terminal.sees(PROMPT);
     terminal.enter(":help load::dummy", "context_len");
+    terminal.enter("help", ":quit");
     terminal.enter(":help load::dumy", "did you mean `load::dummy`?");
     terminal.press("\u{4}");
     assert_eq!(terminal.ends(), 0);

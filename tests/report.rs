@@ -45,6 +45,55 @@ fn page(folder: &TempDir) -> String {
     std::fs::read_to_string(folder.path().join("report.html")).expect("the page")
 }
 
+/// The same results beside a manifest.
+fn page_with(manifest: &str) -> (TempDir, String) {
+    let folder = results(40);
+    std::fs::write(folder.path().join("test_a.manifest.json"), manifest).expect("the manifest");
+    let page = page(&folder);
+    (folder, page)
+}
+
+const FAILED: &str = r#"{
+    "outcome": { "passed": false, "code": 1, "summary": "1 check failed" }, "took_s": 12.34,
+    "checks": [
+        { "passed": true, "what": "TTFT: <i>good</i>", "expr_id": 0 },
+        { "passed": false, "what": "cached: at least 0.5, seen 0.2", "expr_id": 1 }
+    ],
+    "warnings": ["a & b"], "experiments": [{}, {}]
+}"#;
+
+/// The words of the part of a page that tells how a test went.
+fn verdict(page: &str) -> Option<String> {
+    let part = page.split_once("<div class=\"verdict")?.1.split_once("</div>")?.0;
+    let words = part.split('<').filter_map(|piece| Some(piece.split_once('>')?.1));
+    Some(words.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn the_page_begins_with_the_verdict_and_its_checks() {
+    let (_folder, page) = page_with(FAILED);
+    assert_eq!(
+        verdict(&page).expect("a verdict"),
+        "FAILED: 1 check failed; exit code 1 (12.3 s) passed TTFT: &lt;i&gt;good&lt;&#x2f;i&gt; (after experiment 0) \
+         FAILED cached: at least 0.5, seen 0.2 (after experiment 1) warning a &amp; b"
+    );
+    assert!(page.find("class=\"verdict") < page.find("Simulated."), "it stands at the top");
+}
+
+#[test]
+fn what_a_manifest_does_not_tell_is_not_claimed() {
+    let told = |manifest: &str| verdict(&page_with(manifest).1);
+    let passed = r#"{ "checks": [], "outcome": { "passed": true }, "took_s": 1.0 }"#;
+    assert_eq!(told(passed).as_deref(), Some("passed: nothing was checked (1.0 s)"));
+    let killed = r#"{ "checks": [{ "passed": true, "what": "a" }] }"#;
+    assert_eq!(told(killed).as_deref(), Some("did not end: lmrun still runs, or was killed passed a"));
+    let session = r#"{ "checks": [{ "passed": true, "what": "a" }], "outcome": null }"#;
+    assert_eq!(told(session).as_deref(), Some("passed a"));
+    assert_eq!(told(r#"{ "checks": [], "outcome": null }"#), None);
+    assert_eq!(told(r#"{ "lmrun": "0.1.0", "experiments": [] }"#), None, "an older manifest");
+    assert_eq!(verdict(&page(&results(40))), None, "no manifest");
+}
+
 /// What a program prints; `None` where it is not installed, which is said.
 fn shown_by(program: &str, args: &[&str]) -> Option<Ran> {
     let output = Command::new(program).args(args).stdin(Stdio::null()).output();
@@ -107,8 +156,7 @@ fn what_is_no_result_is_told_with_its_place() {
 
 #[test]
 fn the_text_of_the_pdf_is_text() {
-    let folder = results(40);
-    page(&folder);
+    let (folder, _) = page_with(FAILED);
     let pdf = folder.path().join("test_a.pdf");
     let Some(text) = shown_by("pdftotext", &["-layout", pdf.to_str().expect("a path"), "-"]) else { return };
     for words in [
@@ -118,6 +166,8 @@ fn the_text_of_the_pdf_is_text() {
         "plain (simulated)",
         "<script>",
         "Requests that failed",
+        "1 check failed; exit code 1 (12.3 s)",
+        "TTFT: <i>good</i> (after experiment 0)",
     ] {
         assert!(text.stdout.contains(words), "no `{words}` in {}", text.stdout);
     }

@@ -6,7 +6,14 @@ mod common;
 use common::{Bench, eventually, ran, root};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::json;
 use std::time::{Duration, Instant};
+
+/// What stands beside a test's rows.
+fn manifest(bench: &Bench, name: &str) -> serde_json::Value {
+    let text = std::fs::read_to_string(bench.path(&format!("out/{name}.manifest.json")));
+    serde_json::from_str(&text.expect("a manifest")).expect("JSON")
+}
 
 fn tests_rhai() -> String {
     root().join("scripts/tests.rhai").display().to_string()
@@ -59,9 +66,11 @@ fn the_main_job_on_the_simulator() {
     let ids: std::collections::HashSet<_> = rows.iter().map(|row| &row["x_request_id"]).collect();
     assert_eq!(ids.len(), rows.len(), "every request has an id of its own");
 
-    let manifest =
-        std::fs::read_to_string(bench.path("out/test_lmcache_local_cpu.manifest.json")).expect("a manifest");
-    let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("JSON");
+    let manifest = manifest(&bench, "test_lmcache_local_cpu");
+    assert_eq!(manifest["outcome"], json!({ "passed": true }));
+    assert!(manifest["took_s"].as_f64() > Some(1.0), "{manifest}");
+    let checks = manifest["checks"].as_array().expect("checks");
+    assert!(!checks.is_empty() && checks.iter().all(|check| check["passed"] == true), "{checks:?}");
     assert_eq!(manifest["experiments"].as_array().map(Vec::len), Some(3));
     assert_eq!(manifest["parameters"]["gap_s"], "0.6");
     for port in bench.ports {
@@ -127,15 +136,26 @@ fn a_failing_test_does_not_stop_the_next_and_keeps_its_rows() {
              let seen = run(load::dummy(#{ requests: 2, gap_s: 0, context_len: 60, max_tokens: 2 }), [engine]);
              check::at_least(seen[engine].ttft.p50, 1000.0, \"TTFT\");
              check::equal(seen[engine].failed, 0, \"failed\");
+             check::that(true, \"not with sk-abcdef\");
          }
          fn test_2() { print(\"second\"); }",
     );
-    let run = bench.run(&["t.rhai"]);
+    let run = ran(&bench.command(&["t.rhai"]).env("MY_API_KEY", "sk-abcdef").output().expect("lmrun"));
     assert_eq!(run.code, 1, "{}", run.stderr);
     assert!(run.stdout.contains("FAILED: TTFT: at least 1000.0, seen 0."), "{}", run.stdout);
     assert!(run.stdout.contains("passed: failed: expected 0, seen 0"), "{}", run.stdout);
     assert!(run.stdout.contains("second\npassed test_2"), "{}", run.stdout);
     assert_eq!(bench.rows("out/test_1.csv").len(), 2);
+    let manifest = manifest(&bench, "test_1");
+    assert_eq!(manifest["outcome"], json!({ "passed": false, "code": 1, "summary": "1 check failed" }));
+    assert_eq!(
+        manifest["checks"].as_array().expect("checks")[1..],
+        [
+            json!({ "passed": true, "what": "failed: expected 0, seen 0", "expr_id": 0 }),
+            json!({ "passed": true, "what": "not with (removed)", "expr_id": 0 }),
+        ]
+    );
+    assert_eq!(manifest["checks"][0]["passed"], false, "{manifest}");
 }
 
 #[test]
@@ -196,6 +216,7 @@ fn ctrl_c_keeps_the_rows_closes_the_engines_and_exits_with_130() {
     let rows = bench.rows("out/test_long.csv");
     assert!(rows.iter().filter(|row| row["status"] == "ok").count() >= 3);
     assert!(rows.iter().any(|row| row["error"] == "the run was interrupted"));
+    assert_eq!(manifest(&bench, "test_long")["outcome"]["code"], 130);
     assert_eq!(bench.left_running(), Vec::<String>::new());
 }
 
@@ -220,6 +241,33 @@ fn no_engine_outlives_a_killed_lmrun() {
     eventually("the watchdog ends the engines", || bench.left_running().len() <= 1);
     eventually("and nothing is left", || bench.left_running().is_empty());
     assert!(bench.rows("out/test_long.csv").len() >= 3, "the rows were on disk");
+}
+
+#[test]
+fn checks_are_on_disk_at_once_and_a_killed_run_has_no_outcome() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/check\" as check;
+         fn test_long() {
+             check::that(true, \"before\");
+             run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }), [sim::engine()]);
+             check::that(false, \"after\");
+             loop { }
+         }",
+    );
+    let mut child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    let path = bench.path("out/test_long.manifest.json");
+    let is_checked = || std::fs::read_to_string(&path).is_ok_and(|text| text.contains("\"after\""));
+    eventually("the check is on disk while the test goes on", is_checked);
+    child.kill().expect("SIGKILL");
+    child.wait().expect("its end");
+    let manifest = manifest(&bench, "test_long");
+    let checks = json!([
+        { "passed": true, "what": "before", "expr_id": null },
+        { "passed": false, "what": "after", "expr_id": 0 },
+    ]);
+    assert_eq!((&manifest["checks"], manifest.get("outcome")), (&checks, None));
+    eventually("nothing is left", || bench.left_running().is_empty());
 }
 
 #[test]

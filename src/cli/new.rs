@@ -43,10 +43,7 @@ pub fn run(args: &NewArgs) -> u8 {
     let path = output.clone().unwrap_or_else(|| format!("{name}.rhai").into());
     match write(&path, &TEST.replace("NAME", bare)) {
         Ok(()) => {
-            println!(
-                "{} is there: `lmrun {0}` runs it, `lmrun check {0}` looks for mistakes",
-                path.display()
-            );
+            println!("wrote {}: `lmrun {0}` runs it, `lmrun check {0}` looks for mistakes", path.display());
             exit::OK
         }
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {

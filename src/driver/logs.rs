@@ -119,7 +119,9 @@ impl Logs {
 
 fn last_lines(bytes: &[u8], lines: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
-    let shown = text.lines().map(printable).filter(|line| !line.trim().is_empty());
+    // Progress bars write over their line.
+    let last_written = |line: &str| line.trim_end().rsplit('\r').next().map(printable).unwrap_or_default();
+    let shown = text.lines().map(last_written).filter(|line| !line.trim().is_empty());
     let shown: Vec<String> = shown.collect();
     shown[shown.len().saturating_sub(lines)..].join("\n")
 }
@@ -130,6 +132,11 @@ mod tests {
     use proptest::prelude::*;
     use std::io::Write;
     use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn of_a_line_that_was_written_over_the_last_is_seen() {
+        assert_eq!(last_lines(b"a\nloading: 1 %\rloading: 100 %\r\n", 2), "a\nloading: 100 %");
+    }
 
     #[test]
     fn a_long_log_keeps_its_two_ends() {

@@ -12,7 +12,9 @@ pub const WIDTH: f64 = 440.0;
 const LEFT: f64 = 50.0;
 const RIGHT: f64 = 428.0;
 const PLOT: f64 = 190.0;
-const FONTS: &str = "system-ui,-apple-system,Segoe UI,Roboto,Helvetica Neue,Arial,DejaVu Sans,sans-serif";
+/// The letters, wherever it is shown.
+pub(super) const FONTS: &str =
+    "system-ui,-apple-system,Segoe UI,Roboto,Helvetica Neue,Arial,DejaVu Sans,sans-serif";
 
 /// The drawing for a page that has [`super::page_css`]; points are links.
 pub fn in_page(figure: &Figure) -> String {

@@ -55,3 +55,17 @@ fn a_figure_of_nothing_is_drawn() {
     empty.series.clear();
     assert!(in_page(&empty).ends_with("</svg>"));
 }
+
+#[test]
+fn a_long_sheet_has_several_pages_and_its_texts_stay_text() {
+    let line = |i| Line { word: format!("<{i}>"), is_strong: i % 2 == 0, text: "a & b ".repeat(20) };
+    let sheet = Sheet { title: "t".into(), lines: (0..30).map(line).collect() };
+    let pages = sheet.pages();
+    let marks = |i| pages.iter().filter(|page| page.0.contains(&format!("&lt;{i}&gt;"))).count();
+    assert!(pages.len() > 1 && (0..30).all(|i| marks(i) == 1), "{} pages", pages.len());
+    assert!(
+        pages
+            .iter()
+            .all(|page| page.1 < 700.0 && usvg::Tree::from_str(&page.0, &usvg::Options::default()).is_ok())
+    );
+}

@@ -1,11 +1,12 @@
-//! The manifest beside a CSV: what was run, so that it can be run again.
+//! The manifest beside a CSV: what was run, so that it can be run again, and how it went.
 
-use crate::bench::{ClientSeen, EngineSpec};
+use super::outputs::in_file;
+use crate::bench::{ClientSeen, EngineSpec, Outcome};
 use crate::driver::secrets;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::Result;
+use std::io::{Error, Result};
 use std::path::Path;
 
 /// What is the same for every test of a run.
@@ -60,7 +61,22 @@ pub struct Manifest {
     #[serde(flatten)]
     run: RunFacts,
     test: String,
+    /// Absent until the end, so that a run that was killed does not pass for one that passed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    took_s: Option<f64>,
+    checks: Vec<Check>,
+    warnings: Vec<String>,
     experiments: Vec<Experiment>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Check {
+    passed: bool,
+    what: String,
+    /// The experiment before it.
+    expr_id: Option<usize>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -75,7 +91,13 @@ struct Experiment {
 impl Manifest {
     /// The manifest of a test that has done nothing yet.
     pub fn new(run: RunFacts, test: String) -> Self {
-        Self { run, test, experiments: Vec::new() }
+        let (checks, warnings, experiments) = Default::default();
+        Self { run, test, outcome: None, took_s: None, checks, warnings, experiments }
+    }
+
+    /// The manifest of a session at the prompt: there is no outcome to wait for.
+    pub fn of_session(run: RunFacts, name: String) -> Self {
+        Self { outcome: Some(Value::Null), ..Self::new(run, name) }
     }
 
     /// Adds an experiment.
@@ -90,12 +112,49 @@ impl Manifest {
         }
     }
 
-    /// Writes it.
+    /// Adds a claim, and whether it holds.
+    pub fn add_check(&mut self, passed: bool, what: String) {
+        let expr_id = self.experiments.last().map(|experiment| experiment.expr_id);
+        self.checks.push(Check { passed, what, expr_id });
+    }
+
+    /// How many claims hold, or do not.
+    pub fn checks(&self, passed: bool) -> usize {
+        self.checks.iter().filter(|check| check.passed == passed).count()
+    }
+
+    /// Adds what the reader of the results must know.
+    pub fn add_warning(&mut self, text: String) {
+        self.warnings.push(text);
+    }
+
+    /// Adds how the test ended.
+    pub fn end(&mut self, outcome: &Outcome, took_s: f64) {
+        self.took_s = Some(took_s);
+        self.outcome = Some(match outcome {
+            Outcome::Passed => json!({ "passed": true }),
+            Outcome::Failed { code, summary, .. } => {
+                json!({ "passed": false, "code": code.exit(), "summary": summary })
+            }
+        });
+    }
+
+    /// Writes it, in one piece: whoever reads it meanwhile, or after a kill, meets no half of it.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let mut json = serde_json::to_value(self).map_err(std::io::Error::from)?;
+        let part = path.with_extension("part");
+        let written = self.text().and_then(|text| std::fs::write(&part, text));
+        let written = written.and_then(|()| std::fs::rename(&part, path));
+        written.map_err(|e| {
+            let _ = std::fs::remove_file(&part); // mostly there is none
+            in_file(path, &e)
+        })
+    }
+
+    fn text(&self) -> Result<String> {
+        let mut json = serde_json::to_value(self).map_err(Error::from)?;
         hide(&mut json);
-        let text = serde_json::to_string_pretty(&json).map_err(std::io::Error::from)?;
-        std::fs::write(path, secrets::scrub(&text) + "\n")
+        let text = serde_json::to_string_pretty(&json).map_err(Error::from)?;
+        Ok(secrets::scrub(&text) + "\n")
     }
 }
 

@@ -17,6 +17,7 @@ pub mod selfcheck;
 mod study;
 mod tables;
 pub mod values;
+mod verdict;
 mod written;
 
 pub use live::Watch;

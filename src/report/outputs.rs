@@ -119,7 +119,8 @@ fn header() -> Result<String> {
     Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned() + "\n")
 }
 
-fn in_file(path: &Path, error: &Error) -> Error {
+/// An error that says which file it is about.
+pub(super) fn in_file(path: &Path, error: &Error) -> Error {
     Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
 }
 

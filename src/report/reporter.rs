@@ -32,8 +32,6 @@ struct Test {
     name: String,
     manifest: Manifest,
     rows: Option<Rows>,
-    passed_checks: usize,
-    failed_checks: usize,
 }
 
 impl Reporter {
@@ -54,7 +52,10 @@ impl Reporter {
 
     fn take(&mut self, event: Event) {
         match event {
-            Event::SessionStarted { name } => self.begin(name),
+            Event::SessionStarted { name } => {
+                let manifest = Manifest::of_session(self.facts.clone(), name.clone());
+                self.begin(name, manifest);
+            }
             Event::Awaited { shown } => self.all_is_shown(&shown),
             Event::TestStarted { test } => self.test_started(test),
             Event::EngineStarting { name, port, argv, container, log } => {
@@ -103,7 +104,7 @@ impl Reporter {
                 self.note_broken(kept);
                 self.experiment_done(&seen);
             }
-            Event::Checked { passed, what } => self.checked(passed, &what),
+            Event::Checked { passed, what } => self.checked(passed, what),
             Event::Printed { text } => self.watch.screen.result(&text),
             Event::Warned { text } => self.warned(text),
             Event::EngineWaiting { .. } | Event::RunDone => {} // the watch shows it
@@ -120,28 +121,27 @@ impl Reporter {
         if test != MAIN {
             self.watch.screen.result(&format!("\n{test}"));
         }
-        self.begin(test);
-    }
-
-    fn begin(&mut self, test: String) {
-        self.outputs.clear(&test);
         let manifest = Manifest::new(self.facts.clone(), test.clone());
-        self.test = Some(Test { name: test, manifest, rows: None, passed_checks: 0, failed_checks: 0 });
+        self.begin(test, manifest);
     }
 
-    fn checked(&mut self, passed: bool, what: &str) {
-        if let Some(test) = &mut self.test {
-            *(if passed { &mut test.passed_checks } else { &mut test.failed_checks }) += 1;
-        }
+    fn begin(&mut self, name: String, manifest: Manifest) {
+        self.outputs.clear(&name);
+        self.test = Some(Test { name, manifest, rows: None });
+    }
+
+    fn checked(&mut self, passed: bool, what: String) {
         let screen = &mut self.watch.screen;
         if !passed || !screen.is_quiet() {
             screen.result(&format!("  {}: {what}", screen.verdict(passed)));
         }
+        self.note(|manifest| manifest.add_check(passed, what));
     }
 
     fn warned(&mut self, text: String) {
         self.watch.screen.warn(&text);
-        self.warnings.push(text);
+        self.warnings.push(text.clone());
+        self.note(|manifest| manifest.add_warning(text));
     }
 
     fn experiment_done(&mut self, seen: &Seen) {
@@ -155,6 +155,8 @@ impl Reporter {
     }
 
     fn test_done(&mut self, test: String, outcome: Outcome, took_s: f64) {
+        let outcome = self.or_broken(outcome);
+        self.note(|manifest| manifest.end(&outcome, took_s));
         let screen = &mut self.watch.screen;
         if let Outcome::Failed { report, .. } = &outcome
             && !report.is_empty()
@@ -166,11 +168,30 @@ impl Reporter {
             return;
         }
         screen.result(&format!("{} {test}", screen.verdict(outcome == Outcome::Passed)));
-        let (passed_checks, failed_checks) = (done.passed_checks, done.failed_checks);
+        let [passed_checks, failed_checks] = [true, false].map(|passed| done.manifest.checks(passed));
         if let Some(rows) = done.rows {
             self.written.extend([rows.path().to_owned(), self.outputs.manifest(&test)]);
         }
         self.lines.push(TestLine { test, outcome, passed_checks, failed_checks, took_s });
+    }
+
+    /// Whoever cancelled a run whose results cannot be kept, it was lmrun itself.
+    fn or_broken(&self, outcome: Outcome) -> Outcome {
+        match (outcome, &self.broken) {
+            (Outcome::Failed { code: Code::Interrupted, report, .. }, Some(error)) => {
+                Outcome::Failed { code: Code::Invalid, summary: error.to_string(), report }
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// Notes something in the manifest of the test, and writes it.
+    fn note(&mut self, note: impl FnOnce(&mut Manifest)) {
+        let kept = self.on_test(|test, outputs| {
+            note(&mut test.manifest);
+            test.keep(outputs)
+        });
+        self.note_broken(kept);
     }
 
     fn on_test(
@@ -184,9 +205,10 @@ impl Reporter {
     fn note_broken(&mut self, result: std::io::Result<()>) {
         let Err(error) = result else { return };
         if self.broken.is_none() {
-            self.warned(format!("{error}; the run ends here, earlier rows are kept"));
+            let text = format!("{error}; the run ends here, earlier rows are kept");
             self.broken = Some(error);
             self.cancel.cancel();
+            self.warned(text);
         }
     }
 
@@ -226,7 +248,9 @@ fn paths(written: &BTreeSet<PathBuf>, folder: &Path) -> String {
 impl Test {
     /// Whether it neither measured nor checked anything: its output is all that it has to say.
     fn is_plain_script(&self) -> bool {
-        self.name == MAIN && self.rows.is_none() && self.passed_checks + self.failed_checks == 0
+        self.name == MAIN
+            && self.rows.is_none()
+            && self.manifest.checks(true) + self.manifest.checks(false) == 0
     }
 
     /// Makes the test's files, before its first engine starts.
@@ -234,7 +258,12 @@ impl Test {
         if self.rows.is_none() {
             self.rows = Some(Rows::create(outputs.csv(&self.name))?);
         }
-        self.manifest.write(&outputs.manifest(&self.name))
+        self.keep(outputs)
+    }
+
+    /// Writes the manifest, where the test has files at all.
+    fn keep(&self, outputs: &Outputs) -> std::io::Result<()> {
+        self.rows.as_ref().map_or(Ok(()), |_| self.manifest.write(&outputs.manifest(&self.name)))
     }
 }
 

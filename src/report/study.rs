@@ -1,5 +1,6 @@
 //! The results of one test, in the order in which a reader wants them.
 
+use super::verdict::Verdict;
 use crate::bench::results::{self, Record, Results, ResultsError};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -47,6 +48,11 @@ impl Study {
     /// All its requests.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.experiments.iter().flat_map(Experiment::records)
+    }
+
+    /// How it went, where its manifest tells.
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.manifest.as_ref().and_then(Verdict::of)
     }
 
     /// Whether any of its numbers is made up.

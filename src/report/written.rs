@@ -46,7 +46,8 @@ pub fn write(paths: &[PathBuf], page: Option<&Path>) -> Result<Vec<PathBuf>, Rep
     let mut written = Vec::new();
     for (study, groups) in studies.iter().zip(&groups) {
         let path = study.csv.with_extension("pdf");
-        let pages = figure::pdf(groups.iter().flat_map(|group| &group.1));
+        let sheet = study.verdict().map(|verdict| verdict.sheet(&study.name));
+        let pages = figure::pdf(sheet.as_ref(), groups.iter().flat_map(|group| &group.1));
         keep(&path, pages)?;
         written.push(path);
     }

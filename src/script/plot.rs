@@ -168,7 +168,7 @@ fn bytes(path: &str, figures: &[Figure]) -> Result<Vec<u8>, Fault> {
         (Some("svg"), several) => Err(Fault::new(format!("an SVG holds one figure, not {}", several.len()))
             .at_word(path)
             .help("save each to a file of its own, or all to a `.pdf`")),
-        (Some("pdf"), all) => figure::pdf(all.iter()).map_err(|problem| {
+        (Some("pdf"), all) => figure::pdf(None, all.iter()).map_err(|problem| {
             Fault::new(format!("{path} cannot be drawn: {problem}")).help("an SVG may do: name it `.svg`")
         }),
         _ => {

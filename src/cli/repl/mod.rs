@@ -146,6 +146,10 @@ impl Repl {
         }
         match input.trim_start().strip_prefix(':') {
             Some(command) => self.command(command),
+            // What other prompts call it.
+            None if ["help", "exit", "exit()", "quit", "quit()"].contains(&input.trim()) => {
+                self.command(input.trim().trim_end_matches("()"))
+            }
             None => self.evaluate(input).map(|()| Next::Goes),
         }
     }

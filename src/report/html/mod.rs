@@ -3,6 +3,7 @@
 use super::amounts::cached_share;
 use super::figures::{Inks, Maker, label};
 use super::study::{Experiment, Study};
+use super::verdict::Verdict;
 use crate::bench::Distribution;
 use crate::bench::results::Record;
 use crate::figure::{Figure, escape, in_page, number, page_css};
@@ -22,6 +23,7 @@ struct StudyPart {
     number: usize,
     name: String,
     csv: String,
+    verdict: Option<Verdict>,
     simulated: bool,
     facts: Vec<(&'static str, String)>,
     manifest: Option<String>,
@@ -95,6 +97,7 @@ fn part(number: usize, study: &Study, groups: &Groups, all: usize) -> StudyPart 
         number,
         name: study.name.clone(),
         csv: study.csv.display().to_string(),
+        verdict: study.verdict(),
         simulated: study.is_simulated(),
         facts: facts(study),
         manifest: study.manifest.as_ref().and_then(|json| serde_json::to_string_pretty(json).ok()),
