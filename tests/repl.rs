@@ -157,13 +157,6 @@ fn what_was_measured_is_drawn_on_the_terminal_and_in_files() {
 }
 
 #[test]
-fn the_port_0_is_a_free_one() {
-    let bench = Bench::new();
-    let run = bench.run(&["-e", "let e = start(sim::engine()); e.wait_until_ready(20)", "-p", "0", "0"]);
-    assert_eq!((run.code, run.stdout.as_str()), (0, "true\n"), "{}", run.stderr);
-}
-
-#[test]
 fn helpers_stand_among_the_engines() {
     let bench = Bench::new();
     let command = format!("[\"{}\", \"sim\", \"--port\", \"{{port}}\"]", env!("CARGO_BIN_EXE_lmrun"));

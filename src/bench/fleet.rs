@@ -183,15 +183,15 @@ impl Fleet {
     /// those the ones that follow the last. `0` means any free one.
     fn port_for(&self, spec: &EngineSpec) -> u16 {
         let taken: Vec<u16> = self.live.lock().iter().map(|engine| engine.port).collect();
-        let of_the_run = || {
-            let following = self.ports[1].saturating_add(1)..u16::MAX;
-            let mut candidates = self.ports.into_iter().chain(following);
-            candidates.find(|port| *port == 0 || !taken.contains(port))
-        };
-        match spec.url.as_ref().map(|address| address.port).or(spec.port).or_else(of_the_run) {
+        match spec.url.as_ref().map(|address| address.port).or(spec.port) {
             // Where the system has none left, the start says so.
-            None | Some(0) => port::free(&spec.host, &taken).unwrap_or_default(),
+            Some(0) => port::free(&spec.host, &taken).unwrap_or_default(),
             Some(port) => port,
+            None => {
+                let following = self.ports[1].saturating_add(1)..u16::MAX;
+                let mut candidates = self.ports.into_iter().chain(following);
+                candidates.find(|port| !taken.contains(port)).unwrap_or_default()
+            }
         }
     }
 }
