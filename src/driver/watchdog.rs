@@ -6,6 +6,7 @@
 
 use super::family::{Family, FamilyName};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -105,6 +106,8 @@ const LOOK_MS: u16 = 2_000;
 /// The watchdog's whole life: reads the list from standard input, and ends what is on it when
 /// the input ends.
 pub fn keep_watch() {
+    // `pkill -9 lmrun` is to leave it alive.
+    let _ = prctl::set_name(c"engine-watchdog");
     for ignored in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         ignore(ignored);
     }
