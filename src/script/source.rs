@@ -1,7 +1,7 @@
 //! Scripts as texts that can be looked at: their functions and imports, without running any.
 
 use super::api;
-use super::fault::Fault;
+use super::fault::{Fault, is_library};
 use super::language::compiler;
 use super::modules::{Modules, STD};
 use super::outline::doc;
@@ -152,6 +152,11 @@ impl Sources {
     /// The script that `path` imports.
     pub fn get(&self, path: &str) -> Option<&Source> {
         self.loaded.get(path)
+    }
+
+    /// Those that are not the library's.
+    pub fn own(&self) -> impl Iterator<Item = (&str, &Source)> {
+        self.all().filter(|(path, _)| !is_library(path))
     }
 
     /// All of them.

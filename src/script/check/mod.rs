@@ -16,7 +16,7 @@ mod unused;
 pub use twins::warning as warning_of_twins;
 
 use super::fault::{Diagnosis, Fault, Place};
-use super::modules::{Modules, STD};
+use super::modules::Modules;
 use super::program::Program;
 use super::source::{Source, Sources, shadowing};
 use known::Known;
@@ -87,9 +87,7 @@ fn diagnoses(path: &Path, beside: &BTreeSet<String>) -> Result<Vec<(Severity, Di
     let mut sources = Sources::new(program.folder());
     sources.add(&title, source).map_err(broken)?;
     let modules = Modules::new(program.folder());
-    let is_library = |path: &str| STD.iter().any(|(name, _)| *name == path);
-    let own = sources.all().filter(|(path, _)| !is_library(path));
-    let found = own.flat_map(|(path, source)| {
+    let found = sources.own().flat_map(|(path, source)| {
         let mut found = of_source(&sources, &modules, &title, path, source);
         if path == title {
             found.extend(unused::functions(&sources, path, source, beside));

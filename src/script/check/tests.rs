@@ -1,4 +1,5 @@
 use super::*;
+use crate::script::modules::STD;
 use std::path::PathBuf;
 
 /// What `check` draws.

@@ -29,8 +29,8 @@ pub fn warning(title: &str, text: &str, folder: &Path) -> Option<String> {
     let mut sources = Sources::empty(folder);
     // What does not compile is told when it is run.
     sources.add(title, Source::parse(title, text).ok()?).ok()?;
-    let own = sources.all().filter(|(path, _)| !path.starts_with("std/"));
-    let (source, twins) = own
+    let (source, twins) = sources
+        .own()
         .flat_map(|(path, source)| pairs(&sources, path, source).into_iter().map(move |it| (source, it)))
         .next()?;
     let place = |source: &Source, call: &Call| Place { file: source.title.clone(), position: call.position };
