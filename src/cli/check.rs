@@ -18,6 +18,7 @@ A warning is what may be as it is meant:
   in a script with tests, a function to which nothing leads: neither a public function without
   parameters, nor a statement outside of functions, nor a script that it imports or that is
   checked with it;
+  a text in double quotes with `${x}`, where `x` is a variable;
   calls in two scripts that Rhai may take for each other.
 
 Exit codes:
