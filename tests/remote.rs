@@ -6,6 +6,7 @@ mod common;
 use common::{Bench, Ran, Sim, eventually, free_port};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
@@ -167,20 +168,7 @@ fn the_key_is_sent_and_written_nowhere() {
 #[test]
 fn what_is_spoken_through_tls_is_measured_the_same() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![made.cert.der().clone()],
-            PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into(),
-        );
-    let config = Arc::new(config.expect("a config"));
-    let port = serve(move |stream| {
-        let session = ServerConnection::new(config.clone()).expect("a session");
-        // Who does not trust us hangs up: nothing is left to be answered.
-        let _ = answer("key", &mut StreamOwned::new(session, stream));
-    });
+    let port = serve_tls(&made);
     let bench = Bench::new().script("t.rhai", TEST).script("ours.pem", &made.cert.pem());
     let url = format!("url=https://localhost:{port}/v1");
     let mut command = bench.command(&["t.rhai", "-m", "m", "-P", &url, "-P", "api_key_env=THEIR_KEY"]);
@@ -193,7 +181,48 @@ fn what_is_spoken_through_tls_is_measured_the_same() {
     command.env_remove("SSL_CERT_FILE");
     let run = common::ran(&command.output().expect("lmrun"));
     assert_eq!(run.code, 3, "{}", run.stderr);
-    assert!(run.stderr.contains("invalid peer certificate: UnknownIssuer"), "{}", run.stderr);
+    let untrusted = "invalid peer certificate: UnknownIssuer; name a file with the certificate, or that of \
+                     its issuer, in SSL_CERT_FILE";
+    assert!(run.stderr.contains(untrusted), "{}", run.stderr);
+}
+
+/// `openssl req -x509` without more makes such a certificate.
+#[test]
+fn a_certificate_of_an_authority_is_refused_with_a_remedy() {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut of_authority = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    of_authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let cert = of_authority.self_signed(&key).expect("a certificate");
+    let made = rcgen::CertifiedKey { cert, signing_key: key };
+    let port = serve_tls(&made);
+    let bench = Bench::new().script("ours.pem", &made.cert.pem());
+    let url = format!("https://localhost:{port}");
+    for (model, code) in [(&[][..], 3), (&["--model", "m"], 1)] {
+        let args = [&["load", "--url", &url, "--rate", "100", "--requests", "2"][..], model].concat();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+        command.args(&args).env("SSL_CERT_FILE", bench.path("ours.pem"));
+        let run = common::ran(&command.output().expect("lmrun"));
+        assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
+        assert!(run.stderr.contains("-addext basicConstraints=critical,CA:FALSE"), "{}", run.stderr);
+    }
+}
+
+/// The port of a server that shows this certificate.
+fn serve_tls(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> u16 {
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![made.cert.der().clone()],
+            PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into(),
+        );
+    let config = Arc::new(config.expect("a config"));
+    serve(move |stream| {
+        let session = ServerConnection::new(config.clone()).expect("a session");
+        // Who does not trust us hangs up: nothing is left to be answered.
+        let _ = answer("key", &mut StreamOwned::new(session, stream));
+    })
 }
 
 /// The port of a server that answers only to who has the key.

@@ -57,7 +57,10 @@ pub async fn get(url: &str, limit: Duration) -> Result<String, ProbeError> {
 /// # Errors
 /// When it does not answer 200 in time.
 pub async fn get_as(url: &str, key: Option<&str>, limit: Duration) -> Result<String, ProbeError> {
-    let unreachable = |e: reqwest::Error| ProbeError::Unreachable { url: url.into(), reason: root_cause(&e) };
+    let unreachable = |e: reqwest::Error| ProbeError::Unreachable {
+        url: url.into(),
+        reason: tls::explained(root_cause(&e)),
+    };
     let request = CLIENT.get(url).timeout(limit);
     let request = key.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
     let response = request.send().await.map_err(unreachable)?;
@@ -164,7 +167,10 @@ pub async fn count_tokens(
     let body = serde_json::json!({
         "model": model, "prompt": text, "content": text, "add_special_tokens": false, "add_special": false,
     });
-    let unreachable = |e: reqwest::Error| ProbeError::Unreachable { url: url.into(), reason: root_cause(&e) };
+    let unreachable = |e: reqwest::Error| ProbeError::Unreachable {
+        url: url.into(),
+        reason: tls::explained(root_cause(&e)),
+    };
     let request = CLIENT.post(url).json(&body).timeout(limit);
     let request = key.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
     let response = request.send().await.map_err(unreachable)?;

@@ -23,6 +23,19 @@ pub fn config() -> ClientConfig {
     CONFIG.clone()
 }
 
+/// The reason why no connection could be made, with what to do about a certificate that is refused.
+pub fn explained(reason: String) -> String {
+    let remedy = if reason.contains("CaUsedAsEndEntity") {
+        "the server's certificate is that of an authority (CA:TRUE): make it with \
+         `openssl req -x509 -addext basicConstraints=critical,CA:FALSE`, and name it in SSL_CERT_FILE"
+    } else if reason.contains("UnknownIssuer") {
+        "name a file with the certificate, or that of its issuer, in SSL_CERT_FILE"
+    } else {
+        return reason;
+    };
+    format!("{reason}; {remedy}")
+}
+
 /// Speaks TLS over `stream`, with the server called `host`.
 ///
 /// # Errors

@@ -65,7 +65,7 @@ impl Pool {
         let limit = Duration::from_secs_f64(target.limits.connect_s);
         let reason = match tokio::time::timeout(limit, connect(target)).await {
             Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(e)) => e.to_string(),
+            Ok(Err(e)) => tls::explained(e.to_string()),
             Err(_) => format!("no answer within {} s", target.limits.connect_s),
         };
         Err(Failure::Connect { authority: target.authority.clone(), reason })

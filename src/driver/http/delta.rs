@@ -1,10 +1,12 @@
 //! What one event of an OpenAI completion stream says.
 
+use super::sse::Frame;
 use super::tokens::Count;
+use crate::driver::secrets;
 use crate::driver::text::is_harmless;
 use memchr::memmem;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Error, IgnoredAny};
+use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 
 /// Token counts as the server reports them.
@@ -12,8 +14,10 @@ use std::borrow::Cow;
 #[serde(default)]
 pub struct Usage {
     /// Tokens of the prompt, chat template included.
+    #[serde(deserialize_with = "whole")]
     pub prompt_tokens: Option<u64>,
     /// Tokens generated.
+    #[serde(deserialize_with = "whole")]
     pub completion_tokens: Option<u64>,
     /// What is known of the prompt.
     pub prompt_tokens_details: Option<PromptDetails>,
@@ -24,7 +28,18 @@ pub struct Usage {
 #[serde(default)]
 pub struct PromptDetails {
     /// Prompt tokens that some cache held.
+    #[serde(deserialize_with = "whole")]
     pub cached_tokens: Option<u64>,
+}
+
+/// Reads a whole number: some servers write `5.0`.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    // The largest below which an f64 is exact.
+    const LARGEST: f64 = 9e15;
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else { return Ok(None) };
+    let whole = || number.as_f64().filter(|n| (0.0..LARGEST).contains(n) && n.fract() == 0.0);
+    let read = number.as_u64().or_else(|| whole().map(|n| n as u64));
+    read.map(Some).ok_or_else(|| D::Error::custom(format!("expected a whole number, found {number}")))
 }
 
 /// One event, read.
@@ -55,6 +70,8 @@ pub enum Event {
     Delta(Delta),
     /// `{"error": ...}`: a failure, whatever the HTTP status said.
     Error(String),
+    /// An event that the API does not have: a ping, say. An excerpt.
+    Unknown(String),
     /// Not what the API promises.
     Invalid(String),
 }
@@ -69,18 +86,25 @@ struct Wire<'a> {
     timings: Option<Timings>,
     #[serde(default)]
     error: Option<serde_json::Value>,
+    #[serde(default)]
+    object: Option<serde_json::Value>,
+    #[serde(default)]
+    message: Option<serde_json::Value>,
+    #[serde(default)]
+    code: Option<IgnoredAny>,
 }
 
 /// llama.cpp's.
 #[derive(Deserialize)]
 struct Timings {
+    #[serde(default, deserialize_with = "whole")]
     predicted_n: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(borrow, default)]
-    delta: Option<Content<'a>>,
+    delta: Option<Message<'a>>,
     #[serde(borrow, default)]
     text: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -90,10 +114,9 @@ struct Choice<'a> {
 }
 
 #[derive(Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the names are the API's")]
-struct Content<'a> {
+struct Message<'a> {
     #[serde(borrow, default)]
-    content: Option<Cow<'a, str>>,
+    content: Option<Content<'a>>,
     #[serde(borrow, default)]
     reasoning: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -102,12 +125,49 @@ struct Content<'a> {
     refusal: Option<Cow<'a, str>>,
     #[serde(default)]
     tool_calls: Option<Vec<IgnoredAny>>,
+    /// The form of `tool_calls` before 2024.
+    #[serde(default)]
+    function_call: Option<IgnoredAny>,
+    #[serde(default)]
+    audio: Option<IgnoredAny>,
+}
+
+/// A text, or a list of parts, as Mistral's API sends it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Parts(#[serde(borrow)] Vec<Part<'a>>),
+}
+
+/// A part of a content: a text, or something else that is output, a piece of reasoning, say.
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, default)]
+    text: Option<Cow<'a, str>>,
+}
+
+impl<'a> Content<'a> {
+    /// Its text, and whether it has output that is not text.
+    fn split(self) -> (Cow<'a, str>, bool) {
+        match self {
+            Self::Text(text) => (text, false),
+            Self::Parts(parts) => {
+                let other = parts.iter().any(|part| part.text.is_none());
+                (parts.into_iter().filter_map(|part| part.text).collect::<String>().into(), other)
+            }
+        }
+    }
 }
 
 /// Reads an event whole.
-pub fn read(data: &[u8], keep_text: bool) -> Event {
+pub fn read(frame: Frame<'_>, keep_text: bool) -> Event {
+    let data = frame.data.trim_ascii();
     if data == b"[DONE]" {
         return Event::Done;
+    }
+    if frame.name == b"error" {
+        return Event::Error(error_of(data));
     }
     let Ok(text) = std::str::from_utf8(data) else {
         return Event::Invalid(format!("not UTF-8: `{}`", excerpt(data)));
@@ -115,11 +175,18 @@ pub fn read(data: &[u8], keep_text: bool) -> Event {
     match serde_json::from_str::<Wire<'_>>(text) {
         Err(e) => Event::Invalid(format!("{e} in `{}`", excerpt(data))),
         Ok(Wire { error: Some(error), .. }) => Event::Error(error_text(&error)),
-        // Neither choices nor usage: what is it?
-        Ok(Wire { choices: None, usage: None, .. }) => {
-            Event::Invalid(format!("neither `choices` nor `usage` in `{}`", excerpt(data)))
-        }
+        Ok(wire) if wire.choices.is_none() && wire.usage.is_none() => other(&wire, data),
         Ok(wire) => Event::Delta(delta(wire, keep_text)),
+    }
+}
+
+/// An event with neither `choices` nor `usage`: an error by another name, or one that other clients
+/// pass over as well.
+fn other(wire: &Wire<'_>, data: &[u8]) -> Event {
+    let is_error = wire.object.as_ref().is_some_and(|object| object == "error") || wire.code.is_some();
+    match &wire.message {
+        Some(message) if is_error => Event::Error(error_text(message)),
+        _ => Event::Unknown(excerpt(data)),
     }
 }
 
@@ -204,18 +271,21 @@ fn delta(wire: Wire<'_>, keep_text: bool) -> Delta {
         return Delta { usage, count, ..Delta::default() };
     };
     let filled = |text: &Option<Cow<'_, str>>| text.as_ref().is_some_and(|text| !text.is_empty());
-    let other = choice.delta.as_ref().is_some_and(|d| {
+    let has_other = choice.delta.as_ref().is_some_and(|d| {
         filled(&d.reasoning)
             || filled(&d.reasoning_content)
             || filled(&d.refusal)
             || d.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
+            || d.function_call.is_some()
+            || d.audio.is_some()
     });
     let here = choice.token_ids.map(|ids| Count::Here("token_ids", ids.len() as u64));
-    let content = choice.delta.and_then(|delta| delta.content).or(choice.text);
+    let content = choice.delta.and_then(|delta| delta.content).map(Content::split);
+    let (content, has_parts) = content.map_or((choice.text, false), |(text, other)| (Some(text), other));
     let answer = filled(&content);
     Delta {
         choice: true,
-        output: answer || other,
+        output: answer || has_other || has_parts,
         answer,
         text: content.filter(|_| keep_text).map(Cow::into_owned),
         finish_reason: choice.finish_reason.map(Cow::into_owned),
@@ -231,12 +301,27 @@ pub fn error_text(error: &serde_json::Value) -> String {
     message.as_str().map_or_else(|| message.to_string(), str::to_owned)
 }
 
-/// The start of what a server sent, safe to print.
+/// The message of an error body as a server sent it, safe to print.
+pub fn error_of(body: &[u8]) -> String {
+    match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(json) if json.get("choices").is_some() => {
+            format!("one whole answer, as if `stream` were not true: `{}`", excerpt(body))
+        }
+        Ok(json) => excerpt(error_text(&json).as_bytes()),
+        Err(_) => excerpt(body),
+    }
+}
+
+/// The start of what a server sent, safe to print: on one line, without secrets.
 pub fn excerpt(data: &[u8]) -> String {
     const SHOWN: usize = 200;
-    let text = String::from_utf8_lossy(&data[..data.len().min(SHOWN)]);
-    let dots = if data.len() > SHOWN { "…" } else { "" };
-    text.chars().map(|c| if is_harmless(c) && c != '\t' { c } else { '\u{fffd}' }).collect::<String>() + dots
+    const LOOKED_AT: usize = 64 * 1024;
+    // Secrets first: one that is cut in two would not be known any more.
+    let text = secrets::scrub(&String::from_utf8_lossy(&data[..data.len().min(LOOKED_AT)]));
+    let shown = &text[..text.floor_char_boundary(SHOWN)];
+    let dots = if shown.len() < text.len() { "…" } else { "" };
+    let words: Vec<&str> = shown.split_whitespace().collect();
+    words.join(" ").chars().map(|c| if is_harmless(c) { c } else { '\u{fffd}' }).collect::<String>() + dots
 }
 
 #[cfg(test)]
@@ -245,8 +330,12 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
+    fn plain(data: &[u8]) -> Frame<'_> {
+        Frame { name: b"", data }
+    }
+
     fn parsed(data: &str) -> Delta {
-        match read(data.as_bytes(), true) {
+        match read(plain(data.as_bytes()), true) {
             Event::Delta(delta) => delta,
             other => panic!("{other:?}"),
         }
@@ -286,15 +375,65 @@ mod tests {
 
     #[test]
     fn ends_and_errors() {
-        assert_eq!(read(b"[DONE]", false), Event::Done);
+        assert_eq!(read(plain(b"[DONE]"), false), Event::Done);
         assert_eq!(
-            read(br#"{"error":{"message":"EngineCore died","type":"x","code":500}}"#, false),
+            read(plain(br#"{"error":{"message":"EngineCore died","type":"x","code":500}}"#), false),
             Event::Error("EngineCore died".into())
         );
-        assert_eq!(read(br#"{"error":"out of memory"}"#, false), Event::Error("out of memory".into()));
-        assert!(matches!(read(b"{\"choices\":[{", false), Event::Invalid(_)));
-        assert!(matches!(read(b"{}", false), Event::Invalid(_)));
-        assert!(matches!(read(b"{\"choices\":[{\"text\":\"\xff\"}]}", false), Event::Invalid(_)));
+        let out_of_memory = Event::Error("out of memory".into());
+        assert_eq!(read(plain(br#"{"error":"out of memory"}"#), false), out_of_memory);
+        assert!(matches!(read(plain(b"{\"choices\":[{"), false), Event::Invalid(_)));
+        assert!(matches!(read(plain(b"{\"choices\":[{\"text\":\"\xff\"}]}"), false), Event::Invalid(_)));
+    }
+
+    #[test]
+    fn done_may_have_blanks_around_it() {
+        assert_eq!(read(plain(b" [DONE] "), false), Event::Done);
+    }
+
+    #[test]
+    fn events_that_the_api_does_not_have_are_passed_over_unless_they_are_errors() {
+        for unknown in ["{}", r#"{"type":"ping"}"#, r#"{"object":"other","message":"hi"}"#] {
+            assert_eq!(read(plain(unknown.as_bytes()), false), Event::Unknown(unknown.into()));
+        }
+        let error = Event::Error("out of memory".into());
+        for data in
+            [r#"{"object":"error","message":"out of memory"}"#, r#"{"code":500,"message":"out of memory"}"#]
+        {
+            assert_eq!(read(plain(data.as_bytes()), false), error, "{data}");
+        }
+        for data in ["out of memory", r#"{"message":"out of memory"}"#, r#"{"error":"out of memory"}"#] {
+            assert_eq!(read(Frame { name: b"error", data: data.as_bytes() }, false), error, "{data}");
+        }
+    }
+
+    #[test]
+    fn content_may_be_a_list_and_a_call_of_the_old_form() {
+        let parts = parsed(
+            r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}}]}"#,
+        );
+        assert_eq!((parts.output, parts.answer, parts.text.as_deref()), (true, true, Some("ab")));
+        let thought = parsed(r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[]}]}}]}"#);
+        assert_eq!((thought.output, thought.answer), (true, false));
+        let empty = parsed(r#"{"choices":[{"delta":{"content":[]}}]}"#);
+        assert_eq!((empty.choice, empty.output), (true, false));
+        let call = parsed(r#"{"choices":[{"delta":{"function_call":{"arguments":"{"}}}]}"#);
+        assert_eq!((call.output, call.answer), (true, false));
+    }
+
+    #[test]
+    fn counts_may_be_written_as_floats() {
+        let count = |n: &str| parsed(&format!(r#"{{"choices":[],"usage":{{"completion_tokens":{n}}}}}"#));
+        let tokens = |n: &str| count(n).usage.expect("the usage").completion_tokens;
+        assert_eq!(
+            (tokens("5.0"), tokens("5"), tokens("5e2"), tokens("null")),
+            (Some(5), Some(5), Some(500), None)
+        );
+        for n in ["5.5", "-1", "1e300"] {
+            let data = format!(r#"{{"choices":[],"usage":{{"completion_tokens":{n}}}}}"#);
+            let Event::Invalid(text) = read(plain(data.as_bytes()), false) else { panic!("{n}") };
+            assert!(text.starts_with("expected a whole number, found "), "{text}");
+        }
     }
 
     #[test]
@@ -328,9 +467,20 @@ mod tests {
     }
 
     #[test]
-    fn an_excerpt_has_no_control_characters() {
-        assert_eq!(excerpt(b"a\x1b[31mb\r\n"), "a\u{fffd}[31mb\u{fffd}\u{fffd}");
+    fn an_excerpt_is_one_line_without_control_characters() {
+        assert_eq!(excerpt(b"<html>\r\n\t<b>\x1b[31mb\r\n"), "<html> <b>\u{fffd}[31mb");
         assert_eq!(excerpt("a\u{202e}b".as_bytes()), "a\u{fffd}b", "what turns the direction of writing");
+    }
+
+    /// A secret lies across the end of the excerpt: what is left of it would not be known any more.
+    #[test]
+    fn an_excerpt_loses_its_secrets_before_it_is_cut() {
+        let key = "sk-excerpt-0123456789abcdefghijklmnopqrstuvwxyz";
+        secrets::learn([("OF_AN_EXCERPT_KEY", key)]);
+        for before in 150..200 {
+            let shown = excerpt(format!("{}{key} and more", "x".repeat(before)).as_bytes());
+            assert!(!shown.contains("sk-"), "{shown}");
+        }
     }
 
     /// An event with all that the quick look looks for, in every combination.
@@ -372,7 +522,7 @@ mod tests {
             let mut shape = Shape::default();
             shape.is_plain_content(&data);
             shape.is_plain_content(&data);
-            if let Event::Invalid(text) = read(&data, true) {
+            if let Event::Invalid(text) = read(plain(&data), true) {
                 prop_assert!(text.chars().all(|c| !c.is_control()), "{text:?}");
             }
         }
@@ -384,7 +534,7 @@ mod tests {
                 let quick = is_plain_content(event.as_bytes());
                 prop_assert_eq!(shape.is_plain_content(event.as_bytes()), quick, "{}", event);
                 if quick {
-                    let Event::Delta(delta) = read(event.as_bytes(), false) else { panic!("{event}") };
+                    let Event::Delta(delta) = read(plain(event.as_bytes()), false) else { panic!("{event}") };
                     prop_assert!(delta.answer && delta.finish_reason.is_none() && delta.usage.is_none(), "{}", event);
                 }
             }

@@ -14,10 +14,10 @@ use super::tokens::ChunkTokens;
 use crate::driver::clock::Stamp;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
+use hyper::HeaderMap;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
-use hyper::header::HeaderValue;
 use tokio::sync::watch;
 
 /// What was seen of one request. A moment that never came is `None`.
@@ -59,6 +59,11 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// Returns true if `[DONE]` came, and output before it.
+    fn is_whole(&self) -> bool {
+        self.done.is_some() && !self.chunks.is_empty()
+    }
+
     /// Whether the connection ended at once, before a byte of an answer.
     pub fn is_unanswered(&self) -> bool {
         const AT_ONCE_S: f64 = 1.0;
@@ -85,7 +90,8 @@ pub async fn exchange(
     let outcome = drive(driver, guard.watch(attempt)).await;
     seen.sent = seen.sent.or(marks.first_write.get());
     let reusable = outcome.is_ok();
-    seen.failure = outcome.err();
+    // Behind `[DONE]` the connection alone can break.
+    seen.failure = outcome.err().filter(|failure| !(seen.is_whole() && failure.is_of_connection()));
     (seen, reusable)
 }
 
@@ -114,12 +120,12 @@ async fn attempt(
     seen.sent = marks.first_write.get();
     seen.headers = marks.last_read.get();
     seen.status = Some(response.status().as_u16());
-    let retry_after = response.headers().get("retry-after").cloned();
-    let mut incoming = response.into_body();
+    let (head, mut incoming) = response.into_parts();
     if seen.status != Some(200) {
-        return Err(refusal(seen.status.unwrap_or_default(), retry_after, incoming).await);
+        return Err(refusal(seen.status.unwrap_or_default(), &head.headers, incoming).await);
     }
     let mut reader = Reader::new(target.keep_text);
+    let mut start = Vec::new();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(broken(seen.chunks.len()))?;
         let Some(data) = frame.data_ref() else { continue };
@@ -127,18 +133,43 @@ async fn attempt(
         seen.read_lag_s = seen.read_lag_s.max(arrival.lag_s());
         reader.feed(data, arrival, seen)?;
         guard.received(arrival.read, seen.chunks.len());
-        if !seen.chunks.is_empty() {
-            marks.small_reads.set(false);
+        marks.small_reads.set(seen.chunks.is_empty() && reader.held() < BODY_LOOKED_AT);
+        if !reader.has_events() && start.len() < BODY_LOOKED_AT {
+            start.extend_from_slice(data);
         }
     }
+    reader.finish(arrival_of(marks), seen)?;
     if target.end == StreamEnd::FinishReason && seen.finish_reason.is_some() {
         seen.done = seen.done.or(marks.last_read.get());
     }
-    match (seen.done, seen.chunks.len()) {
-        (None, chunks) => Err(Failure::NoDone { chunks }),
-        (Some(_), 0) => Err(Failure::Empty),
-        _ => Ok(()),
+    if seen.is_whole() { Ok(()) } else { Err(incomplete(seen, &reader, &head.headers, &start)) }
+}
+
+/// Why an answer that has ended is not whole. `start` is what it began with, up to its first event.
+fn incomplete(seen: &Exchange, reader: &Reader, headers: &HeaderMap, start: &[u8]) -> Failure {
+    let chunks = seen.chunks.len();
+    match (seen.done, reader.unknown()) {
+        (None, _) if !reader.has_events() => not_stream(headers, start),
+        (_, Some(first)) if seen.first_chunk.is_none() => Failure::OtherApi { first: first.into() },
+        (Some(_), _) => Failure::Empty,
+        (None, _) if seen.finish_reason.is_some() => Failure::OnlyFinished { chunks },
+        (None, _) => Failure::NoDone { chunks },
     }
+}
+
+fn not_stream(headers: &HeaderMap, body: &[u8]) -> Failure {
+    let kind = header(headers, "content-type").unwrap_or_else(|| "no content-type".into());
+    let encoding = header(headers, "content-encoding").filter(|encoding| encoding != "identity");
+    let message = match encoding {
+        Some(encoding) => format!("it is encoded as {encoding}, though `identity` was asked for"),
+        None if body.trim_ascii().is_empty() => "it is empty".into(),
+        None => delta::error_of(body),
+    };
+    Failure::NotStream { kind, message }
+}
+
+fn header(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name).map(|value| delta::excerpt(value.as_bytes()))
 }
 
 fn arrival_of(marks: &Marks) -> Arrival {
@@ -150,6 +181,7 @@ fn post(target: &Target, request_id: &str, body: Bytes) -> Result<Request<Full<B
         .header("host", &target.authority)
         .header("content-type", "application/json")
         .header("accept", "text/event-stream")
+        .header("accept-encoding", "identity")
         .header("x-request-id", request_id);
     for (name, value) in &target.headers {
         request = request.header(name, value);
@@ -157,16 +189,20 @@ fn post(target: &Target, request_id: &str, body: Bytes) -> Result<Request<Full<B
     request.body(Full::new(body)).map_err(|e| Failure::Aborted { reason: format!("not a request: {e}") })
 }
 
+/// So much of a body is looked at for the server's words.
+const BODY_LOOKED_AT: usize = 64 * 1024;
+
 /// The failure that a refused request is, with the server's own words.
-async fn refusal(status: u16, retry_after: Option<HeaderValue>, incoming: Incoming) -> Failure {
-    const SHOWN: usize = 64 * 1024;
-    let limited = http_body_util::Limited::new(incoming, SHOWN);
+async fn refusal(status: u16, headers: &HeaderMap, incoming: Incoming) -> Failure {
+    if let (300..400, Some(location)) = (status, header(headers, "location")) {
+        let base = location.split("/v1/").next().unwrap_or_default();
+        let message = format!("answers are at `{base}`: give that as `url` (`lmrun load`: `--url`)");
+        return Failure::Status { status, message };
+    }
+    let limited = http_body_util::Limited::new(incoming, BODY_LOOKED_AT);
     let body = limited.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let message = match serde_json::from_slice(&body) {
-        Ok(json) => delta::excerpt(delta::error_text(&json).as_bytes()),
-        Err(_) => delta::excerpt(&body),
-    };
-    let when = retry_after.map(|when| format!(" (Retry-After: {})", delta::excerpt(when.as_bytes())));
+    let message = delta::error_of(&body);
+    let when = header(headers, "retry-after").map(|when| format!(" (Retry-After: {when})"));
     Failure::Status { status, message: format!("{message}{}", when.unwrap_or_default()) }
 }
 

@@ -46,6 +46,29 @@ pub enum Failure {
         /// Chunks of output received until then.
         chunks: usize,
     },
+    /// The stream ended after its finish reason, as those of some servers do.
+    #[error(
+        "the stream ended without [DONE], {chunks} chunks in, after its finish reason: if this server \
+         ends so, set `stream_end` to `finish_reason`"
+    )]
+    OnlyFinished {
+        /// Chunks of output received until then.
+        chunks: usize,
+    },
+    /// The body of the answer holds no server-sent event.
+    #[error("the answer is not a stream of events ({kind}): {message}")]
+    NotStream {
+        /// Its content type and encoding.
+        kind: String,
+        /// The server's message, or what the body begins with.
+        message: String,
+    },
+    /// The body holds server-sent events, but of another API.
+    #[error("the answer has no event of the API; the first is `{first}`")]
+    OtherApi {
+        /// The start of its first event.
+        first: String,
+    },
     /// An error event in the stream.
     #[error("the engine reported in its stream: {message}")]
     InStream {
@@ -73,6 +96,13 @@ pub enum Failure {
         /// Why.
         reason: String,
     },
+}
+
+impl Failure {
+    /// Returns true if the connection failed, or was given up, and not the answer itself.
+    pub fn is_of_connection(&self) -> bool {
+        matches!(self, Self::Broken { .. } | Self::Timeout { .. } | Self::Aborted { .. })
+    }
 }
 
 impl From<TooLong> for Failure {

@@ -11,6 +11,8 @@ mod failure;
 mod guard;
 mod pacer;
 mod reader;
+#[cfg(test)]
+mod servers;
 mod shards;
 mod socket;
 mod sse;

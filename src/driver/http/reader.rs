@@ -3,20 +3,28 @@
 use super::delta::{self, Delta, Event, Shape};
 use super::exchange::{Arrival, Exchange};
 use super::failure::Failure;
-use super::sse::Splitter;
+use super::sse::{Frame, Splitter};
 
 /// Reads one answer.
 #[derive(Default)]
 pub struct Reader {
     splitter: Splitter,
+    notes: Notes,
+}
+
+/// How events are noted.
+#[derive(Default)]
+struct Notes {
     shape: Shape,
     keep_text: bool,
+    events: bool,
+    unknown: Option<String>,
 }
 
 impl Reader {
     /// A reader that keeps the text of the answer, or only counts its chunks.
     pub fn new(keep_text: bool) -> Self {
-        Self { keep_text, ..Self::default() }
+        Self { notes: Notes { keep_text, ..Notes::default() }, ..Self::default() }
     }
 
     /// Notes in `seen` what the next bytes say.
@@ -24,32 +32,54 @@ impl Reader {
     /// # Errors
     /// When they are no answer, or one that says that it failed.
     pub fn feed(&mut self, bytes: &[u8], arrival: Arrival, seen: &mut Exchange) -> Result<(), Failure> {
-        let (shape, keep_text) = (&mut self.shape, self.keep_text);
-        self.splitter.feed(bytes, |event| take(event, arrival, keep_text, shape, seen))
+        self.splitter.feed(bytes, |event| self.notes.take(event, arrival, seen))
+    }
+
+    /// Notes in `seen` what is left at the end of the bytes. An event that was cut off is none.
+    ///
+    /// # Errors
+    /// When it says that the answer failed.
+    pub fn finish(&mut self, arrival: Arrival, seen: &mut Exchange) -> Result<(), Failure> {
+        match self.splitter.finish(|event| self.notes.take(event, arrival, seen)) {
+            Err(Failure::Invalid { .. }) => Ok(()),
+            finished => finished,
+        }
+    }
+
+    /// Returns true if any event was read.
+    pub fn has_events(&self) -> bool {
+        self.notes.events
+    }
+
+    /// The first event that the API does not have, an excerpt.
+    pub fn unknown(&self) -> Option<&str> {
+        self.notes.unknown.as_deref()
+    }
+
+    /// The number of bytes of an event that has not ended.
+    pub fn held(&self) -> usize {
+        self.splitter.held()
     }
 }
 
-/// Notes one event.
-fn take(
-    event: &[u8],
-    arrival: Arrival,
-    keep_text: bool,
-    shape: &mut Shape,
-    seen: &mut Exchange,
-) -> Result<(), Failure> {
-    if seen.first_answer.is_some() && !keep_text && shape.is_plain_content(event) {
-        seen.chunks.push(arrival.at());
-        return Ok(());
-    }
-    match delta::read(event, keep_text) {
-        Event::Done => seen.done = Some(arrival),
-        Event::Delta(delta) => take_delta(delta, arrival, seen),
-        Event::Error(message) => {
-            return Err(Failure::InStream { message: delta::excerpt(message.as_bytes()) });
+impl Notes {
+    fn take(&mut self, event: Frame<'_>, arrival: Arrival, seen: &mut Exchange) -> Result<(), Failure> {
+        self.events = true;
+        if seen.first_answer.is_some() && !self.keep_text && self.shape.is_plain_content(event.data) {
+            seen.chunks.push(arrival.at());
+            return Ok(());
         }
-        Event::Invalid(message) => return Err(Failure::Invalid { message }),
+        match delta::read(event, self.keep_text) {
+            Event::Done => seen.done = Some(arrival),
+            Event::Delta(delta) => take_delta(delta, arrival, seen),
+            Event::Unknown(excerpt) => drop(self.unknown.get_or_insert(excerpt)),
+            Event::Error(message) => {
+                return Err(Failure::InStream { message: delta::excerpt(message.as_bytes()) });
+            }
+            Event::Invalid(message) => return Err(Failure::Invalid { message }),
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn take_delta(delta: Delta, arrival: Arrival, seen: &mut Exchange) {
