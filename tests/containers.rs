@@ -1,17 +1,24 @@
 //! Engines in containers, on a real Docker daemon of the test's own: served, watched, removed.
 //!
-//! It needs root, `dockerd` and `docker`. Without them it says so and passes; with
-//! `LMRUN_REQUIRE_DOCKER=1` it fails.
+//! It needs `dockerd`, `docker` and root.
 #![allow(missing_docs, reason = "a test file")]
 
 mod common;
 
+use common::needs::{self, DOCKER, trial};
 use common::{Bench, eventually, ran};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+
+fn main() -> ExitCode {
+    needs::run(vec![
+        trial(engines_run_in_containers, &[DOCKER]),
+        trial(without_a_daemon_the_remedy_is_said, &[]),
+    ])
+}
 
 const IMAGE: &str = "lmrun-test";
 
@@ -22,14 +29,10 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// A daemon that answers, else why there is none.
-    fn start() -> Result<Self, String> {
-        if !nix::unistd::geteuid().is_root() {
-            return Err("dockerd needs root".into());
-        }
-        let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name).display().to_string();
-        let log = std::fs::File::create(at("log")).map_err(|e| e.to_string())?;
+        let log = std::fs::File::create(at("log")).expect("a log");
         let process = Command::new("dockerd")
             .args(["--storage-driver=vfs", "--iptables=false", "--bridge=none"])
             .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
@@ -38,17 +41,18 @@ impl Daemon {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
-            .map_err(|e| format!("no dockerd: {e}"))?;
+            .expect("dockerd");
         let mut daemon = Self { process, folder };
         let patience = Instant::now() + Duration::from_secs(30);
         while !daemon.docker(&["version"]).status.success() {
-            if Instant::now() > patience || daemon.process.try_wait().is_ok_and(|end| end.is_some()) {
+            let has_ended = daemon.process.try_wait().is_ok_and(|end| end.is_some());
+            if has_ended || Instant::now() > patience {
                 let log = std::fs::read_to_string(daemon.folder.path().join("log")).unwrap_or_default();
-                return Err(format!("dockerd does not start: {}", log.lines().last().unwrap_or_default()));
+                panic!("dockerd does not start: {}", log.lines().last().unwrap_or_default());
             }
             std::thread::sleep(Duration::from_millis(100));
         }
-        Ok(daemon)
+        daemon
     }
 
     fn address(&self) -> String {
@@ -145,16 +149,8 @@ fn test_no_program() {
 }
 "#;
 
-#[test]
 fn engines_run_in_containers() {
-    let daemon = match Daemon::start() {
-        Ok(daemon) => daemon,
-        Err(why) => {
-            assert!(std::env::var_os("LMRUN_REQUIRE_DOCKER").is_none(), "{why}");
-            eprintln!("skipped: {why} (apt-get install docker.io)");
-            return;
-        }
-    };
+    let daemon = Daemon::start();
     daemon.import();
     they_serve_are_logged_and_removed(&daemon);
     an_end_is_noticed(&daemon);
@@ -242,7 +238,6 @@ fn the_next_run_removes_what_nobody_else_did(daemon: &Daemon) {
     assert_eq!(daemon.containers(), Vec::<String>::new());
 }
 
-#[test]
 fn without_a_daemon_the_remedy_is_said() {
     let bench = Bench::new().script("t.rhai", TESTS);
     let nowhere = format!("unix://{}", bench.path("no.sock").display());

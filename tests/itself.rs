@@ -1,12 +1,28 @@
 //! What goes wrong with lmrun's own surroundings: the disk, the output folder, the number of open
-//! files, the number of streams; and that no secret is written anywhere.
+//! files, the number of streams; that no secret is written anywhere; and that these tests tell what the
+//! machine lacks.
 #![allow(missing_docs, reason = "a test file")]
 
 mod common;
 
+use common::needs::{self, MOUNT, trial};
 use common::{Bench, Ran, eventually, ran, root};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
+
+fn main() -> ExitCode {
+    let minute_of_all_cores = trial(ten_thousand_streams_at_once, &[]).with_kind("a minute of all cores");
+    needs::run(vec![
+        trial(a_full_disk_ends_the_run_and_keeps_whole_rows, &[MOUNT]),
+        trial(an_output_folder_that_is_removed_ends_the_run, &[]),
+        trial(a_low_number_of_open_files_is_raised_or_said_before_anything_is_sent, &[]),
+        trial(hundreds_of_streams_at_once, &[]),
+        minute_of_all_cores.with_ignored_flag(true),
+        trial(secrets_are_written_nowhere, &[]),
+        trial(the_simulator_lets_nobody_in_from_outside, &[]),
+        trial(a_test_without_what_it_needs_is_ignored_and_fails_where_that_is_required, &[]),
+    ])
+}
 
 const IMPORTS: &str =
     "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/vllm\" as vllm;\n";
@@ -29,12 +45,13 @@ fn bench(requests: usize, gap_s: f64) -> Bench {
 struct Tmpfs(PathBuf);
 
 impl Tmpfs {
-    fn mount(path: &Path, size: &str) -> Option<Self> {
+    fn mount(path: &Path, size: &str) -> Self {
         std::fs::create_dir_all(path).expect("a folder");
         let options = format!("size={size}");
         let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "lmrun-test"]).arg(path).output();
-        mounted.is_ok_and(|output| output.status.success()).then(|| Self(path.into()))
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "lmrun-test"]).arg(path).status();
+        assert!(mounted.expect("mount").success());
+        Self(path.into())
     }
 }
 
@@ -44,12 +61,9 @@ impl Drop for Tmpfs {
     }
 }
 
-#[test]
 fn a_full_disk_ends_the_run_and_keeps_whole_rows() {
     let bench = bench(400, 0.01);
-    let Some(_disk) = Tmpfs::mount(&bench.path("out"), "64k") else {
-        return eprintln!("skipped: only root can mount a file system to fill");
-    };
+    let _disk = Tmpfs::mount(&bench.path("out"), "64k");
     let run = bench.run(&["t.rhai", "--log-dir", "logs"]);
     assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
     let said = "cannot write out/test_a.csv: No space left on device (os error 28); the run ends here";
@@ -64,7 +78,6 @@ fn a_full_disk_ends_the_run_and_keeps_whole_rows() {
     assert_eq!(bench.left_running(), Vec::<String>::new());
 }
 
-#[test]
 fn an_output_folder_that_is_removed_ends_the_run() {
     let bench = bench(600, 0.05);
     let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
@@ -90,7 +103,6 @@ fn limited(bench: &Bench, limits: &str) -> Ran {
     ran(&command.output().expect("a shell"))
 }
 
-#[test]
 fn a_low_number_of_open_files_is_raised_or_said_before_anything_is_sent() {
     let bench = bench(200, 0.0);
     let raised = limited(&bench, "ulimit -Sn 64");
@@ -106,7 +118,7 @@ fn a_low_number_of_open_files_is_raised_or_said_before_anything_is_sent() {
 }
 
 /// Sends so many requests at the same moment and has all of them answered at the same time.
-fn many_streams(streams: usize, itl_s: f64) {
+fn many_streams(streams: usize, itl_s: f64) -> String {
     let bench = Bench::new().script(
         "t.rhai",
         &format!(
@@ -128,18 +140,15 @@ fn many_streams(streams: usize, itl_s: f64) {
     let last_sent = rows.iter().map(|row| moment(row, "sent_s")).fold(f64::MIN, f64::max);
     let first_done = rows.iter().map(|row| moment(row, "done_s")).fold(f64::MAX, f64::min);
     assert!(last_sent < first_done, "the last was sent at {last_sent} s, the first ended at {first_done} s");
-    println!("{streams} streams: {}", run.stdout);
+    run.stdout
 }
 
-#[test]
 fn hundreds_of_streams_at_once() {
     many_streams(500, 0.2);
 }
 
-#[test]
-#[ignore = "a minute of both cores: cargo test --test itself -- --ignored --nocapture"]
 fn ten_thousand_streams_at_once() {
-    many_streams(10_000, 1.5);
+    println!("{}", many_streams(10_000, 1.5));
 }
 
 const SECRETS: [&str; 6] = [
@@ -152,7 +161,6 @@ const SECRETS: [&str; 6] = [
 ];
 
 /// Wherever a secret comes from and whatever repeats it, it is in no file and on no screen.
-#[test]
 fn secrets_are_written_nowhere() {
     let tells = "echo \"started with $*, $OPENAI_API_KEY, $HF_TOKEN\"\n";
     let [inherited, request, of_engine, flag, of_helper, parameter] = SECRETS;
@@ -198,7 +206,6 @@ fn secrets_are_written_nowhere() {
     }
 }
 
-#[test]
 fn the_simulator_lets_nobody_in_from_outside() {
     let port = common::free_port();
     let mut sim = Command::new(env!("CARGO_BIN_EXE_lmrun"))
@@ -213,4 +220,23 @@ fn the_simulator_lets_nobody_in_from_outside() {
     assert!(listening("0100007F") && !listening("00000000"));
     sim.kill().expect("its end");
     sim.wait().expect("its end");
+}
+
+fn a_test_without_what_it_needs_is_ignored_and_fails_where_that_is_required() {
+    let this = std::env::current_exe().expect("this program");
+    let test = "a_full_disk_ends_the_run_and_keeps_whole_rows";
+    let run = |args: &[&str], required: &str| {
+        let mut command = Command::new(&this);
+        command.env("PATH", "/nowhere").env("LMRUN_REQUIRE_MOUNT", required);
+        ran(&command.arg(test).args(args).output().expect("this program runs"))
+    };
+    let ignored = run(&[], "0");
+    assert_eq!(ignored.code, 0, "{}", ignored.stdout);
+    assert!(ignored.stdout.contains(&format!("[needs mount] {test} ... ignored")), "{}", ignored.stdout);
+    assert!(ignored.stdout.contains("0 passed; 0 failed; 1 ignored"), "{}", ignored.stdout);
+    for failed in [run(&[], "1"), run(&["--ignored"], "0")] {
+        assert_eq!(failed.code, 101, "{}", failed.stdout);
+        let remedy = "missing: mount; help: run as root, with CAP_SYS_ADMIN";
+        assert!(failed.stdout.contains(remedy), "{}", failed.stdout);
+    }
 }

@@ -114,3 +114,27 @@ fn no_unwrap_outside_tests() {
         );
     }
 }
+
+/// The tests of a file without the built-in harness are listed in its `main`; there, `#[test]` is without effect.
+/// A test that prints a reason and returns would be counted as passed: `tests/common/needs.rs` is for that.
+#[test]
+fn no_test_is_left_out_in_silence() {
+    let cargo = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+        .expect("Cargo.toml");
+    let own_harness: Vec<&str> = cargo
+        .split("[[test]]")
+        .skip(1)
+        .filter(|entry| entry.contains("harness = false"))
+        .filter_map(|entry| entry.split('"').nth(1))
+        .collect();
+    assert!(own_harness.contains(&"report"), "{own_harness:?}");
+    for path in files("tests", "rs") {
+        let name = path.file_stem().expect("a name").to_str().expect("UTF-8");
+        if own_harness.contains(&name) {
+            assert_eq!(lines_with(&path, "#[test]"), Vec::<String>::new(), "`harness = false`");
+        }
+        if name != "laws" {
+            assert_eq!(lines_with(&path, "eprintln!"), Vec::<String>::new());
+        }
+    }
+}

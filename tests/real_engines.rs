@@ -1,86 +1,100 @@
-//! Real engines, where `scripts/engines/install.sh` has put them.
-//!
-//! Without them these tests say so and pass, except where `LMRUN_REQUIRE_ENGINES` is set.
+//! Real engines and a real tokenizer, as `scripts/engines/install.sh` installs them.
 #![allow(missing_docs, reason = "a test file")]
 
 mod common;
 
-use common::{Bench, root};
-use std::path::PathBuf;
+use common::needs::{self, LLAMACPP, LMCACHE, MODEL, REDIS, TRANSFORMERS, VLLM, trial};
+use common::{Bench, Ran, engines, root};
+use std::collections::HashMap;
+use std::process::ExitCode;
 
-/// Where the engines' programs are.
-fn engines() -> PathBuf {
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
-    let folder = std::env::var_os("LMRUN_ENGINES").map_or(home.join(".cache/lmrun-engines"), PathBuf::from);
-    folder.join("bin")
+/// One after another: each engine wants the cores for itself, and their ports are fixed.
+fn main() -> ExitCode {
+    needs::run_in_series(vec![
+        trial(lengths_are_those_of_a_real_tokenizer, &[MODEL]),
+        trial(llamacpp_reuses_the_prefix_that_a_slot_has_seen, &[MODEL, LLAMACPP]),
+        trial(transformers_serves_and_ends, &[MODEL, TRANSFORMERS]),
+        trial(lmcache_server_and_redis_sentinels_run_beside_an_engine, &[MODEL, LLAMACPP, LMCACHE, REDIS]),
+        trial(vllm_reuses_the_prefix_that_it_has_seen, &[MODEL, VLLM]),
+        trial(lmcache_serves_vllm_from_cpu_memory, &[MODEL, VLLM, LMCACHE]),
+        trial(lmcache_serves_vllm_from_a_folder_after_a_restart, &[MODEL, VLLM, LMCACHE]),
+        trial(lmcache_serves_vllm_from_redis_after_a_restart, &[MODEL, VLLM, LMCACHE, REDIS]),
+    ])
 }
 
-/// Whether an engine is installed; a run that requires it must have it.
-fn installed(program: &str) -> bool {
-    let there = engines().join(program).exists();
-    let required = std::env::var_os("LMRUN_REQUIRE_ENGINES").is_some();
-    assert!(there || !required, "{program} is not installed: scripts/engines/install.sh model llamacpp");
-    if !there {
-        eprintln!("skipped: {program} is not installed (scripts/engines/install.sh)");
-    }
-    there
-}
-
-#[test]
-fn llamacpp_reuses_the_prefix_that_a_slot_has_seen() {
-    if !installed("llama-server") {
-        return;
-    }
+/// Runs one test of `scripts/cpu.rhai`, which must pass and leave nothing running.
+fn run(test: &str, parameters: &[&str]) -> (Bench, Ran) {
     let bench = Bench::new();
     let script = root().join("scripts/cpu.rhai").display().to_string();
-    let run =
-        bench.run(&[&script, "-f", "llamacpp", "-P", "context_len=600", "-P", "gap_s=2", "-P", "requests=3"]);
+    let mut args = vec![script, "-f".to_owned(), format!("^{test}$")];
+    args.extend(parameters.iter().flat_map(|parameter| ["-P".to_owned(), (*parameter).to_owned()]));
+    let run = bench.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+    (bench, run)
+}
+
+fn number(row: &HashMap<String, String>, column: &str) -> f64 {
+    row[column].parse().unwrap_or_else(|_| panic!("{column} of {row:?}"))
+}
+
+/// Texts of drawn words have exactly their length, recorded ones the length that the tokenizer counts, and
+/// the fixed sentences are within the stated three per cent.
+fn lengths_are_those_of_a_real_tokenizer() {
+    let model = engines().join("models/smollm2-hf");
+    let tokenizer = lmrun::driver::tokenizer::Tokenizer::load(&model).expect("a tokenizer");
+    let bench = Bench::new().script(
+        "t.rhai",
+        &format!(
+            "import \"std/load\" as load;
+             fn test_a() {{
+                 for r in load::rag(#{{ requests: 3, separator: \"\", tokenizer: \"{0}\" }}).generate() {{ print(`${{r.context_len + r.query_len}}|${{r.prompt}}`); }}
+                 for r in load::random(#{{ requests: 3, input_len: #{{ lognormal: [900, 300] }} }}).generate() {{ print(`${{r.query_len}}|${{r.prompt}}`); }}
+                 for r in load::trace(\"{1}\", #{{ tokenizer: \"{0}\" }}).generate() {{ print(`${{r.query_len}}|${{r.prompt}}`); }}
+                 for r in load::dummy(#{{ requests: 1, query_len: 0 }}).generate() {{ print(`${{r.context_len}}|${{r.prompt.split(\" Index\")[0]}}`); }}
+             }}",
+            model.display(),
+            root().join("scripts/data/mooncake_sessions.jsonl").display()
+        ),
+    );
+    let ran = bench.run(&["t.rhai"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let printed = ran.stdout.lines().filter_map(|line| line.trim().split_once('|'));
+    let lengths: Vec<(u64, u64)> = printed
+        .filter_map(|(asked, text)| Some((asked.parse().ok()?, tokenizer.count(&format!(" {text}"))?)))
+        .collect();
+    assert_eq!(lengths.len(), 3 + 3 + 9 + 1, "{}", ran.stdout);
+    for (asked, counted) in &lengths[..15] {
+        assert!(asked.abs_diff(*counted) <= 1, "{counted} for {asked}");
+    }
+    let (asked, counted) = lengths[15];
+    assert!((counted as f64 / asked as f64 - 1.0).abs() < 0.03, "{counted} for {asked}");
+}
+
+fn llamacpp_reuses_the_prefix_that_a_slot_has_seen() {
+    let (bench, _) = run("test_llamacpp_prefix_cache", &["context_len=600", "gap_s=2", "requests=3"]);
     let rows = bench.rows("out/test_llamacpp_prefix_cache.csv");
     assert_eq!(rows.len(), 6);
     for row in &rows {
-        let number =
-            |column: &str| row[column].parse::<f64>().unwrap_or_else(|_| panic!("{column} of {row:?}"));
         assert_eq!((row["status"].as_str(), row["simulated"].as_str()), ("ok", "false"));
         assert_eq!((row["output_tokens"].as_str(), row["chunks"].as_str()), ("8", "8"));
-        assert!(number("prompt_tokens") > 600.0);
+        assert!(number(row, "prompt_tokens") > 600.0);
         let reuses = row["engine"] == "cached" && row["request_id"] != "0";
-        assert_eq!(number("cached_tokens") > 300.0, reuses, "{row:?}");
+        assert_eq!(number(row, "cached_tokens") > 300.0, reuses, "{row:?}");
     }
-    assert_eq!(bench.left_running(), Vec::<String>::new());
 }
 
-#[test]
 fn transformers_serves_and_ends() {
-    if !engines().join("transformers").exists() {
-        return eprintln!("skipped: transformers is not installed (scripts/engines/install.sh transformers)");
-    }
-    let bench = Bench::new();
-    let script = root().join("scripts/cpu.rhai").display().to_string();
-    let short = ["-P", "gap_s=1", "-P", "requests=1", "-P", "context_len=20", "-P", "max_tokens=3"];
-    let run = bench.run(&[&[&*script, "-f", "transformers"][..], &short].concat());
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let short = ["gap_s=1", "requests=1", "context_len=20", "max_tokens=3"];
+    let (bench, _) = run("test_transformers_answers", &short);
     for row in bench.rows("out/test_transformers_answers.csv") {
         let told = ["status", "output_tokens", "output_tokens_from", "chunks", "finish_reason"];
         assert_eq!(told.map(|column| row[column].as_str()), ["ok", "3", "usage", "3", "length"], "{row:?}");
     }
-    assert_eq!(bench.left_running(), Vec::<String>::new());
 }
 
-#[test]
-fn caches_of_lmcache_and_redis_stand_beside_an_engine() {
-    let on_path = |program: &str| {
-        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
-            .any(|dir| dir.join(program).is_file())
-    };
-    if !installed("llama-server") || !engines().join("lmcache_server").exists() || !on_path("redis-server") {
-        eprintln!("skipped: lmcache_server or redis-server is not installed (scripts/engines/install.sh)");
-        return;
-    }
-    let bench = Bench::new();
-    let script = root().join("scripts/cpu.rhai").display().to_string();
-    let run = bench.run(&[&script, "-f", "helpers", "-P", "gap_s=1", "-P", "requests=2"]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+fn lmcache_server_and_redis_sentinels_run_beside_an_engine() {
+    let (_bench, run) = run("test_helpers_stand_beside_an_engine", &["gap_s=1", "requests=2"]);
     let told = |what: &str| run.stdout.lines().chain(run.stderr.lines()).any(|line| line.contains(what));
     for helper in
         ["lmcache_server :65433", "redis :6401", "sentinel :26401", "sentinel :26402", "sentinel :26403"]
@@ -88,4 +102,35 @@ fn caches_of_lmcache_and_redis_stand_beside_an_engine() {
         assert!(told(&format!("{helper}: ready after")), "{helper}: {}", run.stderr);
         assert!(told(&format!("{helper}: closed in")), "{helper}: {}", run.stderr);
     }
+}
+
+fn vllm_reuses_the_prefix_that_it_has_seen() {
+    let (bench, _) = run("test_vllm_prefix_cache", &["requests=3"]);
+    rows_of_vllm(&bench, "test_vllm_prefix_cache", "cached");
+}
+
+fn lmcache_serves_vllm_from_cpu_memory() {
+    let (bench, _) = run("test_lmcache_local_cpu", &["requests=3"]);
+    rows_of_vllm(&bench, "test_lmcache_local_cpu", "lmcache");
+}
+
+/// Three requests to each of two vLLMs, of which one serves the later ones from a cache.
+fn rows_of_vllm(bench: &Bench, test: &str, cached: &str) {
+    let rows = bench.rows(&format!("out/{test}.csv"));
+    assert_eq!(rows.len(), 6);
+    for row in &rows {
+        assert_eq!((row["status"].as_str(), row["simulated"].as_str()), ("ok", "false"));
+        assert_eq!((row["output_tokens"].as_str(), row["chunks"].as_str()), ("8", "8"));
+        assert!(number(row, "prompt_tokens") > 1200.0);
+        let reuses = row["engine"] == cached && row["request_id"] != "0";
+        assert_eq!(number(row, "cached_tokens") > 600.0, reuses, "{row:?}");
+    }
+}
+
+fn lmcache_serves_vllm_from_a_folder_after_a_restart() {
+    run("test_lmcache_folder_survives_a_restart", &["requests=2"]);
+}
+
+fn lmcache_serves_vllm_from_redis_after_a_restart() {
+    run("test_lmcache_redis_survives_a_restart", &["requests=2"]);
 }

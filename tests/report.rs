@@ -3,11 +3,25 @@
 
 mod common;
 
+use common::needs::{self, CHROMIUM, PDFTOTEXT, trial};
 use common::{Ran, ran};
 use std::fmt::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use tempfile::TempDir;
+
+fn main() -> ExitCode {
+    needs::run(vec![
+        trial(the_page_begins_with_the_verdict_and_its_checks, &[]),
+        trial(what_a_manifest_does_not_tell_is_not_claimed, &[]),
+        trial(names_stay_text_and_nothing_is_asked_of_a_network, &[]),
+        trial(ten_thousand_requests_are_less_than_three_mebibytes, &[]),
+        trial(the_originals_results_have_figures_too, &[]),
+        trial(what_is_no_result_is_told_with_its_place, &[]),
+        trial(the_text_of_the_pdf_is_text, &[PDFTOTEXT]),
+        trial(a_browser_shows_it_in_both_schemes_and_widths_without_a_complaint, &[CHROMIUM]),
+    ])
+}
 
 const NAME: &str = "<script>document.title='taken'</script>";
 
@@ -69,7 +83,6 @@ fn verdict(page: &str) -> Option<String> {
     Some(words.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-#[test]
 fn the_page_begins_with_the_verdict_and_its_checks() {
     let (_folder, page) = page_with(FAILED);
     assert_eq!(
@@ -80,7 +93,6 @@ fn the_page_begins_with_the_verdict_and_its_checks() {
     assert!(page.find("class=\"verdict") < page.find("Simulated."), "it stands at the top");
 }
 
-#[test]
 fn what_a_manifest_does_not_tell_is_not_claimed() {
     let told = |manifest: &str| verdict(&page_with(manifest).1);
     let passed = r#"{ "checks": [], "outcome": { "passed": true }, "took_s": 1.0 }"#;
@@ -94,17 +106,11 @@ fn what_a_manifest_does_not_tell_is_not_claimed() {
     assert_eq!(verdict(&page(&results(40))), None, "no manifest");
 }
 
-/// What a program prints; `None` where it is not installed, which is said.
-fn shown_by(program: &str, args: &[&str]) -> Option<Ran> {
-    let output = Command::new(program).args(args).stdin(Stdio::null()).output();
-    if output.is_err() {
-        assert!(std::env::var_os("LMRUN_REQUIRE_BROWSER").is_none(), "no `{program}` on the PATH");
-        eprintln!("no `{program}` on the PATH: nothing is looked at");
-    }
-    output.ok().map(|output| ran(&output))
+/// What a program prints.
+fn shown_by(program: &str, args: &[&str]) -> Ran {
+    ran(&Command::new(program).args(args).stdin(Stdio::null()).output().expect(program))
 }
 
-#[test]
 fn names_stay_text_and_nothing_is_asked_of_a_network() {
     let page = page(&results(40));
     assert!(!page.contains("<script>document") && !page.contains("<b>broke"), "a name became markup");
@@ -121,13 +127,11 @@ fn names_stay_text_and_nothing_is_asked_of_a_network() {
     }
 }
 
-#[test]
 fn ten_thousand_requests_are_less_than_three_mebibytes() {
     let page = page(&results(10_000));
     assert!(page.len() < 3 << 20, "{}", page.len());
 }
 
-#[test]
 fn the_originals_results_have_figures_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let csv = folder.path().join("test_old.csv");
@@ -142,7 +146,6 @@ fn the_originals_results_have_figures_too() {
     assert!(page.contains("no reason was recorded"));
 }
 
-#[test]
 fn what_is_no_result_is_told_with_its_place() {
     let folder = results(4);
     let run = report(&folder.path().join("notes.csv"));
@@ -154,11 +157,10 @@ fn what_is_no_result_is_told_with_its_place() {
     assert!(run.stderr.contains("expected a CSV that a run wrote, or a folder with some"), "{}", run.stderr);
 }
 
-#[test]
 fn the_text_of_the_pdf_is_text() {
     let (folder, _) = page_with(FAILED);
     let pdf = folder.path().join("test_a.pdf");
-    let Some(text) = shown_by("pdftotext", &["-layout", pdf.to_str().expect("a path"), "-"]) else { return };
+    let text = shown_by("pdftotext", &["-layout", pdf.to_str().expect("a path"), "-"]);
     for words in [
         "GPU memory by experiment",
         "TTFT (s)",
@@ -173,7 +175,6 @@ fn the_text_of_the_pdf_is_text() {
     }
 }
 
-#[test]
 fn a_browser_shows_it_in_both_schemes_and_widths_without_a_complaint() {
     let folder = results(40);
     page(&folder);
@@ -190,7 +191,7 @@ fn a_browser_shows_it_in_both_schemes_and_widths_without_a_complaint() {
             "--virtual-time-budget=3000",
         ];
         let args = [&fixed[..], &[&profile, &size, &scheme, "--dump-dom", &url]].concat();
-        let Some(seen) = shown_by("chromium", &args) else { return };
+        let seen = shown_by("chromium", &args);
         assert!(!seen.stderr.contains("CONSOLE"), "{}", seen.stderr);
         assert!(seen.stdout.contains("<title>test_a</title>"), "a name became a script");
         assert!(seen.stdout.matches("</svg>").count() >= 18, "{}", seen.stdout.len());

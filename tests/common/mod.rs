@@ -1,6 +1,8 @@
 //! What the integration tests share: the real binary, in a folder of its own, on ports of its own.
 #![allow(dead_code, missing_docs, reason = "each test file uses its part")]
 
+pub mod needs;
+
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -174,4 +176,10 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
 /// The root of the repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The folder that `scripts/engines/install.sh` installs into.
+pub fn engines() -> PathBuf {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    std::env::var_os("LMRUN_ENGINES").map_or(home.join(".cache/lmrun-engines"), PathBuf::from)
 }
