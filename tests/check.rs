@@ -49,6 +49,11 @@ fn what_does_not_compile_or_must_not_be_named_so() {
 }
 
 #[test]
+fn divisions_that_may_lose_a_remainder() {
+    insta::assert_snapshot!(seen("divisions.rhai"));
+}
+
+#[test]
 fn what_looks_odd_and_is_right() {
     let ran = check(&["-D", "right.rhai"]);
     assert_eq!((ran.code, ran.stderr.as_str(), ran.stdout.as_str()), (0, "", "no mistakes found\n"));
@@ -98,11 +103,20 @@ fn a_run_refuses_what_is_called_a_mistake() {
     assert_eq!((run.code, failed), (1, calls.len()), "{}", run.stderr);
 }
 
+#[test]
+fn a_run_warns_of_a_division_that_may_lose_a_remainder() {
+    let script = "fn test_a() { let m = #{ failed: 5 }; m.failed / [1, 2].len() }";
+    let run = Bench::new().script("t.rhai", script).run(&["t.rhai"]);
+    let warning = "warning: t.rhai:1:48: dividing whole numbers fails if a remainder is left (`error_rate` is the share \
+                   of failed requests)";
+    assert_eq!((run.code, run.stderr.contains(warning)), (1, true), "{}", run.stderr);
+}
+
 /// A script and a module of its own that call functions named alike, and how they are run.
 fn twins() -> Bench {
     Bench::new().script("half.rhai", "fn half(x) { part(x) }\nprivate fn part(x) { x / 2 }\n").script(
         "t.rhai",
-        "import \"half\" as half;\nfn test_a() { part(half::half(8)); }\nfn part(x) { x / 3 }\n",
+        "import \"half\" as half;\nfn test_a() { part(half::half(12)); }\nfn part(x) { x / 3 }\n",
     )
 }
 
@@ -123,7 +137,7 @@ fn a_run_warns_once_of_functions_that_are_taken_for_each_other() {
 fn a_run_of_scripts_that_keep_apart_does_not_warn() {
     let bench = twins().script(
         "t.rhai",
-        "import \"half\" as half;\nfn test_a() { other(half::half(8)); }\nfn other(x) { x / 3 }\n",
+        "import \"half\" as half;\nfn test_a() { other(half::half(12)); }\nfn other(x) { x / 3 }\n",
     );
     let run = bench.run(&["t.rhai"]);
     assert_eq!((run.code, run.stderr.contains("warning")), (0, false), "{}", run.stderr);

@@ -416,3 +416,17 @@ fn what_has_left_no_trace_ends_with_the_test_all_the_same() {
     assert_eq!(Bench::running(&format!("sleep {mark}")), Vec::<String>::new(), "{}", run.stderr);
     assert!(run.stdout.contains("the next one runs"), "{}", run.stdout);
 }
+
+#[test]
+fn half_of_the_requests_failed_is_an_error_rate_of_a_half() {
+    let script = format!(
+        "{IMPORTS}fn test_a() {{
+             let faulty = engine(\"faulty\", 0, #{{ fault: \"refuse=503/2\" }});
+             let seen = run(work(4), [faulty], #{{ warmup: 0, may_fail: true }});
+             check::at_most(seen[faulty].error_rate, 0.01, \"error rate\");
+         }}"
+    );
+    let run = Bench::new().script("t.rhai", &script).run(&["t.rhai"]);
+    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("FAILED: error rate: at most 0.01, seen 0.5"), "{}", run.stdout);
+}

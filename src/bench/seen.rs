@@ -39,6 +39,11 @@ impl EngineSeen {
         self.rows.iter().filter(|row| !row.is_ok()).count()
     }
 
+    /// Failed requests over all requests, from 0 to 1; `None` without requests.
+    pub fn error_rate(&self) -> Option<f64> {
+        (!self.rows.is_empty()).then(|| self.failed() as f64 / self.rows.len() as f64)
+    }
+
     /// The failures, and how often each occurred.
     pub fn failures(&self) -> BTreeMap<&str, usize> {
         let mut failures = BTreeMap::new();

@@ -121,7 +121,7 @@ fn perform(stage: Stage, program: &Program, tests: &[String]) -> u8 {
     let bench = stage.host.bench().clone();
     let tell = move |text: &str| bench.emit(Event::Warned { text: text.into() });
     stage.runtime.spawn(signals::heed(stage.cancel.clone(), "closing the engines", tell));
-    if let Some(text) = program.warning() {
+    for text in program.warnings() {
         stage.host.bench().emit(Event::Warned { text });
     }
     run_tests(program, tests, &stage.host, &stage.cancel);

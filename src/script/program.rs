@@ -1,6 +1,6 @@
 //! A script: loaded, listed, and its tests run one by one.
 
-use super::check::warning_of_twins;
+use super::check;
 use super::fault::{Diagnosis, Fault, Place};
 use super::hint::{self, with_hint};
 use super::host::Host;
@@ -75,9 +75,9 @@ impl Program {
         &self.text
     }
 
-    /// What to say before it is run of functions that Rhai may take for each other.
-    pub fn warning(&self) -> Option<String> {
-        warning_of_twins(&self.name, &self.text, &self.folder)
+    /// Warnings before a run: functions that Rhai may take for each other, divisions that may fail.
+    pub fn warnings(&self) -> Vec<String> {
+        check::warnings(&self.name, &self.text, &self.folder)
     }
 
     /// Draws an error in this script, or in what it imports.

@@ -6,6 +6,7 @@ mod engine;
 mod files;
 mod helper;
 mod load;
+mod numbers;
 mod options;
 mod plot;
 mod run;
@@ -14,6 +15,7 @@ mod table;
 
 pub use engine::Handle;
 pub use load::refused as refused_by_generator;
+pub use numbers::{module as numbers, remainder};
 pub use seen::{Experiment, Measure};
 
 use super::plot::schemas;
@@ -24,10 +26,12 @@ use crate::driver::container::ContainerSpec;
 use rhai::Module;
 
 /// The natives that need no import.
-pub const GLOBALS: [&str; 8] = ["run", "start", "scratch", "param", "env", "sleep", "print", "debug"];
+pub const GLOBALS: [&str; 9] =
+    ["run", "start", "scratch", "param", "env", "sleep", "print", "debug", "div_floor"];
 
 /// Makes types and global natives known.
 pub fn register(engine: &mut rhai::Engine) {
+    engine.register_global_module(numbers().into());
     engine.register_global_module(run::module().into());
     engine.register_global_module(engine::types().into());
     engine.register_global_module(helper::types().into());

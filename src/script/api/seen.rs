@@ -221,6 +221,16 @@ mod methods {
         EngineSeen::failed(engine) as i64
     }
 
+    /// Failed requests over all requests, from 0.0 to 1.0; `()` without requests.
+    ///
+    /// ```rhai
+    /// check::at_most(seen[plain].error_rate, 0.01, "error rate");
+    /// ```
+    #[rhai_fn(get = "error_rate", pure)]
+    pub fn error_rate(engine: &mut EngineSeen) -> Dynamic {
+        EngineSeen::error_rate(engine).map_or(Dynamic::UNIT, Dynamic::from)
+    }
+
     /// The requests, as maps with the column names of the CSV, in their order.
     ///
     /// ```rhai
@@ -301,6 +311,16 @@ mod methods {
     #[rhai_fn(get = "p90", return_raw, pure)]
     pub fn p90(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
         measure.some(measure.values.percentile(90.0))
+    }
+
+    /// The 95th percentile.
+    ///
+    /// ```rhai
+    /// print(seen[plain].ttft.p95);
+    /// ```
+    #[rhai_fn(get = "p95", return_raw, pure)]
+    pub fn p95(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
+        measure.some(measure.values.percentile(95.0))
     }
 
     /// The 99th percentile.

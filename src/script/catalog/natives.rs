@@ -13,7 +13,7 @@ use rhai::FuncMetadata;
 pub fn items(sources: &Sources) -> Vec<Item> {
     let mut engine = rhai::Engine::new_raw();
     api::register(&mut engine);
-    let is_said = |f: &FuncMetadata| !["to_string", "to_debug"].contains(&f.name.as_str());
+    let is_said = |f: &FuncMetadata| !["to_string", "to_debug", "/", "/="].contains(&f.name.as_str());
     let found =
         engine.collect_fn_metadata(None, |info| is_said(info.metadata).then(|| item(info.metadata)), true);
     let mut items: Vec<Item> = Vec::new();

@@ -1,8 +1,9 @@
 //! Mistakes that can be found without running a script: what is called and not there, with other arguments than
 //! it takes, or with options that it does not know or does not read. And what is no mistake for certain: what
-//! is never used, and functions that Rhai may take for each other.
+//! is never used, functions that Rhai may take for each other, and divisions that may lose a remainder.
 
 mod calls;
+mod divisions;
 mod known;
 mod options;
 mod reach;
@@ -12,8 +13,6 @@ mod tests;
 mod texts;
 mod twins;
 mod unused;
-
-pub use twins::warning as warning_of_twins;
 
 use super::fault::{Diagnosis, Fault, Place};
 use super::modules::Modules;
@@ -43,6 +42,13 @@ impl Finding {
     fn warning(position: Position, fault: Fault) -> Self {
         Self { position, severity: Severity::Warning, fault }
     }
+
+    /// The finding without a drawing: place, problem, remedy.
+    fn in_one_line(&self, source: &Source) -> String {
+        let place = Place { file: source.title.clone(), position: self.position };
+        let help = self.fault.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        format!("{place}: {}{help}", self.fault.message)
+    }
 }
 
 /// What was found in a script, as people see it.
@@ -70,6 +76,21 @@ pub fn check(paths: &[PathBuf], color: bool) -> Vec<Found> {
     let mut drawn = BTreeSet::new();
     let found = paths.iter().enumerate().flat_map(of).map(draw);
     found.filter(|found| drawn.insert(found.drawing.clone())).collect()
+}
+
+/// Warnings before a run of the script `title`, whose imports are relative to `folder`: of what may make its results
+/// wrong or useless.
+pub fn warnings(title: &str, text: &str, folder: &Path) -> Vec<String> {
+    let mut sources = Sources::empty(folder);
+    let loaded = Source::parse(title, text).is_ok_and(|source| sources.add(title, source).is_ok());
+    if !loaded {
+        // What does not compile is told when it is run.
+        return Vec::new();
+    }
+    let divisions = sources.own().flat_map(|(_, source)| {
+        divisions::of(source).into_iter().map(|finding| finding.in_one_line(source)).collect::<Vec<_>>()
+    });
+    twins::warning(&sources).into_iter().chain(divisions).collect()
 }
 
 /// The names that a script mentions; none where it cannot be read, which is told when it is looked at.
@@ -111,6 +132,7 @@ fn of_source(sources: &Sources, modules: &Modules, main: &str, path: &str, sourc
     found.extend(unused::tests(source));
     found.extend(unused::imports(source));
     found.extend(texts::of(source));
+    found.extend(divisions::of(source));
     found.extend(twins::of(sources, path, source));
     found
 }

@@ -8,7 +8,6 @@ use super::Finding;
 use super::calls::{self, Call, Style};
 use crate::script::fault::{Fault, Place};
 use crate::script::source::{Source, Sources};
-use std::path::Path;
 
 /// Two calls, the other one in another script.
 struct Twins<'a> {
@@ -23,15 +22,11 @@ pub fn of(sources: &Sources, path: &str, source: &Source) -> Vec<Finding> {
     pairs(sources, path, source).into_iter().map(|twins| finding(&twins)).collect()
 }
 
-/// What to say before a run of the script `title`, whose imports are relative to `folder`; `None` where it and
-/// what it imports keep apart.
-pub fn warning(title: &str, text: &str, folder: &Path) -> Option<String> {
-    let mut sources = Sources::empty(folder);
-    // What does not compile is told when it is run.
-    sources.add(title, Source::parse(title, text).ok()?).ok()?;
+/// What to say before a run of `sources`; `None` where they keep apart.
+pub fn warning(sources: &Sources) -> Option<String> {
     let (source, twins) = sources
         .own()
-        .flat_map(|(path, source)| pairs(&sources, path, source).into_iter().map(move |it| (source, it)))
+        .flat_map(|(path, source)| pairs(sources, path, source).into_iter().map(move |it| (source, it)))
         .next()?;
     let place = |source: &Source, call: &Call| Place { file: source.title.clone(), position: call.position };
     Some(format!(

@@ -13,7 +13,7 @@ pub use reading::{Reading, reading};
 pub use shown::Shown;
 pub use words::Variable;
 
-use super::check::warning_of_twins;
+use super::check;
 use super::fault::{Diagnosis, Place};
 use super::hint::{self, with_hint};
 use super::host::Host;
@@ -129,7 +129,7 @@ impl Session {
         self.modules.stand_in(folder);
         self.host.stand_in(folder);
         let title = path.display().to_string();
-        if let Some(text) = warning_of_twins(&title, &text, folder) {
+        for text in check::warnings(&title, &text, folder) {
             self.host.bench().emit(Event::Warned { text });
         }
         self.eval(&text).map(drop)
