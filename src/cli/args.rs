@@ -25,8 +25,8 @@ Examples:
   lmrun -e 'load::dummy(#{ requests: 2 }).title'       one expression
   lmrun load --url http://127.0.0.1:8000 --rate 4      a load without a script
   lmrun sim --port 8000 --model demo                   only the simulator
-  lmrun report outputs/                                figures of what was measured: PDF and HTML
-  lmrun export outputs/test_a.csv --to vllm            results in another tool's words
+  lmrun report                                         figures of the last run: PDF and HTML
+  lmrun export outputs/latest/test_a.csv --to vllm     results in another tool's words
   lmrun doctor                                         what this machine has for a run
   lmrun selfcheck                                      what lmrun itself adds to the numbers here
   lmrun new test mine                                  a script to start from: mine.rhai
@@ -121,9 +121,10 @@ pub struct RunArgs {
     /// List the tests, one a line, and start nothing.
     #[arg(short, long)]
     pub list: bool,
-    /// Where results go.
-    #[arg(short, long, value_name = "DIR", default_value = "outputs/")]
-    pub output_dir: PathBuf,
+    /// The folder of the results; earlier results of the same test move to `DIR/earlier/`
+    /// [default: a new folder for each run, `outputs/DATE-TIME-SCRIPT/`; `outputs/latest` is the last].
+    #[arg(short, long, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
     /// The model that the tests use.
     #[arg(short, long)]
     pub model: Option<String>,

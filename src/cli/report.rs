@@ -9,8 +9,9 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  lmrun report outputs/                                  every test of a run
-  lmrun report outputs/test_lmcache_local_cpu.csv        one test
+  lmrun report                                           every test of the last run
+  lmrun report outputs/20261124-093012-tests/            every test of another run
+  lmrun report out/test_lmcache_local_cpu.csv            one test
   lmrun report monday/ tuesday/ --html both.html         several runs in one page
 
 A CSV of LMCache's Python tests works too. The page needs no network.";
@@ -19,8 +20,8 @@ A CSV of LMCache's Python tests works too. The page needs no network.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ReportArgs {
-    /// CSVs of results, or folders with some.
-    #[arg(required = true, value_name = "PATH")]
+    /// CSVs of results, or folders with some; of a folder of runs the last run.
+    #[arg(value_name = "PATH", default_value = "outputs/latest")]
     paths: Vec<PathBuf>,
     /// Where the page goes [default: `report.html` beside the first CSV].
     #[arg(long, value_name = "FILE")]

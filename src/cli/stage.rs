@@ -8,8 +8,8 @@ use crate::bench::{Bench, Code, Event, Fleet, Interrupts};
 use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdog;
 use crate::driver::{container, limits, machine, program, secrets, strays};
-use crate::report::{Outputs, Reporter, RunFacts};
-use crate::script::{EngineChoice, Host, Parameters, engine_kinds, nearest};
+use crate::report::{Destination, Outputs, Reporter, RunFacts};
+use crate::script::{EngineChoice, Folders, Host, Parameters, engine_kinds, nearest};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +18,9 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
+
+/// The folder of all runs that are not told where to write.
+const OUTPUTS: &str = "outputs";
 
 /// What work stands on.
 pub struct Stage {
@@ -49,7 +52,6 @@ impl Stage {
         let cancel = CancellationToken::new();
         let facts = facts(args, text);
         let outputs = prepared.outputs.clone();
-        let output_dir = outputs.folder().to_owned();
         let bench = Arc::new(Bench {
             fleet: fleet(args, &prepared, events.clone()),
             shards,
@@ -69,7 +71,12 @@ impl Stage {
             std::thread::Builder::new().name("report".into()).spawn(move || reporter.work(&received));
         let reporting = reporting.map_err(|_| "the system gives no thread for the report")?;
         let (handle, parameters) = (runtime.handle().clone(), Parameters::new(parameters(args)));
-        let host = Host::new(handle, bench, parameters, folder.into(), output_dir, prepared.engine);
+        let folders = Folders {
+            script: folder.into(),
+            outputs: outputs.folder().into(),
+            scratch: outputs.shared().join("scratch"),
+        };
+        let host = Host::new(handle, bench, parameters, folders, prepared.engine);
         let orphans = cancel.run_until_cancelled(container::remove_orphans());
         for text in host.wait(orphans).unwrap_or_default() {
             host.bench().emit(Event::Warned { text });
@@ -82,6 +89,7 @@ impl Stage {
         self.host.bench().emit(Event::RunDone);
         let gravest = self.reporting.join();
         self.runtime.shutdown_background();
+        self.outputs.remove_if_empty();
         gravest.map_or(exit::BUG, |gravest| gravest.map_or(exit::OK, Code::exit))
     }
 }
@@ -95,14 +103,21 @@ struct Prepared {
 }
 
 fn prepare(args: &RunArgs, text: &str) -> Result<Prepared, String> {
-    let folder = &args.output_dir;
+    let label = args.script.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy());
+    let label = label.unwrap_or_else(|| if args.eval.is_some() { "eval" } else { "repl" }.into());
+    let base = Path::new(OUTPUTS);
+    let destination = match &args.output_dir {
+        Some(folder) => Destination::Folder(folder),
+        None => Destination::NewFolder { base, label: &label },
+    };
     let unwritable = |what: &str, folder: &Path, flag: &str| {
         let (what, folder) = (format!("{what} `{}`", folder.display()), format!("`{flag} DIR`"));
         move |e: std::io::Error| format!("cannot write to the {what}: {e}; choose another with {folder}")
     };
-    let outputs = Outputs::prepare(folder, args.model.as_deref());
-    let outputs = outputs.map_err(unwritable("output folder", folder, "-o"))?;
-    let log_dir = args.log_dir.clone().unwrap_or_else(|| folder.clone());
+    let outputs = Outputs::prepare(destination, args.model.as_deref());
+    let asked = args.output_dir.as_deref().unwrap_or(base);
+    let outputs = outputs.map_err(unwritable("output folder", asked, "-o"))?;
+    let log_dir = args.log_dir.clone().unwrap_or_else(|| outputs.folder().into());
     std::fs::create_dir_all(&log_dir).map_err(unwritable("folder of logs", &log_dir, "--log-dir"))?;
     let lmrun = std::env::current_exe().map_err(|e| format!("lmrun cannot find itself: {e}"))?;
     let engine = choose(&args.engine, &lmrun, text)?;

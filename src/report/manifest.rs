@@ -118,6 +118,11 @@ impl Manifest {
         self.checks.push(Check { passed, what, expr_id });
     }
 
+    /// Returns true if an experiment was planned.
+    pub fn has_experiments(&self) -> bool {
+        !self.experiments.is_empty()
+    }
+
     /// How many claims hold, or do not.
     pub fn checks(&self, passed: bool) -> usize {
         self.checks.iter().filter(|check| check.passed == passed).count()

@@ -1,35 +1,75 @@
-//! The files of a run: one CSV and one manifest a test.
+//! The folder of a run's results, and the names of its files.
 
-use crate::bench::Row;
-use std::fs::File;
-use std::io::{Error, ErrorKind, Result, Write};
-use std::os::unix::fs::MetadataExt;
+use crate::driver::machine;
+use jiff::Timestamp;
+use serde_json::Value;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Error, ErrorKind, Read, Result, Write};
+use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The link beside the run folders that leads to the last run with results.
+const LATEST: &str = "latest";
+/// The folder that takes the results of earlier runs, see [`Outputs::move_aside`].
+const EARLIER: &str = "earlier";
+/// The file whose lock the writer of a folder holds.
+const LOCK: &str = ".lmrun.lock";
+
+/// The place that a run's results are asked to go to.
+#[derive(Clone, Copy, Debug)]
+pub enum Destination<'a> {
+    /// Exactly this folder, which holds one run at a time.
+    Folder(&'a Path),
+    /// A new folder of the run's own, `BASE/DATE-TIME-LABEL`.
+    NewFolder {
+        /// The folder of all runs.
+        base: &'a Path,
+        /// The script, or another word for the run.
+        label: &'a str,
+    },
+}
 
 /// Where results go, and how their files are called.
 #[derive(Clone, Debug)]
 pub struct Outputs {
     folder: PathBuf,
+    shared: PathBuf,
     suffix: String,
+    /// Held until the last clone is dropped. A new folder has one writer without it.
+    _lock: Option<Arc<File>>,
 }
 
 impl Outputs {
-    /// Makes `folder`, and proves that files can be written to it. With a `model`, its
-    /// organisation, or the last part of a local path, stands in every file name.
+    /// Makes the folder, and proves that files can be written to it. With a `model`, its
+    /// organisation, or the last part of a local path, is part of every file name.
     ///
     /// # Errors
-    /// When the folder cannot be made or written to.
-    pub fn prepare(folder: &Path, model: Option<&str>) -> Result<Self> {
-        std::fs::create_dir_all(folder)?;
-        let probe = folder.join(format!(".lmrun-{}", std::process::id()));
-        File::create(&probe).and_then(|_| std::fs::remove_file(&probe))?;
+    /// When the folder cannot be made or written to, or another run writes to it.
+    pub fn prepare(destination: Destination<'_>, model: Option<&str>) -> Result<Self> {
         let suffix = model.map_or_else(String::new, |model| format!("_{}", organisation(model)));
-        Ok(Self { folder: folder.into(), suffix })
+        match destination {
+            Destination::Folder(folder) => {
+                std::fs::create_dir_all(folder)?;
+                let lock = lock(folder)?;
+                Ok(Self { folder: folder.into(), shared: folder.into(), suffix, _lock: Some(Arc::new(lock)) })
+            }
+            Destination::NewFolder { base, label } => {
+                std::fs::create_dir_all(base)?;
+                let folder = new_folder(base, &format!("{}-{}", date_time(Timestamp::now()), plain(label)))?;
+                Ok(Self { folder, shared: base.into(), suffix, _lock: None })
+            }
+        }
     }
 
-    /// The folder.
+    /// The folder of this run's results.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The folder for what a later run must find, as the leftovers of a killed run.
+    pub fn shared(&self) -> &Path {
+        &self.shared
     }
 
     /// The CSV of a test.
@@ -37,17 +77,128 @@ impl Outputs {
         self.folder.join(format!("{test}{}.csv", self.suffix))
     }
 
-    /// Takes away what an earlier run of a test left: it would pass for this run's.
-    pub fn clear(&self, test: &str) {
-        for path in [self.csv(test), self.manifest(test)] {
-            let _ = std::fs::remove_file(path); // mostly there is none
+    /// The manifest of a test.
+    pub fn manifest(&self, test: &str) -> PathBuf {
+        self.csv(test).with_extension("manifest.json")
+    }
+
+    /// Returns true if no earlier run left results of `test`.
+    pub fn is_free(&self, test: &str) -> bool {
+        !self.csv(test).exists() && !self.manifest(test).exists()
+    }
+
+    /// Moves the results of `test` that an earlier run left to a folder of that run's own,
+    /// `earlier/DATE-TIME`, with the reports that were drawn from them. Returns that folder, `None`
+    /// without such results.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn move_aside(&self, test: &str) -> Result<Option<PathBuf>> {
+        if self.is_free(test) {
+            return Ok(None);
+        }
+        let (csv, manifest) = (self.csv(test), self.manifest(test));
+        let began = start_of(&manifest).or_else(|| modified(&csv)).or_else(|| modified(&manifest));
+        let earlier = self.folder.join(EARLIER);
+        std::fs::create_dir_all(&earlier)?;
+        let name = date_time(began.unwrap_or_else(Timestamp::now));
+        let taken = |folder: &Path| [&csv, &manifest].iter().any(|file| in_folder(folder, file).exists());
+        let folder = numbered(&earlier, &name).find(|folder| !taken(folder)).expect("numbers do not end");
+        std::fs::create_dir_all(&folder)?;
+        let drawn = [csv.with_extension("pdf"), self.folder.join("report.html")];
+        for file in [csv, manifest].into_iter().chain(drawn).filter(|file| file.exists()) {
+            std::fs::rename(&file, in_folder(&folder, &file)).map_err(|e| in_file(&file, &e))?;
+        }
+        Ok(Some(folder))
+    }
+
+    /// Lets `latest` lead to this run, where it has a folder of its own.
+    pub fn mark_latest(&self) {
+        let Some(name) = self.folder.file_name().filter(|_| self.folder != self.shared) else { return };
+        let part = self.shared.join(format!(".{LATEST}-{}", std::process::id()));
+        // The link is a convenience: a file system without links, or a folder of that name, loses no result.
+        let made = symlink(name, &part).and_then(|()| std::fs::rename(&part, self.shared.join(LATEST)));
+        if made.is_err() {
+            let _ = std::fs::remove_file(&part);
         }
     }
 
-    /// The manifest of a test.
-    pub fn manifest(&self, test: &str) -> PathBuf {
-        self.folder.join(format!("{test}{}.manifest.json", self.suffix))
+    /// Removes the run's own folder if nothing was written to it.
+    pub fn remove_if_empty(&self) {
+        if self.folder != self.shared {
+            let _ = std::fs::remove_dir(&self.folder); // it stays where it has files
+        }
     }
+}
+
+/// The last run with results in a folder of runs.
+pub fn latest(runs: &Path) -> Option<PathBuf> {
+    let run = std::fs::read_link(runs.join(LATEST)).ok()?;
+    Some(runs.join(run))
+}
+
+/// Takes the lock of `folder`.
+fn lock(folder: &Path) -> Result<File> {
+    let no_link = nix::fcntl::OFlag::O_NOFOLLOW.bits();
+    let path = folder.join(LOCK);
+    let mut options = OpenOptions::new();
+    let mut file =
+        options.read(true).write(true).create(true).truncate(false).custom_flags(no_link).open(&path)?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0)?;
+            write!(file, "process {} on {}", std::process::id(), machine::host())?;
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut owner = String::new();
+            let _ = file.read_to_string(&mut owner); // the name of the owner is help, no more
+            return Err(Error::new(ErrorKind::ResourceBusy, format!("another lmrun writes there ({owner})")));
+        }
+        Err(TryLockError::Error(e)) => {
+            eprintln!("warning: {} cannot be locked ({e}): let no other lmrun write there", folder.display());
+        }
+    }
+    Ok(file)
+}
+
+/// Makes `base/name`, or `base/name-2` and so on where that exists.
+fn new_folder(base: &Path, name: &str) -> Result<PathBuf> {
+    for folder in numbered(base, name) {
+        match std::fs::create_dir(&folder) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            made => return made.map(|()| folder),
+        }
+    }
+    unreachable!("numbers do not end")
+}
+
+fn numbered(base: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
+    std::iter::once(base.join(name)).chain((2..).map(move |n| base.join(format!("{name}-{n}"))))
+}
+
+fn in_folder(folder: &Path, file: &Path) -> PathBuf {
+    folder.join(file.file_name().unwrap_or_default())
+}
+
+/// A moment in a file name, UTC.
+fn date_time(moment: Timestamp) -> String {
+    moment.strftime("%Y%m%d-%H%M%S").to_string()
+}
+
+/// The start of the run that wrote a manifest.
+fn start_of(manifest: &Path) -> Option<Timestamp> {
+    let manifest: Value = serde_json::from_slice(&std::fs::read(manifest).ok()?).ok()?;
+    Timestamp::from_second(manifest["started_unix_s"].as_i64()?).ok()
+}
+
+fn modified(file: &Path) -> Option<Timestamp> {
+    Timestamp::try_from(file.metadata().ok()?.modified().ok()?).ok()
+}
+
+/// A word for a folder's name.
+fn plain(label: &str) -> String {
+    let keep = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    label.chars().map(keep).collect()
 }
 
 /// The part of a model's name before the first slash; the last part of a local path.
@@ -58,68 +209,7 @@ fn organisation(model: &str) -> &str {
     part.unwrap_or(model)
 }
 
-/// A CSV that has every row on disk as soon as it is written, and never half a row.
-pub struct Rows {
-    file: File,
-    path: PathBuf,
-    length: u64,
-}
-
-impl Rows {
-    /// Makes the file anew, with its header: a test without a row has a readable file too.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn create(path: PathBuf) -> Result<Self> {
-        let file = File::create(&path).map_err(|e| in_file(&path, &e))?;
-        let mut rows = Self { file, path, length: 0 };
-        let written = header().and_then(|header| rows.append(header.as_bytes()));
-        written.map_err(|e| in_file(&rows.path, &e))?;
-        Ok(rows)
-    }
-
-    /// Writes one row through to the file.
-    ///
-    /// # Errors
-    /// When it cannot be written, or the file was removed.
-    pub fn write(&mut self, row: &Row) -> Result<()> {
-        let line = line(row, false);
-        line.and_then(|line| self.append(&line)).map_err(|e| in_file(&self.path, &e))
-    }
-
-    /// The file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    fn append(&mut self, line: &[u8]) -> Result<()> {
-        if let Err(error) = self.file.write_all(line) {
-            // Where even this fails, whoever reads it meets half a row.
-            let _ = self.file.set_len(self.length);
-            return Err(error);
-        }
-        self.length += line.len() as u64;
-        // A file that was removed takes every byte, and keeps none.
-        match self.file.metadata()?.nlink() {
-            0 => Err(Error::new(ErrorKind::NotFound, "it was removed while the run went on")),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn line(row: &Row, with_header: bool) -> Result<Vec<u8>> {
-    let mut writer = csv::WriterBuilder::new().has_headers(with_header).from_writer(Vec::new());
-    writer.serialize(row)?;
-    writer.into_inner().map_err(|e| Error::other(e.to_string()))
-}
-
-/// The names of the columns, as a line.
-fn header() -> Result<String> {
-    let text = line(&Row::default(), true)?;
-    Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned() + "\n")
-}
-
-/// An error that says which file it is about.
+/// An error that names its file.
 pub(super) fn in_file(path: &Path, error: &Error) -> Error {
     Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
 }
@@ -128,12 +218,25 @@ pub(super) fn in_file(path: &Path, error: &Error) -> Error {
 mod tests {
     use super::*;
 
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.retain(|name| !name.starts_with('.'));
+        names.sort();
+        names
+    }
+
+    fn outputs(folder: &Path, model: Option<&str>) -> Outputs {
+        Outputs::prepare(Destination::Folder(folder), model).expect("writable")
+    }
+
     #[test]
     fn file_names_carry_the_organisation() {
         let folder = tempfile::tempdir().expect("a folder");
         let name = |model| {
-            let outputs = Outputs::prepare(folder.path(), model).expect("writable");
-            outputs.csv("test_a").file_name().expect("a name").to_string_lossy().into_owned()
+            let csv = outputs(folder.path(), model).csv("test_a");
+            csv.file_name().expect("a name").to_string_lossy().into_owned()
         };
         assert_eq!(name(None), "test_a.csv");
         assert_eq!(name(Some("mistralai/Mistral-7B-Instruct-v0.2")), "test_a_mistralai.csv");
@@ -146,6 +249,57 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("file");
         std::fs::write(&file, "").expect("a file");
-        assert!(Outputs::prepare(&file.join("sub"), None).is_err());
+        assert!(Outputs::prepare(Destination::Folder(&file.join("sub")), None).is_err());
+    }
+
+    #[test]
+    fn a_folder_has_one_writer() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = outputs(folder.path(), None);
+        let refused =
+            Outputs::prepare(Destination::Folder(folder.path()), None).expect_err("a second writer");
+        let expected = format!("another lmrun writes there (process {} on ", std::process::id());
+        assert!(refused.to_string().starts_with(&expected), "{refused}");
+        drop(first);
+        outputs(folder.path(), None);
+    }
+
+    #[test]
+    fn each_run_has_a_folder_of_its_own_and_latest_leads_to_the_last_with_results() {
+        let base = tempfile::tempdir().expect("a folder");
+        let run = || {
+            Outputs::prepare(Destination::NewFolder { base: base.path(), label: "a/b" }, None)
+                .expect("writable")
+        };
+        let (first, second, third) = (run(), run(), run());
+        assert!(first.folder() != second.folder() && second.folder() != third.folder());
+        assert!(first.folder().to_string_lossy().ends_with("-a_b"), "{}", first.folder().display());
+        assert_eq!(names(base.path()).len(), 3, "no link before there are results");
+        first.mark_latest();
+        second.mark_latest();
+        assert_eq!(latest(base.path()).as_deref(), Some(second.folder()));
+        assert!(base.path().join("latest").is_dir());
+        std::fs::write(first.csv("test_a"), "").expect("a file");
+        [&first, &third].map(Outputs::remove_if_empty);
+        assert!(first.folder().exists() && !third.folder().exists());
+    }
+
+    #[test]
+    fn earlier_results_are_moved_aside_with_what_was_drawn_from_them() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let outputs = outputs(dir.path(), None);
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("a file");
+        assert!(outputs.move_aside("test_a").expect("nothing to move").is_none());
+        for _ in 0..2 {
+            for name in ["test_a.csv", "test_a.pdf", "report.html", "test_b.csv"] {
+                write(name, name);
+            }
+            write("test_a.manifest.json", r#"{"started_unix_s": 86400}"#);
+            outputs.move_aside("test_a").expect("moved").expect("to a folder");
+        }
+        assert_eq!(names(dir.path()), ["earlier", "test_b.csv"]);
+        assert_eq!(names(&dir.path().join("earlier")), ["19700102-000000", "19700102-000000-2"]);
+        let kept = ["report.html", "test_a.csv", "test_a.manifest.json", "test_a.pdf"];
+        assert_eq!(names(&dir.path().join("earlier/19700102-000000-2")), kept);
     }
 }

@@ -2,10 +2,11 @@
 
 use super::live::Watch;
 use super::manifest::{Manifest, RunFacts};
-use super::outputs::{Outputs, Rows};
+use super::outputs::Outputs;
+use super::rows::Rows;
 use super::screen::{Verbosity, result_width};
 use super::tables::{self, TestLine};
-use crate::bench::{Code, Event, Outcome, Seen};
+use crate::bench::{Code, Event, Outcome, Row, Seen};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender};
@@ -79,7 +80,11 @@ impl Reporter {
                 self.watch.screen.note(&format!("experiment {expr_id}: {title}"));
                 let planned = self.on_test(|test, outputs| {
                     test.manifest.add(expr_id, workload, requests, engines);
-                    test.open(outputs)
+                    // Results of an earlier run stay until there is a row to take their place.
+                    if test.rows.is_none() && outputs.is_free(&test.name) {
+                        test.open(outputs)?;
+                    }
+                    test.keep(outputs)
                 });
                 self.note_broken(planned);
             }
@@ -88,20 +93,11 @@ impl Reporter {
                 self.watch.screen.note(&format!("  sending{}", planned.unwrap_or_default()));
             }
             Event::RequestDone(row) => {
-                // Rows behind a gap would pass for all that there were.
-                let keeps = self.broken.is_none();
-                let written = self.on_test(|test, _| {
-                    test.rows.as_mut().filter(|_| keeps).map_or(Ok(()), |rows| rows.write(&row))
-                });
-                self.note_broken(written);
+                self.keep_row(&row);
                 self.watch.request(&row);
             }
             Event::ExperimentDone(seen) => {
-                let kept = self.on_test(|test, outputs| {
-                    test.manifest.add_client(seen.client.clone());
-                    test.open(outputs)
-                });
-                self.note_broken(kept);
+                self.note(|manifest| manifest.add_client(seen.client.clone()));
                 self.experiment_done(&seen);
             }
             Event::Checked { passed, what } => self.checked(passed, what),
@@ -126,8 +122,27 @@ impl Reporter {
     }
 
     fn begin(&mut self, name: String, manifest: Manifest) {
-        self.outputs.clear(&name);
         self.test = Some(Test { name, manifest, rows: None });
+    }
+
+    /// Writes a row. Stops after the first failure: a file with missing rows must not look complete.
+    fn keep_row(&mut self, row: &Row) {
+        if self.broken.is_some() {
+            return;
+        }
+        let mut moved = None;
+        let written = self.on_test(|test, outputs| {
+            if test.rows.is_none() {
+                moved = outputs.move_aside(&test.name)?;
+                test.open(outputs)?;
+                test.keep(outputs)?;
+            }
+            test.rows.as_mut().map_or(Ok(()), |rows| rows.write(row))
+        });
+        if let Some(folder) = moved {
+            self.watch.screen.note(&format!("  results of an earlier run moved to {}", folder.display()));
+        }
+        self.note_broken(written);
     }
 
     fn checked(&mut self, passed: bool, what: String) {
@@ -169,8 +184,13 @@ impl Reporter {
         }
         screen.result(&format!("{} {test}", screen.verdict(outcome == Outcome::Passed)));
         let [passed_checks, failed_checks] = [true, false].map(|passed| done.manifest.checks(passed));
-        if let Some(rows) = done.rows {
-            self.written.extend([rows.path().to_owned(), self.outputs.manifest(&test)]);
+        match &done.rows {
+            Some(rows) => self.written.extend([rows.path().to_owned(), self.outputs.manifest(&test)]),
+            None if done.manifest.has_experiments() => {
+                let csv = self.outputs.csv(&test);
+                screen.note(&format!("  no request was measured: {} is of an earlier run", csv.display()));
+            }
+            None => {}
         }
         self.lines.push(TestLine { test, outcome, passed_checks, failed_checks, took_s });
     }
@@ -253,12 +273,11 @@ impl Test {
             && self.manifest.checks(true) + self.manifest.checks(false) == 0
     }
 
-    /// Makes the test's files, before its first engine starts.
+    /// Makes the test's CSV.
     fn open(&mut self, outputs: &Outputs) -> std::io::Result<()> {
-        if self.rows.is_none() {
-            self.rows = Some(Rows::create(outputs.csv(&self.name))?);
-        }
-        self.keep(outputs)
+        self.rows = Some(Rows::create(outputs.csv(&self.name))?);
+        outputs.mark_latest();
+        Ok(())
     }
 
     /// Writes the manifest, where the test has files at all.

@@ -2,6 +2,7 @@
 
 use super::figures::Inks;
 use super::html;
+use super::outputs::latest;
 use super::study::Study;
 use crate::bench::results::{ResultsError, is_result};
 use crate::figure;
@@ -64,14 +65,26 @@ fn keep(path: &Path, bytes: Result<Vec<u8>, String>) -> Result<(), ReportError> 
     written.map_err(|problem| ReportError::Unwritten { path: path.into(), problem })
 }
 
-/// A file, whatever it is; of a folder those that are results, by name.
+/// A file, even if it holds no results; of a folder those that are results, by name; of a folder of
+/// runs the results of the last one.
 fn results_at(path: &Path) -> Result<Vec<PathBuf>, ReportError> {
     if !path.is_dir() {
         return Ok(vec![path.into()]);
     }
+    let found = results_in(path);
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    match latest(path).map(|run| results_in(&run)) {
+        Some(found) if !found.is_empty() => Ok(found),
+        _ => Err(ReportError::Nothing { path: path.into() }),
+    }
+}
+
+fn results_in(path: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
     let is_csv = |path: &PathBuf| path.extension().is_some_and(|e| e == "csv") && is_result(path);
     let mut found: Vec<PathBuf> = entries.filter(is_csv).collect();
     found.sort();
-    if found.is_empty() { Err(ReportError::Nothing { path: path.into() }) } else { Ok(found) }
+    found
 }

@@ -7,7 +7,9 @@ use crate::driver::scratch::Scratch;
 use rhai::{Dynamic, NativeCallContext};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::future::Future;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -23,7 +25,6 @@ struct Inner {
     script_dir: RefCell<PathBuf>,
     output_dir: PathBuf,
     scratch: Scratch,
-    written: RefCell<BTreeMap<PathBuf, String>>,
     engine: EngineChoice,
 }
 
@@ -34,6 +35,18 @@ pub struct EngineChoice {
     pub kind: String,
     /// The program to start, where it is not found by its own name.
     pub program: PathBuf,
+}
+
+/// The folders of a run.
+#[derive(Clone, Debug)]
+pub struct Folders {
+    /// The script's own.
+    pub script: PathBuf,
+    /// The results'.
+    pub outputs: PathBuf,
+    /// The root of scratch folders, the same for every run in this place: a later run removes what a
+    /// killed one left.
+    pub scratch: PathBuf,
 }
 
 /// The values that the command line gives to scripts.
@@ -94,13 +107,12 @@ impl Host {
         runtime: tokio::runtime::Handle,
         bench: Arc<Bench>,
         parameters: Parameters,
-        script_dir: PathBuf,
-        output_dir: PathBuf,
+        folders: Folders,
         engine: EngineChoice,
     ) -> Self {
-        let scratch = Scratch::new(output_dir.join("scratch"), &bench.run_id);
-        let (script_dir, written) = (RefCell::new(script_dir), RefCell::default());
-        Self(Rc::new(Inner { runtime, bench, parameters, script_dir, output_dir, scratch, written, engine }))
+        let scratch = Scratch::new(folders.scratch, &bench.run_id);
+        let (script_dir, output_dir) = (RefCell::new(folders.script), folders.outputs);
+        Self(Rc::new(Inner { runtime, bench, parameters, script_dir, output_dir, scratch, engine }))
     }
 
     /// The host of the script that makes this call.
@@ -127,21 +139,22 @@ impl Host {
         &self.0.engine
     }
 
-    /// Writes a text to the output folder and returns its absolute path. Where this run has written
-    /// another text under that name, `a.yaml` becomes `a-2.yaml`: an engine may still need the first.
+    /// Writes a text to the output folder and returns its absolute path. If a file of that name has
+    /// another text, `a.yaml` becomes `a-2.yaml`: an engine, or the results of an earlier run, may need
+    /// the first.
     ///
     /// # Errors
     /// When the system refuses.
     pub fn write(&self, name: &str, text: &str) -> std::io::Result<PathBuf> {
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "txt"));
         let numbered = (2..).map(|n| format!("{stem}-{n}.{extension}"));
-        let mut written = self.0.written.borrow_mut();
         for name in std::iter::once(name.to_owned()).chain(numbered) {
             let path = std::path::absolute(self.0.output_dir.join(name))?;
-            if written.get(&path).is_none_or(|other| other == text) {
-                std::fs::write(&path, text)?;
-                written.insert(path.clone(), text.into());
-                return Ok(path);
+            match File::create_new(&path) {
+                Ok(mut file) => return file.write_all(text.as_bytes()).map(|()| path),
+                Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e),
+                Err(_) if has_text(&path, text) => return Ok(path),
+                Err(_) => {}
             }
         }
         unreachable!("one of endlessly many names is free")
@@ -175,6 +188,10 @@ impl Host {
     pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         self.0.runtime.block_on(work)
     }
+}
+
+fn has_text(path: &Path, text: &str) -> bool {
+    path.is_file() && std::fs::read(path).is_ok_and(|bytes| bytes == text.as_bytes())
 }
 
 #[cfg(test)]

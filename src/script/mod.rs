@@ -26,7 +26,7 @@ mod suggest;
 pub use check::{Found, check};
 pub use doctor::wanted;
 pub use fault::Diagnosis;
-pub use host::{EngineChoice, Host, Parameters};
+pub use host::{EngineChoice, Folders, Host, Parameters};
 pub use modules::engine_kinds;
 pub use outline::TestFunction;
 pub use plot::save as save_figures;

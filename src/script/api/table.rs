@@ -51,6 +51,12 @@ fn cell(value: &Dynamic) -> Cell {
     }
 }
 
+/// Returns true if a request of the table was sent by the run whose request ids begin like this.
+fn is_of_run(table: &table::Table, prefix: &str) -> bool {
+    let begins = |cell: &Cell| matches!(cell, Cell::Text(id) if id.starts_with(prefix));
+    table.place("x_request_id").is_some_and(|at| table.rows().any(|row| begins(&row[at])))
+}
+
 fn row(columns: &[String], cells: &[Cell]) -> Map {
     columns.iter().zip(cells).map(|(column, cell)| (column.into(), value(cell))).collect()
 }
@@ -65,13 +71,21 @@ mod natives {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn read(context: NativeCallContext, path: &str) -> Result<table::Table, Box<EvalAltResult>> {
+        let host = Host::of(&context);
         let here = std::path::PathBuf::from(path);
-        let found = if here.exists() { here } else { Host::of(&context).path(path) };
-        Ok(table::read(&found).map_err(|problem| {
+        let found = if here.exists() { here } else { host.path(path) };
+        let table = table::read(&found).map_err(|problem| {
             let near = neighbour(&found).map(|near| format!("did you mean {}?", near.display()));
             let help = near.unwrap_or_else(|| "give the path of a CSV, such as outputs/test_a.csv".into());
             Fault::new(problem).at_word(path).help(help)
-        })?)
+        })?;
+        if is_of_run(&table, &format!("{}-", host.bench().run_id)) {
+            return Err(Fault::new(format!("{path} is a result of this run: it cannot be its own baseline"))
+                .at_word(path)
+                .help("read it before `run`, or write this run elsewhere with `-o DIR`; `run` returns what it measured")
+                .into());
+        }
+        Ok(table)
     }
 }
 

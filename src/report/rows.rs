@@ -1,0 +1,111 @@
+//! The CSV of a test.
+
+use super::outputs::in_file;
+use crate::bench::Row;
+use std::fs::{File, OpenOptions};
+use std::io::{Error, ErrorKind, Result, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// A CSV that has every row on disk as soon as it is written, and never half a row.
+pub struct Rows {
+    file: File,
+    path: PathBuf,
+    length: u64,
+}
+
+impl Rows {
+    /// Makes the file, which must not exist, with its header: a test without a row has a readable
+    /// file too.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(path: PathBuf) -> Result<Self> {
+        let file = OpenOptions::new().append(true).create_new(true).open(&path);
+        let file = file.map_err(|e| in_file(&path, &e))?;
+        let mut rows = Self { file, path, length: 0 };
+        let written = header().and_then(|header| rows.append(header.as_bytes()));
+        written.map_err(|e| in_file(&rows.path, &e))?;
+        Ok(rows)
+    }
+
+    /// Writes one row through to the file.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the file was removed, replaced or changed.
+    pub fn write(&mut self, row: &Row) -> Result<()> {
+        let line = line(row, false);
+        line.and_then(|line| self.append(&line)).map_err(|e| in_file(&self.path, &e))
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn append(&mut self, line: &[u8]) -> Result<()> {
+        if let Err(error) = self.file.write_all(line) {
+            // If even this fails, the file ends in half a row.
+            let _ = self.file.set_len(self.length);
+            return Err(error);
+        }
+        self.length += line.len() as u64;
+        self.check()
+    }
+
+    /// Refuses a file that is no longer the one at its path, or that another process wrote to: its
+    /// rows would be incomplete without a word.
+    fn check(&self) -> Result<()> {
+        let own = self.file.metadata()?;
+        let at_path = self.path.symlink_metadata();
+        let is_there = at_path.is_ok_and(|found| (found.dev(), found.ino()) == (own.dev(), own.ino()));
+        if !is_there {
+            let removed = "it was removed or replaced while the run went on";
+            return Err(Error::new(ErrorKind::NotFound, removed));
+        }
+        if own.len() != self.length {
+            return Err(Error::other("another process changed it while the run went on"));
+        }
+        Ok(())
+    }
+}
+
+fn line(row: &Row, with_header: bool) -> Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new().has_headers(with_header).from_writer(Vec::new());
+    writer.serialize(row)?;
+    writer.into_inner().map_err(|e| Error::other(e.to_string()))
+}
+
+/// The names of the columns, as a line.
+fn header() -> Result<String> {
+    let text = line(&Row::default(), true)?;
+    Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned() + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_replaced_or_changed_takes_no_further_row() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a.csv");
+        let mut rows = Rows::create(path.clone()).expect("a file");
+        rows.write(&Row::default()).expect("a row");
+        assert!(Rows::create(path.clone()).is_err(), "it exists");
+        std::fs::OpenOptions::new()
+            .append(true)
+            .open(&path)
+            .expect("a file")
+            .write_all(b"x")
+            .expect("written");
+        let error = rows.write(&Row::default()).expect_err("changed");
+        assert!(error.to_string().ends_with("another process changed it while the run went on"), "{error}");
+
+        let mut rows = Rows::create(dir.path().join("b.csv")).expect("a file");
+        std::fs::rename(dir.path().join("b.csv"), dir.path().join("c.csv")).expect("moved");
+        std::fs::write(dir.path().join("b.csv"), "").expect("another");
+        let error = rows.write(&Row::default()).expect_err("replaced");
+        assert!(error.to_string().ends_with("it was removed or replaced while the run went on"), "{error}");
+    }
+}
