@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  lmrun export outputs/test_a.csv --to vllm --engine lmcache --experiment 0
-  lmrun export outputs/test_a.csv --to guidellm --engine plain -o plain.json
+  lmrun export outputs/latest/test_a.csv --to vllm --engine lmcache --experiment 0
+  lmrun export outputs/latest/test_a.csv --to guidellm --engine plain -o plain.json
 
 Each number is by the other tool's own definition, computed from the moments in the rows. What rows do not
 tell is left out; `lmrun.remarks` in the output says what.";
