@@ -56,7 +56,7 @@ impl Outputs {
             }
             Destination::NewFolder { base, label } => {
                 std::fs::create_dir_all(base)?;
-                let folder = new_folder(base, &format!("{}-{}", date_time(Timestamp::now()), plain(label)))?;
+                let folder = new_folder(base, format!("{}-{}", date_time(Timestamp::now()), plain(label)))?;
                 Ok(Self { folder, shared: base.into(), suffix, _lock: None })
             }
         }
@@ -101,9 +101,9 @@ impl Outputs {
         let began = start_of(&manifest).or_else(|| modified(&csv)).or_else(|| modified(&manifest));
         let earlier = self.folder.join(EARLIER);
         std::fs::create_dir_all(&earlier)?;
-        let name = date_time(began.unwrap_or_else(Timestamp::now));
         let taken = |folder: &Path| [&csv, &manifest].iter().any(|file| in_folder(folder, file).exists());
-        let folder = numbered(&earlier, &name).find(|folder| !taken(folder)).expect("numbers do not end");
+        let mut folders = numbered(&earlier, date_time(began.unwrap_or_else(Timestamp::now)));
+        let Some(folder) = folders.find(|folder| !taken(folder)) else { unreachable!("numbers do not end") };
         std::fs::create_dir_all(&folder)?;
         let drawn = [csv.with_extension("pdf"), self.folder.join("report.html")];
         for file in [csv, manifest].into_iter().chain(drawn).filter(|file| file.exists()) {
@@ -162,7 +162,7 @@ fn lock(folder: &Path) -> Result<File> {
 }
 
 /// Makes `base/name`, or `base/name-2` and so on where that exists.
-fn new_folder(base: &Path, name: &str) -> Result<PathBuf> {
+fn new_folder(base: &Path, name: String) -> Result<PathBuf> {
     for folder in numbered(base, name) {
         match std::fs::create_dir(&folder) {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
@@ -172,8 +172,9 @@ fn new_folder(base: &Path, name: &str) -> Result<PathBuf> {
     unreachable!("numbers do not end")
 }
 
-fn numbered(base: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
-    std::iter::once(base.join(name)).chain((2..).map(move |n| base.join(format!("{name}-{n}"))))
+/// The paths `base/name`, `base/name-2`, `base/name-3` and so on.
+fn numbered(base: &Path, name: String) -> impl Iterator<Item = PathBuf> {
+    std::iter::once(base.join(&name)).chain((2..).map(move |n| base.join(format!("{name}-{n}"))))
 }
 
 fn in_folder(folder: &Path, file: &Path) -> PathBuf {

@@ -2,7 +2,7 @@ use super::*;
 use crate::bench::{Bench, Code, Fleet, Interrupts};
 use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdog;
-use crate::script::{EngineChoice, Parameters};
+use crate::script::{EngineChoice, Folders, Parameters};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -34,8 +34,9 @@ impl Bed {
             max_send_lag_s: 1.0,
         });
         let engine = EngineChoice { kind: "sim".into(), program: "lmrun".into() };
-        let (folder, out) = (dir.path().to_owned(), dir.path().to_owned());
-        let host = Host::new(runtime.handle().clone(), bench, Parameters::default(), folder, out, engine);
+        let [script, outputs] = [dir.path().to_owned(), dir.path().to_owned()];
+        let folders = Folders { script, outputs, scratch: dir.path().join("scratch") };
+        let host = Host::new(runtime.handle().clone(), bench, Parameters::default(), folders, engine);
         let session = Session::new(&host, dir.path()).expect("the library");
         Self { session, dir, _runtime: runtime }
     }
