@@ -36,7 +36,7 @@ fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("an entry"));
     let mut names: Vec<String> =
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.retain(|name| !name.starts_with('.') && !name.ends_with(".log"));
+    names.retain(|name| !name.starts_with('.') && !name.contains("-std"));
     names.sort();
     names
 }
