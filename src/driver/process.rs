@@ -153,7 +153,8 @@ impl Process {
             _ => StartError::Refused { program: program.clone(), source },
         };
         let child = starter::start(command).map_err(refused)?;
-        let name = FamilyName::of(child.id().unwrap_or_default() as i32, mark);
+        let pid = child.id().expect("a child that was not waited for has a process id");
+        let name = FamilyName::of(pid as i32, mark);
         // From here on it is ours to end, also where the watchdog is not to be had.
         let logs = Logs([stdout, stderr]);
         let process = Self {

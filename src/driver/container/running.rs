@@ -246,7 +246,8 @@ async fn end_of(docker: &Docker, id: &str) -> String {
         };
         if state.running != Some(true) {
             let memory = if state.oom_killed == Some(true) { ", out of memory" } else { "" };
-            return format!("exit status: {}{memory}", state.exit_code.unwrap_or_default());
+            let code = state.exit_code.map_or_else(|| "unknown".into(), |code| code.to_string());
+            return format!("exit status: {code}{memory}");
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
