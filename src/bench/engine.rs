@@ -98,6 +98,7 @@ impl Engine {
             stream_end: spec.stream_end,
             chat_path: spec.chat_path.clone(),
             completions_path: spec.completions_path.clone(),
+            reports_only_hits: spec.reports_only_hits,
             extra_body: spec.extra_body.clone(),
             limits: limits.into(),
             keeps_alive: self.keeps_alive.clone(),

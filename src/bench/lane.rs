@@ -61,6 +61,7 @@ impl Lane {
             simulated: server.simulated,
             model: server.model.clone(),
             context_len_from: lexicon.counted_for(&server.model),
+            reports_only_hits: server.reports_only_hits,
             start: Stamp::now(),
         };
         Self {

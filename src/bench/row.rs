@@ -24,6 +24,8 @@ pub struct RowContext {
     pub model: Arc<str>,
     /// Who counted the tokens that were asked for.
     pub context_len_from: &'static str,
+    /// True if the engine reports cached tokens only for hits.
+    pub reports_only_hits: bool,
     /// The start of the experiment.
     pub start: Stamp,
 }
@@ -187,7 +189,7 @@ impl Row {
             http_status: seen.status,
             x_request_id,
             prompt_tokens: usage.prompt_tokens,
-            cached_tokens: usage.prompt_tokens_details.and_then(|details| details.cached_tokens),
+            cached_tokens: cached_tokens(context, seen),
             output_tokens: measures.output_tokens,
             output_tokens_from: measures.output_tokens_from,
             chunks: seen.chunks.len(),
@@ -221,6 +223,15 @@ impl Row {
     pub fn is_ok(&self) -> bool {
         self.error.is_none()
     }
+}
+
+/// The cached tokens that the engine reports. An engine that reports only hits had none if it counted
+/// the prompt of a whole answer and reports nothing.
+fn cached_tokens(context: &RowContext, seen: &Exchange) -> Option<u64> {
+    let usage = seen.usage?;
+    let reported = usage.prompt_tokens_details.and_then(|details| details.cached_tokens);
+    let is_miss = context.reports_only_hits && seen.failure.is_none() && usage.prompt_tokens.is_some();
+    reported.or(is_miss.then_some(0))
 }
 
 /// The durations of a complete answer.
@@ -299,11 +310,11 @@ fn one_token_a_chunk(seen: &Exchange, reported: Option<u64>) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::driver::http::{ChunkTokens, Count, Failure, Usage};
 
-    fn context() -> RowContext {
+    pub(in crate::bench) fn context() -> RowContext {
         RowContext {
             expr_id: 1,
             engine_id: 0,
@@ -312,6 +323,7 @@ mod tests {
             simulated: false,
             model: "m".into(),
             context_len_from: "rule",
+            reports_only_hits: false,
             start: Stamp(1_000_000_000),
         }
     }

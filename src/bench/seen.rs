@@ -53,16 +53,88 @@ impl EngineSeen {
         failures
     }
 
-    /// Prompt tokens that a cache held, over all prompt tokens; `None` where the engine tells
-    /// neither.
+    /// The share of the prompt tokens that a cache held; `None` if the engine does not report it.
     pub fn cached_share(&self) -> Option<f64> {
-        cached_share(self.rows.iter().map(|row| (row.cached_tokens, row.prompt_tokens)))
+        let mut share = CachedShare::default();
+        for row in self.rows.iter().filter(|row| row.is_ok()) {
+            share.add(row.cached_tokens, row.prompt_tokens);
+        }
+        share.value()
     }
 }
 
-/// Cached tokens over prompt tokens, of the requests that tell both; `None` where none does.
-pub fn cached_share(requests: impl Iterator<Item = (Option<u64>, Option<u64>)>) -> Option<f64> {
-    let told = requests.filter_map(|(cached, prompt)| Some((cached?, prompt?)));
-    let (cached, all) = told.fold((0, 0), |sum, request| (sum.0 + request.0, sum.1 + request.1));
-    (all > 0).then(|| cached as f64 / all as f64)
+/// Cached tokens over prompt tokens of the requests that one engine answered in one experiment.
+///
+/// Some engines report cached tokens only for a hit. If an engine reports them for any request, a
+/// request without a report counts as a miss.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CachedShare {
+    cached: u64,
+    prompt: u64,
+    is_reported: bool,
+}
+
+impl CachedShare {
+    /// Adds an answered request, as the engine counted it.
+    pub fn add(&mut self, cached_tokens: Option<u64>, prompt_tokens: Option<u64>) {
+        let Some(prompt) = prompt_tokens else { return };
+        self.is_reported |= cached_tokens.is_some();
+        self.cached += cached_tokens.unwrap_or(0);
+        self.prompt += prompt;
+    }
+
+    /// The share so far; `None` if no request reports cached tokens.
+    pub fn value(&self) -> Option<f64> {
+        (self.is_reported && self.prompt > 0).then(|| self.cached as f64 / self.prompt as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::row::{RowContext, tests::context};
+    use crate::bench::workload::Request;
+    use crate::driver::clock::Stamp;
+    use crate::driver::http::{Arrival, Exchange, Reader};
+
+    /// The end of a stream as SGLang sends it: the details are missing if nothing was cached.
+    const MISS: &str = r#"{"prompt_tokens":1000,"completion_tokens":1,"prompt_tokens_details":null}"#;
+    const HIT: &str =
+        r#"{"prompt_tokens":1000,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":980}}"#;
+
+    fn row(usage: &str, reports_only_hits: bool) -> Row {
+        let token = r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"length"}]}"#;
+        let stream =
+            format!("data: {token}\n\ndata: {{\"choices\":[],\"usage\":{usage}}}\n\ndata: [DONE]\n\n");
+        let mut seen = Exchange { sent: Some(Stamp(1)), ..Exchange::default() };
+        let arrival = Arrival { kernel: None, read: Stamp(2) };
+        Reader::new(false).feed(stream.as_bytes(), arrival, &mut seen).expect("a stream");
+        let context = RowContext { reports_only_hits, ..context() };
+        Row::new(&context, 0, &Request::default(), Stamp(0), String::new(), "{}".into(), &seen)
+    }
+
+    fn engine(rows: impl IntoIterator<Item = Row>) -> EngineSeen {
+        EngineSeen { name: "e".into(), simulated: false, rows: Arc::new(rows.into_iter().collect()) }
+    }
+
+    #[test]
+    fn cached_share_counts_a_miss_that_is_not_reported() {
+        let one_miss = std::iter::once(row(MISS, false)).chain((0..9).map(|_| row(HIT, false)));
+        assert_eq!(engine(one_miss).cached_share(), Some(0.882));
+        assert_eq!(engine([row(MISS, false), row(MISS, false)]).cached_share(), None);
+    }
+
+    #[test]
+    fn cached_share_of_an_engine_that_reports_only_hits_is_zero_without_one() {
+        let misses = engine([row(MISS, true), row(MISS, true)]);
+        assert_eq!((misses.rows[0].cached_tokens, misses.cached_share()), (Some(0), Some(0.0)));
+        let uncounted = engine([row("null", true)]);
+        assert_eq!((uncounted.rows[0].cached_tokens, uncounted.cached_share()), (None, None));
+    }
+
+    #[test]
+    fn cached_share_ignores_failed_requests() {
+        let failed = Row { error: Some("broke".into()), ..row(MISS, true) };
+        assert_eq!(engine([row(HIT, false), failed]).cached_share(), Some(0.98));
+    }
 }

@@ -35,6 +35,8 @@ pub struct Server {
     pub chat_path: String,
     /// Where plain completions are.
     pub completions_path: String,
+    /// True if it reports cached tokens only for hits.
+    pub reports_only_hits: bool,
     /// Fields that every request to it carries.
     pub extra_body: Map<String, Value>,
     /// How long requests to it may take.

@@ -70,6 +70,9 @@ pub struct EngineSpec {
     /// Where it counts the tokens of a text.
     #[serde(default = "tokenize")]
     pub tokenize_path: String,
+    /// True if it reports cached tokens only for requests that hit its cache.
+    #[serde(default)]
+    pub reports_only_hits: bool,
     /// How long it may take to get ready.
     #[serde(default = "ready_timeout")]
     pub ready_timeout_s: Seconds,

@@ -4,6 +4,32 @@
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Distribution(Vec<f64>);
 
+/// A percentile, or the maximum of values that are too few for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tail {
+    /// The percentile.
+    Percentile(f64),
+    /// The largest value, and the number of values.
+    MaxOf(f64, usize),
+}
+
+impl Tail {
+    /// The value, written by `number`, with a word if it is not the percentile.
+    pub fn text(self, number: impl Fn(f64) -> String) -> String {
+        match self {
+            Self::Percentile(value) => number(value),
+            Self::MaxOf(value, count) => format!("max of {count}: {}", number(value)),
+        }
+    }
+}
+
+/// The number of values that percentile `p` needs, from 0 to 100: with fewer, the largest value is no
+/// upper end of a two-sided 95 % interval, as all values may lie below the percentile.
+pub fn least_n(p: f64) -> usize {
+    const ABOVE: f64 = 0.025;
+    (ABOVE.ln() / (p / 100.0).ln()).ceil() as usize
+}
+
 impl FromIterator<f64> for Distribution {
     fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
         let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
@@ -46,6 +72,15 @@ impl Distribution {
         Some(self.0[low] + (self.0[high] - self.0[low]) * share)
     }
 
+    /// The percentile `p`, or the largest value if there are fewer than [`least_n`].
+    pub fn percentile_or_max(&self, p: f64) -> Option<Tail> {
+        let count = self.count();
+        if count < least_n(p) {
+            return Some(Tail::MaxOf(self.max()?, count));
+        }
+        self.percentile(p).map(Tail::Percentile)
+    }
+
     /// The arithmetic mean.
     pub fn mean(&self) -> Option<f64> {
         (!self.0.is_empty()).then(|| self.0.iter().sum::<f64>() / self.0.len() as f64)
@@ -75,6 +110,26 @@ mod tests {
         assert!((seen.percentile(99.0).expect("some") - 3.97).abs() < 1e-12);
         assert_eq!(seen.percentile(100.0), Some(4.0));
         assert_eq!((seen.min(), seen.mean(), seen.max(), seen.count()), (Some(1.0), Some(2.5), Some(4.0), 4));
+    }
+
+    #[test]
+    fn least_n_is_where_a_95_percent_interval_has_an_upper_end() {
+        let least = [50.0, 90.0, 95.0, 99.0, 99.9].map(least_n);
+        assert_eq!(least, [6, 36, 72, 368, 3688]);
+    }
+
+    #[test]
+    fn percentile_or_max_is_the_max_of_too_few_values() {
+        let values = |count: u32| (1..=count).map(f64::from).collect::<Distribution>();
+        let shown = |values: &Distribution, p| {
+            let tail = values.percentile_or_max(p).expect("values");
+            tail.text(|value| format!("{value:.2}"))
+        };
+        assert_eq!(shown(&values(10), 99.0), "max of 10: 10.00");
+        assert_eq!(shown(&values(367), 99.0), "max of 367: 367.00");
+        assert_eq!(shown(&values(368), 99.0), "364.33");
+        assert_eq!(shown(&values(36), 90.0), "32.50");
+        assert_eq!(values(0).percentile_or_max(99.0), None);
     }
 
     #[test]

@@ -242,6 +242,7 @@ fn server(model: &str, address: Address, abort: watch::Receiver<Option<String>>)
         stream_end: StreamEnd::Done,
         chat_path: CHAT_PATH.into(),
         completions_path: COMPLETIONS_PATH.into(),
+        reports_only_hits: false,
         extra_body: Map::new(),
         limits: Limits::default(),
         keeps_alive: Arc::new(AtomicBool::new(true)),

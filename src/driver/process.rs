@@ -153,8 +153,7 @@ impl Process {
             _ => StartError::Refused { program: program.clone(), source },
         };
         let child = starter::start(command).map_err(refused)?;
-        let pid = child.id().expect("a child that was not waited for has a process id");
-        let name = FamilyName::of(pid as i32, mark);
+        let name = FamilyName::of(pid_of(&child), mark);
         // From here on it is ours to end, also where the watchdog is not to be had.
         let logs = Logs([stdout, stderr]);
         let process = Self {
@@ -265,6 +264,10 @@ impl CommandLine {
         command.args(self.argv.iter().skip(1)).envs(&self.env).stdin(Stdio::null());
         command
     }
+}
+
+fn pid_of(child: &Child) -> i32 {
+    child.id().expect("a child that was not waited for has a process id") as i32
 }
 
 /// Collects the child when it ends, and keeps its logs short until then.

@@ -4,6 +4,8 @@ use super::distribution::{condense, quantile, sorted};
 
 /// More points than this in a line become a band.
 pub(super) const MOST_POINTS: usize = 400;
+/// The number of values that a 5th and a 95th percentile need: of fewer, all may lie between them.
+pub const LEAST_FOR_TAILS: usize = 72;
 
 /// A figure.
 #[derive(Clone, Debug)]
@@ -102,8 +104,11 @@ pub struct Point {
 pub struct FiveNumbers {
     /// Where it lies on the other axis.
     pub x: f64,
-    /// The percentiles 5, 25, 50, 75, 95.
+    /// The percentiles 5, 25, 50, 75, 95; the least and the greatest value in place of the outer two if
+    /// it [has no tails](FiveNumbers::has_tails).
     pub at: [f64; 5],
+    /// The number of values.
+    pub count: usize,
 }
 
 /// A bar of a timeline.
@@ -169,10 +174,18 @@ impl Series {
 }
 
 impl FiveNumbers {
-    /// The percentiles of `values`; `None` of nothing.
+    /// The numbers of `values`; `None` of nothing.
     pub fn of(x: f64, values: Vec<f64>) -> Option<Self> {
         let values = sorted(values);
+        let count = values.len();
         quantile(&values, 0.5)?; // where there is one, there are all
-        Some(Self { x, at: [0.05, 0.25, 0.5, 0.75, 0.95].map(|p| quantile(&values, p).unwrap_or_default()) })
+        let [low, high] = if count < LEAST_FOR_TAILS { [0.0, 1.0] } else { [0.05, 0.95] };
+        let at = [low, 0.25, 0.5, 0.75, high].map(|p| quantile(&values, p).unwrap_or_default());
+        Some(Self { x, at, count })
+    }
+
+    /// Returns true if the outer two are the 5th and the 95th percentile.
+    pub fn has_tails(&self) -> bool {
+        self.count >= LEAST_FOR_TAILS
     }
 }

@@ -189,11 +189,12 @@ fn box_of(
     let (left, wide) = slot(drawing, five.x, place);
     let (left, wide) = (left + wide * 0.12, wide * 0.76);
     let middle = left + wide / 2.0;
+    let range = if five.has_tails() { "5th to 95th percentile" } else { "least to greatest" };
     let [low, q1, median, q3, high] = five.at.map(|value| drawing.y.at(value));
     let class = series.ink.class();
     let _ = write!(
         svg,
-        "<g class=\"s{class}\" stroke-width=\"1.4\"><title>{}: median {}, 5th to 95th percentile {} to {}</title>\
+        "<g class=\"s{class}\" stroke-width=\"1.4\"><title>{}: median {}, {range} {} to {}</title>\
          <path d=\"M{middle:.1} {low:.1}V{q1:.1}M{middle:.1} {q3:.1}V{high:.1}M{:.1} {low:.1}h8m-8 {:.1}h8\"/>\
          <rect x=\"{left:.1}\" y=\"{q3:.1}\" width=\"{wide:.1}\" height=\"{:.1}\" fill-opacity=\"0.28\" class=\"f{class}\"/>\
          <path d=\"M{left:.1} {median:.1}h{wide:.1}\" stroke-width=\"2.6\"/></g>",

@@ -1,5 +1,6 @@
 //! A figure as text: for those who do not see it, and those who want the numbers.
 
+use super::description::LEAST_FOR_TAILS;
 use super::distribution::{quantile, sorted};
 use super::text::number;
 use super::{Axis, Figure, Kind, Series, Shape};
@@ -55,24 +56,30 @@ impl Figure {
         let head = [&title, "least", "p25", "median", "p75", "p95", "most"].map(str::to_owned).into();
         let row = |series: &Series| {
             let values = sorted(series.lengths(std::ptr::eq(axis, &raw const self.x)));
-            let cells =
-                [0.0, 0.25, 0.5, 0.75, 0.95, 1.0].map(|p| quantile(&values, p).map_or("–".into(), number));
+            let at = |p| quantile(&values, p).map_or_else(|| "–".into(), number);
+            let p95 = if values.len() < LEAST_FOR_TAILS { "–".into() } else { at(0.95) };
+            let cells = [at(0.0), at(0.25), at(0.5), at(0.75), p95, at(1.0)];
             [series.name.clone()].into_iter().chain(cells).collect()
         };
         Table { head, rows: self.series.iter().map(row).collect() }
     }
 
     fn boxes(&self) -> Table {
-        let head = ["series", &self.x.name, "p5", "p25", "median", "p75", "p95"].map(str::to_owned).into();
+        let names = ["series", &self.x.name, "least", "p5", "p25", "median", "p75", "p95", "greatest"];
         let mut rows = Vec::new();
         for series in &self.series {
             let Shape::Boxes(boxes) = &series.shape else { continue };
             for five in boxes {
-                let cells = five.at.map(number);
-                rows.push([series.name.clone(), self.x.tell(five.x)].into_iter().chain(cells).collect());
+                let [low, q1, median, q3, high] = five.at.map(number);
+                let none = || "–".to_owned();
+                let [least, p5, p95, greatest] =
+                    if five.has_tails() { [none(), low, high, none()] } else { [low, none(), none(), high] };
+                let place = self.x.tell(five.x);
+                let row = [series.name.clone(), place, least, p5, q1, median, q3, p95, greatest];
+                rows.push(row.into());
             }
         }
-        Table { head, rows }
+        Table { head: names.map(str::to_owned).into(), rows }
     }
 }
 

@@ -69,3 +69,26 @@ fn a_long_sheet_has_several_pages_and_its_texts_stay_text() {
             .all(|page| page.1 < 700.0 && usvg::Tree::from_str(&page.0, &usvg::Options::default()).is_ok())
     );
 }
+
+#[test]
+fn whiskers_of_few_values_are_the_least_and_the_greatest() {
+    let boxes = |count: u32| {
+        let five = FiveNumbers::of(0.0, (0..count).map(f64::from).collect()).expect("values");
+        let series = Series { name: "e".into(), ink: Ink::Engine(0), shape: Shape::Boxes(vec![five]) };
+        let x = Axis::new("experiment", "", Kind::Named(vec!["first".into()]));
+        Figure { series: vec![series], x, ..figure(0) }
+    };
+    let (few, many) = (boxes(71), boxes(72));
+    assert!(in_page(&few).contains("least to greatest 0 to 70"), "{}", in_page(&few));
+    assert!(in_page(&many).contains("5th to 95th percentile 3.55 to 67.5"), "{}", in_page(&many));
+    let columns = ["series", "experiment", "least", "p5", "p25", "median", "p75", "p95", "greatest"];
+    assert_eq!(few.table().head, columns);
+    assert_eq!(few.table().rows, [["e", "first", "0", "–", "17.5", "35.0", "52.5", "–", "70.0"]]);
+    assert_eq!(many.table().rows[0][2..4], ["–", "3.55"]);
+}
+
+#[test]
+fn a_summary_of_few_values_has_no_95th_percentile() {
+    assert_eq!(figure(50).table().rows[0][5], "–");
+    assert_ne!(figure(80).table().rows[0][5], "–");
+}

@@ -1,7 +1,8 @@
 //! What is computed of requests before it is drawn.
 
 use super::study::Moments;
-use crate::bench::{self, results::Record};
+use crate::bench::CachedShare;
+use crate::bench::results::Record;
 use crate::figure::Span;
 
 /// The phases of each request.
@@ -36,9 +37,13 @@ pub fn over_time(
     sums.iter().enumerate().map(|(i, sum)| ((i as f64 + 0.5) * step, sum / step)).collect()
 }
 
-/// Prompt tokens that a cache held, over all; `None` where the engine does not tell.
+/// The share of the prompt tokens that a cache held; `None` if the engine does not report it.
 pub fn cached_share(records: &[Record]) -> Option<f64> {
-    bench::cached_share(records.iter().map(|record| (record.cached_tokens, record.prompt_tokens)))
+    let mut share = CachedShare::default();
+    for record in records.iter().filter(|record| record.is_ok()) {
+        share.add(record.cached_tokens, record.prompt_tokens);
+    }
+    share.value()
 }
 
 /// Requests without a complete answer.

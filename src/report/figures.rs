@@ -3,7 +3,7 @@
 use super::amounts::{cached_share, failed, over_time, spans};
 use super::study::{Experiment, Moments, Study};
 use crate::bench::results::Record;
-use crate::figure::{Axis, Figure, FiveNumbers, Ink, Kind, Point, Series, Shape};
+use crate::figure::{Axis, Figure, FiveNumbers, Ink, Kind, LEAST_FOR_TAILS, Point, Series, Shape};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -106,8 +106,10 @@ impl Maker<'_> {
         let mut figure =
             self.figure(&format!("e{at}-{name}"), format!("{}, {}", title(name), e.context()), x, y, series);
         if dense {
-            figure.note =
-                "Line: median of neighbours; bands: 25th to 75th and 5th to 95th percentile.".into();
+            figure.note = format!(
+                "Line: median of neighbours; bands: 25th to 75th and 5th to 95th percentile{}.",
+                of_few()
+            );
         }
         figure
     }
@@ -239,7 +241,7 @@ impl Maker<'_> {
             y,
             series,
         );
-        figure.note = "Box: 25th, 50th and 75th percentile; whiskers: 5th and 95th.".into();
+        figure.note = format!("Box: 25th, 50th and 75th percentile; whiskers: 5th and 95th{}.", of_few());
         figure
     }
 
@@ -273,6 +275,11 @@ impl Experiment {
     }
 }
 
+/// The end of a note on 5th and 95th percentiles.
+fn of_few() -> String {
+    format!("; of fewer than {LEAST_FOR_TAILS} values the least and the greatest")
+}
+
 /// Whether any of the bars has a height.
 fn any_bar(figure: &Figure) -> bool {
     let high = |bars: &[(f64, f64)]| bars.iter().any(|bar| bar.1 > 0.0);
@@ -293,9 +300,19 @@ pub fn label(name: &str, records: &[Record]) -> String {
 
 fn title(name: &str) -> String {
     match name {
-        "throughput" => "Throughput by request".into(),
+        "throughput" => "Decode throughput by request".into(),
         "send lag" => "Send lag".into(),
         "mean ITL" => "Mean ITL".into(),
         other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whiskers_need_as_many_values_as_a_95th_percentile() {
+        assert_eq!(LEAST_FOR_TAILS, crate::bench::least_n(95.0));
     }
 }

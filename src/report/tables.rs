@@ -1,85 +1,115 @@
 //! Tables for people.
 
-use crate::bench::{EngineSeen, Outcome, Row, Seen};
+use crate::bench::{Distribution, EngineSeen, Outcome, Row, Seen, least_n};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table};
 use console::measure_text_width;
 
-/// What a row of the table of an experiment holds.
+/// A row of the table of an experiment.
 struct Line {
     head: &'static str,
     decimals: usize,
-    value: fn(&EngineSeen) -> Option<f64>,
-    /// Medians have a ratio between engines.
-    is_median: bool,
+    value: Value,
+}
+
+/// What a row shows of each engine.
+enum Value {
+    Of(fn(&EngineSeen) -> Option<f64>),
+    /// The median of a measure: it has a ratio between engines.
+    Median(fn(&Row) -> Option<f64>),
+    /// The 99th percentile of a measure.
+    P99(fn(&Row) -> Option<f64>),
 }
 
 const LINES: [Line; 9] = [
-    line("ok", 0, |engine| Some((engine.rows.len() - engine.failed()) as f64)),
-    line("failed", 0, |engine| Some(engine.failed() as f64)),
-    median("TTFT p50 s", 3, |engine| at(engine, 50.0, |row| row.ttft)),
-    line("TTFT p99 s", 3, |engine| at(engine, 99.0, |row| row.ttft)),
-    median("latency p50 s", 3, |engine| at(engine, 50.0, |row| row.latency)),
-    line("latency p99 s", 3, |engine| at(engine, 99.0, |row| row.latency)),
-    median("tokens/s p50", 1, |engine| at(engine, 50.0, |row| row.throughput)),
-    line("cached %", 0, |engine| engine.cached_share().map(|share| share * 100.0)),
-    line("send lag p99 ms", 2, |engine| at(engine, 99.0, |row| row.send_lag_s).map(|lag_s| lag_s * 1e3)),
+    line("ok", 0, Value::Of(|engine| Some((engine.rows.len() - engine.failed()) as f64))),
+    line("failed", 0, Value::Of(|engine| Some(engine.failed() as f64))),
+    line("TTFT p50 s", 3, Value::Median(|row| row.ttft)),
+    line("TTFT p99 s", 3, Value::P99(|row| row.ttft)),
+    line("latency p50 s", 3, Value::Median(|row| row.latency)),
+    line("latency p99 s", 3, Value::P99(|row| row.latency)),
+    line("decode tokens/s p50", 1, Value::Median(|row| row.throughput)),
+    line("cached %", 0, Value::Of(|engine| engine.cached_share().map(|share| share * 100.0))),
+    line("send lag p99 ms", 2, Value::P99(|row| row.send_lag_s.map(|lag_s| lag_s * 1e3))),
 ];
 
-const fn line(head: &'static str, decimals: usize, value: fn(&EngineSeen) -> Option<f64>) -> Line {
-    Line { head, decimals, value, is_median: false }
+const fn line(head: &'static str, decimals: usize, value: Value) -> Line {
+    Line { head, decimals, value }
 }
 
-const fn median(head: &'static str, decimals: usize, value: fn(&EngineSeen) -> Option<f64>) -> Line {
-    Line { is_median: true, ..line(head, decimals, value) }
+/// A row as it is shown.
+struct Shown {
+    head: String,
+    /// A cell for each engine.
+    cells: Vec<String>,
+    /// The ratio of each further engine to the first; empty cells if it is not a median.
+    ratios: Vec<String>,
 }
 
-fn at(engine: &EngineSeen, p: f64, measure: fn(&Row) -> Option<f64>) -> Option<f64> {
-    engine.distribution(measure).percentile(p)
+impl Line {
+    fn shown(&self, engines: &[EngineSeen]) -> Shown {
+        let all = |measure: fn(&Row) -> Option<f64>| engines.iter().map(move |e| e.distribution(measure));
+        let (head, values): (String, Vec<Option<f64>>) = match self.value {
+            Value::Of(value) => (self.head.into(), engines.iter().map(value).collect()),
+            Value::Median(measure) => {
+                (self.head.into(), all(measure).map(|seen| seen.percentile(50.0)).collect())
+            }
+            Value::P99(measure) => self.tails(&all(measure).collect::<Vec<_>>()),
+        };
+        let ratio = |other: &Option<f64>| Some((*other)? / values[0].filter(|first| *first != 0.0)?);
+        let ratios = values.iter().skip(1).map(|other| match self.value {
+            Value::Median(_) => number(ratio(other), 2),
+            _ => String::new(),
+        });
+        Shown {
+            head,
+            ratios: ratios.collect(),
+            cells: values.iter().map(|value| number(*value, self.decimals)).collect(),
+        }
+    }
+
+    /// The 99th percentiles; the maxima of all engines if one has too few values, as a percentile
+    /// compares with no maximum.
+    fn tails(&self, seen: &[Distribution]) -> (String, Vec<Option<f64>>) {
+        let counts = || seen.iter().map(Distribution::count).filter(|count| *count > 0);
+        let (least, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
+        if most == 0 || least >= least_n(99.0) {
+            return (self.head.into(), seen.iter().map(|seen| seen.percentile(99.0)).collect());
+        }
+        let range = if least == most { least.to_string() } else { format!("{least}-{most}") };
+        let head = self.head.replace("p99", &format!("max of {range}"));
+        (head, seen.iter().map(Distribution::max).collect())
+    }
+
+    fn is_median(&self) -> bool {
+        matches!(self.value, Value::Median(_))
+    }
 }
 
 /// The engines of an experiment side by side, and the ratio of each one's medians to the first's;
 /// in a table of their own where the width asks for it.
 pub fn experiment(seen: &Seen, width: Option<u16>) -> String {
-    let lines: Vec<&Line> = LINES.iter().collect();
-    let medians: Vec<&Line> = LINES.iter().filter(|line| line.is_median).collect();
-    let values = || seen.engines.iter().map(|engine| values(engine, &lines));
-    let ratios = |lines: &[&Line]| -> Vec<Vec<String>> {
-        let Some((first, others)) = seen.engines.split_first() else { return Vec::new() };
-        others.iter().map(|other| ratios(first, other, lines)).collect()
-    };
-    let whole = side_by_side(&lines, &values().chain(ratios(&lines)).collect::<Vec<_>>());
+    let names: Vec<String> = seen.engines.iter().map(label).collect();
+    let first = seen.engines.first().map_or("", |engine| &*engine.name);
+    let pairs: Vec<String> =
+        seen.engines.iter().skip(1).map(|other| format!("{} / {first}", other.name)).collect();
+    let rows: Vec<Shown> = LINES.iter().map(|line| line.shown(&seen.engines)).collect();
+    let both = rows.iter().map(|row| (&row.head, [&row.cells[..], &row.ratios].concat()));
+    let whole = grid(&[&names[..], &pairs].concat(), both);
     let fits = |width: u16| whole.lines().all(|line| measure_text_width(line) <= width.into());
-    if width.is_none_or(fits) || seen.engines.len() < 2 {
+    if width.is_none_or(fits) || pairs.is_empty() {
         return whole;
     }
-    let tables =
-        [side_by_side(&lines, &values().collect::<Vec<_>>()), side_by_side(&medians, &ratios(&medians))];
-    tables.join("\n")
+    let values = grid(&names, rows.iter().map(|row| (&row.head, row.cells.clone())));
+    let medians = rows.iter().zip(&LINES).filter(|(_, line)| line.is_median());
+    let ratios = grid(&pairs, medians.map(|(row, _)| (&row.head, row.ratios.clone())));
+    [values, ratios].join("\n")
 }
 
-/// A column of an engine's values below its name.
-fn values(engine: &EngineSeen, lines: &[&Line]) -> Vec<String> {
-    let cells = lines.iter().map(|line| number((line.value)(engine), line.decimals));
-    std::iter::once(label(engine)).chain(cells).collect()
-}
-
-/// A column of the ratios of one engine's medians to the first's.
-fn ratios(first: &EngineSeen, other: &EngineSeen, lines: &[&Line]) -> Vec<String> {
-    let head = format!("{} / {}", other.name, first.name);
-    let ratio = |line: &&Line| {
-        let ratio = || Some((line.value)(other)? / (line.value)(first).filter(|value| *value != 0.0)?);
-        if line.is_median { number(ratio(), 2) } else { String::new() }
-    };
-    std::iter::once(head).chain(lines.iter().map(ratio)).collect()
-}
-
-fn side_by_side(lines: &[&Line], columns: &[Vec<String>]) -> String {
-    let head: Vec<String> = columns.iter().map(|column| column[0].clone()).collect();
-    let mut table = new_table(&[&[String::new()], &head[..]].concat(), None);
-    for (row, line) in lines.iter().enumerate() {
-        let cells = columns.iter().map(|column| column[row + 1].clone());
-        table.add_row(std::iter::once(line.head.to_owned()).chain(cells));
+fn grid<'a>(heads: &[String], rows: impl Iterator<Item = (&'a String, Vec<String>)>) -> String {
+    let mut table = new_table(&[&[String::new()], heads].concat(), None);
+    for (head, cells) in rows {
+        table.add_row(std::iter::once(head.clone()).chain(cells));
     }
     table.trim_fmt()
 }
@@ -188,6 +218,22 @@ mod tests {
     #[test]
     fn engines_stand_side_by_side_with_the_ratios_of_their_medians() {
         insta::assert_snapshot!(experiment(&seen(), None));
+    }
+
+    #[test]
+    fn p99_is_shown_of_368_requests_and_the_max_of_fewer() {
+        let ttfts = |count: u32| (1..=count).map(|i| Some(f64::from(i))).collect::<Vec<_>>();
+        let table = |counts: [u32; 2]| {
+            let engines = counts.map(|count| engine("e", &ttfts(count))).to_vec();
+            let seen = Seen { expr_id: 0, title: String::new(), engines, client: ClientSeen::default() };
+            let table = experiment(&seen, None);
+            let row = table.lines().find(|line| line.contains("TTFT") && !line.contains("p50"));
+            row.expect("the row").split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(table([368, 368]), "TTFT p99 s 364.330 364.330");
+        assert_eq!(table([368, 10]), "TTFT max of 10-368 s 368.000 10.000");
+        assert_eq!(table([10, 10]), "TTFT max of 10 s 10.000 10.000");
+        assert_eq!(table([0, 368]), "TTFT p99 s - 364.330");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Values as a person at a prompt reads them.
 
 use super::tables;
-use crate::bench::Distribution;
+use crate::bench::{Distribution, least_n};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::{Map, Value};
 
@@ -58,13 +58,13 @@ pub fn pairs(pairs: impl IntoIterator<Item = (String, String)>) -> String {
     pairs.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// One measure: how many, and where they lie.
+/// One measure: how many, and where they lie. Percentiles of too few values are left out.
 pub fn distribution(what: &str, unit: &str, values: &Distribution) -> String {
     let mut table = new_table(&["", "n", "mean", "p50", "p90", "p99", "max"]);
-    let p = |p| values.percentile(p);
-    let numbers = [values.mean(), p(50.0), p(90.0), p(99.0), values.max()]
-        .map(|value| value.map_or_else(|| "-".into(), short));
-    let [mean, p50, p90, p99, max] = numbers;
+    let number = |value: Option<f64>| value.map_or_else(|| "-".into(), short);
+    let tail = |p| values.percentile(p).filter(|_| values.count() >= least_n(p));
+    let [mean, p50, p90, p99, max] =
+        [values.mean(), values.percentile(50.0), tail(90.0), tail(99.0), values.max()].map(number);
     table.add_row([format!("{what}, {unit}"), values.count().to_string(), mean, p50, p90, p99, max]);
     table.to_string()
 }

@@ -4,8 +4,8 @@ use super::amounts::cached_share;
 use super::figures::{Inks, Maker, label};
 use super::study::{Experiment, Study};
 use super::verdict::Verdict;
-use crate::bench::Distribution;
 use crate::bench::results::Record;
+use crate::bench::{Distribution, Tail};
 use crate::figure::{Figure, escape, in_page, number, page_css};
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
@@ -154,7 +154,7 @@ fn summary(study: &Study) -> Grid {
         "TPOT p50 s",
         "latency p50 s",
         "p99",
-        "tokens/s p50",
+        "decode tokens/s p50",
         "cached",
         "send lag p99 ms",
     ];
@@ -167,6 +167,7 @@ fn line(experiment: &Experiment, name: &str, records: &[Record]) -> Vec<String> 
     let of =
         |measure: fn(&Record) -> Option<f64>| records.iter().filter_map(measure).collect::<Distribution>();
     let tell = |value: Option<f64>| value.map_or_else(|| "–".into(), number);
+    let tail = |tail: Option<Tail>| tail.map_or_else(|| "–".into(), |tail| tail.text(number));
     let (ttft, latency) = (of(|r| r.ttft), of(|r| r.latency));
     let ok = records.iter().filter(|record| record.is_ok()).count();
     vec![
@@ -175,13 +176,13 @@ fn line(experiment: &Experiment, name: &str, records: &[Record]) -> Vec<String> 
         ok.to_string(),
         (records.len() - ok).to_string(),
         tell(ttft.percentile(50.0)),
-        tell(ttft.percentile(99.0)),
+        tail(ttft.percentile_or_max(99.0)),
         tell(of(|r| r.tpot_s).percentile(50.0)),
         tell(latency.percentile(50.0)),
-        tell(latency.percentile(99.0)),
+        tail(latency.percentile_or_max(99.0)),
         tell(of(|r| r.throughput).percentile(50.0)),
         cached_share(records).map_or_else(|| "–".into(), |share| format!("{:.0} %", share * 100.0)),
-        tell(of(|r| r.send_lag_s).percentile(99.0).map(|lag| lag * 1e3)),
+        tail(of(|r| r.send_lag_s.map(|lag_s| lag_s * 1e3)).percentile_or_max(99.0)),
     ]
 }
 

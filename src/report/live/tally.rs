@@ -1,6 +1,6 @@
 //! What is known so far of the requests to one engine.
 
-use crate::bench::{Distribution, Row};
+use crate::bench::{CachedShare, Distribution, Row};
 
 /// The requests to one engine that have ended.
 #[derive(Debug, Default)]
@@ -17,8 +17,8 @@ pub struct Tally {
     pub latency: Measure,
     /// How late the client was.
     pub send_lag: Measure,
-    cached: u64,
-    prompt: u64,
+    /// Prompt tokens that a cache held, over all.
+    pub cached_share: CachedShare,
 }
 
 impl Tally {
@@ -29,20 +29,14 @@ impl Tally {
         self.ttft.fresh.extend(row.ttft);
         self.latency.fresh.extend(row.latency);
         self.send_lag.fresh.extend(row.send_lag_s);
-        if let (Some(cached), Some(prompt)) = (row.cached_tokens, row.prompt_tokens) {
-            self.cached += cached;
-            self.prompt += prompt;
+        if row.is_ok() {
+            self.cached_share.add(row.cached_tokens, row.prompt_tokens);
         }
     }
 
     /// Requests that have ended.
     pub fn ended(&self) -> usize {
         self.ok + self.failed
-    }
-
-    /// Prompt tokens that a cache held, over all; `None` where the engine does not tell.
-    pub fn cached_share(&self) -> Option<f64> {
-        (self.prompt > 0).then(|| self.cached as f64 / self.prompt as f64)
     }
 }
 
@@ -54,11 +48,11 @@ pub struct Measure {
 }
 
 impl Measure {
-    /// A percentile of what was seen so far.
-    pub fn percentile(&mut self, p: f64) -> Option<f64> {
+    /// The values so far.
+    pub fn values(&mut self) -> &Distribution {
         if !self.fresh.is_empty() {
             self.seen.extend(self.fresh.drain(..));
         }
-        self.seen.percentile(p)
+        &self.seen
     }
 }

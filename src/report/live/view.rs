@@ -1,8 +1,8 @@
 //! What goes on now, as lines. It knows neither the terminal nor the time of day.
 
 use super::columns::{self, Column, Group};
-use super::tally::Tally;
-use crate::bench::{Event, GpuMemory, Live, LiveLane};
+use super::tally::{Measure, Tally};
+use crate::bench::{Distribution, Event, GpuMemory, Live, LiveLane, least_n};
 use crate::driver::clock::Stamp;
 use crate::driver::text::printable;
 use std::sync::Arc;
@@ -156,7 +156,7 @@ impl Running {
             let running: usize = lanes.iter().map(|lane| lane.counts.running()).sum();
             return Some((planned_s - passed_s).max(0.0) + each_s * running as f64);
         }
-        let latencies_s = self.tallies.iter_mut().filter_map(|tally| tally.latency.percentile(50.0));
+        let latencies_s = self.tallies.iter_mut().filter_map(|tally| tally.latency.values().percentile(50.0));
         Some(planned_s - passed_s + latencies_s.fold(0.0, f64::max))
     }
 
@@ -179,28 +179,26 @@ impl Running {
         let count = |head, of: fn(&LiveLane) -> usize| {
             Column::new(head, lanes.iter().map(|lane| of(lane).to_string()).collect())
         };
-        let mut measure =
-            |head, of: &dyn Fn(&mut Tally) -> String| Column::new(head, tallies.iter_mut().map(of).collect());
         let mib = |lane: &LiveLane| lane.memory_mib(memory).map_or_else(none, |mib| mib.to_string());
         vec![
             vec![
                 count("planned", |lane| lane.planned),
                 count("sent", |lane| lane.counts.sent()),
                 count("running", |lane| lane.counts.running()),
-                measure("done", &|tally| tally.ok.to_string()),
-                measure("failed", &|tally| tally.failed.to_string()),
+                column("done", tallies, |tally| tally.ok.to_string()),
+                column("failed", tallies, |tally| tally.failed.to_string()),
             ],
             vec![
-                measure("TTFT p50", &|tally| seconds(tally.ttft.percentile(50.0))),
-                measure("p99", &|tally| seconds(tally.ttft.percentile(99.0))),
-                measure("latency p50", &|tally| seconds(tally.latency.percentile(50.0))),
-                measure("p99", &|tally| seconds(tally.latency.percentile(99.0))),
+                column("TTFT p50", tallies, |tally| median(tally.ttft.values())),
+                tail(["p99", "max"], tallies, |tally| &mut tally.ttft, seconds),
+                column("latency p50", tallies, |tally| median(tally.latency.values())),
+                tail(["p99", "max"], tallies, |tally| &mut tally.latency, seconds),
             ],
             vec![
-                measure("tokens/s", &|tally| rate(tally.output_tokens, passed_s)),
-                measure("cached", &|tally| percent(tally.cached_share())),
+                column("total tokens/s", tallies, |tally| rate(tally.output_tokens, passed_s)),
+                column("cached", tallies, |tally| percent(tally.cached_share.value())),
                 Column::new("GPU MiB", lanes.iter().map(mib).collect()),
-                measure("lag p99", &|tally| milliseconds(tally.send_lag.percentile(99.0))),
+                tail(["lag p99", "lag max"], tallies, |tally| &mut tally.send_lag, milliseconds),
             ],
         ]
     }
@@ -217,8 +215,8 @@ impl Running {
                 lane.counts.running(),
                 tally.ok,
                 tally.failed,
-                seconds(tally.ttft.percentile(50.0)),
-                seconds(tally.latency.percentile(50.0)),
+                median(tally.ttft.values()),
+                median(tally.latency.values()),
             )
         };
         lanes.map(line).collect()
@@ -235,20 +233,39 @@ fn none() -> String {
 }
 
 /// Three digits, as far as they are behind the point.
-fn seconds(value: Option<f64>) -> String {
-    value.map_or_else(none, |value| {
-        let decimals = if value < 10.0 { 3 } else { 1 };
-        format!("{value:.decimals$} s")
-    })
+fn seconds(value: f64) -> String {
+    let decimals = if value < 10.0 { 3 } else { 1 };
+    format!("{value:.decimals$} s")
+}
+
+fn milliseconds(seconds: f64) -> String {
+    format!("{:.2} ms", seconds * 1e3)
+}
+
+fn median(seen: &Distribution) -> String {
+    seen.percentile(50.0).map_or_else(none, seconds)
+}
+
+fn column(head: &'static str, tallies: &mut [Tally], of: impl Fn(&mut Tally) -> String) -> Column {
+    Column::new(head, tallies.iter_mut().map(of).collect())
+}
+
+/// The 99th percentiles of one measure; the maxima of all engines if one has too few values.
+fn tail(
+    heads: [&'static str; 2],
+    tallies: &mut [Tally],
+    measure: fn(&mut Tally) -> &mut Measure,
+    number: fn(f64) -> String,
+) -> Column {
+    let are_enough = tallies.iter_mut().all(|tally| measure(tally).values().count() >= least_n(99.0));
+    let [p99, max] = heads;
+    let (head, p) = if are_enough { (p99, 99.0) } else { (max, 100.0) };
+    column(head, tallies, |tally| measure(tally).values().percentile(p).map_or_else(none, number))
 }
 
 /// Before the first request is due there is none.
 fn rate(tokens: u64, passed_s: f64) -> String {
     if passed_s > 0.0 { format!("{:.0}", tokens as f64 / passed_s) } else { none() }
-}
-
-fn milliseconds(value: Option<f64>) -> String {
-    value.map_or_else(none, |value| format!("{:.2} ms", value * 1e3))
 }
 
 fn percent(value: Option<f64>) -> String {

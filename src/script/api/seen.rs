@@ -1,7 +1,7 @@
 //! What an experiment saw, as scripts read it.
 
 use super::engine::{Handle, Spec};
-use crate::bench::{Distribution, EngineSeen, Row, Seen};
+use crate::bench::{Distribution, EngineSeen, Row, Seen, Tail};
 use crate::script::fault::Fault;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Module};
@@ -366,8 +366,14 @@ mod methods {
     /// The measure in words.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn measure_text(measure: &mut Distribution) -> String {
-        let number = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.4}"));
-        let p = |p| number(measure.values.percentile(p));
-        format!("{}: p50 {}, p99 {}, {} values", measure.what, p(50.0), p(99.0), measure.values.count())
+        let (what, values) = (&measure.what, &measure.values);
+        let number = |value| format!("{value:.4}");
+        let p50 = values.percentile(50.0).map_or_else(|| "-".into(), number);
+        let tail = match values.percentile_or_max(99.0) {
+            Some(Tail::Percentile(value)) => format!("p99 {}", number(value)),
+            Some(Tail::MaxOf(value, _)) => format!("max {}", number(value)),
+            None => "max -".into(),
+        };
+        format!("{what}: p50 {p50}, {tail}, {} values", values.count())
     }
 }
