@@ -1,6 +1,6 @@
 //! How well the client did: what it adds to the numbers by itself.
 
-use super::{Distribution, EngineSeen, Row};
+use super::{Distribution, EngineSeen, Reason, ReasonCode, Row};
 use crate::driver::clock::Stamp;
 use crate::driver::http::Shards;
 use crate::driver::limits;
@@ -117,21 +117,30 @@ impl ClientSeen {
         }
     }
 
-    /// Why the numbers of the experiment cannot be believed, if they cannot: the client was late
-    /// by more than `max_send_lag_s` and by more than a twentieth of the median TTFT, or a sending
-    /// thread had no time left.
-    pub fn invalid(&self, max_send_lag_s: f64) -> Option<String> {
+    /// The reasons why the client spoiled the numbers of the experiment: it was late by more than
+    /// `max_send_lag_s` and by more than a twentieth of the median TTFT, or a sending thread had no time
+    /// left.
+    pub fn faults(&self, max_send_lag_s: f64) -> Vec<Reason> {
         let allowed_s = max_send_lag_s.max(PART_OF_TTFT * self.ttft_p50_s.unwrap_or(0.0));
+        [self.late_sends(allowed_s), self.busy_thread()].into_iter().flatten().collect()
+    }
+
+    fn late_sends(&self, allowed_s: f64) -> Option<Reason> {
         let ms = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
-        if let Some(lag_s) = self.send_lag_s.p99.filter(|lag_s| *lag_s > allowed_s) {
-            return Some(format!(
-                "lmrun sent requests {} late (99th percentile; {} is allowed): the load was not the one planned",
-                ms(lag_s),
-                ms(allowed_s)
-            ));
-        }
+        let lag_s = self.send_lag_s.p99.filter(|lag_s| *lag_s > allowed_s)?;
+        let text = format!(
+            "lmrun sent requests {} late (99th percentile; {} is allowed): the load was not the one planned",
+            ms(lag_s),
+            ms(allowed_s)
+        );
+        Some(Reason::new(ReasonCode::SendLag, text))
+    }
+
+    fn busy_thread(&self) -> Option<Reason> {
         let share = self.cpu_share.filter(|share| *share > BUSY)?;
-        Some(format!("a sending thread used {:.0} % of a core: lmrun was the bottleneck", share * 100.0))
+        let text =
+            format!("a sending thread used {:.0} % of a core: lmrun was the bottleneck", share * 100.0);
+        Some(Reason::new(ReasonCode::Cpu, text))
     }
 }
 
@@ -165,28 +174,29 @@ mod tests {
         let row = |lag_s| Row { send_lag_s: Some(lag_s), ttft: Some(ttft), ..Row::default() };
         let rows = Arc::new(lags_s.map(row).collect());
         let spent = Spent { cpu_share: Some(cpu_share), ..Spent::default() };
-        ClientSeen::of(&[EngineSeen { name: "e".into(), simulated: false, rows }], &spent)
+        ClientSeen::of(&[EngineSeen { rows, ..EngineSeen::default() }], &spent)
     }
 
     #[test]
     fn a_late_client_makes_an_experiment_invalid() {
         let lags = || (0..200).map(|i| if i < 190 { 0.0001 } else { 0.02 });
-        let reason = client(lags(), 0.05, 0.2).invalid(0.005).expect("invalid");
-        assert!(reason.starts_with("lmrun sent requests 20.0 ms late"), "{reason}");
-        assert_eq!(client(lags(), 1.0, 0.2).invalid(0.005), None, "a fiftieth of the TTFT");
-        assert_eq!(client(lags(), 0.05, 0.2).invalid(0.5), None);
+        let [late] = &client(lags(), 0.05, 0.2).faults(0.005)[..] else { panic!("a reason") };
+        assert_eq!(late.code, ReasonCode::SendLag);
+        assert!(late.text.starts_with("lmrun sent requests 20.0 ms late"), "{}", late.text);
+        assert_eq!(client(lags(), 1.0, 0.2).faults(0.005), [], "a fiftieth of the TTFT");
+        assert_eq!(client(lags(), 0.05, 0.2).faults(0.5), []);
     }
 
     #[test]
     fn one_unlucky_moment_of_few_requests_does_not() {
         let lags = (0..30).map(|i| if i == 7 { 0.5 } else { 0.0001 });
-        assert_eq!(client(lags, 0.05, 0.2).invalid(0.005), None);
+        assert_eq!(client(lags, 0.05, 0.2).faults(0.005), []);
     }
 
     #[test]
     fn the_peaks_are_those_of_all_engines() {
         let row = |sent_s, done_s| Row { sent_s: Some(sent_s), done_s: Some(done_s), ..Row::default() };
-        let seen = |rows| EngineSeen { name: "e".into(), simulated: false, rows: Arc::new(rows) };
+        let seen = |rows| EngineSeen { rows: Arc::new(rows), ..EngineSeen::default() };
         let engines = [seen(vec![row(0.0, 1.5), row(2.0, 3.0)]), seen(vec![row(0.5, 1.6), row(1.55, 4.0)])];
         let client = ClientSeen::of(&engines, &Spent::default());
         assert_eq!((client.peak_streams, client.peak_rate), (2, 2));
@@ -195,7 +205,15 @@ mod tests {
 
     #[test]
     fn a_thread_without_time_makes_it_invalid_too() {
-        let reason = client(std::iter::once(0.0), 0.05, 0.97).invalid(0.005).expect("invalid");
-        assert_eq!(reason, "a sending thread used 97 % of a core: lmrun was the bottleneck");
+        let faults = client(std::iter::once(0.0), 0.05, 0.97).faults(0.005);
+        let text = "a sending thread used 97 % of a core: lmrun was the bottleneck".to_owned();
+        assert_eq!(faults, [Reason::new(ReasonCode::Cpu, text)]);
+    }
+
+    #[test]
+    fn all_reasons_are_kept() {
+        let faults = client(std::iter::repeat_n(0.02, 200), 0.05, 0.97).faults(0.005);
+        let codes: Vec<ReasonCode> = faults.iter().map(|reason| reason.code).collect();
+        assert_eq!(codes, [ReasonCode::SendLag, ReasonCode::Cpu]);
     }
 }

@@ -7,13 +7,14 @@ use super::memory::MemoryWatch;
 use super::selfcheck::Known;
 use super::workload::{Lexicon, WorkloadConfig};
 use super::{
-    ClientSeen, Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Interrupts, Live, RequestLimits,
-    Row, Seconds, Seen,
+    Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Interrupts, Live, RequestLimits, Row, Seconds,
+    Seen, Validity,
 };
 use crate::driver::clock::Stamp;
 use crate::driver::http::Shards;
 use parking_lot::Mutex;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use thiserror::Error;
@@ -36,8 +37,8 @@ pub struct Bench {
     pub experiments: AtomicUsize,
     /// Claims of the current test that do not hold.
     pub failed_checks: AtomicUsize,
-    /// Why the measurement of the current test is invalid, if it is.
-    pub invalid: Mutex<Option<String>>,
+    /// The experiments of the current test that are invalid.
+    pub invalid: Mutex<BTreeMap<usize, Arc<Validity>>>,
     /// What the client is known to hold on this machine, if that was checked.
     pub known: Option<Known>,
     /// How late requests may be sent, where a test does not say it.
@@ -169,15 +170,11 @@ impl Bench {
         if let Some(problem) = too_many_at_once(&lanes) {
             return Err(RunError::TooMany(problem));
         }
-        let seen = self.measure(expr_id, config.title(), &engines, lanes).await?;
+        let max_send_lag_s = options.max_send_lag_s.map_or(self.max_send_lag_s, |seconds| seconds.0);
+        let seen = self.measure(expr_id, config.title(), max_send_lag_s, &engines, lanes).await?;
         if !options.may_fail {
             self.check_answers(&seen);
             self.check_health(&engines).await;
-        }
-        let max_send_lag_s = options.max_send_lag_s.map_or(self.max_send_lag_s, |seconds| seconds.0);
-        if let Some(reason) = seen.client.invalid(max_send_lag_s) {
-            self.emit(Event::Warned { text: format!("invalid: {reason}") });
-            self.invalid.lock().get_or_insert(reason);
         }
         if let Some(text) = self.known.as_ref().and_then(|known| known.exceeded_by(&seen.client)) {
             self.emit(Event::Warned { text });
@@ -190,6 +187,7 @@ impl Bench {
         &self,
         expr_id: usize,
         title: String,
+        max_send_lag_s: f64,
         engines: &[Arc<Engine>],
         mut lanes: Vec<Lane>,
     ) -> Result<Seen, RunError> {
@@ -198,25 +196,30 @@ impl Bench {
         let ended = lane::send(&mut lanes, &self.shards);
         self.emit(Event::ExperimentStarted(Arc::new(live(&title, engines, &lanes, &memory))));
         let died = self.watch_over(engines);
-        let mut rows = self.collect(engines, &mut lanes, ended, &memory).await;
+        let rows = self.collect(engines, &mut lanes, ended, &memory).await;
         let spent = effort.spent();
         let dead = died.first().await;
-        let seen_of = |(lane, rows): (&Lane, &mut Vec<Row>)| {
-            rows.sort_by_key(|row| row.request_id);
-            EngineSeen {
-                name: lane.context.engine.clone(),
-                simulated: lane.context.simulated,
-                rows: Arc::new(std::mem::take(rows)),
-            }
+        let seen_of = |(lane, rows): (&Lane, Vec<Row>)| {
+            EngineSeen::new(lane.context.engine.clone(), lane.context.simulated, rows)
         };
-        let engines: Vec<EngineSeen> = lanes.iter().zip(&mut rows).map(seen_of).collect();
-        let client = ClientSeen::of(&engines, &spent);
-        let seen = Seen { expr_id, title, engines, client };
+        let engines = lanes.iter().zip(rows).map(seen_of).collect();
+        let seen = Seen::new(expr_id, title, engines, &spent, max_send_lag_s);
         self.emit(Event::ExperimentDone(seen.clone()));
+        self.note_invalid(&seen);
         if self.interrupts.now().is_cancelled() {
             return Err(RunError::Interrupted);
         }
         dead.map_or(Ok(seen), |error| Err(error.into()))
+    }
+
+    /// Keeps why an experiment is invalid for the end of its test.
+    fn note_invalid(&self, seen: &Seen) {
+        for reason in seen.validity.texts() {
+            self.emit(Event::Warned { text: format!("invalid: {reason}") });
+        }
+        if !seen.validity.is_valid() {
+            self.invalid.lock().insert(seen.expr_id, seen.validity.clone());
+        }
     }
 
     /// Makes a row of every request as it ends. An interrupt gives up what is under way.

@@ -3,7 +3,7 @@
 use super::client::Effort;
 use super::lane::{self, Ends, Lane};
 use super::workload::WorkloadConfig;
-use super::{ClientSeen, EngineSeen, Live, Row, Seen, Server};
+use super::{EngineSeen, Live, MAX_SEND_LAG_S, Row, Seen, Server};
 use crate::driver::http::{Exchange, Shards};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -41,11 +41,9 @@ pub async fn run(
         tell(Told::Ended(Box::new(row.clone()), &request.exchange));
         rows.push(row);
     }
-    rows.sort_by_key(|row| row.request_id);
     let spent = effort.spent();
-    let engines = vec![EngineSeen { name, simulated, rows: Arc::new(rows) }];
-    let client = ClientSeen::of(&engines, &spent);
-    Seen { expr_id: 0, title: config.title(), engines, client }
+    let engines = vec![EngineSeen::new(name, simulated, rows)];
+    Seen::new(0, config.title(), engines, &spent, MAX_SEND_LAG_S)
 }
 
 /// Nobody has said which GPUs the server uses.

@@ -29,6 +29,7 @@ mod startup;
 mod stats;
 pub mod table;
 mod units;
+mod validity;
 mod vram;
 pub mod workload;
 
@@ -51,3 +52,4 @@ pub use server::{CHAT_PATH, COMPLETIONS_PATH, Server};
 pub use spec::EngineSpec;
 pub use stats::{Distribution, Tail, least_n};
 pub use units::Seconds;
+pub use validity::{Reason, ReasonCode, Validity, invalid};

@@ -1,6 +1,7 @@
 //! What an experiment saw.
 
-use super::{ClientSeen, Distribution, Row};
+use super::client::Spent;
+use super::{ClientSeen, Distribution, Row, Validity};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,10 +16,31 @@ pub struct Seen {
     pub engines: Vec<EngineSeen>,
     /// How well the client did.
     pub client: ClientSeen,
+    /// Whether its numbers can be believed.
+    pub validity: Arc<Validity>,
+}
+
+impl Seen {
+    /// What `engines` did and the client `spent` on them, judged: requests may be sent `max_send_lag_s`
+    /// late.
+    pub fn new(
+        expr_id: usize,
+        title: String,
+        mut engines: Vec<EngineSeen>,
+        spent: &Spent,
+        max_send_lag_s: f64,
+    ) -> Self {
+        let client = ClientSeen::of(&engines, spent);
+        let validity = Arc::new(Validity { reasons: client.faults(max_send_lag_s) });
+        for engine in &mut engines {
+            engine.validity = validity.clone();
+        }
+        Self { expr_id, title, engines, client, validity }
+    }
 }
 
 /// What one engine did in an experiment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EngineSeen {
     /// The engine's name.
     pub name: Arc<str>,
@@ -26,6 +48,16 @@ pub struct EngineSeen {
     pub simulated: bool,
     /// Its requests, in their order.
     pub rows: Arc<Vec<Row>>,
+    /// Whether the numbers of its experiment can be believed.
+    pub validity: Arc<Validity>,
+}
+
+impl EngineSeen {
+    /// The `rows` of an engine, in the order of its requests.
+    pub fn new(name: Arc<str>, simulated: bool, mut rows: Vec<Row>) -> Self {
+        rows.sort_by_key(|row| row.request_id);
+        Self { name, simulated, rows: Arc::new(rows), validity: Arc::default() }
+    }
 }
 
 impl EngineSeen {

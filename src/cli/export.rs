@@ -68,7 +68,7 @@ pub fn run(args: &ExportArgs) -> u8 {
 fn text(args: &ExportArgs) -> Result<String, String> {
     let results = results::read(&args.csv).map_err(|e| or_near(e.to_string(), &args.csv))?;
     let source = args.csv.display().to_string();
-    let run = Run::of(&source, &results, args.engine.as_deref(), args.experiment)?;
+    let run = Run::of(&source, &results, args.engine.as_deref(), args.experiment)?.judged_beside(&args.csv);
     serde_json::to_string_pretty(&export(&run, args.to.into())).map_err(|e| e.to_string())
 }
 

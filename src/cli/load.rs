@@ -6,7 +6,7 @@ use crate::bench::selfcheck::Known;
 use crate::bench::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
-use crate::bench::{CHAT_PATH, COMPLETIONS_PATH, Code, Event, MAX_SEND_LAG_S, Seen, Server, load};
+use crate::bench::{CHAT_PATH, COMPLETIONS_PATH, Code, Event, Seen, Server, load};
 use crate::driver::address::Address;
 use crate::driver::http::{Limits, Shards, StreamEnd};
 use crate::driver::{limits, probe};
@@ -268,8 +268,10 @@ fn show(seen: &Seen) {
 
 fn conclude(seen: &Seen) -> u8 {
     show(seen);
-    if let Some(reason) = seen.client.invalid(MAX_SEND_LAG_S) {
-        eprintln!("warning: invalid: {reason}");
+    if !seen.validity.is_valid() {
+        for reason in seen.validity.texts() {
+            eprintln!("warning: invalid: {reason}");
+        }
         return Code::Invalid.exit();
     }
     if let Some(text) = Known::read().and_then(|known| known.exceeded_by(&seen.client)) {

@@ -26,6 +26,18 @@ pub struct Figure {
     pub series: Vec<Series>,
 }
 
+impl Figure {
+    /// The same figure with INVALID in its title and `reasons` in its note, if there are any.
+    #[must_use]
+    pub fn invalid(mut self, reasons: &str) -> Self {
+        if !reasons.is_empty() {
+            self.title = format!("INVALID: {}", self.title);
+            self.note = format!("{reasons}. {}", self.note).trim_end().into();
+        }
+        self
+    }
+}
+
 /// An axis.
 #[derive(Clone, Debug)]
 pub struct Axis {

@@ -58,7 +58,7 @@ impl Maker<'_> {
         figures.extend(DISTRIBUTIONS.map(|(name, unit, measure)| self.cdf(at, e, name, unit, measure)));
         figures.push(self.timeline(at, e));
         figures.push(self.rate(at, e));
-        figures.into_iter().filter_map(drawable).collect()
+        figures.into_iter().filter_map(drawable).map(|figure| figure.invalid(&e.mark())).collect()
     }
 
     /// Those that compare experiments.
@@ -70,7 +70,8 @@ impl Maker<'_> {
         let failures = self
             .bars("Requests that failed", "failed requests", Kind::Linear, |records| Some(failed(records)));
         figures.extend(Some(failures).filter(any_bar)); // the page says in words that none failed
-        figures.into_iter().filter_map(drawable).collect()
+        let mark = self.study.mark();
+        figures.into_iter().filter_map(drawable).map(|figure| figure.invalid(&mark)).collect()
     }
 
     fn figure(&self, id: &str, title: String, x: Axis, y: Axis, series: Vec<Series>) -> Figure {

@@ -1,7 +1,7 @@
 //! The manifest beside a CSV: what was run, so that it can be run again, and how it went.
 
 use super::outputs::in_file;
-use crate::bench::{ClientSeen, EngineSpec, Outcome};
+use crate::bench::{ClientSeen, EngineSpec, Outcome, Reason, Seen};
 use crate::driver::secrets;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -86,6 +86,9 @@ struct Experiment {
     requests: usize,
     engines: Vec<EngineSpec>,
     client: Option<ClientSeen>,
+    /// `null` until its end.
+    valid: Option<bool>,
+    invalid: Vec<Reason>,
 }
 
 impl Manifest {
@@ -102,13 +105,16 @@ impl Manifest {
 
     /// Adds an experiment.
     pub fn add(&mut self, expr_id: usize, workload: Value, requests: usize, engines: Vec<EngineSpec>) {
-        self.experiments.push(Experiment { expr_id, workload, requests, engines, client: None });
+        let (client, valid, invalid) = Default::default();
+        self.experiments.push(Experiment { expr_id, workload, requests, engines, client, valid, invalid });
     }
 
-    /// Adds how well the client did in the experiment that has just ended.
-    pub fn add_client(&mut self, client: ClientSeen) {
+    /// Adds how well the client did in the experiment that has just ended, and whether it is valid.
+    pub fn end_experiment(&mut self, seen: &Seen) {
         if let Some(experiment) = self.experiments.last_mut() {
-            experiment.client = Some(client);
+            experiment.client = Some(seen.client.clone());
+            experiment.valid = Some(seen.validity.is_valid());
+            experiment.invalid.clone_from(&seen.validity.reasons);
         }
     }
 

@@ -97,7 +97,7 @@ impl Reporter {
                 self.watch.request(&row);
             }
             Event::ExperimentDone(seen) => {
-                self.note(|manifest| manifest.add_client(seen.client.clone()));
+                self.note(|manifest| manifest.end_experiment(&seen));
                 self.experiment_done(&seen);
             }
             Event::Checked { passed, what } => self.checked(passed, what),

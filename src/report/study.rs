@@ -1,6 +1,7 @@
 //! The results of one test, in the order in which a reader wants them.
 
 use super::verdict::Verdict;
+use crate::bench;
 use crate::bench::results::{self, Record, Results, ResultsError};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,6 +28,8 @@ pub struct Experiment {
     pub short: String,
     /// The requests of each engine, by request.
     pub engines: Vec<(Arc<str>, Vec<Record>)>,
+    /// The reasons why its numbers cannot be believed; none of a valid experiment.
+    pub invalid: Vec<String>,
 }
 
 impl Study {
@@ -35,14 +38,10 @@ impl Study {
     /// # Errors
     /// When the CSV holds no results. A manifest that cannot be read is none.
     pub fn read(csv: &Path) -> Result<Self, ResultsError> {
-        let manifest = std::fs::read_to_string(csv.with_extension("manifest.json")).ok();
+        let manifest = manifest_of(csv);
         let name = csv.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self {
-            csv: csv.into(),
-            name,
-            manifest: manifest.and_then(|text| serde_json::from_str(&text).ok()),
-            experiments: experiments(results::read(csv)?),
-        })
+        let experiments = experiments(results::read(csv)?, manifest.as_ref());
+        Ok(Self { csv: csv.into(), name, manifest, experiments })
     }
 
     /// All its requests.
@@ -53,6 +52,16 @@ impl Study {
     /// How it went, where its manifest tells.
     pub fn verdict(&self) -> Option<Verdict> {
         self.manifest.as_ref().and_then(Verdict::of)
+    }
+
+    /// The mark of a study with invalid experiments, with the reasons of each; empty without one.
+    pub fn mark(&self) -> String {
+        let reasons = |e: &Experiment| {
+            let name = e.title.split(':').next().unwrap_or_default().to_owned();
+            e.invalid.iter().map(|reason| format!("{name}: {reason}")).collect::<Vec<_>>()
+        };
+        let reasons: Vec<String> = self.experiments.iter().flat_map(reasons).collect();
+        bench::invalid(reasons.iter().map(String::as_str))
     }
 
     /// Whether any of its numbers is made up.
@@ -66,21 +75,43 @@ impl Experiment {
     pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.engines.iter().flat_map(|engine| &engine.1)
     }
+
+    /// The mark of an invalid experiment, with the reasons; empty for a valid one.
+    pub fn mark(&self) -> String {
+        bench::invalid(self.invalid.iter().map(String::as_str))
+    }
+}
+
+/// The manifest beside a CSV, if there is one that can be read.
+pub fn manifest_of(csv: &Path) -> Option<Value> {
+    let text = std::fs::read_to_string(csv.with_extension("manifest.json")).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+/// The reasons for which `manifest` calls the experiment `expr_id` invalid.
+pub fn invalid_by(manifest: &Value, expr_id: u64) -> Vec<String> {
+    let experiments = manifest["experiments"].as_array().into_iter().flatten();
+    let mut found = experiments.filter(|experiment| experiment["expr_id"] == expr_id);
+    let reasons = found.next().and_then(|experiment| experiment["invalid"].as_array());
+    let text = |reason: &Value| reason["text"].as_str().map(str::to_owned);
+    reasons.into_iter().flatten().filter_map(text).collect()
 }
 
 type Key = (Option<u64>, Option<u64>);
 type Engines = BTreeMap<(u64, Arc<str>), Vec<Record>>;
 
-fn experiments(results: Results) -> Vec<Experiment> {
+fn experiments(results: Results, manifest: Option<&Value>) -> Vec<Experiment> {
     let mut groups: BTreeMap<Key, Engines> = BTreeMap::new();
     for record in results.records {
         let engines = groups.entry(record.experiment()).or_default();
         engines.entry((record.engine_id, record.engine_name())).or_default().push(record);
     }
-    groups.into_iter().map(|(key, engines)| experiment(key, engines)).collect()
+    let invalid = |(_, number): Key| manifest.zip(number).map(|(manifest, n)| invalid_by(manifest, n));
+    let experiment = |(key, engines)| experiment(key, engines, invalid(key).unwrap_or_default());
+    groups.into_iter().map(experiment).collect()
 }
 
-fn experiment((case, number): Key, engines: Engines) -> Experiment {
+fn experiment((case, number): Key, engines: Engines, invalid: Vec<String>) -> Experiment {
     let mut engines: Vec<_> = engines.into_iter().map(|((_, name), records)| (name, records)).collect();
     for (_, records) in &mut engines {
         records.sort_by_key(|record| record.request_id);
@@ -94,6 +125,7 @@ fn experiment((case, number): Key, engines: Engines) -> Experiment {
         title: format!("Experiment {case}{number}: context of {context} tokens"),
         short: format!("{case}{number}: {context}"),
         engines,
+        invalid,
     }
 }
 

@@ -87,8 +87,13 @@ impl Line {
 }
 
 /// The engines of an experiment side by side, and the ratio of each one's medians to the first's;
-/// in a table of their own where the width asks for it.
+/// in a table of their own where the width asks for it. Above it stands why the experiment is invalid.
 pub fn experiment(seen: &Seen, width: Option<u16>) -> String {
+    let table = engines(seen, width);
+    if seen.validity.is_valid() { table } else { format!("{}\n{table}", seen.validity) }
+}
+
+fn engines(seen: &Seen, width: Option<u16>) -> String {
     let names: Vec<String> = seen.engines.iter().map(label).collect();
     let first = seen.engines.first().map_or("", |engine| &*engine.name);
     let pairs: Vec<String> =
@@ -189,8 +194,7 @@ fn number(value: Option<f64>, decimals: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::ClientSeen;
-    use std::sync::Arc;
+    use crate::bench::{Reason, ReasonCode, Validity};
 
     fn engine(name: &str, ttfts: &[Option<f64>]) -> EngineSeen {
         let row = |ttft: &Option<f64>| Row {
@@ -199,11 +203,7 @@ mod tests {
             error: ttft.is_none().then(|| "HTTP 503".into()),
             ..Row::default()
         };
-        EngineSeen {
-            name: name.into(),
-            simulated: name == "plain",
-            rows: Arc::new(ttfts.iter().map(row).collect()),
-        }
+        EngineSeen::new(name.into(), name == "plain", ttfts.iter().map(row).collect())
     }
 
     fn seen() -> Seen {
@@ -212,7 +212,8 @@ mod tests {
             engine("plain", &[Some(0.5), None, Some(0.7)]),
             engine("none", &[None, None, None]),
         ];
-        Seen { expr_id: 0, title: String::new(), engines, client: ClientSeen::default() }
+        let (client, validity) = Default::default();
+        Seen { expr_id: 0, title: String::new(), engines, client, validity }
     }
 
     #[test]
@@ -241,5 +242,13 @@ mod tests {
         let table = experiment(&seen(), Some(60));
         assert!(table.lines().all(|line| console::measure_text_width(line) <= 60), "{table}");
         insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn the_table_of_an_invalid_experiment_is_marked() {
+        let reasons = vec![Reason::new(ReasonCode::Cpu, "no time left".into())];
+        let invalid = Seen { validity: Validity { reasons }.into(), ..seen() };
+        let table = experiment(&invalid, None);
+        assert_eq!(table.split_once('\n'), Some(("INVALID: no time left", &*experiment(&seen(), None))));
     }
 }

@@ -9,7 +9,7 @@ use super::modules::Modules;
 use super::outline::{self, TestFunction};
 use super::source::shadowing;
 use super::suggest::neighbour;
-use crate::bench::{Code, Event, Outcome};
+use crate::bench::{Bench, Code, Event, Outcome, Validity};
 use rhai::{AST, Dynamic, EvalAltResult, Scope};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -92,7 +92,7 @@ impl Program {
         let bench = host.bench();
         bench.experiments.store(0, Relaxed);
         bench.failed_checks.store(0, Relaxed);
-        bench.invalid.lock().take();
+        bench.invalid.lock().clear();
         let called = self.call(test, host);
         let closed = host.wait(bench.fleet.close_all());
         if let Err(e) = host.scratch().clear() {
@@ -107,8 +107,7 @@ impl Program {
                 Diagnosis::plain(fault.message, fault.help).with_code(Code::Engine)
             }
             (Ok(()), Ok(())) => {
-                let failed = bench.failed_checks.load(Relaxed);
-                return concluded(failed, bench.invalid.lock().take());
+                return concluded(bench);
             }
         };
         let summary = diagnosis.message.lines().next().unwrap_or_default().to_owned();
@@ -138,12 +137,23 @@ impl Program {
 }
 
 /// How a test ends that ran to its end.
-fn concluded(failed_checks: usize, invalid: Option<String>) -> Outcome {
+fn concluded(bench: &Bench) -> Outcome {
     let failed = |code, summary| Outcome::Failed { code, report: String::new(), summary };
-    match (invalid, failed_checks) {
-        (Some(reason), _) => failed(Code::Invalid, format!("invalid: {reason}")),
-        (None, 0) => Outcome::Passed,
-        (None, 1) => failed(Code::Check, "1 check failed".into()),
-        (None, n) => failed(Code::Check, format!("{n} checks failed")),
+    let invalid = bench.invalid.lock();
+    if !invalid.is_empty() {
+        let several = bench.experiments.load(Relaxed) > 1;
+        let reasons = invalid.iter().map(|(expr_id, validity)| reasons(*expr_id, validity, several));
+        return failed(Code::Invalid, format!("invalid: {}", reasons.collect::<Vec<_>>().join("; ")));
     }
+    match bench.failed_checks.load(Relaxed) {
+        0 => Outcome::Passed,
+        1 => failed(Code::Check, "1 check failed".into()),
+        n => failed(Code::Check, format!("{n} checks failed")),
+    }
+}
+
+/// Why an experiment is invalid, with its number if the test has several.
+fn reasons(expr_id: usize, validity: &Validity, several: bool) -> String {
+    let reasons = validity.texts().collect::<Vec<_>>().join("; ");
+    if several { format!("experiment {expr_id}: {reasons}") } else { reasons }
 }

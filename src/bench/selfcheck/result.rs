@@ -108,7 +108,7 @@ impl Found {
             read_lag_s: client.read_lag_s,
             server_late_s: Spread::of(pairs().flat_map(|(truth, _)| truth.late_s())),
             cpu_share: client.cpu_share,
-            trouble: client.invalid(MAX_SEND_LAG_S),
+            trouble: seen.validity.reasons.first().map(|reason| reason.text.clone()),
         };
         let unpaired = exchanges.len() - pairs().count();
         if found.failed > 0 || unpaired > 0 {

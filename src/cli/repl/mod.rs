@@ -110,7 +110,7 @@ impl Repl {
         let bench = self.stage.host.bench();
         if self.stage.cancel.is_cancelled() {
             Code::Interrupted.exit()
-        } else if bench.invalid.lock().is_some() {
+        } else if !bench.invalid.lock().is_empty() {
             Code::Invalid.exit()
         } else if bench.failed_checks.load(Relaxed) > 0 {
             Code::Check.exit()

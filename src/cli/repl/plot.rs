@@ -62,12 +62,13 @@ fn figure(shown: Shown) -> Option<Figure> {
         Shown::Experiment(seen) => {
             let simulated = seen.engines.iter().any(|engine| engine.simulated);
             let series = seen.engines.iter().enumerate().map(ttft).collect();
-            Some(Figure { tag: tag(simulated), ..distribution("TTFT", "s", series) })
+            let figure = Figure { tag: tag(simulated), ..distribution("TTFT", "s", series) };
+            Some(figure.invalid(&seen.validity.to_string()))
         }
         Shown::EngineSeen(seen) => {
             let points = seen.rows.iter().filter_map(|row| Some((row.sent_s?, row.ttft?)));
             let figure = course(&seen.name, ["send", "TTFT"], "s", points);
-            Some(Figure { tag: tag(seen.simulated), ..figure })
+            Some(Figure { tag: tag(seen.simulated), ..figure }.invalid(&seen.validity.to_string()))
         }
         Shown::Data(serde_json::Value::Array(numbers)) => {
             let points =

@@ -22,7 +22,9 @@ pub fn text(shown: &Shown, host: &Host) -> String {
         Shown::Experiment(seen) => format!("{}\n{}", seen.title, experiment_table(seen, result_width())),
         Shown::EngineSeen(engine) => {
             let (engines, client) = (vec![engine.clone()], ClientSeen::default());
-            experiment_table(&Seen { expr_id: 0, title: String::new(), engines, client }, result_width())
+            let validity = engine.validity.clone();
+            let seen = Seen { expr_id: 0, title: String::new(), engines, client, validity };
+            experiment_table(&seen, result_width())
         }
         Shown::Figure(figure) => braille::draw(figure)
             .unwrap_or_else(|| format!("the figure `{}`; `:plot EXPR FILE.svg` draws it", figure.title)),

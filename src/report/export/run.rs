@@ -1,8 +1,11 @@
 //! The requests that are exported: one engine in one experiment.
 
+use crate::bench;
 use crate::bench::results::{Record, Results};
+use crate::report::study::{invalid_by, manifest_of};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 /// One engine's requests of one experiment, in their order.
 #[derive(Clone, Debug)]
@@ -14,6 +17,8 @@ pub struct Run {
     /// The experiment.
     pub experiment: Option<u64>,
     records: Vec<Record>,
+    /// The reasons why the numbers cannot be believed; none of a valid experiment.
+    invalid: Vec<String>,
 }
 
 impl Run {
@@ -40,7 +45,15 @@ impl Run {
         let is_meant = |record: &&Record| of_engine(record) && record.expr_id == Some(experiment);
         let mut records: Vec<Record> = results.records.iter().filter(is_meant).cloned().collect();
         records.sort_by_key(|record| record.request_id);
-        Ok(Self { source: source.into(), engine, experiment: Some(experiment), records })
+        let (experiment, invalid) = (Some(experiment), Vec::new());
+        Ok(Self { source: source.into(), engine, experiment, records, invalid })
+    }
+
+    /// The same run, with the reasons for which the manifest beside `csv` calls it invalid.
+    #[must_use]
+    pub fn judged_beside(self, csv: &Path) -> Self {
+        let reasons = manifest_of(csv).zip(self.experiment).map(|(json, id)| invalid_by(&json, id));
+        Self { invalid: reasons.unwrap_or_default(), ..self }
     }
 
     /// All requests.
@@ -89,12 +102,15 @@ impl Run {
     pub fn remarks(&self) -> impl Iterator<Item = (String, Value)> {
         let counted = self.ok().any(|record| record.output_tokens_from.as_deref() == Some("chunks"));
         let unknown = self.tokens(|record| record.prompt_tokens).is_none();
+        let mark = bench::invalid(self.invalid.iter().map(String::as_str));
+        let invalid = (!mark.is_empty()).then(|| ("validity".to_owned(), mark.into()));
         let remarks = [
             counted.then_some(("output tokens", "chunks where the engine has not counted tokens")),
             unknown
                 .then_some(("input tokens", "left out: the engine has not counted those of every request")),
         ];
-        remarks.into_iter().flatten().map(|(what, why)| (what.to_owned(), why.into()))
+        let remarks = remarks.into_iter().flatten().map(|(what, why)| (what.to_owned(), why.into()));
+        invalid.into_iter().chain(remarks)
     }
 }
 

@@ -25,6 +25,7 @@ struct StudyPart {
     csv: String,
     verdict: Option<Verdict>,
     simulated: bool,
+    invalid: String,
     facts: Vec<(&'static str, String)>,
     manifest: Option<String>,
     summary: Grid,
@@ -62,7 +63,8 @@ pub type Groups = Vec<(String, Vec<Figure>)>;
 pub fn groups(study: &Study, number: usize, inks: &Inks) -> Groups {
     let maker = Maker { study, number, inks };
     let experiments = study.experiments.iter().enumerate();
-    let mut groups: Groups = experiments.map(|(at, e)| (e.title.clone(), maker.of_experiment(at))).collect();
+    let mut groups: Groups =
+        experiments.map(|(at, e)| (with_mark(e, &e.title), maker.of_experiment(at))).collect();
     groups.insert(0, ("All experiments".into(), maker.of_all()));
     groups.retain(|group| !group.1.is_empty());
     groups
@@ -99,6 +101,7 @@ fn part(number: usize, study: &Study, groups: &Groups, all: usize) -> StudyPart 
         csv: study.csv.display().to_string(),
         verdict: study.verdict(),
         simulated: study.is_simulated(),
+        invalid: study.mark(),
         facts: facts(study),
         manifest: study.manifest.as_ref().and_then(|json| serde_json::to_string_pretty(json).ok()),
         summary: summary(study),
@@ -171,7 +174,7 @@ fn line(experiment: &Experiment, name: &str, records: &[Record]) -> Vec<String> 
     let (ttft, latency) = (of(|r| r.ttft), of(|r| r.latency));
     let ok = records.iter().filter(|record| record.is_ok()).count();
     vec![
-        experiment.title.clone(),
+        with_mark(experiment, &experiment.title),
         label(name, records),
         ok.to_string(),
         (records.len() - ok).to_string(),
@@ -184,6 +187,11 @@ fn line(experiment: &Experiment, name: &str, records: &[Record]) -> Vec<String> 
         cached_share(records).map_or_else(|| "–".into(), |share| format!("{:.0} %", share * 100.0)),
         tail(of(|r| r.send_lag_s.map(|lag_s| lag_s * 1e3)).percentile_or_max(99.0)),
     ]
+}
+
+/// `text` about an experiment, behind the word that it is invalid where it is.
+fn with_mark(experiment: &Experiment, text: &str) -> String {
+    if experiment.invalid.is_empty() { text.to_owned() } else { format!("INVALID: {text}") }
 }
 
 /// Reasons, and how often each occurred.
@@ -222,7 +230,7 @@ fn rows(number: usize, study: &Study, all: usize) -> (String, String) {
 fn row(html: &mut String, study: usize, experiment: &Experiment, record: &Record) {
     let tell = |value: Option<f64>| value.map_or_else(String::new, number);
     let count = |value: Option<u64>| value.map_or_else(String::new, |value| value.to_string());
-    let short = escape(experiment.short.split(':').next().unwrap_or_default());
+    let short = escape(&with_mark(experiment, experiment.short.split(':').next().unwrap_or_default()));
     let name = escape(&record.engine_name());
     let sim = if record.simulated == Some(true) { " (simulated)" } else { "" };
     let status = if record.is_ok() {

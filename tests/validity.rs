@@ -1,0 +1,98 @@
+//! A client that cannot send in time: every place that shows the numbers says that they are invalid.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::{Bench, Ran, Sim, eventually, ran};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// Two experiments, of 30 requests in 1.5 seconds each.
+const SCRIPT: &str = "import \"std/load\" as load; import \"std/sim\" as sim;
+    fn test_late() {
+        let engine = start(sim::engine());
+        engine.wait_until_ready(30);
+        for i in 0..2 {
+            let work = load::dummy(#{ requests: 30, gap_s: 0.05, context_len: 60, max_tokens: 2 });
+            run(work, [engine], #{ max_send_lag_s: 0.1 });
+        }
+    }";
+
+/// Stops a process for long enough that most of its requests are late.
+fn stall(child: &Child) {
+    let pid = Pid::from_raw(child.id() as i32);
+    kill(pid, Signal::SIGSTOP).expect("stopped");
+    std::thread::sleep(Duration::from_secs(1));
+    kill(pid, Signal::SIGCONT).expect("continued");
+}
+
+/// How many rows of an experiment are on disk.
+fn rows_of(csv: &Path, experiment: usize) -> usize {
+    let text = std::fs::read_to_string(csv).unwrap_or_default();
+    text.lines().filter(|line| line.starts_with(&format!("{experiment},"))).count()
+}
+
+fn late_run() -> (Bench, Ran) {
+    let bench = Bench::new().script("t.rhai", SCRIPT);
+    let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    for experiment in 0..2 {
+        eventually("rows", || rows_of(&bench.path("out/test_late.csv"), experiment) > 2);
+        stall(&child);
+    }
+    let run = ran(&child.wait_with_output().expect("its end"));
+    (bench, run)
+}
+
+fn lmrun(args: &[&str]) -> Ran {
+    ran(&Command::new(env!("CARGO_BIN_EXE_lmrun")).args(args).output().expect("lmrun"))
+}
+
+#[test]
+fn an_invalid_experiment_is_marked_wherever_its_numbers_are_shown() {
+    let (bench, run) = late_run();
+    assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
+    let tables: Vec<&str> = run.stdout.split("TTFT p50 s").collect();
+    assert_eq!(tables.len(), 3, "two tables: {}", run.stdout);
+    assert!(tables[..2].iter().all(|above| above.contains("INVALID: lmrun sent")), "{}", run.stdout);
+    let csv = bench.path("out/test_late.csv");
+    let manifest = std::fs::read_to_string(csv.with_extension("manifest.json")).expect("a manifest");
+    let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
+    for experiment in manifest["experiments"].as_array().expect("experiments") {
+        assert_eq!(experiment["valid"], false, "{experiment}");
+        assert_eq!(experiment["invalid"][0]["code"], "send_lag");
+    }
+    let summary = manifest["outcome"]["summary"].as_str().expect("a summary");
+    assert!(summary.starts_with("invalid: experiment 0: lmrun sent"), "{summary}");
+    assert!(summary.contains("; experiment 1: lmrun sent"), "{summary}");
+
+    let csv = csv.display().to_string();
+    assert_eq!(lmrun(&["report", &csv]).code, 0);
+    let page = std::fs::read_to_string(bench.path("out/report.html")).expect("the page");
+    let titles = || page.split("<svg").skip(1).map(|svg| svg.split("</g>").next().unwrap_or_default());
+    assert!(titles().count() > 5 && titles().all(|title| title.contains(">INVALID: ")), "every figure");
+    for table in ["<h3>Summary</h3>", "<h3>INVALID: Experiment 0", "<table class=\"sum\""] {
+        assert!(page.contains(table), "{table}");
+    }
+    let exported = lmrun(&["export", &csv, "--to", "vllm", "--experiment", "1"]).stdout;
+    let exported: Value = serde_json::from_str(&exported).expect("JSON");
+    let remark = exported["lmrun"]["remarks"]["validity"].as_str().expect("a remark");
+    assert!(remark.starts_with("INVALID: lmrun sent"), "{remark}");
+}
+
+#[test]
+fn the_table_of_a_load_is_marked_too() {
+    let sim = Sim::start(&[]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+    command.args(["load", "--url", &sim.url(), "--rate", "20", "--requests", "40", "--max-tokens", "2"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("lmrun");
+    eventually("requests are answered", || sim.requests() > 2);
+    stall(&child);
+    let run = ran(&child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
+    let above = run.stdout.split("TTFT p50 s").next().unwrap_or_default();
+    assert!(above.contains("INVALID: lmrun sent"), "{}", run.stdout);
+}
