@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The rows of an experiment, by engine. Clones share them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Seen {
     /// The number of the experiment within its test.
     pub expr_id: usize,
@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn engine(rows: impl IntoIterator<Item = Row>) -> EngineSeen {
-        EngineSeen { name: "e".into(), simulated: false, rows: Arc::new(rows.into_iter().collect()) }
+        EngineSeen::new("e".into(), false, rows.into_iter().collect())
     }
 
     #[test]

@@ -212,8 +212,7 @@ mod tests {
             engine("plain", &[Some(0.5), None, Some(0.7)]),
             engine("none", &[None, None, None]),
         ];
-        let (client, validity) = Default::default();
-        Seen { expr_id: 0, title: String::new(), engines, client, validity }
+        Seen { engines, ..Seen::default() }
     }
 
     #[test]
@@ -226,7 +225,7 @@ mod tests {
         let ttfts = |count: u32| (1..=count).map(|i| Some(f64::from(i))).collect::<Vec<_>>();
         let table = |counts: [u32; 2]| {
             let engines = counts.map(|count| engine("e", &ttfts(count))).to_vec();
-            let seen = Seen { expr_id: 0, title: String::new(), engines, client: ClientSeen::default() };
+            let seen = Seen { engines, ..Seen::default() };
             let table = experiment(&seen, None);
             let row = table.lines().find(|line| line.contains("TTFT") && !line.contains("p50"));
             row.expect("the row").split_whitespace().collect::<Vec<_>>().join(" ")

@@ -1,7 +1,7 @@
 //! A value as people read it.
 
 use super::engines;
-use crate::bench::{ClientSeen, Seen};
+use crate::bench::Seen;
 use crate::report::{braille, experiment_table, result_width, values};
 use crate::script::{Host, Shown};
 use serde_json::Value;
@@ -21,10 +21,8 @@ pub fn text(shown: &Shown, host: &Host) -> String {
         Shown::Measure { what, unit, values: seen } => values::distribution(what, unit, seen),
         Shown::Experiment(seen) => format!("{}\n{}", seen.title, experiment_table(seen, result_width())),
         Shown::EngineSeen(engine) => {
-            let (engines, client) = (vec![engine.clone()], ClientSeen::default());
-            let validity = engine.validity.clone();
-            let seen = Seen { expr_id: 0, title: String::new(), engines, client, validity };
-            experiment_table(&seen, result_width())
+            let (engines, validity) = (vec![engine.clone()], engine.validity.clone());
+            experiment_table(&Seen { engines, validity, ..Seen::default() }, result_width())
         }
         Shown::Figure(figure) => braille::draw(figure)
             .unwrap_or_else(|| format!("the figure `{}`; `:plot EXPR FILE.svg` draws it", figure.title)),
