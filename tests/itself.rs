@@ -108,6 +108,7 @@ fn a_low_number_of_open_files_is_raised_or_said_before_anything_is_sent() {
     let raised = limited(&bench, "ulimit -Sn 64");
     assert_eq!(raised.code, 0, "{}{}", raised.stdout, raised.stderr);
     assert_eq!(bench.rows("out/test_a.csv").len(), 200);
+    std::fs::remove_dir_all(bench.path("out")).expect("removed");
     let refused = limited(&bench, "ulimit -n 128");
     assert_eq!(refused.code, 5, "{}{}", refused.stdout, refused.stderr);
     let said = refused.stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");

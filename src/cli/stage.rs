@@ -78,7 +78,8 @@ impl Stage {
         };
         let host = Host::new(handle, bench, parameters, folders, prepared.engine);
         let orphans = cancel.run_until_cancelled(container::remove_orphans());
-        for text in host.wait(orphans).unwrap_or_default() {
+        let warnings = host.wait(orphans).unwrap_or_default();
+        for text in warnings.into_iter().chain(outputs.warning()) {
             host.bench().emit(Event::Warned { text });
         }
         Ok(Self { host, runtime, cancel, name, outputs, reporting })

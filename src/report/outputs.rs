@@ -36,8 +36,16 @@ pub struct Outputs {
     folder: PathBuf,
     shared: PathBuf,
     suffix: String,
-    /// Held until the last clone is dropped. A new folder has one writer without it.
-    _lock: Option<Arc<File>>,
+    /// None of a new folder, which has one writer without it.
+    lock: Option<Arc<Lock>>,
+}
+
+/// A folder's lock, held until it is dropped.
+#[derive(Debug)]
+struct Lock {
+    _file: File,
+    /// The reason for which the file system gave no lock.
+    missing: Option<Error>,
 }
 
 impl Outputs {
@@ -52,14 +60,23 @@ impl Outputs {
             Destination::Folder(folder) => {
                 std::fs::create_dir_all(folder)?;
                 let lock = lock(folder)?;
-                Ok(Self { folder: folder.into(), shared: folder.into(), suffix, _lock: Some(Arc::new(lock)) })
+                Ok(Self { folder: folder.into(), shared: folder.into(), suffix, lock: Some(Arc::new(lock)) })
             }
             Destination::NewFolder { base, label } => {
                 std::fs::create_dir_all(base)?;
                 let folder = new_folder(base, format!("{}-{}", date_time(Timestamp::now()), plain(label)))?;
-                Ok(Self { folder, shared: base.into(), suffix, _lock: None })
+                Ok(Self { folder, shared: base.into(), suffix, lock: None })
             }
         }
+    }
+
+    /// The text that warns of a folder which cannot be locked.
+    pub fn warning(&self) -> Option<String> {
+        let missing = self.lock.as_ref()?.missing.as_ref()?;
+        Some(format!(
+            "{} cannot be locked ({missing}): let no other lmrun write there",
+            self.folder.display()
+        ))
     }
 
     /// The folder of this run's results.
@@ -138,27 +155,26 @@ pub fn latest(runs: &Path) -> Option<PathBuf> {
 }
 
 /// Takes the lock of `folder`.
-fn lock(folder: &Path) -> Result<File> {
+fn lock(folder: &Path) -> Result<Lock> {
     let no_link = nix::fcntl::OFlag::O_NOFOLLOW.bits();
-    let path = folder.join(LOCK);
     let mut options = OpenOptions::new();
-    let mut file =
-        options.read(true).write(true).create(true).truncate(false).custom_flags(no_link).open(&path)?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0)?;
-            write!(file, "process {} on {}", std::process::id(), machine::host())?;
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut owner = String::new();
-            let _ = file.read_to_string(&mut owner); // the name of the owner is help, no more
-            return Err(Error::new(ErrorKind::ResourceBusy, format!("another lmrun writes there ({owner})")));
-        }
-        Err(TryLockError::Error(e)) => {
-            eprintln!("warning: {} cannot be locked ({e}): let no other lmrun write there", folder.display());
-        }
-    }
-    Ok(file)
+    options.read(true).write(true).create(true).truncate(false).custom_flags(no_link);
+    let mut file = options.open(folder.join(LOCK))?;
+    let missing = match file.try_lock() {
+        Ok(()) => None,
+        Err(TryLockError::WouldBlock) => return Err(owned(&mut file)),
+        Err(TryLockError::Error(e)) => Some(e),
+    };
+    file.set_len(0)?;
+    write!(file, "process {} on {}", std::process::id(), machine::host())?;
+    Ok(Lock { _file: file, missing })
+}
+
+/// The error that names the owner of a lock, as far as its file does.
+fn owned(lock: &mut File) -> Error {
+    let mut owner = String::new();
+    let _ = lock.read_to_string(&mut owner);
+    Error::new(ErrorKind::ResourceBusy, format!("another lmrun writes there ({owner})"))
 }
 
 /// Makes `base/name`, or `base/name-2` and so on where that exists.
