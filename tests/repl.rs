@@ -8,6 +8,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use std::io::{Read, Write};
+use std::num::NonZero;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -17,12 +19,16 @@ struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     keys: Arc<Mutex<Box<dyn Write + Send>>>,
     seen: Arc<Mutex<String>>,
+    screen: Arc<Mutex<vt100::Parser>>,
     _master: Box<dyn MasterPty + Send>,
 }
 
+const ROWS: u16 = 30;
+const COLUMNS: u16 = 100;
+
 impl Terminal {
     fn open(bench: &Bench, args: &[&str]) -> Self {
-        let size = PtySize { rows: 30, cols: 100, ..PtySize::default() };
+        let size = PtySize { rows: ROWS, cols: COLUMNS, ..PtySize::default() };
         let pair = native_pty_system().openpty(size).expect("a terminal");
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lmrun"));
         let [p1, p2] = bench.ports.map(|port| port.to_string());
@@ -35,10 +41,12 @@ impl Terminal {
         let child = pair.slave.spawn_command(command).expect("lmrun");
         let keys = Arc::new(Mutex::new(pair.master.take_writer().expect("the keys")));
         let seen = Arc::new(Mutex::new(String::new()));
+        let cells = |count| NonZero::new(count).expect("more than none");
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(ROWS), cells(COLUMNS), 0)));
         let reader = pair.master.try_clone_reader().expect("the screen");
-        let (shared, answers) = (seen.clone(), keys.clone());
-        std::thread::spawn(move || watch(reader, &shared, &answers));
-        Self { child, keys, seen, _master: pair.master }
+        let (shared, drawn, answers) = (seen.clone(), screen.clone(), keys.clone());
+        std::thread::spawn(move || watch(reader, &shared, &drawn, &answers));
+        Self { child, keys, seen, screen, _master: pair.master }
     }
 
     /// Types, and waits until what is printed after that has `expected`.
@@ -56,14 +64,22 @@ impl Terminal {
 
     fn sees(&self, expected: &str) {
         let patience = Instant::now() + Duration::from_mins(1);
-        while !self.screen().contains(expected) {
-            assert!(Instant::now() < patience, "never: {expected}\n in {}", self.screen());
+        while !self.printed().contains(expected) {
+            assert!(Instant::now() < patience, "never: {expected}\n in {}", self.printed());
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
-    fn screen(&self) -> String {
+    /// Everything that was printed since the last key.
+    fn printed(&self) -> String {
         console::strip_ansi_codes(&self.seen.lock().expect("no panic")).into_owned()
+    }
+
+    /// The screen as a person sees it half a second after the last key: time enough for two frames of the
+    /// live screen.
+    fn looks(&self) -> String {
+        std::thread::sleep(Duration::from_millis(500));
+        self.screen.lock().expect("no panic").screen().contents()
     }
 
     fn signal(&self, signal: Signal) {
@@ -82,12 +98,23 @@ impl Terminal {
 }
 
 /// Keeps what is printed, and answers where the cursor is, as a terminal does.
-fn watch(mut reader: Box<dyn Read + Send>, seen: &Mutex<String>, keys: &Mutex<Box<dyn Write + Send>>) {
+fn watch(
+    mut reader: Box<dyn Read + Send>,
+    seen: &Mutex<String>,
+    screen: &Mutex<vt100::Parser>,
+    keys: &Mutex<Box<dyn Write + Send>>,
+) {
     let mut bytes = [0; 4096];
     while let Ok(n @ 1..) = reader.read(&mut bytes) {
         let text = String::from_utf8_lossy(&bytes[..n]).into_owned();
+        let (row, column) = {
+            let mut screen = screen.lock().expect("no panic");
+            screen.process(&bytes[..n]);
+            screen.screen().cursor_position()
+        };
         for _ in text.matches("\u{1b}[6n") {
-            let _ = keys.lock().expect("no panic").write_all(b"\x1b[1;1R");
+            let answer = format!("\u{1b}[{};{}R", row + 1, column + 1);
+            let _ = keys.lock().expect("no panic").write_all(answer.as_bytes());
         }
         seen.lock().expect("no panic").push_str(&text);
     }
@@ -103,16 +130,50 @@ fn started(bench: &Bench) -> Terminal {
     terminal
 }
 
+/// The file of the session with this extension.
+fn results(bench: &Bench, extension: &str) -> Option<PathBuf> {
+    let files = std::fs::read_dir(bench.path("out")).ok()?.flatten().map(|entry| entry.path());
+    let mut files = files.filter(|path| path.extension().is_some_and(|e| e == extension));
+    files.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("repl-")))
+}
+
 const WORK: &str = "context_len: 20, max_tokens: 4 })";
 
 #[test]
-fn an_interrupt_ends_what_runs_and_keeps_the_engine() {
+fn prompt_typed_text_and_menu_stay_on_the_screen() {
+    let bench = Bench::new();
+    let terminal = Terminal::open(&bench, &[]);
+    terminal.sees(PROMPT);
+    assert!(terminal.looks().ends_with("\nlmrun> "), "{}", terminal.looks());
+    terminal.press("let x = 4");
+    assert!(terminal.looks().ends_with("\nlmrun> let x = 4"), "{}", terminal.looks());
+    terminal.press("\u{3}");
+    terminal.sees(PROMPT);
+    terminal.press("load::\t");
+    let screen = terminal.looks();
+    assert!(screen.contains("lmrun> load::") && screen.contains("load::dummy"), "{screen}");
+    terminal.press("\u{3}");
+    terminal.sees(PROMPT);
+    terminal.press("");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(terminal.printed(), "", "nothing is written while nothing happens");
+}
+
+#[test]
+fn an_interrupt_keeps_the_engine_and_what_was_measured() {
     let bench = Bench::new();
     let terminal = started(&bench);
-    terminal.enter(&format!("run(load::dummy(#{{ requests: 500, gap_s: 0.2, {WORK}, [plain])"), "planned");
+    terminal.enter(
+        &format!("let part = run(load::dummy(#{{ requests: 500, gap_s: 0.2, {WORK}, [plain])"),
+        "planned",
+    );
+    let csv = || results(&bench, "csv").filter(|csv| bench.rows(csv.to_str().expect("a path")).len() > 2);
+    eventually("some rows", || csv().is_some());
     terminal.press("\u{3}");
-    terminal.sees("the run was interrupted");
+    terminal.sees("partial result:");
     terminal.sees(PROMPT);
+    terminal.enter("part[plain].failed == 0 && part[plain].requests.len() in 3..400", "true");
+    terminal.enter("part[plain].ttft.p50 > 0.0", "true");
     terminal.enter("plain", "healthy");
     terminal.enter(
         &format!("let seen = run(load::dummy(#{{ requests: 3, gap_s: 0.1, {WORK}, [plain])"),
@@ -123,11 +184,7 @@ fn an_interrupt_ends_what_runs_and_keeps_the_engine() {
     terminal.enter(":quit", "closed in");
     assert_eq!(terminal.ends(), 0);
     assert_eq!(bench.left_running(), Vec::<String>::new());
-    let csv = std::fs::read_dir(bench.path("out")).expect("results").flatten().find(|entry| {
-        entry.file_name().to_string_lossy().starts_with("repl-")
-            && entry.path().extension().is_some_and(|e| e == "csv")
-    });
-    let csv = csv.expect("the rows").path();
+    let csv = csv().expect("the rows");
     let manifest = std::fs::read_to_string(csv.with_extension("manifest.json")).expect("the manifest");
     assert!(manifest.contains("\"outcome\": null"), "a session has none to wait for: {manifest}");
     let rows = bench.rows(csv.to_str().expect("a path"));
@@ -143,6 +200,7 @@ fn what_was_measured_is_drawn_on_the_terminal_and_in_files() {
         "send lag",
     );
     terminal.enter(":plot seen", "TTFT (simulated): share of requests over TTFT (s)");
+    terminal.sees(&format!("└{}\r\n", "─".repeat(usize::from(COLUMNS) - 12)));
     terminal.enter(":plot seen[plain].ttft", "⠀⠀");
     terminal.enter(":plot seen[plain] t.svg", "drawn in t.svg");
     terminal.enter(":plot plot::bars(#{ names: [\"a\"], series: [#{ name: \"s\", y: [2] }] })", "FILE.svg");
@@ -200,6 +258,44 @@ fn signals_end_the_session_and_its_engines() {
 }
 
 #[test]
+fn an_engine_is_ready_when_it_says_so_and_last_holds_it() {
+    let bench = Bench::new();
+    let terminal = Terminal::open(&bench, &[]);
+    terminal.sees(PROMPT);
+    terminal.enter("start(sim::engine(#{ name: \"plain\", startup_s: 2 }))", "tail -f");
+    terminal.sees(PROMPT);
+    terminal.press("let typed = 4");
+    terminal.sees("plain: ready after ");
+    assert!(terminal.looks().ends_with("\nlmrun> let typed = 4"), "{}", terminal.looks());
+    terminal.press("\u{3}");
+    terminal.sees(PROMPT);
+    terminal.enter("last.wait_until_ready(30)", "true");
+    assert!(!terminal.printed().contains("ready after"), "it is told once: {}", terminal.printed());
+    terminal.enter("let same = last; same", "true");
+    terminal.press("\u{4}");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn a_log_is_of_this_process_and_ctrl_c_leaves_it() {
+    let bench = Bench::new();
+    let terminal = started(&bench);
+    terminal.enter("plain.close()", "closed in");
+    terminal.enter("let plain = start(sim::engine(#{ name: \"plain\" }))", "tail -f");
+    terminal.enter("plain.wait_until_ready(30)", "true");
+    terminal.enter(":log plain -f", "Application startup complete");
+    std::thread::sleep(Duration::from_millis(500));
+    let printed = terminal.printed();
+    assert_eq!(printed.matches("Application startup complete").count(), 1, "{printed}");
+    terminal.press("\u{3}");
+    terminal.sees(PROMPT);
+    assert!(!terminal.looks().contains("kills"), "{}", terminal.looks());
+    terminal.enter("plain", "healthy");
+    terminal.press("\u{4}");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
 fn a_second_interrupt_ends_lmrun_at_once() {
     let bench = Bench::new();
     let terminal = started(&bench);
@@ -224,6 +320,7 @@ fn tab_completes_and_help_explains() {
     terminal.sees(PROMPT);
     terminal.press("sim::engine(#{ \t");
     terminal.sees("prefix_caching");
+    terminal.sees("10 of 19; Tab goes on");
     terminal.press("\u{3}");
     terminal.sees(PROMPT);
     terminal.enter(":help load::dummy", "context_len");

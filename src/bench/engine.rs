@@ -1,18 +1,18 @@
 //! An engine that runs: started, awaited, asked, closed.
 
 use super::helper::{self, Helper};
-use super::owned::{Ask, Launch, Missing, Owned, Place, QUESTION, Site};
+use super::owned::{Ask, Launch, Missing, Owned, POLL, Place, QUESTION, Site};
 use super::vram::Vram;
 use super::{EngineError, EngineSpec, RequestLimits, Server};
 use crate::driver::address::Address;
+use crate::driver::logs::Log;
 use crate::driver::probe::{self, ProbeError};
 use crate::driver::process::Graces;
 use crate::driver::{gpu, secrets};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -118,7 +118,7 @@ impl Engine {
     }
 
     /// Where it writes: standard output and standard error; nowhere where it runs elsewhere.
-    pub fn logs(&self) -> Vec<PathBuf> {
+    pub fn logs(&self) -> Vec<Log> {
         self.owned.log_files()
     }
 
@@ -195,7 +195,7 @@ impl Engine {
     /// Whether it is still starting, on a GPU that `spec` uses too.
     pub fn starts_beside(&self, spec: &EngineSpec) -> bool {
         let shares = self.spec.gpus.iter().any(|gpu| spec.gpus.contains(gpu));
-        shares && !self.owned.was_ready() && self.owned.holds_its_port()
+        shares && self.owned.is_starting()
     }
 
     /// Whether its process lives and has `port`.
@@ -232,6 +232,15 @@ impl Engine {
     /// Whether [`Engine::close`] was called.
     pub fn is_closed(&self) -> bool {
         self.owned.is_closed()
+    }
+}
+
+/// Notes when an engine gets ready, also if nothing waits for it. It does not keep the engine alive.
+pub async fn note_ready(engine: Weak<Engine>) {
+    while let Some(engine) = engine.upgrade().filter(|engine| engine.owned.is_starting()) {
+        let _ = engine.owned.look(&*engine).await; // asked again, until it is ready or has ended
+        drop(engine);
+        tokio::time::sleep(POLL).await;
     }
 }
 

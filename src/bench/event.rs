@@ -3,7 +3,7 @@
 use super::{EngineSpec, Live, Row, Seen};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, SyncSender};
 
 /// The only thing between running and reporting.
 #[derive(Clone, Debug)]
@@ -13,11 +13,15 @@ pub enum Event {
         /// How its files are called.
         name: String,
     },
-    /// Somebody waits until all before it is shown.
+    /// The prompt waits until everything before this is shown, and then reads from the terminal.
     Awaited {
-        /// Who waits.
+        /// Told when that is so.
         shown: Sender<()>,
+        /// Takes what is to be said until [`Event::Resumed`]; without it, the terminal stays free.
+        aside: Option<SyncSender<String>>,
     },
+    /// The prompt has read: the terminal is free again.
+    Resumed,
     /// A test begins.
     TestStarted {
         /// The test function.

@@ -207,7 +207,7 @@ impl Bench {
         self.emit(Event::ExperimentDone(seen.clone()));
         self.note_invalid(&seen);
         if self.interrupts.now().is_cancelled() {
-            return Err(RunError::Interrupted);
+            return self.partial(seen);
         }
         dead.map_or(Ok(seen), |error| Err(error.into()))
     }
@@ -220,6 +220,19 @@ impl Bench {
         if !seen.validity.is_valid() {
             self.invalid.lock().insert(seen.expr_id, seen.validity.clone());
         }
+    }
+
+    /// Keeps the complete requests of an interrupted experiment for the prompt. A test that is interrupted ends.
+    fn partial(&self, seen: Seen) -> Result<Seen, RunError> {
+        let planned = seen.requests();
+        let seen = seen.without_interrupted();
+        let complete = seen.requests();
+        if complete == 0 || !self.interrupts.only_work_ends() {
+            return Err(RunError::Interrupted);
+        }
+        let text = format!("partial result: {complete} of {planned} requests had ended before the interrupt");
+        self.emit(Event::Warned { text });
+        Ok(seen)
     }
 
     /// Makes a row of every request as it ends. An interrupt gives up what is under way.

@@ -54,6 +54,16 @@ impl Fleet {
         Ok(engine)
     }
 
+    /// Starts an engine for a script, which may look at it much later: that it is ready is noted when it is.
+    ///
+    /// # Errors
+    /// As [`Fleet::start`].
+    pub async fn start_and_note(&self, spec: EngineSpec) -> Result<Arc<Engine>, EngineError> {
+        let engine = self.start(spec).await?;
+        tokio::spawn(engine::note_ready(Arc::downgrade(&engine)));
+        Ok(engine)
+    }
+
     /// The engines that were started and not closed.
     pub fn live(&self) -> Vec<Arc<Engine>> {
         self.live.lock().clone()

@@ -3,11 +3,11 @@
 use super::owned::{Ask, Launch, Missing, Owned, Place, QUESTION, Site};
 use super::spec::{grace, loopback, with_port};
 use super::{EngineError, Seconds};
+use crate::driver::logs::Log;
 use crate::driver::probe;
 use crate::driver::process::Graces;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,7 +101,7 @@ impl Helper {
     }
 
     /// Where it writes: standard output and standard error.
-    pub fn logs(&self) -> Vec<PathBuf> {
+    pub fn logs(&self) -> Vec<Log> {
         self.owned.log_files()
     }
 

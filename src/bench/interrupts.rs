@@ -21,6 +21,11 @@ impl Interrupts {
         self.now.lock().clone()
     }
 
+    /// Returns true if the work at hand was ended and the run goes on.
+    pub fn only_work_ends(&self) -> bool {
+        self.now().is_cancelled() && !self.run.is_cancelled()
+    }
+
     /// Begins work that can be ended alone.
     pub fn begin(&self) -> CancellationToken {
         let token = self.run.child_token();
@@ -38,10 +43,11 @@ mod tests {
         let run = CancellationToken::new();
         let interrupts = Interrupts::of(run.clone());
         interrupts.begin().cancel();
-        assert!(interrupts.now().is_cancelled() && !run.is_cancelled());
+        assert!(interrupts.now().is_cancelled() && interrupts.only_work_ends() && !run.is_cancelled());
         let second = interrupts.begin();
         assert!(!interrupts.now().is_cancelled());
         run.cancel();
+        assert!(!interrupts.only_work_ends());
         assert!(second.is_cancelled() && interrupts.begin().is_cancelled());
     }
 }

@@ -163,6 +163,9 @@ pub fn send(lanes: &mut [Lane], shards: &Shards) -> UnboundedReceiver<Ended> {
     ended
 }
 
+/// The error of a request that an interrupt cut off.
+pub const INTERRUPTED: &str = "the run was interrupted";
+
 /// The ends of requests, one after the other. When `cancel` is cancelled, `give_up` is told the
 /// reason, and those under way end as failed.
 pub struct Ends<'a, F> {
@@ -183,7 +186,7 @@ impl<'a, F: FnOnce(&str)> Ends<'a, F> {
             tokio::select! {
                 ended = self.requests.recv() => return ended,
                 () = self.cancel.cancelled(), if self.give_up.is_some() => {
-                    self.give_up.take().into_iter().for_each(|give_up| give_up("the run was interrupted"));
+                    self.give_up.take().into_iter().for_each(|give_up| give_up(INTERRUPTED));
                 }
             }
         }

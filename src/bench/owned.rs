@@ -5,19 +5,19 @@ use super::running::{End, Running};
 use super::{EngineError, Event};
 use crate::driver::address::Address;
 use crate::driver::container::{ContainerSpec, Gpus};
-use crate::driver::logs::Logs;
+use crate::driver::logs::{Log, Logs};
 use crate::driver::process::Graces;
 use crate::driver::resident_mib;
 use crate::driver::watchdog::Watchdog;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 /// How often a starting process is asked whether it is ready.
-const POLL: Duration = Duration::from_millis(100);
+pub const POLL: Duration = Duration::from_millis(100);
 /// How long one question to it may take.
 pub const QUESTION: Duration = Duration::from_secs(2);
 /// How often a wait is reported.
@@ -114,7 +114,8 @@ pub struct Owned {
 /// How far a process is in its life.
 #[derive(Default)]
 struct Life {
-    was_ready: AtomicBool,
+    /// When it was ready, seconds since its start.
+    ready_after_s: OnceLock<f64>,
     closed: AtomicBool,
     /// Whether somebody was told that it has ended by itself.
     mourned: AtomicBool,
@@ -143,8 +144,8 @@ impl Owned {
             if end.said().is_some() {
                 return Err(self.death().await);
             }
-            let awaited = match ask.ask().await {
-                Ok(()) => return Ok(self.is_ready()),
+            let awaited = match self.look(ask).await {
+                Ok(after_s) => return Ok(after_s),
                 // It is not starting: what it answers, it will answer in a minute.
                 Err(Missing::Wrong(problem)) if self.is_elsewhere() => return Err(self.unfit(problem)),
                 Err(Missing::Yet(awaited) | Missing::Wrong(awaited)) => awaited,
@@ -152,7 +153,7 @@ impl Owned {
             if Instant::now() >= deadline {
                 return Err(self.not_ready(limit, awaited));
             }
-            if reported.elapsed() >= REPORT {
+            if reported.elapsed() >= REPORT && !self.was_ready() {
                 reported = Instant::now();
                 self.report_wait(awaited);
             }
@@ -161,6 +162,25 @@ impl Owned {
                 _ = end.wait() => {}
             }
         }
+    }
+
+    /// Returns true if it runs here and was not ready yet.
+    pub fn is_starting(&self) -> bool {
+        !self.was_ready() && self.holds_its_port()
+    }
+
+    /// Asks once. The first answer that it is ready is noted, with its moment: seconds since the start.
+    ///
+    /// # Errors
+    /// When it is not ready.
+    pub async fn look(&self, ask: &impl Ask) -> Result<f64, Missing> {
+        ask.ask().await?;
+        let after_s = self.started.elapsed().as_secs_f64();
+        if self.life.ready_after_s.set(after_s).is_ok() {
+            let (name, port) = (self.launch.name.clone(), self.launch.port);
+            let _ = self.events.send(Event::EngineReady { name, port, after_s });
+        }
+        Ok(*self.life.ready_after_s.get().unwrap_or(&after_s))
     }
 
     /// Whether somebody else started it.
@@ -182,7 +202,7 @@ impl Owned {
 
     /// Whether it was ready at some moment.
     pub fn was_ready(&self) -> bool {
-        self.life.was_ready.load(Relaxed)
+        self.life.ready_after_s.get().is_some()
     }
 
     /// Whether it has neither ended nor been closed. Who asks this tells nobody.
@@ -203,9 +223,9 @@ impl Owned {
         (!members.is_empty()).then(|| resident_mib(&members))
     }
 
-    /// Where it writes: standard output and standard error; nowhere where it runs elsewhere.
-    pub fn log_files(&self) -> Vec<PathBuf> {
-        self.logs().into_iter().flat_map(|logs| &logs.0).map(|log| log.path().to_owned()).collect()
+    /// Its standard output and standard error; empty where it runs elsewhere.
+    pub fn log_files(&self) -> Vec<Log> {
+        self.logs().map_or_else(Vec::new, |logs| logs.0.to_vec())
     }
 
     /// Those alive of it and of all that came from it.
@@ -251,15 +271,6 @@ impl Owned {
         let _ = self.events.send(Event::Warned { text });
     }
 
-    fn is_ready(&self) -> f64 {
-        let after_s = self.started.elapsed().as_secs_f64();
-        if !self.life.was_ready.swap(true, Relaxed) {
-            let (name, port) = (self.launch.name.clone(), self.launch.port);
-            let _ = self.events.send(Event::EngineReady { name, port, after_s });
-        }
-        after_s
-    }
-
     fn report_wait(&self, awaited: String) {
         let _ = self.events.send(Event::EngineWaiting {
             name: self.launch.name.clone(),
@@ -298,7 +309,7 @@ async fn death(who: String, mut end: End, logs: Option<Logs>, life: Arc<Life>) -
     let status = end.wait().await;
     life.mourned.store(true, Relaxed);
     let log = logs.as_ref().map(log_end).unwrap_or_default();
-    if life.was_ready.load(Relaxed) {
+    if life.ready_after_s.get().is_some() {
         EngineError::Died { who, status, log }
     } else {
         EngineError::DiedAtStart { who, status, log }

@@ -1,6 +1,7 @@
 //! What an experiment saw.
 
 use super::client::Spent;
+use super::lane::INTERRUPTED;
 use super::{ClientSeen, Distribution, Row, Validity};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +37,21 @@ impl Seen {
             engine.validity = validity.clone();
         }
         Self { expr_id, title, engines, client, validity }
+    }
+
+    /// The same without the requests that an interrupt cut off.
+    #[must_use]
+    pub fn without_interrupted(mut self) -> Self {
+        let is_complete = |row: &&Row| row.error.as_deref() != Some(INTERRUPTED);
+        for engine in &mut self.engines {
+            engine.rows = Arc::new(engine.rows.iter().filter(is_complete).cloned().collect());
+        }
+        self
+    }
+
+    /// The number of requests to all engines.
+    pub fn requests(&self) -> usize {
+        self.engines.iter().map(|engine| engine.rows.len()).sum()
     }
 }
 

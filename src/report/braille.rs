@@ -2,19 +2,24 @@
 
 use crate::figure::{Figure, Point, Shape};
 
-/// Characters of the drawing.
+/// Characters across a drawing that is not for a terminal.
 const WIDTH: usize = 60;
+/// Characters across the smallest drawing.
+const NARROWEST: usize = 20;
+/// Characters left of the drawing, which the labels take.
+const MARGIN: usize = 12;
 const HEIGHT: usize = 12;
 /// The dots of a character, by column and row.
 const DOTS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
 
-/// A figure of lines and points, each series below the other on the same axes; `None` where it has other forms,
-/// or fewer than two points.
-pub fn draw(figure: &Figure) -> Option<String> {
+/// A figure of lines and points for a terminal of `columns`, each series below the other on the same axes; `None`
+/// where it has other forms, or fewer than two points.
+pub fn draw(figure: &Figure, columns: Option<u16>) -> Option<String> {
+    let width = columns.map_or(WIDTH, |columns| usize::from(columns).saturating_sub(MARGIN).max(NARROWEST));
     let series: Vec<(&str, Vec<(f64, f64)>)> = figure
         .series
         .iter()
-        .map(|series| Some((series.name.as_str(), points(&series.shape)?)))
+        .map(|series| Some((series.name.as_str(), points(&series.shape, width)?)))
         .collect::<Option<_>>()?;
     let all: Vec<(f64, f64)> = series.iter().flat_map(|(_, points)| points).copied().collect();
     if all.len() < 2 {
@@ -25,19 +30,21 @@ pub fn draw(figure: &Figure) -> Option<String> {
     let mut lines = vec![format!("{}{tag}: {} over {}", figure.title, figure.y.label(), figure.x.label())];
     for (name, points) in &series {
         lines.extend((series.len() > 1).then(|| (*name).to_owned()));
-        lines.push(panel(points, &axes));
+        lines.push(panel(points, &axes, width));
     }
     Some(lines.join("\n"))
 }
 
 /// The finite points of a shape that is made of points.
-fn points(shape: &Shape) -> Option<Vec<(f64, f64)>> {
+fn points(shape: &Shape, width: usize) -> Option<Vec<(f64, f64)>> {
     let places = |points: &[Point]| points.iter().map(|point| (point.x, point.y)).collect::<Vec<_>>();
     let mut points = match shape {
         Shape::Points(points) => places(points),
-        Shape::Line(points) => joined(&places(points)),
-        Shape::Curve(points) => joined(points),
-        Shape::Band(bands) => joined(&bands.iter().map(|band| (band.x, band.at[2])).collect::<Vec<_>>()),
+        Shape::Line(points) => joined(&places(points), width),
+        Shape::Curve(points) => joined(points, width),
+        Shape::Band(bands) => {
+            joined(&bands.iter().map(|band| (band.x, band.at[2])).collect::<Vec<_>>(), width)
+        }
         Shape::Bars(_) | Shape::Boxes(_) | Shape::Spans(..) => return None,
     };
     points.retain(|(x, y)| x.is_finite() && y.is_finite());
@@ -45,8 +52,8 @@ fn points(shape: &Shape) -> Option<Vec<(f64, f64)>> {
 }
 
 /// Points with so many between each two that they are a line.
-fn joined(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    let steps = WIDTH * 2;
+fn joined(points: &[(f64, f64)], width: usize) -> Vec<(f64, f64)> {
+    let steps = width * 2;
     let between = |pair: &[(f64, f64)]| {
         let ((x, y), (dx, dy)) = (pair[0], (pair[1].0 - pair[0].0, pair[1].1 - pair[0].1));
         (0..steps).map(move |step| step as f64 / steps as f64).map(move |part| (x + part * dx, y + part * dy))
@@ -54,10 +61,10 @@ fn joined(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.windows(2).flat_map(between).chain(points.last().copied()).collect()
 }
 
-fn panel(points: &[(f64, f64)], [across, up]: &[Axis; 2]) -> String {
-    let mut cells = [[0u8; WIDTH]; HEIGHT];
+fn panel(points: &[(f64, f64)], [across, up]: &[Axis; 2], width: usize) -> String {
+    let mut cells = vec![vec![0u8; width]; HEIGHT];
     for (x, y) in points {
-        let (column, row) = (across.place(*x, WIDTH * 2), HEIGHT * 4 - 1 - up.place(*y, HEIGHT * 4));
+        let (column, row) = (across.place(*x, width * 2), HEIGHT * 4 - 1 - up.place(*y, HEIGHT * 4));
         cells[row / 4][column / 2] |= DOTS[column % 2][row % 4];
     }
     let labels = |row| match row {
@@ -66,13 +73,13 @@ fn panel(points: &[(f64, f64)], [across, up]: &[Axis; 2]) -> String {
         _ => String::new(),
     };
     let character = |dots: &u8| char::from_u32(0x2800 + u32::from(*dots)).unwrap_or(' ');
-    let line = |(row, cells): (usize, &[u8; WIDTH])| {
+    let line = |(row, cells): (usize, &Vec<u8>)| {
         format!("{:>10} │{}", labels(row), cells.iter().map(character).collect::<String>())
     };
     let lines: Vec<String> = cells.iter().enumerate().map(line).collect();
     let (low, high) = (number(across.low), number(across.high));
-    let axis = format!("{:>10} └{}", "", "─".repeat(WIDTH));
-    let scale = format!("{:>12}{low}{high:>width$}", "", width = WIDTH.saturating_sub(low.len()));
+    let axis = format!("{:>10} └{}", "", "─".repeat(width));
+    let scale = format!("{:>12}{low}{high:>width$}", "", width = width.saturating_sub(low.len()));
     [lines.join("\n"), axis, scale].join("\n")
 }
 
@@ -125,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_extremes_are_in_the_corners() {
-        let drawing = draw(&figure(&[&[(0.0, 0.0), (1.0, 2.0), (f64::NAN, 9.0)]])).expect("two points");
+        let drawing = draw(&figure(&[&[(0.0, 0.0), (1.0, 2.0), (f64::NAN, 9.0)]]), None).expect("two points");
         let lines: Vec<&str> = drawing.lines().collect();
         assert_eq!((lines[0], lines.len()), ("t: TTFT (s) over request", HEIGHT + 3));
         assert!(lines[1].starts_with("         2 │⠀") && lines[1].ends_with('⠈'), "{drawing}");
@@ -134,15 +141,24 @@ mod tests {
     }
 
     #[test]
+    fn a_drawing_is_as_wide_as_the_terminal() {
+        for (columns, expected) in [(Some(100), 100), (Some(40), 40), (Some(5), 32), (None, 72)] {
+            let drawing = draw(&figure(&[&[(0.0, 0.0), (1.0, 2.0)]]), columns).expect("two points");
+            let widths = drawing.lines().skip(1).map(|line| line.chars().count());
+            assert_eq!(widths.max(), Some(expected), "{columns:?}");
+        }
+    }
+
+    #[test]
     fn series_share_their_axes() {
-        let drawing = draw(&figure(&[&[(0.0, 0.0)], &[(1.0, 4.0)]])).expect("two points");
+        let drawing = draw(&figure(&[&[(0.0, 0.0)], &[(1.0, 4.0)]]), None).expect("two points");
         let names: Vec<&str> = drawing.lines().filter(|line| line.starts_with('s')).collect();
         assert_eq!((names, drawing.matches("         4 │").count()), (vec!["s0", "s1"], 2), "{drawing}");
     }
 
     #[test]
     fn values_that_are_all_the_same_are_drawn_and_a_single_one_is_not() {
-        assert!(draw(&figure(&[&[(1.0, 1.0), (1.0, 1.0)]])).is_some());
-        assert_eq!(draw(&figure(&[&[(0.0, 1.0)]])), None);
+        assert!(draw(&figure(&[&[(1.0, 1.0), (1.0, 1.0)]]), None).is_some());
+        assert_eq!(draw(&figure(&[&[(0.0, 1.0)]]), None), None);
     }
 }

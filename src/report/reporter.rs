@@ -9,7 +9,7 @@ use super::tables::{self, TestLine};
 use crate::bench::{Code, Event, Outcome, Row, Seen};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Receiver;
 use tokio_util::sync::CancellationToken;
 
 /// The function of a script that tests nothing. What it says is its result.
@@ -57,7 +57,11 @@ impl Reporter {
                 let manifest = Manifest::of_session(self.facts.clone(), name.clone());
                 self.begin(name, manifest);
             }
-            Event::Awaited { shown } => self.all_is_shown(&shown),
+            Event::Awaited { shown, aside } => {
+                self.watch.screen.lend(aside);
+                let _ = shown.send(()); // a prompt that no longer waits needs no answer
+            }
+            Event::Resumed => self.watch.screen.lend(None),
             Event::TestStarted { test } => self.test_started(test),
             Event::EngineStarting { name, port, argv, container, log } => {
                 self.watch.screen.note(&format!("  {name}: {}", shell(&argv)));
@@ -106,11 +110,6 @@ impl Reporter {
             Event::EngineWaiting { .. } | Event::RunDone => {} // the watch shows it
             Event::TestDone { test, outcome, took_s } => self.test_done(test, outcome, took_s),
         }
-    }
-
-    fn all_is_shown(&mut self, shown: &Sender<()>) {
-        self.watch.screen.clear();
-        let _ = shown.send(()); // who no longer waits needs no answer
     }
 
     fn test_started(&mut self, test: String) {

@@ -4,6 +4,7 @@ use super::live::Region;
 use crate::driver::secrets::scrub;
 use console::Term;
 use std::io::{IsTerminal, Write};
+use std::sync::mpsc::SyncSender;
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +32,8 @@ pub struct Screen {
     region: Option<Region>,
     verbosity: Verbosity,
     color: bool,
+    /// The way around a prompt that reads from the terminal.
+    aside: Option<SyncSender<String>>,
 }
 
 impl Screen {
@@ -39,11 +42,21 @@ impl Screen {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let in_place = std::io::stderr().is_terminal() && !is_dumb && verbosity != Verbosity::Quiet;
         let region = in_place.then(Region::default);
-        Self { terminal: Term::stderr(), region, verbosity, color: color() }
+        Self { terminal: Term::stderr(), region, verbosity, color: color(), aside: None }
+    }
+
+    /// Leaves the terminal to a prompt: until this is called with `None`, texts go to `aside`, and nothing is
+    /// drawn.
+    pub fn lend(&mut self, aside: Option<SyncSender<String>>) {
+        self.clear();
+        self.aside = aside;
     }
 
     /// A result.
     pub fn result(&mut self, text: &str) {
+        if self.aside.is_some() {
+            return self.above(&scrub(text));
+        }
         let lines = self.region.as_ref().map(|region| region.lines().to_vec()).unwrap_or_default();
         self.draw(&[]);
         // A reader that went away is not our failure.
@@ -71,6 +84,9 @@ impl Screen {
 
     /// What is going on now, instead of what was.
     pub fn draw(&mut self, lines: &[String]) {
+        if self.aside.is_some() {
+            return;
+        }
         let size = self.size();
         let lines = lines.iter().map(|line| scrub(line)).collect();
         if let Some(text) = self.region.as_mut().map(|region| region.replace("", lines, size)) {
@@ -129,6 +145,10 @@ impl Screen {
 
     /// Prints above the lines in place, which stay.
     fn above(&mut self, text: &str) {
+        if let Some(aside) = &self.aside {
+            let _ = aside.try_send(text.to_owned()); // a prompt that shows nothing more is at its end
+            return;
+        }
         let size = self.size();
         let text = match &mut self.region {
             Some(region) => region.replace(text, region.lines().to_vec(), size),
@@ -139,6 +159,9 @@ impl Screen {
 
     /// In one piece: a terminal shows no half of it.
     fn send(&self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         let mut terminal = &self.terminal;
         let _ = terminal.write_all(text.as_bytes());
     }

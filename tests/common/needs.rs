@@ -41,8 +41,10 @@ pub const REDIS: Need = Need::new("redis", "scripts/engines/install.sh redis", |
     on_path("redis-server") && on_path("redis-sentinel")
 });
 
-const ALL: [Need; 11] =
-    [CHROMIUM, PDFTOTEXT, PYTHON, MOUNT, DOCKER, MODEL, LLAMACPP, VLLM, LMCACHE, TRANSFORMERS, REDIS];
+pub const TMUX: Need = Need::new("tmux", "apt-get install tmux", || on_path("tmux"));
+
+const ALL: [Need; 12] =
+    [TMUX, CHROMIUM, PDFTOTEXT, PYTHON, MOUNT, DOCKER, MODEL, LLAMACPP, VLLM, LMCACHE, TRANSFORMERS, REDIS];
 
 impl Need {
     const fn new(name: &'static str, remedy: &'static str, is_met: fn() -> bool) -> Self {

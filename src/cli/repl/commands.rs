@@ -28,9 +28,11 @@ pub const COMMANDS: [(&str, &str); 11] = [
 ];
 
 const KEYS: &str = "\
-Everything else is Rhai. The library's modules are there under their names, without an import:
-load, check, sim, vllm, engine and so on. Tab completes, Ctrl-R searches the history, Alt-Enter begins a line.
-An engine that `start` gave runs until it is closed or this ends. Ctrl-C ends what runs, and no engine.";
+Everything else is Rhai. The library's modules are there under their names, without an import: load,
+check, sim, vllm, engine and so on. Tab completes, Ctrl-R searches the history, Alt-Enter begins a
+line. `last` is the value of the last input that gave one.
+An engine that `start` gave runs until it is closed or this ends. Ctrl-C ends what runs, and no
+engine; an experiment's result is then what it had measured.";
 
 impl Repl {
     /// Does what a command says.
@@ -97,6 +99,7 @@ impl Repl {
         print(&engines::tail(&logs));
         if follows {
             self.working(|repl| {
+                repl.signals.wait_for_interrupt();
                 let host = &repl.stage.host;
                 host.wait(engines::follow(&logs, host.bench().interrupts.now()));
             });

@@ -2,22 +2,26 @@
 
 use super::complete::{Completions, Names};
 use super::highlight::Colors;
+use super::menu::Counted;
 use crate::report::color;
 use crate::script::{Reading, reading};
 use nu_ansi_term::{Color, Style};
 use reedline::{
-    DefaultHinter, DescriptionMode, EditCommand, Emacs, FileBackedHistory, IdeMenu, KeyCode, KeyModifiers,
-    MenuBuilder, Prompt, PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent, ReedlineMenu, Signal,
-    ValidationResult, Validator, default_emacs_keybindings,
+    DefaultHinter, EditCommand, Emacs, ExternalPrinter, FileBackedHistory, KeyCode, KeyModifiers, Prompt,
+    PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent, ReedlineMenu, Signal, ValidationResult,
+    Validator, default_emacs_keybindings,
 };
 use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::SyncSender;
 
 /// Lines of history that are kept.
 const KEPT: usize = 5000;
 const MENU: &str = "completions";
+/// Texts that wait until the editor shows them above the prompt.
+const WAITING: usize = 100;
 
 /// What somebody typed.
 pub enum Typed {
@@ -32,20 +36,16 @@ pub enum Typed {
 /// The editor of a terminal.
 pub struct Editor {
     reedline: Reedline,
+    aside: SyncSender<String>,
 }
 
 impl Editor {
     /// An editor that knows `names`, and gives up when `ends` is set.
     pub fn new(names: Arc<Names>, ends: Arc<AtomicBool>) -> Self {
-        let menu = IdeMenu::default()
-            .with_name(MENU)
-            .with_min_description_width(20)
-            .with_max_description_width(44)
-            .with_max_completion_width(34)
-            .with_max_completion_height(10)
-            .with_description_mode(DescriptionMode::PreferRight)
-            .with_marker("> ");
+        let printer = ExternalPrinter::new(WAITING);
+        let aside = printer.sender();
         let mut reedline = Reedline::create()
+            .with_external_printer(printer)
             .with_break_signal(ends)
             .with_ansi_colors(color())
             .with_validator(Box::new(Whole))
@@ -56,12 +56,17 @@ impl Editor {
             .with_hinter(Box::new(DefaultHinter::default().with_style(Style::new().fg(Color::DarkGray))))
             .with_history_exclusion_prefix(Some(" ".into()))
             .use_bracketed_paste(true)
-            .with_menu(ReedlineMenu::EngineCompleter(Box::new(menu)))
+            .with_menu(ReedlineMenu::EngineCompleter(Box::new(Counted::new(MENU))))
             .with_edit_mode(Box::new(Emacs::new(keys())));
         if let Some(history) = history() {
             reedline = reedline.with_history(Box::new(history));
         }
-        Self { reedline }
+        Self { reedline, aside }
+    }
+
+    /// Shows texts above the prompt while it reads.
+    pub fn aside(&self) -> SyncSender<String> {
+        self.aside.clone()
     }
 
     /// Reads one input.

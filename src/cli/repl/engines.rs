@@ -2,19 +2,20 @@
 
 use super::print;
 use crate::bench::{Engine, Helper};
+use crate::driver::logs::Log;
 use crate::driver::text::printable;
 use crate::report::values;
 use crate::script::Host;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Lines that are shown of a log.
 const LINES: usize = 20;
-/// Bytes that are looked at for them.
+/// Bytes that are read at once of a log that is followed.
 const LOOKED_AT: u64 = 64 << 10;
 const EVERY: Duration = Duration::from_millis(100);
 
@@ -60,38 +61,35 @@ fn mib(amount: Option<u64>) -> String {
     amount.map_or_else(|| "-".into(), |mib| format!("{mib} MiB"))
 }
 
-fn first(logs: &[PathBuf]) -> String {
-    logs.first().map_or_else(|| "-".into(), |log| log.display().to_string())
+fn first(logs: &[Log]) -> String {
+    logs.first().map_or_else(|| "-".into(), |log| log.path().display().to_string())
 }
 
-/// Where an engine or a helper of this name writes; `None` where none runs.
-pub fn logs(host: &Host, name: &str) -> Option<Vec<PathBuf>> {
+/// The logs of an engine or a helper of this name; `None` where none runs.
+pub fn logs(host: &Host, name: &str) -> Option<Vec<Log>> {
     let fleet = &host.bench().fleet;
     let engine = fleet.live().into_iter().find(|engine| engine.spec.name == name).map(|engine| engine.logs());
     let named = |helper: &Helper| (helper.spec.name == name).then(|| helper.logs());
     engine.or_else(|| fleet.look_at_helpers(named).into_iter().flatten().next())
 }
 
-/// The end of each log.
-pub fn tail(logs: &[PathBuf]) -> String {
+/// The end of each log, as far as this process has written it.
+pub fn tail(logs: &[Log]) -> String {
     let shown = logs.iter().filter_map(|log| {
-        let end = std::fs::metadata(log).ok()?.len();
-        let text = read(log, end.saturating_sub(LOOKED_AT))?.0;
-        let lines: Vec<&str> = text.lines().collect();
-        let lines = lines[lines.len().saturating_sub(LINES)..].join("\n");
-        (!lines.is_empty()).then(|| format!("{}:\n{lines}", log.display()))
+        let lines = log.tail(LINES);
+        (!lines.is_empty()).then(|| format!("{}:\n{lines}", log.path().display()))
     });
     let shown: Vec<String> = shown.collect();
     if shown.is_empty() { "it has written nothing here".into() } else { shown.join("\n") }
 }
 
 /// Prints what is written to them until it is interrupted.
-pub async fn follow(logs: &[PathBuf], cancel: CancellationToken) {
-    let length = |log: &PathBuf| std::fs::metadata(log).map_or(0, |metadata| metadata.len());
+pub async fn follow(logs: &[Log], cancel: CancellationToken) {
+    let length = |log: &Log| std::fs::metadata(log.path()).map_or(0, |metadata| metadata.len());
     let mut places: Vec<_> = logs.iter().map(length).collect();
     while !cancel.is_cancelled() {
         for (log, place) in logs.iter().zip(&mut places) {
-            if let Some((text, end)) = read(log, *place).filter(|(text, _)| !text.is_empty()) {
+            if let Some((text, end)) = read(log.path(), *place).filter(|(text, _)| !text.is_empty()) {
                 print(text.trim_end());
                 *place = end;
             }

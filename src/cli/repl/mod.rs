@@ -5,6 +5,7 @@ mod complete;
 mod editor;
 mod engines;
 mod highlight;
+mod menu;
 mod plot;
 mod show;
 mod signals;
@@ -23,7 +24,7 @@ use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{SyncSender, channel};
 
 /// A session, and what is around it.
 struct Repl {
@@ -33,6 +34,8 @@ struct Repl {
     names: Arc<Names>,
     loaded: Option<PathBuf>,
     told_where: bool,
+    /// The way to the terminal while the editor reads from it.
+    aside: Option<SyncSender<String>>,
 }
 
 /// Whether there is more to come.
@@ -67,7 +70,7 @@ impl Repl {
         stage.host.bench().emit(Event::SessionStarted { name: stage.name.clone() });
         let signals = Signals::heed(&stage);
         let names = Arc::new(Names::new(folder));
-        Ok(Self { stage, session, signals, names, loaded: None, told_where: false })
+        Ok(Self { stage, session, signals, names, loaded: None, told_where: false, aside: None })
     }
 
     fn work(&mut self, expression: Option<&str>, script: Option<&Path>) -> u8 {
@@ -122,6 +125,8 @@ impl Repl {
     /// Reads and answers until the end of input, `:quit`, or a signal.
     fn talk(&mut self) -> u8 {
         let mut editor = Editor::new(self.names.clone(), self.signals.ends());
+        self.aside = Some(editor.aside());
+        self.lend_terminal();
         say(concat!("lmrun ", env!("CARGO_PKG_VERSION"), ", `:help` for help, Ctrl-D to end"));
         while !self.stage.cancel.is_cancelled() {
             self.names.update(self.session.variables());
@@ -166,16 +171,22 @@ impl Repl {
 
     /// Does work that Ctrl-C can end, and waits until what it reports is shown.
     fn working<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        self.stage.host.bench().emit(Event::Resumed);
         self.signals.begin();
         let done = work(self);
         self.signals.end();
-        let (shown, is_shown) = channel();
-        self.stage.host.bench().emit(Event::Awaited { shown });
-        let _ = is_shown.recv(); // a reporter that is gone shows nothing
+        self.lend_terminal();
         if self.experiments() > 0 && !std::mem::replace(&mut self.told_where, true) {
             say(&format!("  rows in {}", self.stage.outputs.csv(&self.stage.name).display()));
         }
         done
+    }
+
+    /// Waits until everything that was reported is shown; the terminal is then the editor's, if there is one.
+    fn lend_terminal(&self) {
+        let (shown, is_shown) = channel();
+        self.stage.host.bench().emit(Event::Awaited { shown, aside: self.aside.clone() });
+        let _ = is_shown.recv(); // a reporter that is gone shows nothing
     }
 
     fn experiments(&self) -> usize {
@@ -206,6 +217,7 @@ impl Repl {
     /// Closes what runs, removes what was for it, and ends.
     fn end(self, code: u8) -> u8 {
         let host = &self.stage.host;
+        host.bench().emit(Event::Resumed);
         self.signals.ending();
         self.signals.begin();
         let closed = host.wait(host.bench().fleet.close_all());

@@ -4,7 +4,7 @@ use super::commands::refuse;
 use super::{Next, Repl, print};
 use crate::bench::EngineSeen;
 use crate::figure::{Axis, Figure, Ink, Kind, Point, Series, Shape};
-use crate::report::braille;
+use crate::report::{braille, result_width};
 use crate::script::{Shown, save_figures};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ impl Repl {
             );
         };
         match file {
-            None if std::io::stdout().is_terminal() => match braille::draw(&figure) {
+            None if std::io::stdout().is_terminal() => match braille::draw(&figure, result_width()) {
                 Some(drawing) => print(&drawing),
                 None => return refuse("this is not drawn on a terminal; `:plot EXPR FILE.svg` draws it"),
             },

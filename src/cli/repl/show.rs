@@ -24,7 +24,7 @@ pub fn text(shown: &Shown, host: &Host) -> String {
             let (engines, validity) = (vec![engine.clone()], engine.validity.clone());
             experiment_table(&Seen { engines, validity, ..Seen::default() }, result_width())
         }
-        Shown::Figure(figure) => braille::draw(figure)
+        Shown::Figure(figure) => braille::draw(figure, result_width())
             .unwrap_or_else(|| format!("the figure `{}`; `:plot EXPR FILE.svg` draws it", figure.title)),
         Shown::Engine(engine) => engines::status(host, engine),
     }

@@ -17,6 +17,8 @@ pub struct Signals {
     bench: Arc<Bench>,
     session: CancellationToken,
     works: AtomicBool,
+    /// Whether an interrupt is the way to leave what is at work.
+    waits_for_interrupt: AtomicBool,
     one_ends_all: AtomicBool,
     ends: Arc<AtomicBool>,
     is_ending: AtomicBool,
@@ -29,6 +31,7 @@ impl Signals {
             bench: stage.host.bench().clone(),
             session: stage.cancel.clone(),
             works: AtomicBool::default(),
+            waits_for_interrupt: AtomicBool::default(),
             one_ends_all: AtomicBool::default(),
             ends: Arc::default(),
             is_ending: AtomicBool::default(),
@@ -62,9 +65,15 @@ impl Signals {
         self.works.store(true, Relaxed);
     }
 
+    /// What was begun goes on until it is interrupted: an interrupt needs no warning.
+    pub fn wait_for_interrupt(&self) {
+        self.waits_for_interrupt.store(true, Relaxed);
+    }
+
     /// It has ended.
     pub fn end(&self) {
         self.works.store(false, Relaxed);
+        self.waits_for_interrupt.store(false, Relaxed);
     }
 
     async fn listen(self: Arc<Self>, mut interrupts: Signal, mut terminations: Signal, mut hangups: Signal) {
@@ -89,7 +98,10 @@ impl Signals {
         if work.is_cancelled() {
             kill();
         }
-        self.bench.emit(Event::Warned { text: "interrupted; once more kills lmrun and its engines".into() });
+        if !self.waits_for_interrupt.load(Relaxed) {
+            let text = "interrupted; once more kills lmrun and its engines";
+            self.bench.emit(Event::Warned { text: text.into() });
+        }
         work.cancel();
     }
 

@@ -15,8 +15,11 @@ const CLEAR: &str = "\u{1b}[J";
 
 impl Region {
     /// What a terminal of this size must be sent to show `scrolled`, which stays, and below it
-    /// `lines` instead of those that stand there.
+    /// `lines` instead of those that stand there; nothing where nothing is shown and nothing is to be.
     pub fn replace(&mut self, scrolled: &str, lines: Vec<String>, (rows, width): (usize, usize)) -> String {
+        if scrolled.is_empty() && lines.is_empty() && self.lines.is_empty() {
+            return String::new();
+        }
         // The last column stays free: a full line would wrap, or not, as the terminal likes.
         let cut = |line: String| truncate_str(&line, width.saturating_sub(1), "…").into_owned();
         let mut text = self.to_start(width);
@@ -96,6 +99,15 @@ mod tests {
         assert_eq!(shown(&terminal), "01234567…\nb");
         terminal.screen_mut().set_scrollback(9);
         assert_eq!(shown(&terminal), "01234567…\nb", "nothing scrolled away");
+    }
+
+    #[test]
+    fn an_empty_region_writes_nothing() {
+        let (mut region, size) = (Region::default(), (9, 20));
+        assert_eq!(region.replace("", Vec::new(), size), "");
+        region.replace("", lines(&["a"]), size);
+        assert_eq!(region.replace("", Vec::new(), size), "\r\u{1b}[1A\u{1b}[J");
+        assert_eq!(region.replace("", Vec::new(), size), "");
     }
 
     #[test]

@@ -48,7 +48,9 @@ impl View {
             Event::EngineWaiting { name, port, elapsed_s, awaited, last_line } => {
                 self.starts(name, *port, now.plus_s(-elapsed_s), awaited, last_line.as_deref());
             }
-            Event::EngineReady { port, .. } => self.starting.retain(|engine| engine.port != *port),
+            Event::EngineReady { port, .. } | Event::EngineClosed { port, .. } => {
+                self.starting.retain(|engine| engine.port != *port);
+            }
             Event::ExperimentStarted(live) => {
                 let tallies = live.lanes.iter().map(|_| Tally::default()).collect();
                 self.starting.clear();

@@ -89,7 +89,7 @@ mod natives {
     #[rhai_fn(return_raw)]
     pub fn start(context: NativeCallContext, engine: Spec) -> Result<Handle, Box<EvalAltResult>> {
         let host = Host::of(&context);
-        let started = wait(&host, host.bench().fleet.start(engine.as_ref().clone()))?;
+        let started = wait(&host, host.bench().fleet.start_and_note(engine.as_ref().clone()))?;
         Ok(Handle::new(started.map_err(Fault::from)?))
     }
 

@@ -20,7 +20,7 @@ use super::host::Host;
 use super::language::{compiler, heed, interpreter};
 use super::modules::{Modules, STD};
 use super::program;
-use crate::bench::Event;
+use crate::bench::{Code, Event};
 use rhai::{AST, Dynamic, EvalAltResult, Expr, Position, Scope, Stmt};
 use saving::Kept;
 use std::cell::RefCell;
@@ -31,6 +31,8 @@ use std::rc::Rc;
 
 /// How errors call what was typed.
 const PROMPT: &str = "prompt";
+/// The variable that holds the last value of an input.
+pub const LAST: &str = "last";
 
 /// What is at a prompt.
 pub struct Session {
@@ -43,6 +45,8 @@ pub struct Session {
     text: String,
     kept: Vec<Kept>,
     loaded: Vec<Loaded>,
+    /// Whether a variable of the user's has the name [`LAST`].
+    has_own_last: bool,
 }
 
 /// A file among what was typed.
@@ -62,7 +66,9 @@ impl Session {
         let engine = interpreter(host, modules.clone());
         let (scope, functions) = (Scope::new(), AST::empty());
         let (text, kept, loaded) = Default::default();
-        let mut session = Self { host: host.clone(), modules, engine, scope, functions, text, kept, loaded };
+        let host = host.clone();
+        let has_own_last = false;
+        let mut session = Self { host, modules, engine, scope, functions, text, kept, loaded, has_own_last };
         for (path, _) in STD {
             session.import(path, Self::alias(path)).map_err(|e| Diagnosis::of(&e, PROMPT))?;
         }
@@ -73,12 +79,15 @@ impl Session {
         path.rsplit('/').next().unwrap_or(path)
     }
 
-    /// Evaluates what was typed. It can be interrupted alone.
+    /// Evaluates what was typed. It can be interrupted alone. A value that it gives is in [`LAST`] afterwards.
     ///
     /// # Errors
     /// When it does not compile, fails, or is interrupted.
     pub fn eval(&mut self, input: &str) -> Result<Shown, Diagnosis> {
         let value = self.evaluate(input)?;
+        if !value.is_unit() && !self.has_own_last {
+            self.scope.set_or_push(LAST, value.clone());
+        }
         Ok(shown::of(&self.engine, value))
     }
 
@@ -102,14 +111,18 @@ impl Session {
         });
         match result {
             Ok(value) => {
-                self.kept.push(Kept::of(input, &ast));
+                self.has_own_last |= ast.statements().iter().any(|statement| declares(statement, LAST));
+                self.kept.push(Kept::of(input, &ast, !value.is_unit() && !self.has_own_last));
                 Ok(value)
             }
             Err(error) => {
                 let diagnosis = self.diagnose(&error);
-                // What it declared before it failed goes; what it changed stays.
-                self.scope.rewind(depth);
-                self.functions = functions;
+                // What it declared before it failed goes; what it changed stays. What was measured before an
+                // interrupt stays, too.
+                if diagnosis.code != Code::Interrupted {
+                    self.scope.rewind(depth);
+                    self.functions = functions;
+                }
                 Err(diagnosis)
             }
         }
@@ -221,6 +234,11 @@ impl Session {
             place.position = Position::new((line - loaded.lines.start) as u16, column as u16);
         }
     }
+}
+
+/// Returns true if a statement declares the variable or constant `name`.
+fn declares(statement: &Stmt, name: &str) -> bool {
+    matches!(statement, Stmt::Var(var, ..) if var.0.name == name)
 }
 
 /// What only compiles a text needs none of the session.

@@ -1,6 +1,6 @@
 //! The inputs of a session as a script.
 
-use super::parsed;
+use super::{LAST, parsed};
 use crate::script::modules::STD;
 use rhai::{AST, ASTFlags, Stmt};
 
@@ -10,18 +10,19 @@ pub struct Kept {
     declares: String,
     /// What is done.
     acts: String,
+    /// Whether it only looks at something.
+    looks: bool,
+    /// Whether its value was put into [`LAST`].
+    gives: bool,
 }
 
 impl Kept {
-    /// `input`, of which `ast` was made. What only looks at something is nothing to be done.
-    pub fn of(input: &str, ast: &AST) -> Self {
+    /// `input`, of which `ast` was made. `gives` tells whether its value was put into [`LAST`].
+    pub fn of(input: &str, ast: &AST, gives: bool) -> Self {
         let input = input.trim();
         let (declares, acts) = input.split_at(declared(input, ast));
         let looks = matches!(ast.statements(), [Stmt::Expr(_)]) && !acts.contains('(');
-        Self {
-            declares: declares.trim().into(),
-            acts: if looks { String::new() } else { acts.trim().into() },
-        }
+        Self { declares: declares.trim().into(), acts: acts.trim().into(), looks, gives }
     }
 
     /// The name of the constant that it is.
@@ -60,9 +61,7 @@ pub fn script(kept: &[Kept], test: &str) -> String {
     let declared = kept.iter().map(|kept| kept.declares.as_str()).filter(|part| !part.is_empty());
     let (imported, declared): (Vec<&str>, Vec<&str>) = declared.partition(|part| part.starts_with("import "));
     let top = [imported.join("\n"), declared.join("\n\n")].join("\n");
-    let acts: Vec<String> =
-        kept.iter().filter(|kept| !kept.acts.is_empty()).map(|kept| closed(&kept.acts)).collect();
-    let body: String = acts.iter().map(|input| indented(input)).collect();
+    let body: String = acts(kept).iter().map(|input| indented(&closed(input))).collect();
     // Functions see the constants of a script's top only.
     let is_seen = |kept: &&Kept| kept.constant().is_some_and(|name| top.contains(&format!("global::{name}")));
     let constants: Vec<String> = kept.iter().filter(is_seen).map(|kept| closed(&kept.acts)).collect();
@@ -72,6 +71,43 @@ pub fn script(kept: &[Kept], test: &str) -> String {
     let head: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     let test = format!("/// What was done at the prompt.\nfn {test}() {{\n{body}}}\n");
     head.into_iter().chain([test]).collect::<Vec<_>>().join("\n\n")
+}
+
+/// What is done, one input after the other. Where one reads [`LAST`], the input that gave its value declares it;
+/// what only looks at something is left out.
+fn acts(kept: &[Kept]) -> Vec<String> {
+    let (mut acts, mut is_read) = (Vec::new(), false);
+    for kept in kept.iter().rev().filter(|kept| !kept.acts.is_empty()) {
+        let declares = kept.gives && is_read;
+        if kept.looks && !declares {
+            continue;
+        }
+        is_read = reads_last(&kept.acts) || (is_read && !declares);
+        acts.push(if declares { with_value_named(&kept.acts) } else { kept.acts.clone() });
+    }
+    acts.reverse();
+    acts
+}
+
+/// Returns true if the variable [`LAST`] occurs in `text`.
+fn reads_last(text: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(LAST).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + LAST.len()..]);
+        !before.ends_with(|c| is_word(c) || c == '.')
+            && !after.starts_with(|c| is_word(c) || "(:".contains(c))
+    })
+}
+
+/// The statements of `acts`, of which the last declares [`LAST`].
+fn with_value_named(acts: &str) -> String {
+    let acts = acts.trim_end_matches(';');
+    let is_value = |text: &str| parsed(text).is_ok_and(|ast| ast.statements().len() == 1);
+    let starts = acts.rmatch_indices(';').map(|(at, _)| at + 1).chain([0]);
+    let mut starts = starts.filter(|start| is_value(&acts[*start..]));
+    let start = starts.find(|start| parsed(&acts[..*start]).is_ok()).unwrap_or(0);
+    let (before, value) = acts.split_at(start);
+    [before.trim(), &format!("let {LAST} = {}", value.trim())].join(" ").trim().to_owned()
 }
 
 /// An input in the body of a function. In a text of several lines, spaces would change the text.

@@ -105,7 +105,7 @@ fn errors_stand_at_their_place_among_all_inputs() {
 #[test]
 fn an_input_can_be_interrupted_alone() {
     let mut bed = Bed::new();
-    for input in ["loop {}", "sleep(60)"] {
+    for input in ["loop {}", "sleep(60)", "let kept = 7; for lost in 0..2 { let gone = 1; sleep(60) }"] {
         let bench = bed.session.host.bench().clone();
         let before = bench.interrupts.now();
         let other = std::thread::spawn(move || {
@@ -114,10 +114,13 @@ fn an_input_can_be_interrupted_alone() {
         });
         let diagnosis = bed.session.eval(input).err().expect("an interrupt");
         other.join().expect("it cancels");
-        assert_eq!(diagnosis.code, Code::Interrupted);
+        assert_eq!(diagnosis.code, Code::Interrupted, "{input}");
         assert!(!before.is_cancelled(), "that of another input");
         bed.check(&["1 + 1"], "2");
     }
+    bed.check(&["kept"], "7");
+    bed.check(&["lost"], "error: undefined variable: lost");
+    bed.check(&["gone"], "error: undefined variable: gone");
 }
 
 #[test]
@@ -144,6 +147,37 @@ fn a_session_is_saved_as_a_script() {
     std::fs::write(&path, script).expect("the script");
     let tests = crate::script::Program::load(&path).expect("it compiles");
     assert!(tests.tests().iter().any(|test| test.name == "test_saved"));
+}
+
+#[test]
+fn last_is_the_last_value_and_no_name_of_the_users() {
+    let mut bed = Bed::new();
+    bed.check(&["last"], "error: undefined variable: last");
+    bed.check(&["40 + 1", "let x = last + 1", "x"], "42");
+    bed.check(&["fn f() { 7 }", "f()", "nope()", "last"], "7");
+    bed.check(&["const K = 1; last + K", "last"], "8");
+    bed.check(&["let last = 3", "5", "last"], "3");
+    bed.check(&["last += 1", "5", "last"], "4");
+}
+
+#[test]
+fn a_saved_script_declares_the_last_value_where_it_is_read() {
+    let mut bed = Bed::new();
+    for input in
+        ["1 + 1", "3", "max(4, 5)", "let a = last; a + 1", "last", "max(last, 2)", "min(last, 9); last - 1"]
+    {
+        bed.eval(input);
+    }
+    let script = bed.session.script("test_saved");
+    let body: Vec<&str> = script.lines().filter(|line| line.starts_with("    ")).map(str::trim).collect();
+    let expected = [
+        "let last = max(4, 5);",
+        "let a = last; let last = a + 1;",
+        "let last = last;",
+        "let last = max(last, 2);",
+        "min(last, 9); last - 1;",
+    ];
+    assert_eq!(body, expected);
 }
 
 #[test]

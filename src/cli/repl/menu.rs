@@ -1,0 +1,134 @@
+//! The completion menu, with a line that tells how many entries there are beyond those that it shows.
+
+use nu_ansi_term::{Color, Style};
+use reedline::{Completer, Editor, IdeMenu, Menu, MenuBuilder, MenuEvent, MenuSettings, Painter, Suggestion};
+
+/// Entries that are shown at once.
+const SHOWN: u16 = 10;
+
+/// A menu of the editor that tells its length.
+pub struct Counted(IdeMenu);
+
+impl Counted {
+    /// The menu `name`.
+    pub fn new(name: &str) -> Self {
+        let menu = IdeMenu::default()
+            .with_name(name)
+            .with_min_description_width(20)
+            .with_max_description_width(44)
+            .with_max_completion_width(34)
+            .with_max_completion_height(SHOWN)
+            .with_description_mode(reedline::DescriptionMode::PreferRight)
+            .with_marker("> ");
+        Self(menu)
+    }
+
+    /// Lines that the count takes.
+    fn footer_lines(&self) -> u16 {
+        u16::from(self.get_values().len() > usize::from(SHOWN))
+    }
+
+    fn footer(&self, is_colored: bool) -> String {
+        let text = format!("{SHOWN} of {}; Tab goes on", self.get_values().len());
+        if is_colored { Style::new().fg(Color::DarkGray).paint(text).to_string() } else { text }
+    }
+}
+
+impl Menu for Counted {
+    fn menu_string(&self, lines: u16, is_colored: bool) -> String {
+        let menu = self.0.menu_string(lines, is_colored);
+        // Where the terminal has no line for the count, the entries have it.
+        if self.footer_lines() == 0 || menu.lines().count() >= usize::from(lines) {
+            return menu;
+        }
+        // The entries stand below what is completed.
+        let indent = menu.chars().take_while(|c| *c == ' ').count();
+        format!("{menu}\r\n{:indent$}{}", "", self.footer(is_colored))
+    }
+
+    fn menu_required_lines(&self, columns: u16) -> u16 {
+        self.0.menu_required_lines(columns) + self.footer_lines()
+    }
+
+    fn min_rows(&self) -> u16 {
+        self.0.min_rows() + self.footer_lines()
+    }
+
+    fn settings(&self) -> &MenuSettings {
+        self.0.settings()
+    }
+
+    fn is_active(&self) -> bool {
+        self.0.is_active()
+    }
+
+    fn set_active(&mut self, active: bool) {
+        self.0.set_active(active);
+    }
+
+    fn clear_input(&mut self) {
+        self.0.clear_input();
+    }
+
+    fn on_activate(&mut self) {
+        self.0.on_activate();
+    }
+
+    fn on_deactivate(&mut self) {
+        self.0.on_deactivate();
+    }
+
+    fn menu_event(&mut self, event: MenuEvent) {
+        self.0.menu_event(event);
+    }
+
+    fn can_quick_complete(&self) -> bool {
+        self.0.can_quick_complete()
+    }
+
+    fn can_partially_complete(
+        &mut self,
+        values_updated: bool,
+        editor: &mut Editor,
+        completer: &mut dyn Completer,
+    ) -> bool {
+        self.0.can_partially_complete(values_updated, editor, completer)
+    }
+
+    fn update_values(&mut self, editor: &mut Editor, completer: &mut dyn Completer) {
+        self.0.update_values(editor, completer);
+    }
+
+    fn reset_position(&mut self) {
+        self.0.reset_position();
+    }
+
+    fn update_working_details(
+        &mut self,
+        editor: &mut Editor,
+        completer: &mut dyn Completer,
+        painter: &Painter,
+    ) {
+        self.0.update_working_details(editor, completer, painter);
+    }
+
+    fn replace_in_buffer(&self, editor: &mut Editor) {
+        self.0.replace_in_buffer(editor);
+    }
+
+    fn get_values(&self) -> &[Suggestion] {
+        self.0.get_values()
+    }
+
+    fn results_are_provisional(&self) -> bool {
+        self.0.results_are_provisional()
+    }
+
+    fn is_awaiting_first_answer(&self) -> bool {
+        self.0.is_awaiting_first_answer()
+    }
+
+    fn set_cursor_pos(&mut self, position: (u16, u16)) {
+        self.0.set_cursor_pos(position);
+    }
+}

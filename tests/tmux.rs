@@ -1,0 +1,88 @@
+//! The prompt in tmux, a terminal that people use: what it shows before Enter.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::needs::{self, TMUX, trial};
+use common::{Bench, eventually};
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+fn main() -> ExitCode {
+    needs::run(vec![
+        trial(typed_text_and_menu_stay_on_the_screen, &[TMUX]),
+        trial(a_note_stands_above_what_is_typed, &[TMUX]),
+    ])
+}
+
+/// A tmux server with `lmrun repl` in its only pane; it ends with the test.
+struct Tmux {
+    socket: PathBuf,
+}
+
+impl Tmux {
+    fn open(bench: &Bench) -> Self {
+        let tmux = Self { socket: bench.path("tmux") };
+        let [p1, p2] = bench.ports.map(|port| port.to_string());
+        let folder = bench.dir.path().to_str().expect("a path");
+        let state = format!("XDG_STATE_HOME={}", bench.path("state").display());
+        tmux.ask(
+            &["-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "30", "-c", folder]
+                .into_iter()
+                .chain(["-e", &state, env!("CARGO_BIN_EXE_lmrun"), "repl", "-o", "out", "-p", &p1, &p2])
+                .collect::<Vec<_>>(),
+        );
+        eventually("the prompt", || tmux.screen().ends_with("lmrun>"));
+        tmux
+    }
+
+    fn ask(&self, args: &[&str]) -> String {
+        let output = Command::new("tmux").arg("-S").arg(&self.socket).args(args).output().expect("tmux");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// The lines of the screen down to the last that is not empty.
+    fn screen(&self) -> String {
+        self.ask(&["capture-pane", "-p"]).trim_end().to_owned()
+    }
+
+    /// The screen half a second after these keys: time enough for two frames of the live screen.
+    fn after(&self, keys: &[&str]) -> String {
+        self.ask(&[&["send-keys"], keys].concat());
+        std::thread::sleep(Duration::from_millis(500));
+        self.screen()
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        // The engines that its lmrun started end with it.
+        let _ = Command::new("tmux").arg("-S").arg(&self.socket).arg("kill-server").output();
+    }
+}
+
+fn typed_text_and_menu_stay_on_the_screen() {
+    let bench = Bench::new();
+    let tmux = Tmux::open(&bench);
+    let screen = tmux.after(&["let x = 4"]);
+    assert!(screen.ends_with("\nlmrun> let x = 4"), "{screen}");
+    tmux.after(&["C-c"]);
+    let screen = tmux.after(&["sim::engine(#{ ", "Tab"]);
+    assert!(screen.contains("lmrun> sim::engine(#{") && screen.contains("prefix_caching"), "{screen}");
+    assert!(screen.ends_with("10 of 19; Tab goes on"), "{screen}");
+}
+
+fn a_note_stands_above_what_is_typed() {
+    let bench = Bench::new();
+    let tmux = Tmux::open(&bench);
+    tmux.after(&["start(sim::engine(#{ name: \"plain\", startup_s: 2 }))", "Enter"]);
+    eventually("the engine starts", || tmux.screen().ends_with("\nlmrun>"));
+    tmux.after(&["let typed = 4"]);
+    eventually("the engine is ready", || tmux.screen().contains("\n  plain: ready after "));
+    let screen = tmux.after(&["2"]);
+    assert!(screen.ends_with("\nlmrun> let typed = 42"), "{screen}");
+    drop(tmux);
+    eventually("nothing is left", || bench.left_running().is_empty());
+}
