@@ -5,7 +5,7 @@ use super::live::{Counts, LiveLane};
 use super::row::{Row, RowContext};
 use super::workload::{Answers, Due, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig};
 use crate::driver::clock::Stamp;
-use crate::driver::http::{Arrival, Exchange, Job, Plan, Shards, Target};
+use crate::driver::http::{Exchange, Job, Plan, Shards, Target};
 use crate::driver::secrets;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -136,7 +136,7 @@ impl Lane {
         let (i, request) = (job.index, &self.requests[job.index]);
         let before = request.continued().map_or(0, |before| self.said[before]);
         let id = request_id(&self.id_prefix, i);
-        let mut row = Row::new(&self.context, i, request, job.due, id, gpu_memory, exchange);
+        let mut row = Row::new(&self.context, job, request, id, gpu_memory, exchange);
         row.context_len += before;
         // An engine may repeat what it was sent, the key among it.
         row.error = row.error.map(|error| secrets::scrub(&error));
@@ -222,7 +222,8 @@ impl LanePlan {
     fn job(&self, due: Due) -> Job {
         let unsent =
             due.without.map(|request| format!("request {request}, which it answers to, has no answer"));
-        Job { index: due.request, due: self.start.plus_s(due.at_s), unsent }
+        let at = |seconds| self.start.plus_s(seconds);
+        Job { index: due.request, due: at(due.at_s), intended: due.intended_s.map(at), unsent }
     }
 
     /// Everything that was said up to the messages of `index`.
@@ -267,7 +268,7 @@ impl Plan for LanePlan {
         let index = job.index;
         let answered = exchange.failure.is_none();
         self.answers.ended(index, std::mem::take(&mut exchange.text));
-        let now_s = exchange.done.map_or_else(Stamp::now, Arrival::at).since_s(self.start);
+        let now_s = exchange.ended.unwrap_or_else(Stamp::now).since_s(self.start);
         // Nobody listens to a run that was given up.
         let _ = self.ended.send(Ended { engine_id: self.engine_id, job, exchange });
         let Some(flow) = &self.flow else { return Vec::new() };

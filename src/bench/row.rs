@@ -3,7 +3,7 @@
 use super::Distribution;
 use super::workload::Request;
 use crate::driver::clock::Stamp;
-use crate::driver::http::{Arrival, Exchange};
+use crate::driver::http::{Arrival, Exchange, Job};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -137,6 +137,10 @@ pub struct Row {
     pub connected_late: bool,
     /// Whether it was sent again, because the server had closed an idle connection.
     pub resent: bool,
+    /// When the workload's schedule wanted it sent; empty if it has no moment for this request.
+    pub intended_s: Option<f64>,
+    /// When it ended, with an answer or not.
+    pub ended_s: Option<f64>,
 }
 
 impl Row {
@@ -149,9 +153,8 @@ impl Row {
     /// The row of a request that has ended. A failed one keeps its moments, and has no measures.
     pub fn new(
         context: &RowContext,
-        request_id: usize,
+        job: &Job,
         request: &Request,
-        due: Stamp,
         x_request_id: String,
         gpu_memory: Arc<str>,
         seen: &Exchange,
@@ -160,7 +163,7 @@ impl Row {
         let sent_s = seen.sent.map(|sent| sent.since_s(context.start));
         let measures = Measures::of(seen);
         let usage = seen.usage.unwrap_or_default();
-        let planned_s = due.since_s(context.start);
+        let planned_s = job.due.since_s(context.start);
         let from_planned = |moment: Option<f64>| moment.map(|moment| moment - planned_s);
         let is_free = request.after.is_none() && request.round == 0;
         let first_token_s = at(seen.first_token);
@@ -170,7 +173,7 @@ impl Row {
             expr_id: context.expr_id,
             timestamp: request.timestamp.filter(|_| is_free).unwrap_or(planned_s),
             engine_id: context.engine_id,
-            request_id,
+            request_id: job.index,
             ttft: measures.ttft,
             throughput: measures.throughput,
             latency: measures.latency,
@@ -216,6 +219,8 @@ impl Row {
             read_lag_s: seen.read_lag_s,
             connected_late: seen.connected_late,
             resent: seen.resent,
+            intended_s: job.intended.map(|intended| intended.since_s(context.start)),
+            ended_s: seen.ended.map(|ended| ended.since_s(context.start)),
         }
     }
 
@@ -346,6 +351,7 @@ pub(super) mod tests {
             first_answer: Some(arrival(10.5)),
             chunks: vec![at_s(10.5), at_s(11.0), at_s(12.5)],
             done: Some(arrival(12.75)),
+            ended: Some(at_s(12.75)),
             usage: Some(Usage { completion_tokens: Some(3), ..Usage::default() }),
             ..Exchange::default()
         }
@@ -354,7 +360,8 @@ pub(super) mod tests {
     fn row(seen: &Exchange) -> Row {
         let request =
             Request { timestamp: Some(8.0), context_len: 8192, query_len: 16, ..Request::default() };
-        Row::new(&context(), 1, &request, at_s(8.0), "id".into(), "{}".into(), seen)
+        let job = Job { index: 1, due: at_s(8.0), intended: Some(at_s(7.0)), unsent: None };
+        Row::new(&context(), &job, &request, "id".into(), "{}".into(), seen)
     }
 
     #[test]
@@ -365,6 +372,7 @@ pub(super) mod tests {
         assert_eq!((row.itl_mean_s, row.itl_p50_s, row.itl_max_s), (Some(1.0), Some(1.0), Some(1.5)));
         assert_eq!((row.ttft_from_planned_s, row.send_lag_s), (Some(2.5), Some(0.5)));
         assert_eq!((row.sent_s, row.headers_s, row.done_s), (Some(8.5), Some(8.75), Some(12.75)));
+        assert_eq!((row.planned_s, row.intended_s, row.ended_s), (8.0, Some(7.0), Some(12.75)));
         assert_eq!((row.output_tokens, row.output_tokens_from), (Some(3), Some("usage")));
         assert_eq!(row.chunk_tokens_from, Some("count"));
     }
@@ -413,7 +421,7 @@ pub(super) mod tests {
             (row.ttft, row.latency, row.throughput, row.latency_from_planned_s),
             (None, None, None, None)
         );
-        assert_eq!((row.status, row.first_token_s), ("failed", Some(10.5)));
+        assert_eq!((row.status, row.first_token_s, row.ended_s), ("failed", Some(10.5), Some(12.75)));
         assert_eq!(row.error.as_deref(), Some("the stream ended without [DONE], 3 chunks in"));
     }
 }

@@ -143,7 +143,7 @@ mod tests {
     use crate::bench::row::{RowContext, tests::context};
     use crate::bench::workload::Request;
     use crate::driver::clock::Stamp;
-    use crate::driver::http::{Arrival, Exchange, Reader};
+    use crate::driver::http::{Arrival, Exchange, Job, Reader};
 
     /// The end of a stream as SGLang sends it: the details are missing if nothing was cached.
     const MISS: &str = r#"{"prompt_tokens":1000,"completion_tokens":1,"prompt_tokens_details":null}"#;
@@ -158,7 +158,8 @@ mod tests {
         let arrival = Arrival { kernel: None, read: Stamp(2) };
         Reader::new(false).feed(stream.as_bytes(), arrival, &mut seen).expect("a stream");
         let context = RowContext { reports_only_hits, ..context() };
-        Row::new(&context, 0, &Request::default(), Stamp(0), String::new(), "{}".into(), &seen)
+        let job = Job { index: 0, due: Stamp(0), intended: None, unsent: None };
+        Row::new(&context, &job, &Request::default(), String::new(), "{}".into(), &seen)
     }
 
     fn engine(rows: impl IntoIterator<Item = Row>) -> EngineSeen {

@@ -66,7 +66,7 @@ impl Bench {
             };
             let plan: Arc<dyn Plan> = Arc::new(warmup);
             let due = Stamp::now().plus_s(Shards::LEAD_S);
-            self.shards.send(&plan, vec![Job { index: number, due, unsent: None }]);
+            self.shards.send(&plan, vec![Job { index: number, due, intended: None, unsent: None }]);
             if let Some(Exchange { failure: Some(failure), .. }) = ended.recv().await {
                 let text = format!("a warm-up request to `{}` failed: {failure}", engine.spec.name);
                 self.emit(Event::Warned { text });

@@ -10,6 +10,7 @@ pub type GpuMemory = BTreeMap<String, f64>;
 /// One request as its row tells it. What a row does not tell is `None`: the original's rows have the
 /// first ten columns only. What each is, [`crate::bench::Row`] says.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(serde::Serialize))]
 #[allow(missing_docs, reason = "the columns are described once, at `Row`")]
 pub struct Record {
     /// Its line in the file, from 1.
@@ -54,6 +55,7 @@ pub struct Record {
     pub output_tokens: Option<u64>,
     pub output_tokens_from: Option<Arc<str>>,
     pub chunks: Option<u64>,
+    pub chunk_tokens_from: Option<Arc<str>>,
     pub finish_reason: Option<Arc<str>>,
     #[serde(default, deserialize_with = "finite")]
     pub tpot_s: Option<f64>,
@@ -95,6 +97,10 @@ pub struct Record {
     pub read_lag_s: Option<f64>,
     pub connected_late: Option<bool>,
     pub resent: Option<bool>,
+    #[serde(default, deserialize_with = "finite")]
+    pub intended_s: Option<f64>,
+    #[serde(default, deserialize_with = "finite")]
+    pub ended_s: Option<f64>,
     /// Columns that lmrun does not know, as they stand, in the order of the file.
     #[serde(skip)]
     pub extra: Vec<String>,

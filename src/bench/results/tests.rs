@@ -39,6 +39,77 @@ fn a_row_of_ours_comes_back() {
     assert_eq!(results.extra_columns, Vec::<String>::new());
 }
 
+/// A row without an empty cell, and without a value that a missing column would have.
+fn full_row() -> crate::bench::Row {
+    crate::bench::Row {
+        expr_id: 1,
+        timestamp: 0.25,
+        engine_id: 2,
+        request_id: 3,
+        ttft: Some(0.5),
+        throughput: Some(40.5),
+        latency: Some(1.5),
+        context_len: 8192,
+        query_len: 16,
+        gpu_memory: r#"{"gpu-0":40321}"#.into(),
+        engine: "lmcache".into(),
+        engine_kind: "vllm".into(),
+        simulated: true,
+        model: "m".into(),
+        session: 4,
+        turn: 5,
+        context_len_from: "rule",
+        status: "failed",
+        error: Some("HTTP 503".into()),
+        http_status: Some(503),
+        x_request_id: "lmrun-1".into(),
+        prompt_tokens: Some(8200),
+        cached_tokens: Some(8000),
+        output_tokens: Some(6),
+        output_tokens_from: Some("usage"),
+        chunks: 7,
+        chunk_tokens_from: Some("count"),
+        finish_reason: Some("length".into()),
+        tpot_s: Some(0.125),
+        itl_mean_s: Some(0.25),
+        itl_p50_s: Some(0.375),
+        itl_p99_s: Some(0.5),
+        itl_max_s: Some(0.625),
+        icl_mean_s: Some(0.75),
+        icl_max_s: Some(0.875),
+        ttft_from_planned_s: Some(1.125),
+        latency_from_planned_s: Some(1.25),
+        planned_s: 1.375,
+        sent_s: Some(1.625),
+        headers_s: Some(1.75),
+        first_chunk_s: Some(1.875),
+        first_token_s: Some(2.125),
+        first_answer_s: Some(2.25),
+        last_token_s: Some(2.375),
+        done_s: Some(2.5),
+        send_lag_s: Some(2.625),
+        read_lag_s: 2.75,
+        connected_late: true,
+        resent: true,
+        intended_s: Some(2.875),
+        ended_s: Some(3.125),
+    }
+}
+
+#[test]
+fn every_column_of_a_row_is_read_back() {
+    let row = full_row();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.serialize(&row).expect("a row");
+    let results = parse(&writer.into_inner().expect("bytes")[..], "a.csv").expect("results");
+    let (written, read) = (serde_json::json!(row), serde_json::json!(results.records[0]));
+    let empty = serde_json::json!(crate::bench::Row::default());
+    for column in crate::bench::Row::columns() {
+        assert_ne!(written[&column], empty[&column], "`full_row` has no value in `{column}`");
+        assert_eq!(written[&column], read[&column], "`{column}`");
+    }
+}
+
 #[test]
 fn columns_that_nobody_knows_are_kept() {
     let text = format!("note,{HEADER}\nhello,0,0,0,0,1,1,2,8,1,\n");

@@ -11,6 +11,9 @@ pub struct Due {
     pub request: usize,
     /// When, seconds from the start of the experiment; it may be past.
     pub at_s: f64,
+    /// When the schedule wants it sent, seconds from the start of the experiment, however long it has to
+    /// wait; `None` if the schedule has no moment for it.
+    pub intended_s: Option<f64>,
     /// The request without whose answer it cannot be sent at all.
     pub without: Option<usize>,
 }
@@ -93,11 +96,18 @@ impl Flow {
 
     fn following(&self, i: usize, now_s: f64, answered: bool) -> Due {
         let request = &self.requests[i];
-        let Some(after) = request.after else { return Due { request: i, at_s: now_s, without: None } };
-        let earliest_s = request.timestamp.map_or(0.0, |timestamp| self.round_start_s + timestamp);
+        let intended_s = self.intended_s(request);
+        let Some(after) = request.after else {
+            return Due { request: i, at_s: now_s, intended_s, without: None };
+        };
         let without = (after.continues && !answered).then_some(after.request);
-        let at_s = if without.is_some() { now_s } else { f64::max(now_s + after.wait_s, earliest_s) };
-        Due { request: i, at_s, without }
+        let earliest_s = f64::max(now_s + after.wait_s, intended_s.unwrap_or(0.0));
+        let at_s = if without.is_some() { now_s } else { earliest_s };
+        Due { request: i, at_s, intended_s, without }
+    }
+
+    fn intended_s(&self, request: &Request) -> Option<f64> {
+        request.timestamp.map(|timestamp| self.round_start_s + timestamp)
     }
 
     /// Begins `sessions` of the current round, all where nothing limits them.
@@ -106,8 +116,9 @@ impl Flow {
         while sessions.is_none_or(|sessions| due.len() < sessions)
             && let Some(next) = self.waiting.pop_front_if(|next| self.requests[*next].round == self.round)
         {
-            let at_s = self.round_start_s + self.requests[next].timestamp.unwrap_or(0.0);
-            due.push(Due { request: next, at_s, without: None });
+            let intended_s = self.intended_s(&self.requests[next]);
+            let at_s = intended_s.unwrap_or(self.round_start_s);
+            due.push(Due { request: next, at_s, intended_s, without: None });
         }
         due
     }
@@ -152,9 +163,21 @@ mod tests {
     }
 
     #[test]
+    fn intended_moment_of_a_turn_does_not_wait_for_the_answer() {
+        let turns =
+            vec![request(None, 0, Some(0.0)), request(Some(0), 0, Some(8.0)), request(Some(1), 0, None)];
+        let (mut flow, first) = Flow::start(Arc::new(turns), None);
+        assert_eq!((first[0].at_s, first[0].intended_s), (0.0, Some(0.0)));
+        let late = flow.ended(0, 11.0, true)[0];
+        assert_eq!((late.at_s, late.intended_s), (11.5, Some(8.0)));
+        assert_eq!(flow.ended(1, 12.0, true)[0].intended_s, None);
+    }
+
+    #[test]
     fn without_an_answer_there_is_no_next_turn() {
         let (mut flow, _) = start(vec![request(None, 0, Some(0.0)), request(Some(0), 0, None)], None);
-        assert_eq!(flow.ended(0, 1.0, false), [Due { request: 1, at_s: 1.0, without: Some(0) }]);
+        let due = Due { request: 1, at_s: 1.0, intended_s: None, without: Some(0) };
+        assert_eq!(flow.ended(0, 1.0, false), [due]);
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub struct Exchange {
     pub chunk_tokens: ChunkTokens,
     /// The end of the stream.
     pub done: Option<Arrival>,
+    /// When it ended, with an answer or not.
+    pub ended: Option<Stamp>,
     /// Why the generation ended.
     pub finish_reason: Option<String>,
     /// The token counts.

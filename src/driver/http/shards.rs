@@ -4,7 +4,7 @@
 //! shared, and neither the script nor the terminal nor the writer of rows runs there.
 
 use super::connection::{Connection, Pool};
-use super::exchange::{self, Exchange};
+use super::exchange::{self, Arrival, Exchange};
 use super::failure::Failure;
 use super::guard::Guards;
 use super::pacer::Pacer;
@@ -26,6 +26,8 @@ pub struct Job {
     pub index: usize,
     /// When to send it; at once where that is past.
     pub due: Stamp,
+    /// When its schedule wanted it sent, whatever it had to wait for; it has no part in sending.
+    pub intended: Option<Stamp>,
     /// Why it cannot be sent at all.
     pub unsent: Option<String>,
 }
@@ -177,7 +179,8 @@ async fn pace(batch: Batch, shard: Shard) {
 async fn follow(job: Job, plan: Arc<dyn Plan>, shard: Shard) {
     let mut next = Some(job);
     while let Some(job) = next.take() {
-        let exchange = run(&job, &*plan, &shard).await;
+        let mut exchange = run(&job, &*plan, &shard).await;
+        exchange.ended = Some(exchange.done.map_or_else(Stamp::now, Arrival::at));
         let mut jobs = plan.ended(job, exchange);
         if jobs.len() > 1 {
             let senders: Vec<_> = shard.peers.iter().filter_map(WeakUnboundedSender::upgrade).collect();
@@ -309,7 +312,7 @@ mod tests {
         fn ended(&self, job: Job, exchange: Exchange) -> Vec<Job> {
             self.seen.lock().push(exchange);
             let _ = self.done.send(());
-            let next = Job { index: job.index + 1, due: Stamp::now().plus_s(self.gap_s), unsent: None };
+            let next = Job { index: job.index + 1, due: Stamp::now().plus_s(self.gap_s), ..job };
             if next.index < 3 { vec![next] } else { Vec::new() }
         }
     }
@@ -343,7 +346,7 @@ mod tests {
         let chain = Arc::new(Chain { target, gap_s, seen: Mutex::default(), done });
         let plan: Arc<dyn Plan> = chain.clone();
         let shards = Shards::start(1).expect("a shard");
-        shards.send(&plan, vec![Job { index: 0, due: Stamp::now(), unsent: None }]);
+        shards.send(&plan, vec![Job { index: 0, due: Stamp::now(), intended: None, unsent: None }]);
         for _ in 0..3 {
             ended.blocking_recv().expect("an end");
         }

@@ -39,7 +39,8 @@ fn run() -> Run {
         status: "failed",
         error: Some("HTTP 503".into()),
         last_token_s: None,
-        done_s: Some(4.0),
+        done_s: None,
+        ended_s: Some(4.0),
         ..row(2, 2.0, 0.0, 0)
     };
     let rows = [row(1, 1.0, 1.0, 5), row(0, 0.0, 1.2, 11), failed];

@@ -70,7 +70,9 @@ fn add_totals(fields: &mut Map<String, Value>, run: &Run, completed: usize) {
 
 /// From the first request that was sent until all have ended, also those that failed.
 fn duration_s(run: &Run) -> Option<f64> {
-    let end = |record: &Record| record.done_s.or(record.last_token_s).or(record.headers_s).or(record.sent_s);
+    // CSVs of earlier versions have no `ended_s`.
+    let last = |record: &Record| record.done_s.or(record.last_token_s).or(record.headers_s).or(record.sent_s);
+    let end = |record: &Record| record.ended_s.or_else(|| last(record));
     let end_s = run.all().iter().filter_map(end).reduce(f64::max)?;
     Some(end_s - run.first_sent_s()?)
 }
