@@ -1,19 +1,30 @@
 //! How well the client did: what it adds to the numbers by itself.
 
-use super::{Distribution, EngineSeen, Reason, ReasonCode, Row};
+use super::{Distribution, EngineSeen, Reason, ReasonCode, Row, least_n};
 use crate::driver::clock::Stamp;
 use crate::driver::http::Shards;
 use crate::driver::limits;
+use parking_lot::Mutex;
 use serde::Serialize;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// How well the client did in an experiment. Seconds.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ClientSeen {
     /// How late requests were sent.
     pub send_lag_s: Spread,
+    /// How late they may be sent.
+    pub allowed_lag_s: f64,
+    /// How many requests were sent.
+    pub sent: usize,
+    /// How many of them later than is allowed.
+    pub sent_late: usize,
     /// How long received bytes lay in the socket, the longest of each request.
     pub read_lag_s: Spread,
-    /// The busiest sending thread's share of a core.
+    /// The share of a core that the busiest sending thread used in its busiest second.
     pub cpu_share: Option<f64>,
     /// Connections that were opened.
     pub connections: usize,
@@ -31,14 +42,16 @@ pub struct ClientSeen {
     pub ttft_p50_s: Option<f64>,
 }
 
-/// A distribution in three numbers.
+/// A distribution in a few numbers. A percentile that needs more values than there are is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Spread {
     /// The median.
     pub p50: Option<f64>,
-    /// The 99th percentile; of fewer than 100 values the 90th.
+    /// The 90th percentile.
+    pub p90: Option<f64>,
+    /// The 99th percentile.
     pub p99: Option<f64>,
-    /// The largest.
+    /// The largest value.
     pub max: Option<f64>,
 }
 
@@ -48,31 +61,41 @@ pub const MAX_SEND_LAG_S: f64 = 0.005;
 const BUSY: f64 = 0.9;
 /// A lag under this part of the median TTFT changes no conclusion.
 const PART_OF_TTFT: f64 = 0.05;
-/// Fewer requests have no 99th percentile: one unlucky moment of the machine would be it.
-const ENOUGH: usize = 100;
+/// More than one request in so many is late: the load was not the planned one.
+const LATE_ONE_IN: usize = 100;
+/// The least time over which the CPU share of a thread is taken, seconds.
+const WINDOW_S: f64 = 1.0;
+/// How often the CPU time of the threads is read.
+const SAMPLED_EVERY: Duration = Duration::from_millis(200);
 
 impl Spread {
     /// That of `values`.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let values: Distribution = values.into_iter().collect();
-        let high = if values.count() < ENOUGH { 90.0 } else { 99.0 };
-        Self { p50: values.percentile(50.0), p99: values.percentile(high), max: values.max() }
+        let high = |p| values.percentile(p).filter(|_| values.count() >= least_n(p));
+        Self { p50: values.percentile(50.0), p90: high(90.0), p99: high(99.0), max: values.max() }
+    }
+
+    /// The highest percentile that there are enough values for; the largest value if there are too few
+    /// for any.
+    pub fn high(&self) -> Option<f64> {
+        self.p99.or(self.p90).or(self.max)
     }
 }
 
 /// What the client spends, from a moment on.
 pub struct Effort<'a> {
     shards: &'a Shards,
-    cpu_s: Vec<f64>,
     opened: usize,
     retransmits: Option<u64>,
-    since: Stamp,
+    cpu: Arc<Mutex<CpuWindows>>,
+    sampler: JoinHandle<()>,
 }
 
 /// What the client has spent.
 #[derive(Clone, Debug, Default)]
 pub struct Spent {
-    /// The busiest sending thread's share of a core.
+    /// The share of a core that the busiest sending thread used in its busiest second.
     cpu_share: Option<f64>,
     connections: usize,
     retransmits: Option<u64>,
@@ -81,30 +104,85 @@ pub struct Spent {
 impl<'a> Effort<'a> {
     /// From now on.
     pub fn since_now(shards: &'a Shards) -> Self {
-        let (cpu_s, opened, retransmits) = (shards.cpu_s(), shards.opened(), limits::retransmits());
-        Self { shards, cpu_s, opened, retransmits, since: Stamp::now() }
+        let cpu = Arc::new(Mutex::new(CpuWindows::default()));
+        let (threads, windows) = (shards.threads().to_vec(), cpu.clone());
+        windows.lock().add(Stamp::now(), cpu_s(&threads));
+        let sampler = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SAMPLED_EVERY).await;
+                windows.lock().add(Stamp::now(), cpu_s(&threads));
+            }
+        });
+        Self { shards, opened: shards.opened(), retransmits: limits::retransmits(), cpu, sampler }
     }
 
     /// Until now.
     pub fn spent(&self) -> Spent {
-        let wall_s = Stamp::now().since_s(self.since);
-        let cpu_s = self.shards.cpu_s();
-        let used = cpu_s.iter().zip(&self.cpu_s).map(|(now_s, before_s)| (now_s - before_s) / wall_s);
+        let mut cpu = self.cpu.lock();
+        cpu.add(Stamp::now(), cpu_s(self.shards.threads()));
         let retransmits = limits::retransmits().zip(self.retransmits).map(|(now, before)| now - before);
-        Spent {
-            cpu_share: used.reduce(f64::max),
-            connections: self.shards.opened() - self.opened,
-            retransmits,
+        let connections = self.shards.opened() - self.opened;
+        Spent { cpu_share: cpu.busiest(), connections, retransmits }
+    }
+}
+
+impl Drop for Effort<'_> {
+    fn drop(&mut self) {
+        self.sampler.abort();
+    }
+}
+
+/// The CPU time that each thread has used so far, seconds.
+fn cpu_s(threads: &[i32]) -> Vec<Option<f64>> {
+    threads.iter().map(|tid| limits::thread_cpu_s(*tid)).collect()
+}
+
+/// The CPU time of threads over the last second, and the largest share of a core in any second.
+#[derive(Default)]
+struct CpuWindows {
+    /// The oldest is the last one that is a second older than the newest.
+    samples: VecDeque<(Stamp, Vec<Option<f64>>)>,
+    busiest: Option<f64>,
+}
+
+impl CpuWindows {
+    fn add(&mut self, now: Stamp, cpu_s: Vec<Option<f64>>) {
+        self.samples.push_back((now, cpu_s));
+        while self.samples.get(1).is_some_and(|(at, _)| now.since_s(*at) >= WINDOW_S) {
+            self.samples.pop_front();
         }
+        if self.samples.front().is_some_and(|(at, _)| now.since_s(*at) >= WINDOW_S) {
+            self.busiest = self.busiest.into_iter().chain(self.share()).reduce(f64::max);
+        }
+    }
+
+    /// The busiest thread's share of a core since the oldest sample.
+    fn share(&self) -> Option<f64> {
+        let ((since, before), (until, after)) = (self.samples.front()?, self.samples.back()?);
+        let wall_s = until.since_s(*since);
+        let used_s = before.iter().zip(after).filter_map(|(before, after)| Some((*after)? - (*before)?));
+        used_s.map(|used_s| used_s / wall_s).filter(|share| share.is_finite()).reduce(f64::max)
+    }
+
+    /// The largest share in any second; that of the whole time if it was shorter.
+    fn busiest(&self) -> Option<f64> {
+        self.busiest.or_else(|| self.share())
     }
 }
 
 impl ClientSeen {
-    /// What the rows tell, and what was spent on them.
-    pub fn of(engines: &[EngineSeen], spent: &Spent) -> Self {
+    /// What the rows tell, and what was spent on them. Requests may be sent `max_send_lag_s` late, or a
+    /// twentieth of the median TTFT if that is more.
+    pub fn of(engines: &[EngineSeen], spent: &Spent, max_send_lag_s: f64) -> Self {
         let rows = || engines.iter().flat_map(|engine| engine.rows.iter());
+        let ttft_p50_s = rows().filter_map(|row| row.ttft).collect::<Distribution>().percentile(50.0);
+        let allowed_lag_s = max_send_lag_s.max(PART_OF_TTFT * ttft_p50_s.unwrap_or(0.0));
+        let lags_s = || rows().filter_map(|row| row.send_lag_s);
         Self {
-            send_lag_s: Spread::of(rows().filter_map(|row| row.send_lag_s)),
+            send_lag_s: Spread::of(lags_s()),
+            allowed_lag_s,
+            sent: lags_s().count(),
+            sent_late: lags_s().filter(|lag_s| *lag_s > allowed_lag_s).count(),
             read_lag_s: Spread::of(rows().map(|row| row.read_lag_s)),
             cpu_share: spent.cpu_share,
             connections: spent.connections,
@@ -113,35 +191,45 @@ impl ClientSeen {
             peak_rate: peak_rate(rows()),
             connected_late: rows().filter(|row| row.connected_late).count(),
             resent: rows().filter(|row| row.resent).count(),
-            ttft_p50_s: rows().filter_map(|row| row.ttft).collect::<Distribution>().percentile(50.0),
+            ttft_p50_s,
         }
     }
 
-    /// The reasons why the client spoiled the numbers of the experiment: it was late by more than
-    /// `max_send_lag_s` and by more than a twentieth of the median TTFT, or a sending thread had no time
-    /// left.
-    pub fn faults(&self, max_send_lag_s: f64) -> Vec<Reason> {
-        let allowed_s = max_send_lag_s.max(PART_OF_TTFT * self.ttft_p50_s.unwrap_or(0.0));
-        [self.late_sends(allowed_s), self.busy_thread()].into_iter().flatten().collect()
+    /// The reasons why the client spoiled the numbers of the experiment: too many requests were sent late,
+    /// or a sending thread had no time left.
+    pub fn faults(&self) -> Vec<Reason> {
+        [self.late_sends(), self.busy_thread()].into_iter().flatten().collect()
     }
 
-    fn late_sends(&self, allowed_s: f64) -> Option<Reason> {
+    fn late_sends(&self) -> Option<Reason> {
+        if !are_too_many(self.sent_late, self.sent) {
+            return None;
+        }
         let ms = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
-        let lag_s = self.send_lag_s.p99.filter(|lag_s| *lag_s > allowed_s)?;
         let text = format!(
-            "lmrun sent requests {} late (99th percentile; {} is allowed): the load was not the one planned",
-            ms(lag_s),
-            ms(allowed_s)
+            "lmrun sent {} of {} requests more than {} late, up to {}: the load was not the planned one",
+            self.sent_late,
+            self.sent,
+            ms(self.allowed_lag_s),
+            ms(self.send_lag_s.max.unwrap_or_default())
         );
         Some(Reason::new(ReasonCode::SendLag, text))
     }
 
     fn busy_thread(&self) -> Option<Reason> {
         let share = self.cpu_share.filter(|share| *share > BUSY)?;
+        let percent = share * 100.0;
         let text =
-            format!("a sending thread used {:.0} % of a core: lmrun was the bottleneck", share * 100.0);
+            format!("a sending thread used {percent:.0} % of a core for a second: lmrun was the bottleneck");
         Some(Reason::new(ReasonCode::Cpu, text))
     }
+}
+
+/// Returns true if more than 1 % of the requests are affected, and more than one of them or the only one:
+/// a single unlucky moment of the machine spoils no experiment.
+fn are_too_many(affected: usize, requests: usize) -> bool {
+    let allowed = (requests / LATE_ONE_IN).max(1).min(requests.saturating_sub(1));
+    affected > allowed
 }
 
 /// The most requests between their first and last moment at the same time.
@@ -170,27 +258,46 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    fn client(lags_s: impl Iterator<Item = f64>, ttft: f64, cpu_share: f64) -> ClientSeen {
+    fn client(lags_s: impl IntoIterator<Item = f64>, ttft: f64, cpu_share: f64) -> ClientSeen {
         let row = |lag_s| Row { send_lag_s: Some(lag_s), ttft: Some(ttft), ..Row::default() };
-        let rows = Arc::new(lags_s.map(row).collect());
+        let rows = Arc::new(lags_s.into_iter().map(row).collect());
         let spent = Spent { cpu_share: Some(cpu_share), ..Spent::default() };
-        ClientSeen::of(&[EngineSeen { rows, ..EngineSeen::default() }], &spent)
+        ClientSeen::of(&[EngineSeen { rows, ..EngineSeen::default() }], &spent, 0.005)
+    }
+
+    /// Send lags of which some are 20 ms.
+    fn lags(late: usize, all: usize) -> impl Iterator<Item = f64> {
+        (0..all).map(move |i| if i < late { 0.02 } else { 0.0001 })
     }
 
     #[test]
     fn a_late_client_makes_an_experiment_invalid() {
-        let lags = || (0..200).map(|i| if i < 190 { 0.0001 } else { 0.02 });
-        let [late] = &client(lags(), 0.05, 0.2).faults(0.005)[..] else { panic!("a reason") };
+        let [late] = &client(lags(3, 200), 0.05, 0.2).faults()[..] else { panic!("a reason") };
         assert_eq!(late.code, ReasonCode::SendLag);
-        assert!(late.text.starts_with("lmrun sent requests 20.0 ms late"), "{}", late.text);
-        assert_eq!(client(lags(), 1.0, 0.2).faults(0.005), [], "a fiftieth of the TTFT");
-        assert_eq!(client(lags(), 0.05, 0.2).faults(0.5), []);
+        let text = "lmrun sent 3 of 200 requests more than 5.0 ms late, up to 20.0 ms: \
+                    the load was not the planned one";
+        assert_eq!(late.text, text);
+        assert_eq!(client(lags(3, 200), 1.0, 0.2).faults(), [], "a fiftieth of the TTFT");
     }
 
     #[test]
-    fn one_unlucky_moment_of_few_requests_does_not() {
-        let lags = (0..30).map(|i| if i == 7 { 0.5 } else { 0.0001 });
-        assert_eq!(client(lags, 0.05, 0.2).faults(0.005), []);
+    fn more_than_one_request_in_a_hundred_must_be_late() {
+        let is_valid = |late, all| client(lags(late, all), 0.05, 0.2).faults().is_empty();
+        assert!(is_valid(2, 200) && !is_valid(3, 200), "one per cent is allowed");
+        assert!(is_valid(1, 99) && !is_valid(2, 99), "nine of 99 were, once");
+        assert!(is_valid(1, 30), "one unlucky moment of few requests");
+        assert!(is_valid(1, 2) && !is_valid(2, 2));
+        assert!(!is_valid(1, 1), "the only one");
+    }
+
+    #[test]
+    fn percentiles_that_need_more_values_are_not_there() {
+        let spread = |count: u32| Spread::of((1..=count).map(f64::from));
+        let few = spread(10);
+        assert_eq!((few.p50, few.p90, few.p99, few.max), (Some(5.5), None, None, Some(10.0)));
+        assert_eq!(few.high(), Some(10.0));
+        assert_eq!((spread(101).p90, spread(101).p99, spread(101).high()), (Some(91.0), None, Some(91.0)));
+        assert_eq!(spread(401).high(), Some(397.0));
     }
 
     #[test]
@@ -198,22 +305,48 @@ mod tests {
         let row = |sent_s, done_s| Row { sent_s: Some(sent_s), done_s: Some(done_s), ..Row::default() };
         let seen = |rows| EngineSeen { rows: Arc::new(rows), ..EngineSeen::default() };
         let engines = [seen(vec![row(0.0, 1.5), row(2.0, 3.0)]), seen(vec![row(0.5, 1.6), row(1.55, 4.0)])];
-        let client = ClientSeen::of(&engines, &Spent::default());
+        let client = ClientSeen::of(&engines, &Spent::default(), 0.005);
         assert_eq!((client.peak_streams, client.peak_rate), (2, 2));
-        assert_eq!(ClientSeen::of(&[], &Spent::default()).peak_rate, 0);
+        assert_eq!(ClientSeen::of(&[], &Spent::default(), 0.005).peak_rate, 0);
     }
 
     #[test]
     fn a_thread_without_time_makes_it_invalid_too() {
-        let faults = client(std::iter::once(0.0), 0.05, 0.97).faults(0.005);
-        let text = "a sending thread used 97 % of a core: lmrun was the bottleneck".to_owned();
-        assert_eq!(faults, [Reason::new(ReasonCode::Cpu, text)]);
+        let text = "a sending thread used 97 % of a core for a second: lmrun was the bottleneck".to_owned();
+        assert_eq!(client([0.0], 0.05, 0.97).faults(), [Reason::new(ReasonCode::Cpu, text)]);
     }
 
     #[test]
     fn all_reasons_are_kept() {
-        let faults = client(std::iter::repeat_n(0.02, 200), 0.05, 0.97).faults(0.005);
+        let faults = client(lags(200, 200), 0.05, 0.97).faults();
         let codes: Vec<ReasonCode> = faults.iter().map(|reason| reason.code).collect();
         assert_eq!(codes, [ReasonCode::SendLag, ReasonCode::Cpu]);
+    }
+
+    /// The CPU time of two threads at each fifth of a second, given what the second one uses in each.
+    fn windows(used: &[f64]) -> CpuWindows {
+        let mut windows = CpuWindows::default();
+        let mut cpu_s = 0.0;
+        let start = Stamp(1_000_000_000);
+        windows.add(start, vec![Some(7.0), Some(cpu_s)]);
+        for (i, used) in used.iter().enumerate() {
+            cpu_s += used * 0.2;
+            windows.add(start.plus_s((i + 1) as f64 * 0.2), vec![Some(7.0), Some(cpu_s)]);
+        }
+        windows
+    }
+
+    #[test]
+    fn a_busy_second_is_seen_between_idle_ones() {
+        let near = |windows: &CpuWindows, expected: f64| {
+            let share = windows.busiest().expect("a share");
+            assert!((share - expected).abs() < 1e-6, "{share}, not {expected}");
+        };
+        let burst: Vec<f64> = (0..50).map(|i| if (13..18).contains(&i) { 1.0 } else { 0.0 }).collect();
+        near(&windows(&burst), 1.0); // a tenth in the mean of all
+        near(&windows(&burst[..15]), 0.4); // the second so far
+        near(&windows(&[0.5, 0.7]), 0.6); // the whole, where it is shorter than a second
+        assert_eq!(windows(&[]).busiest(), None);
+        assert!(windows(&burst).samples.len() < 8, "no memory of the whole run");
     }
 }

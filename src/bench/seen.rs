@@ -31,8 +31,8 @@ impl Seen {
         spent: &Spent,
         max_send_lag_s: f64,
     ) -> Self {
-        let client = ClientSeen::of(&engines, spent);
-        let validity = Arc::new(Validity { reasons: client.faults(max_send_lag_s) });
+        let client = ClientSeen::of(&engines, spent, max_send_lag_s);
+        let validity = Arc::new(Validity { reasons: client.faults() });
         for engine in &mut engines {
             engine.validity = validity.clone();
         }

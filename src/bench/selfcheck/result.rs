@@ -46,7 +46,7 @@ pub struct Found {
     pub read_lag_s: Spread,
     /// How late the simulator wrote; no part of any error.
     pub server_late_s: Spread,
-    /// The busiest sending thread's share of a core.
+    /// The share of a core that the busiest sending thread used in its busiest second.
     pub cpu_share: Option<f64>,
     /// Why the load was not held, if it was not.
     pub trouble: Option<String>,
@@ -55,8 +55,8 @@ pub struct Found {
 /// What it all comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Conclusion {
-    /// Differences under this mean nothing, seconds: the largest error of TTFT and ITL (99th percentiles)
-    /// of any load that was held.
+    /// The error of a single TTFT or gap between tokens, seconds: the largest [`Spread::high`] of any load
+    /// that was held.
     pub error_s: f64,
     /// The same beside busy processes, where it was tried.
     pub busy_error_s: Option<f64>,
@@ -113,14 +113,14 @@ impl Found {
         let unpaired = exchanges.len() - pairs().count();
         if found.failed > 0 || unpaired > 0 {
             found.trouble = Some(format!("{} requests failed, {unpaired} without stamps", found.failed));
-        } else if found.server_late_s.p99.is_some_and(|late_s| late_s > MAX_SEND_LAG_S) {
+        } else if found.server_late_s.high().is_some_and(|late_s| late_s > MAX_SEND_LAG_S) {
             found.trouble.get_or_insert_with(|| "the simulator could not keep up".into());
         }
         found
     }
 
-    /// What a difference has to exceed, seconds.
+    /// The error of a TTFT or of a gap between tokens, seconds.
     fn error_s(&self) -> Option<f64> {
-        self.ttft_error_s.p99.into_iter().chain(self.itl_error_s.p99).reduce(f64::max)
+        self.ttft_error_s.high().into_iter().chain(self.itl_error_s.high()).reduce(f64::max)
     }
 }

@@ -10,7 +10,6 @@ use super::guard::Guards;
 use super::pacer::Pacer;
 use super::target::Target;
 use crate::driver::clock::Stamp;
-use crate::driver::limits;
 use bytes::Bytes;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -97,9 +96,9 @@ impl Shards {
         Ok(shards)
     }
 
-    /// Seconds of CPU that each thread has used so far; none where the system does not tell.
-    pub fn cpu_s(&self) -> Vec<f64> {
-        self.tids.iter().filter_map(|tid| limits::thread_cpu_s(*tid)).collect()
+    /// The thread ids of the system.
+    pub fn threads(&self) -> &[i32] {
+        &self.tids
     }
 
     /// How many connections were opened so far.
