@@ -6,6 +6,7 @@ mod engine;
 mod files;
 mod helper;
 mod load;
+mod measure;
 mod numbers;
 mod options;
 mod plot;
@@ -15,8 +16,9 @@ mod table;
 
 pub use engine::Handle;
 pub use load::refused as refused_by_generator;
+pub use measure::Measure;
 pub use numbers::{module as numbers, remainder};
-pub use seen::{Experiment, Measure};
+pub use seen::Experiment;
 
 use super::plot::schemas;
 use super::schema::Schema;

@@ -1,7 +1,8 @@
 //! What an experiment saw, as scripts read it.
 
 use super::engine::{Handle, Spec};
-use crate::bench::{Distribution, EngineSeen, Row, Seen, Tail};
+use super::measure::Measure;
+use crate::bench::{EngineSeen, Row, Seen, Tail};
 use crate::script::fault::Fault;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Module};
@@ -40,40 +41,11 @@ pub struct Experiment {
     pub keys: Vec<Key>,
 }
 
-/// One measure of one engine.
-#[derive(Clone, Debug)]
-pub struct Measure {
-    what: String,
-    unit: &'static str,
-    values: Distribution,
-}
-
-impl Measure {
-    /// These values, and what they are in which unit.
-    pub fn new(what: &str, unit: &'static str, values: Distribution) -> Self {
-        Self { what: what.into(), unit, values }
-    }
-
-    fn of(
-        engine: &EngineSeen,
-        what: &str,
-        unit: &'static str,
-        measure: impl Fn(&Row) -> Option<f64>,
-    ) -> Self {
-        Self { what: format!("{what} of `{}`", engine.name), unit, values: engine.distribution(measure) }
-    }
-
-    /// What it is of whom, in which unit, and its values.
-    pub fn parts(&self) -> (&str, &'static str, &Distribution) {
-        (&self.what, self.unit, &self.values)
-    }
-
-    fn some(&self, value: Option<f64>) -> Result<f64, Box<EvalAltResult>> {
-        Ok(value.ok_or_else(|| {
-            Fault::new(format!("there is no {}: no request has one", self.what))
-                .help("`count` says how many requests have a measure")
-        })?)
-    }
+fn some(measure: &Measure, value: Option<f64>) -> Result<f64, Box<EvalAltResult>> {
+    Ok(value.ok_or_else(|| {
+        Fault::new(format!("there is no {}: no request has one", measure.what()))
+            .help("`count` says how many requests have a measure")
+    })?)
 }
 
 fn by_key(experiment: &Experiment, key: Option<Key>, what: &str) -> Result<EngineSeen, Box<EvalAltResult>> {
@@ -146,7 +118,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "ttft", pure)]
     pub fn ttft(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "TTFT", "s", |row| row.ttft)
+        Measure::of_engine(engine, "TTFT", |row| row.ttft)
     }
 
     /// Time to the last token, seconds from the send.
@@ -156,7 +128,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "latency", pure)]
     pub fn latency(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "latency", "s", |row| row.latency)
+        Measure::of_engine(engine, "latency", |row| row.latency)
     }
 
     /// Output tokens a second between the first and the last token.
@@ -166,7 +138,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "throughput", pure)]
     pub fn throughput(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "throughput", "tokens/s", |row| row.throughput)
+        Measure::of_engine(engine, "throughput", |row| row.throughput)
     }
 
     /// Time per output token after the first, seconds.
@@ -176,7 +148,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "tpot", pure)]
     pub fn tpot(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "TPOT", "s", |row| row.tpot_s)
+        Measure::of_engine(engine, "tpot_s", |row| row.tpot_s)
     }
 
     /// How late requests were sent, seconds.
@@ -186,7 +158,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "send_lag", pure)]
     pub fn send_lag(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "send lag", "s", |row| row.send_lag_s)
+        Measure::of_engine(engine, "send_lag_s", |row| row.send_lag_s)
     }
 
     /// Prompt tokens that a cache held, by request.
@@ -196,9 +168,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "cached_tokens", pure)]
     pub fn cached_tokens(engine: &mut EngineSeen) -> Distribution {
-        Measure::of(engine, "count of cached tokens", "tokens", |row| {
-            row.cached_tokens.map(|tokens| tokens as f64)
-        })
+        Measure::of_engine(engine, "cached_tokens", |row| row.cached_tokens.map(|tokens| tokens as f64))
     }
 
     /// Cached prompt tokens over all prompt tokens; `()` where the engine does not tell.
@@ -254,7 +224,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "what", pure)]
     pub fn what(measure: &mut Distribution) -> String {
-        measure.what.clone()
+        measure.what()
     }
 
     /// How many requests have the measure.
@@ -264,7 +234,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "count", pure)]
     pub fn count(measure: &mut Distribution) -> i64 {
-        measure.values.count() as i64
+        measure.values().count() as i64
     }
 
     /// The values, ascending.
@@ -274,7 +244,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "values", pure)]
     pub fn values(measure: &mut Distribution) -> Array {
-        measure.values.values().iter().map(|value| (*value).into()).collect()
+        measure.values().values().iter().map(|value| (*value).into()).collect()
     }
 
     /// The percentile `p` of 0 to 100, interpolated as numpy does.
@@ -284,13 +254,13 @@ mod methods {
     /// ```
     #[rhai_fn(name = "p", return_raw, pure)]
     pub fn percentile(measure: &mut Distribution, p: f64) -> Result<f64, Box<EvalAltResult>> {
-        measure.some(measure.values.percentile(p))
+        some(measure, measure.values().percentile(p))
     }
 
     /// The percentile `p` of 0 to 100, interpolated as numpy does.
     #[rhai_fn(name = "p", return_raw, pure)]
     pub fn percentile_whole(measure: &mut Distribution, p: i64) -> Result<f64, Box<EvalAltResult>> {
-        measure.some(measure.values.percentile(p as f64))
+        some(measure, measure.values().percentile(p as f64))
     }
 
     /// The median.
@@ -300,7 +270,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "p50", return_raw, pure)]
     pub fn p50(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
-        measure.some(measure.values.percentile(50.0))
+        some(measure, measure.values().percentile(50.0))
     }
 
     /// The 90th percentile.
@@ -310,7 +280,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "p90", return_raw, pure)]
     pub fn p90(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
-        measure.some(measure.values.percentile(90.0))
+        some(measure, measure.values().percentile(90.0))
     }
 
     /// The 95th percentile.
@@ -320,7 +290,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "p95", return_raw, pure)]
     pub fn p95(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
-        measure.some(measure.values.percentile(95.0))
+        some(measure, measure.values().percentile(95.0))
     }
 
     /// The 99th percentile.
@@ -330,7 +300,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "p99", return_raw, pure)]
     pub fn p99(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
-        measure.some(measure.values.percentile(99.0))
+        some(measure, measure.values().percentile(99.0))
     }
 
     /// The arithmetic mean.
@@ -340,7 +310,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "mean", return_raw, pure)]
     pub fn mean(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
-        measure.some(measure.values.mean())
+        some(measure, measure.values().mean())
     }
 
     /// The smallest value.
@@ -350,7 +320,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "min", return_raw, pure)]
     pub fn min(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
-        measure.some(measure.values.min())
+        some(measure, measure.values().min())
     }
 
     /// The largest value.
@@ -360,13 +330,13 @@ mod methods {
     /// ```
     #[rhai_fn(get = "max", return_raw, pure)]
     pub fn max(measure: &mut Distribution) -> Result<f64, Box<EvalAltResult>> {
-        measure.some(measure.values.max())
+        some(measure, measure.values().max())
     }
 
     /// The measure in words.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn measure_text(measure: &mut Distribution) -> String {
-        let (what, values) = (&measure.what, &measure.values);
+        let (what, values) = (measure.what(), measure.values());
         let number = |value| format!("{value:.4}");
         let p50 = values.percentile(50.0).map_or_else(|| "-".into(), number);
         let tail = match values.percentile_or_max(99.0) {

@@ -1,6 +1,6 @@
 //! `core/table`: results read back into a script.
 
-use super::seen::Measure;
+use super::measure::Measure;
 use crate::bench::table::{self, Cell};
 use crate::script::fault::Fault;
 use crate::script::host::Host;
@@ -174,7 +174,7 @@ mod methods {
     #[rhai_fn(return_raw, pure)]
     pub fn measure(table: &mut Table, column: &str) -> Result<Measure, Box<EvalAltResult>> {
         let place = place(table, column)?;
-        Ok(Measure::new(column, unit_of(column), table.distribution(place)))
+        Ok(Measure::of_column(column, table.distribution(place)))
     }
 
     /// The rows for which `keep` holds.
@@ -278,16 +278,5 @@ mod methods {
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn table_text(table: &mut Table) -> String {
         format!("{} rows of {}", Table::count(table), Table::columns(table).join(", "))
-    }
-}
-
-/// The unit of a column of lmrun's, as its name tells it.
-fn unit_of(column: &str) -> &'static str {
-    match column {
-        "TTFT" | "latency" | "timestamp" => "s",
-        "throughput" => "tokens/s",
-        name if name.ends_with("_s") => "s",
-        name if name.ends_with("tokens") => "tokens",
-        _ => "",
     }
 }

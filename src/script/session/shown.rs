@@ -40,8 +40,8 @@ pub fn of(engine: &rhai::Engine, value: Dynamic) -> Shown {
         return Shown::Nothing;
     }
     if let Some(measure) = value.read_lock::<Measure>() {
-        let (what, unit, values) = measure.parts();
-        return Shown::Measure { what: what.into(), unit, values: values.clone() };
+        let values = measure.values().clone();
+        return Shown::Measure { what: measure.what(), unit: measure.unit(), values };
     }
     if let Some(experiment) = value.read_lock::<Experiment>() {
         return Shown::Experiment(experiment.seen.clone());
