@@ -3,14 +3,15 @@
 
 mod common;
 
-use common::{Ran, Sim, eventually, ran};
+use common::{Ran, Server, Sim, eventually, ran, strict};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::process::{Command, Stdio};
 
 fn load(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    command.arg("load").args(args).env("NO_COLOR", "1").stdin(Stdio::null());
+    // Other tests run beside it: how late requests are is no business of theirs.
+    command.arg("load").args(args).args(["--max-send-lag-s", "10"]).env("NO_COLOR", "1").stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -62,6 +63,17 @@ fn mistakes_are_named_as_they_were_written() {
         (&["--rate", "1", "--requests", "0"], 2, "`--requests` "),
         (&["--rate", "1", "--max-tokens", "0"], 2, "invalid value '0' for '--max-tokens <MAX_TOKENS>'"),
         (&["--rate", "1", "--api-key-env", "NO_SUCH_KEY"], 2, "`--api-key-env` "),
+        (&["--rate", "1", "--header", "x"], 2, "expected NAME: VALUE"),
+        (
+            &["--rate", "1", "--header", "Authorization: x"],
+            2,
+            "`--header` would be written into the manifest",
+        ),
+        (&["--rate", "1", "--header", "a b: x"], 2, "`--header` has `a b`, which is not a header"),
+        (&["--rate", "1", "--extra-body", "[1]"], 2, "expected a JSON object"),
+        (&["--rate", "1", "--limit", "total=3"], 2, "unknown field `total`, expected one of `connect_s`"),
+        (&["--rate", "1", "--limit", "total_s=-3"], 2, "expected a number of seconds, zero or more"),
+        (&["--rate", "1", "--limit", "total_s=soon"], 2, "expected NAME=SECONDS"),
         (&["--rate", "1"], 3, "/v1/models cannot be reached: Connection refused"),
     ] {
         let run = run(&[&["--url", &silent], args].concat());
@@ -78,4 +90,80 @@ fn what_fails_is_counted_and_said() {
     let run = run(&["--url", &sim.url(), "--concurrency", "2", "--requests", "8", "--max-tokens", "2"]);
     assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
     assert!(run.stderr.contains("warning: 4 × HTTP 503: refused on purpose"), "{}", run.stderr);
+}
+
+#[test]
+fn a_server_that_refuses_ignore_eos_is_asked_without() {
+    let server = Server::start(strict);
+    let url = server.url();
+    let load = |more: &[&str]| {
+        let args = ["--url", &url, "--concurrency", "2", "--requests", "4", "--max-tokens", "3"];
+        run(&[&args, more].concat())
+    };
+    let ran = load(&["--stream-end", "finish_reason"]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let told = "the server refuses `ignore_eos`, so that its answers may be shorter than `--max-tokens`";
+    assert_eq!(ran.stderr.matches(told).count(), 1, "{}", ran.stderr);
+    assert_eq!(server.bodies("post").len(), 5, "one to find out");
+
+    let ran = load(&["--stream-end", "finish_reason", "--no-ignore-eos"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
+    assert_eq!(server.bodies("post").len(), 9, "none to find out");
+
+    let ran = load(&["--ignore-eos"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("4 × HTTP 422: Unexpected fields"), "{}", ran.stderr);
+
+    let ran = load(&["--no-ignore-eos"]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("set `stream_end` to `finish_reason`"), "{}", ran.stderr);
+}
+
+#[test]
+fn requests_look_as_the_flags_say() {
+    let server = Server::start(|request| {
+        let is_tenant = request.head.contains("x-tenant: a");
+        if is_tenant { strict(request) } else { ("403 Forbidden", String::new()) }
+    });
+    let ran = run(&[
+        "--url",
+        &server.url(),
+        "--rate",
+        "100",
+        "--requests",
+        "2",
+        "--stream-end",
+        "finish_reason",
+        "--endpoint",
+        "completions",
+        "--header",
+        "X-Tenant: a",
+        "--extra-body",
+        r#"{"max_tokens": null, "max_completion_tokens": 7, "ignore_eos": null}"#,
+    ]);
+    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let bodies = server.bodies("post /v1/completions");
+    assert!(bodies.len() > 1, "{bodies:?}");
+    for body in bodies {
+        assert!(body["prompt"].is_string(), "{body}");
+        assert_eq!((&body["max_completion_tokens"], body.get("max_tokens")), (&7.into(), None), "{body}");
+    }
+}
+
+#[test]
+fn a_limit_ends_a_request_that_takes_longer() {
+    let sim = Sim::start(&["--fault", "no-answer"]);
+    let ran = run(&[
+        "--url",
+        &sim.url(),
+        "--rate",
+        "10",
+        "--requests",
+        "1",
+        "--ignore-eos",
+        "--limit",
+        "first_token_s=0.5",
+    ]);
+    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.contains("no first token within 0.5 s"), "{}", ran.stderr);
 }

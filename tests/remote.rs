@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Bench, Ran, Sim, eventually, free_port};
+use common::{Bench, Ran, Server, Sim, eventually, free_port, strict};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
@@ -198,13 +198,43 @@ fn a_certificate_of_an_authority_is_refused_with_a_remedy() {
     let bench = Bench::new().script("ours.pem", &made.cert.pem());
     let url = format!("https://localhost:{port}");
     for (model, code) in [(&[][..], 3), (&["--model", "m"], 1)] {
-        let args = [&["load", "--url", &url, "--rate", "100", "--requests", "2"][..], model].concat();
+        let args = [&["--url", &url, "--rate", "100", "--requests", "2"][..], model].concat();
         let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+        command.args(["load", "--max-send-lag-s", "10"]);
         command.args(&args).env("SSL_CERT_FILE", bench.path("ours.pem"));
         let run = common::ran(&command.output().expect("lmrun"));
         assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
         assert!(run.stderr.contains("-addext basicConstraints=critical,CA:FALSE"), "{}", run.stderr);
     }
+}
+
+/// A running `transformers serve`, say.
+#[test]
+fn a_strict_server_at_an_address_is_tested_with_fixed_lengths() {
+    let server = Server::start(strict);
+    let script = |options: &str| {
+        format!(
+            "import \"std/load\" as load; import \"std/openai\" as openai;
+             fn test_strict() {{
+                 let there = openai::engine(#{{ stream_end: \"finish_reason\", headers: #{{ \"x-tenant\": \"a\" }} {options} }});
+                 for i in 0..2 {{
+                     run(load::random(#{{ requests: 2, qps: 50, input_len: 20, output_len: 4 }}), [there]);
+                 }}
+             }}"
+        )
+    };
+    let bench =
+        Bench::new().script("ask.rhai", &script("")).script("never.rhai", &script(", ignore_eos: false"));
+    let url = format!("url={}", server.url());
+    let told = "`openai` refuses `ignore_eos`, so that its answers may be shorter than asked for";
+    for (file, times) in [("ask.rhai", 1), ("never.rhai", 0)] {
+        let run = bench.run(&[file, "-m", "m", "-P", &url]);
+        assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+        let warned = run.stderr.lines().filter(|line| line.starts_with("warning: ") && line.contains(told));
+        assert_eq!(warned.count(), times, "{}", run.stderr);
+    }
+    let received = server.received.lock().expect("requests").clone();
+    assert!(received.iter().all(|request| request.head.contains("x-tenant: a")), "{received:?}");
 }
 
 /// The port of a server that shows this certificate.

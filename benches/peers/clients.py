@@ -113,7 +113,7 @@ CLIENTS = {
     "lmrun": Client(
         "",
         Path("lmrun"),
-        "load --url {url} --rate {rate} --requests {requests} --max-tokens {tokens} --prompt-chars 100"
+        "load --url {url} --rate {rate} --requests {requests} --max-tokens {tokens} --ignore-eos --prompt-chars 100"
         " --rows {folder}/rows.jsonl",
         read_lmrun,
         lambda: None,

@@ -12,7 +12,7 @@ use crate::driver::{gpu, secrets};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -49,6 +49,7 @@ pub struct Engine {
     vram: Vram,
     abort: watch::Sender<Option<String>>,
     keeps_alive: Arc<AtomicBool>,
+    takes_ignore_eos: OnceLock<bool>,
     helpers: Mutex<Vec<Arc<Helper>>>,
 }
 
@@ -69,7 +70,9 @@ impl Engine {
         secrets::learn(key.iter().map(|key| ("API_KEY", key.as_str())));
         let abort = watch::channel(None).0;
         let keeps_alive = Arc::new(AtomicBool::new(true));
-        Ok(Self { spec, port, address, key, owned, vram, abort, keeps_alive, helpers: Mutex::new(helpers) })
+        let takes_ignore_eos = spec.ignore_eos.map_or_else(OnceLock::new, OnceLock::from);
+        let helpers = Mutex::new(helpers);
+        Ok(Self { spec, port, address, key, owned, vram, abort, keeps_alive, takes_ignore_eos, helpers })
     }
 
     /// Where it answers.
@@ -77,10 +80,20 @@ impl Engine {
         self.address.base()
     }
 
-    /// The headers that every request to it carries: its API key, if it takes one.
+    /// The headers that every request to it carries, its API key among them.
     fn headers(&self) -> BTreeMap<String, String> {
         let bearer = self.key.as_ref().map(|key| ("authorization".to_owned(), format!("Bearer {key}")));
-        bearer.into_iter().collect()
+        self.spec.headers.clone().into_iter().chain(bearer).collect()
+    }
+
+    /// Whether it takes the field `ignore_eos`; `None` while that is not known.
+    pub fn takes_ignore_eos(&self) -> Option<bool> {
+        self.takes_ignore_eos.get().copied()
+    }
+
+    /// Notes whether it takes the field `ignore_eos`.
+    pub fn set_takes_ignore_eos(&self, takes: bool) {
+        let _ = self.takes_ignore_eos.set(takes); // the first answer counts
     }
 
     /// Where requests to it go, and how long they may take. They are sent, whatever became of
@@ -88,7 +101,7 @@ impl Engine {
     pub fn server(&self, limits: RequestLimits) -> Server {
         self.abort.send_replace(None);
         let spec = &self.spec;
-        Server {
+        let server = Server {
             name: spec.name.as_str().into(),
             kind: spec.kind.as_str().into(),
             simulated: spec.simulated,
@@ -103,7 +116,8 @@ impl Engine {
             limits: limits.into(),
             keeps_alive: self.keeps_alive.clone(),
             abort: self.abort.subscribe(),
-        }
+        };
+        if self.takes_ignore_eos() == Some(false) { server.without_ignore_eos() } else { server }
     }
 
     /// Resident memory of its processes, MiB; `None` where they are not this machine's.
@@ -143,7 +157,7 @@ impl Engine {
     /// How many tokens it counts in `text`; `None` where it does not count.
     pub async fn count_tokens(&self, text: &str) -> Option<u64> {
         let url = format!("{}{}", self.base(), self.spec.tokenize_path);
-        probe::count_tokens(&url, self.key.as_deref(), &self.spec.model, text, QUESTION).await.ok()
+        probe::count_tokens(&url, &self.headers(), &self.spec.model, text, QUESTION).await.ok()
     }
 
     /// Whether it lives and says that it is healthy, now.
@@ -161,7 +175,7 @@ impl Engine {
 
     async fn check_health(&self) -> Result<(), Missing> {
         let url = format!("{}{}", self.base(), self.spec.health_path);
-        let answer = probe::get_as(&url, self.key.as_deref(), QUESTION).await;
+        let answer = probe::get_as(&url, &self.headers(), QUESTION).await;
         answer.map(drop).map_err(|e| self.missing(&e))
     }
 
@@ -265,7 +279,7 @@ pub async fn all_ready(engines: Vec<Arc<Engine>>) -> Result<(), EngineError> {
 impl Ask for Engine {
     async fn ask(&self) -> Result<(), Missing> {
         self.check_health().await?;
-        let served = probe::models_as(&self.base(), self.key.as_deref(), QUESTION).await;
+        let served = probe::models_as(&self.base(), &self.headers(), QUESTION).await;
         let served = served.map_err(|e| self.missing(&e))?;
         let Some(model) = served.iter().find(|model| model.id == self.spec.model) else {
             let ids: Vec<&str> = served.iter().map(|model| model.id.as_str()).collect();

@@ -45,6 +45,8 @@ pub struct Bench {
     pub max_send_lag_s: f64,
     /// The words that engines were found to count as one token each.
     pub lexicons: Mutex<Vec<(EngineSpec, Arc<Lexicon>)>>,
+    /// Which engines were found to take the field `ignore_eos`.
+    pub take_ignore_eos: Mutex<Vec<(EngineSpec, bool)>>,
 }
 
 /// An engine of an experiment.

@@ -3,10 +3,22 @@
 use super::client::Effort;
 use super::lane::{self, Ends, Lane};
 use super::workload::WorkloadConfig;
-use super::{EngineSeen, Live, MAX_SEND_LAG_S, Row, Seen, Server};
+use super::{EngineSeen, Live, Row, Seen, Server};
 use crate::driver::http::{Exchange, Shards};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+
+/// A load to one server.
+pub struct Load<'a> {
+    /// The workload.
+    pub config: &'a WorkloadConfig,
+    /// Where it goes.
+    pub server: Server,
+    /// Starts every `x-request-id`.
+    pub run_id: String,
+    /// How late requests may be sent before the numbers are invalid, seconds.
+    pub max_send_lag_s: f64,
+}
 
 /// What happens to a load.
 pub enum Told<'a> {
@@ -16,17 +28,16 @@ pub enum Told<'a> {
     Ended(Box<Row>, &'a Exchange),
 }
 
-/// Sends `config` to `server` from `shards`, and tells what happens. `give_up` is told the reason
-/// when `cancel` ends it.
+/// Sends `load` from `shards`, and tells what happens. `give_up` is told the reason when `cancel`
+/// ends it.
 pub async fn run(
-    config: &WorkloadConfig,
-    server: Server,
+    load: Load<'_>,
     shards: &Shards,
-    run_id: String,
     cancel: &CancellationToken,
     give_up: impl FnOnce(&str),
     mut tell: impl FnMut(Told<'_>),
 ) -> Seen {
+    let Load { config, server, run_id, max_send_lag_s } = load;
     let (name, simulated) = (server.name.clone(), server.simulated);
     let lexicon = &config.lexicon;
     let requests = Arc::new(config.generate(lexicon));
@@ -43,7 +54,7 @@ pub async fn run(
     }
     let spent = effort.spent();
     let engines = vec![EngineSeen::new(name, simulated, rows)];
-    Seen::new(0, config.title(), engines, &spent, MAX_SEND_LAG_S)
+    Seen::new(0, config.title(), engines, &spent, max_send_lag_s)
 }
 
 /// Nobody has said which GPUs the server uses.

@@ -24,6 +24,7 @@ mod running;
 mod seen;
 pub mod selfcheck;
 mod server;
+pub mod single;
 mod spec;
 mod startup;
 mod stats;

@@ -2,7 +2,7 @@
 
 use super::workload::{Endpoint, RequestOptions};
 use crate::driver::address::Address;
-use crate::driver::http::{Limits, StreamEnd, Target};
+use crate::driver::http::{Limits, StreamEnd, Target, is_header};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub struct Server {
     pub completions_path: String,
     /// True if it reports cached tokens only for hits.
     pub reports_only_hits: bool,
-    /// Fields that every request to it carries.
+    /// Fields that every request to it carries; `null` leaves a field out.
     pub extra_body: Map<String, Value>,
     /// How long requests to it may take.
     pub limits: Limits,
@@ -48,6 +48,13 @@ pub struct Server {
 }
 
 impl Server {
+    /// The same server without the field `ignore_eos` in its requests.
+    #[must_use]
+    pub fn without_ignore_eos(mut self) -> Self {
+        self.extra_body.insert("ignore_eos".into(), Value::Null);
+        self
+    }
+
     /// Where requests with these options go.
     pub fn target(&self, options: &RequestOptions) -> Target {
         let path = match options.endpoint {
@@ -67,4 +74,22 @@ impl Server {
             abort: self.abort.clone(),
         }
     }
+}
+
+/// Checks headers that a script or a command line gives.
+///
+/// # Errors
+/// When one is not a header, or would have an API key written down.
+pub fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), String> {
+    for (name, value) in headers {
+        if name.eq_ignore_ascii_case("authorization") {
+            return Err("would be written into the manifest: name a variable of the environment in \
+                        `api_key_env`"
+                .into());
+        }
+        if !is_header(name, value) {
+            return Err(format!("has `{name}`, which is not a header, or whose value is not on one line"));
+        }
+    }
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! What is needed to start an engine. Which values, the standard library knows.
 
+use super::server::check_headers;
 use super::{CHAT_PATH, COMPLETIONS_PATH, HelperSpec, Seconds};
 use crate::driver::address::Address;
 use crate::driver::container::{ContainerSpec, Gpus};
@@ -85,7 +86,14 @@ pub struct EngineSpec {
     /// Processes that it needs beside it.
     #[serde(default)]
     pub helpers: Vec<HelperSpec>,
-    /// Fields that every request to it carries.
+    /// Further HTTP headers of every request to it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// Whether it takes the field `ignore_eos`. Without a value, it is asked before its first workload
+    /// with fixed lengths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignore_eos: Option<bool>,
+    /// Fields that every request to it carries; `null` leaves a field out.
     #[serde(default)]
     pub extra_body: Map<String, Value>,
 }
@@ -126,6 +134,7 @@ impl EngineSpec {
             secrets::learn(env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
             secrets::learn_flags(command);
         }
+        secrets::learn(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     }
 
     /// How messages name it.
@@ -146,6 +155,7 @@ impl EngineSpec {
             _ => {}
         }
         self.container.as_ref().map_or(Ok(()), ContainerSpec::check)?;
+        check_headers(&self.headers).map_err(|problem| format!("`headers` {problem}"))?;
         match &self.api_key_env {
             Some(name) if self.api_key().is_none() => {
                 Err(format!("`api_key_env` names `{name}`, which the environment does not have"))

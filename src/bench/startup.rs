@@ -2,14 +2,11 @@
 
 use super::engine::all_ready;
 use super::experiment::{Arm, Bench, RunOptions};
-use super::workload::{CountedBy, Lexicon, Request, RequestOptions, Said, TextOptions, WorkloadConfig};
+use super::single::{self, Single};
+use super::workload::{CountedBy, Lexicon, RequestOptions, TextOptions, WorkloadConfig};
 use super::{Engine, EngineError, Event};
-use crate::driver::clock::Stamp;
-use crate::driver::http::{Exchange, Job, Plan, Shards, Target};
-use bytes::Bytes;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 impl Bench {
     /// Starts the engines that are to be started, waits for all, and warms them up. Those that
@@ -23,6 +20,9 @@ impl Bench {
     ) -> Result<Vec<Arc<Engine>>, EngineError> {
         let engines = self.start_all(arms, own).await?;
         for engine in &engines {
+            if config.fixes_lengths() {
+                self.try_ignore_eos(engine, &config.request, options).await;
+            }
             self.warm_up(engine, &config.request, options).await;
         }
         Ok(engines)
@@ -55,22 +55,44 @@ impl Bench {
     async fn warm_up(&self, engine: &Arc<Engine>, options: &RequestOptions, run: RunOptions) {
         let options = RequestOptions { max_tokens: 2, min_tokens: None, ..options.clone() };
         for number in 0..run.warmup {
-            let (sender, mut ended) = unbounded_channel();
-            let warmup = Warmup {
-                target: engine.server(run.limits).target(&options),
+            let warmup = Single {
+                server: engine.server(run.limits),
                 request_id: format!("{}-warmup-{number}", self.run_id),
-                said: ("user".into(), "Warm up, please. ".repeat(40 + number)),
-                engine: engine.clone(),
+                text: "Warm up, please. ".repeat(40 + number),
                 options: options.clone(),
-                ended: sender,
             };
-            let plan: Arc<dyn Plan> = Arc::new(warmup);
-            let due = Stamp::now().plus_s(Shards::LEAD_S);
-            self.shards.send(&plan, vec![Job { index: number, due, intended: None, unsent: None }]);
-            if let Some(Exchange { failure: Some(failure), .. }) = ended.recv().await {
+            if let Some(failure) = warmup.send(&self.shards).await {
                 let text = format!("a warm-up request to `{}` failed: {failure}", engine.spec.name);
                 self.emit(Event::Warned { text });
             }
+        }
+    }
+
+    /// Finds out whether an engine takes `ignore_eos`, if that is not known, and says so if it does not.
+    async fn try_ignore_eos(&self, engine: &Engine, options: &RequestOptions, run: RunOptions) {
+        if engine.takes_ignore_eos().is_some() {
+            return;
+        }
+        let known = self
+            .take_ignore_eos
+            .lock()
+            .iter()
+            .find(|(spec, _)| *spec == engine.spec)
+            .map(|(_, takes)| *takes);
+        if let Some(takes) = known {
+            return engine.set_takes_ignore_eos(takes);
+        }
+        let server = engine.server(run.limits);
+        let refusal = single::refusal_of_ignore_eos(server, options, &self.shards, &self.run_id).await;
+        engine.set_takes_ignore_eos(refusal.is_none());
+        self.take_ignore_eos.lock().push((engine.spec.clone(), refusal.is_none()));
+        if let Some(words) = refusal {
+            let name = &engine.spec.name;
+            let text = format!(
+                "`{name}` refuses `ignore_eos`, so that its answers may be shorter than asked for; \
+                 `ignore_eos: false` for `{name}` skips the question ({words})"
+            );
+            self.emit(Event::Warned { text });
         }
     }
 
@@ -105,36 +127,5 @@ impl Bench {
         let fitted = Arc::new(fitted.of_model(&engine.spec.model));
         self.lexicons.lock().push((engine.spec.clone(), fitted.clone()));
         Some(fitted)
-    }
-}
-
-/// One warm-up request.
-struct Warmup {
-    target: Target,
-    request_id: String,
-    said: Said,
-    engine: Arc<Engine>,
-    options: RequestOptions,
-    ended: UnboundedSender<Exchange>,
-}
-
-impl Plan for Warmup {
-    fn target(&self) -> &Target {
-        &self.target
-    }
-
-    fn request_id(&self, _: usize) -> String {
-        self.request_id.clone()
-    }
-
-    fn body(&self, _: usize) -> Bytes {
-        let spec = &self.engine.spec;
-        let said = std::slice::from_ref(&self.said);
-        self.options.body(&spec.model, &Request::default(), said, &spec.extra_body)
-    }
-
-    fn ended(&self, _: Job, exchange: Exchange) -> Vec<Job> {
-        let _ = self.ended.send(exchange); // nobody waits for a warm-up that was interrupted
-        Vec::new()
     }
 }

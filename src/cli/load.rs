@@ -1,14 +1,17 @@
 //! `lmrun load`: a load without a script, on the same path as a test's.
 
-use super::args::Shown;
+use super::args::{Shown, seconds};
+use super::asked::Asked;
 use super::{complain, exit, signals};
 use crate::bench::selfcheck::Known;
+use crate::bench::single::refusal_of_ignore_eos;
 use crate::bench::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
-use crate::bench::{CHAT_PATH, COMPLETIONS_PATH, Code, Event, Seen, Server, load};
+use crate::bench::{CHAT_PATH, COMPLETIONS_PATH, Code, Event, MAX_SEND_LAG_S, Seen, Server, load};
 use crate::driver::address::Address;
-use crate::driver::http::{Limits, Shards, StreamEnd};
+use crate::driver::http::Shards;
+use crate::driver::secrets::scrub;
 use crate::driver::{limits, probe};
 use crate::report::{RequestLog, Verbosity, Watch, experiment_table, result_width};
 use clap::{Args, ValueEnum};
@@ -55,15 +58,19 @@ pub struct LoadArgs {
     /// About how many characters each prompt has.
     #[arg(long, default_value_t = 500)]
     prompt_chars: u64,
-    /// The environment variable that holds the API key.
-    #[arg(long, value_name = "NAME")]
-    api_key_env: Option<String>,
+    /// How requests look, and how the server answers.
+    #[command(flatten)]
+    asked: Asked,
     /// One JSON object a request: its id, TTFT, gaps.
     #[arg(long, value_name = "FILE")]
     rows: Option<PathBuf>,
     /// The seed of prompts and arrivals.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// How late requests may be sent before the numbers are invalid; a twentieth of the median TTFT
+    /// is always allowed.
+    #[arg(long, value_name = "S", default_value_t = MAX_SEND_LAG_S, value_parser = seconds)]
+    max_send_lag_s: f64,
     /// What is shown.
     #[command(flatten)]
     shown: Shown,
@@ -97,18 +104,13 @@ impl LoadArgs {
             ..Arrivals::default()
         };
         let text = TextOptions { seed: Some(self.seed), tokenizer: None };
-        let request = RequestOptions { api_key_env: self.api_key_env.clone(), ..RequestOptions::default() };
-        let workload = WorkloadConfig::new(Generator::Random(random), arrivals, text, request);
+        let random = Generator::Random(random);
+        let workload = WorkloadConfig::new(random, arrivals, text, self.asked.options());
         workload.map_err(|e| format!("`{}` {}", flag(e.option), e.problem))
     }
 
     fn address(&self) -> Result<Address, String> {
         Address::try_from(self.url.clone()).map_err(|e| format!("`--url`: {e}"))
-    }
-
-    /// The API key, whose variable `workload` has checked.
-    fn key(&self) -> Option<String> {
-        std::env::var(self.api_key_env.as_ref()?).ok()
     }
 }
 
@@ -121,6 +123,7 @@ fn flag(option: &'static str) -> &'static str {
         "input_len" => "--prompt-chars",
         "output_len" | "max_tokens" => "--max-tokens",
         "api_key_env" => "--api-key-env",
+        "headers" => "--header",
         other => other,
     }
 }
@@ -192,16 +195,20 @@ async fn send(
 ) -> Result<Seen, Problem> {
     let cancel = CancellationToken::new();
     tokio::spawn(signals::heed(cancel.clone(), "giving up what is under way", signals::say));
-    let model = cancel.run_until_cancelled(model_of(args, &address)).await;
-    let model = model.ok_or(Problem::Interrupted(None))??;
     let (abort, aborted) = watch::channel(None);
-    let server = server(&model, address, aborted);
-    let give_up = |reason: &str| drop(abort.send_replace(Some(reason.into())));
     let run_id = format!("lmrun-{}", std::process::id());
+    let server = async {
+        let model = model_of(args, &address, &workload.request).await?;
+        let server = server(args, &model, address.clone(), aborted);
+        Ok::<_, String>(with_fitting_fields(args, server, &workload.request, shards, &run_id).await)
+    };
+    let server = cancel.run_until_cancelled(server).await.ok_or(Problem::Interrupted(None))??;
+    let give_up = |reason: &str| drop(abort.send_replace(Some(reason.into())));
     let (mut unwritten, verbosity) = (None, args.shown.verbosity());
     let (events, received) = channel();
     let shown = std::thread::spawn(move || watch_load(&received, verbosity));
-    let seen = load::run(workload, server, shards, run_id, &cancel, give_up, |told| {
+    let load = load::Load { config: workload, server, run_id, max_send_lag_s: args.max_send_lag_s };
+    let seen = load::run(load, shards, &cancel, give_up, |told| {
         let event = match told {
             load::Told::Began(live) => Event::ExperimentStarted(Arc::new(live)),
             load::Told::Ended(row, seen) => {
@@ -231,7 +238,32 @@ fn watch_load(events: &Receiver<Event>, verbosity: Verbosity) {
     }
 }
 
-fn server(model: &str, address: Address, abort: watch::Receiver<Option<String>>) -> Server {
+/// The server, without `ignore_eos` in its requests if it refuses that, which one request finds out.
+async fn with_fitting_fields(
+    args: &LoadArgs,
+    server: Server,
+    options: &RequestOptions,
+    shards: &Shards,
+    run_id: &str,
+) -> Server {
+    match args.asked.ignore_eos() {
+        Some(true) => server,
+        Some(false) => server.without_ignore_eos(),
+        None => match refusal_of_ignore_eos(server.clone(), options, shards, run_id).await {
+            None => server,
+            Some(words) => {
+                eprintln!(
+                    "warning: the server refuses `ignore_eos`, so that its answers may be shorter than \
+                     `--max-tokens`; `--no-ignore-eos` skips the question ({})",
+                    scrub(&words)
+                );
+                server.without_ignore_eos()
+            }
+        },
+    }
+}
+
+fn server(args: &LoadArgs, model: &str, address: Address, abort: watch::Receiver<Option<String>>) -> Server {
     Server {
         name: address.authority().into(),
         kind: "openai".into(),
@@ -239,22 +271,23 @@ fn server(model: &str, address: Address, abort: watch::Receiver<Option<String>>)
         model: model.into(),
         address,
         headers: BTreeMap::new(),
-        stream_end: StreamEnd::Done,
+        stream_end: args.asked.stream_end(),
         chat_path: CHAT_PATH.into(),
         completions_path: COMPLETIONS_PATH.into(),
         reports_only_hits: false,
         extra_body: Map::new(),
-        limits: Limits::default(),
+        limits: args.asked.limits().into(),
         keeps_alive: Arc::new(AtomicBool::new(true)),
         abort,
     }
 }
 
-async fn model_of(args: &LoadArgs, address: &Address) -> Result<String, String> {
+async fn model_of(args: &LoadArgs, address: &Address, options: &RequestOptions) -> Result<String, String> {
     if let Some(model) = &args.model {
         return Ok(model.clone());
     }
-    let models = probe::models_as(&address.base(), args.key().as_deref(), Duration::from_secs(10)).await;
+    let headers = options.all_headers();
+    let models = probe::models_as(&address.base(), &headers, Duration::from_secs(10)).await;
     let models = models.map_err(|e| {
         format!("{e}; `--url` is what stands before `/v1`; `--model` does without asking for models")
     })?;

@@ -2,6 +2,7 @@
 
 mod api;
 mod args;
+mod asked;
 mod check;
 mod doctor;
 mod export;

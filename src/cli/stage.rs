@@ -64,6 +64,7 @@ impl Stage {
             known: Known::read(),
             max_send_lag_s: args.max_send_lag_s,
             lexicons: parking_lot::Mutex::default(),
+            take_ignore_eos: parking_lot::Mutex::default(),
         });
         let name = format!("repl-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"));
         let reporter = Reporter::new(prepared.outputs, facts, cancel.clone(), args.shown.verbosity());

@@ -4,6 +4,7 @@
 use super::text::printable;
 use super::tls;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 use thiserror::Error;
@@ -44,26 +45,32 @@ static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
     client.build().expect("a client that has its TLS needs nothing from the system")
 });
 
+/// Headers that a question carries, by name.
+pub type Headers = BTreeMap<String, String>;
+
+fn with(request: reqwest::RequestBuilder, headers: &Headers) -> reqwest::RequestBuilder {
+    headers.iter().fold(request, |request, (name, value)| request.header(name, value))
+}
+
 /// The body of `url`.
 ///
 /// # Errors
 /// When it does not answer 200 in time.
 pub async fn get(url: &str, limit: Duration) -> Result<String, ProbeError> {
-    get_as(url, None, limit).await
+    get_as(url, &Headers::new(), limit).await
 }
 
-/// The body of `url` for who has the API key `key`.
+/// The body of `url`, asked for with `headers`.
 ///
 /// # Errors
 /// When it does not answer 200 in time.
-pub async fn get_as(url: &str, key: Option<&str>, limit: Duration) -> Result<String, ProbeError> {
+pub async fn get_as(url: &str, headers: &Headers, limit: Duration) -> Result<String, ProbeError> {
     let unreachable = |e: reqwest::Error| ProbeError::Unreachable {
         url: url.into(),
         reason: tls::explained(root_cause(&e)),
     };
     let request = CLIENT.get(url).timeout(limit);
-    let request = key.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
-    let response = request.send().await.map_err(unreachable)?;
+    let response = with(request, headers).send().await.map_err(unreachable)?;
     match response.status().as_u16() {
         200 => text_of(response).await.map_err(unreachable)?.ok_or_else(|| ProbeError::Body {
             url: url.into(),
@@ -114,7 +121,7 @@ pub async fn accepts(host: &str, port: u16, limit: Duration) -> bool {
 /// # Errors
 /// When it does not say.
 pub async fn models(base: &str, limit: Duration) -> Result<Vec<String>, ProbeError> {
-    let models = models_as(base, None, limit).await?;
+    let models = models_as(base, &Headers::new(), limit).await?;
     Ok(models.into_iter().map(|model| model.id).collect())
 }
 
@@ -128,17 +135,17 @@ pub struct Model {
     pub owned_by: String,
 }
 
-/// What the server at `base` says it serves to who has the API key `key`.
+/// What the server at `base` says it serves, asked with `headers`.
 ///
 /// # Errors
 /// When it does not say.
-pub async fn models_as(base: &str, key: Option<&str>, limit: Duration) -> Result<Vec<Model>, ProbeError> {
+pub async fn models_as(base: &str, headers: &Headers, limit: Duration) -> Result<Vec<Model>, ProbeError> {
     #[derive(Deserialize)]
     struct Models {
         data: Vec<Model>,
     }
     let url = format!("{base}/v1/models");
-    let body = get_as(&url, key, limit).await?;
+    let body = get_as(&url, headers, limit).await?;
     let models: Models =
         serde_json::from_str(&body).map_err(|e| ProbeError::Body { url, reason: e.to_string() })?;
     let printable = |model: Model| Model { id: printable(&model.id), ..model };
@@ -151,7 +158,7 @@ pub async fn models_as(base: &str, key: Option<&str>, limit: Duration) -> Result
 /// When it does not say.
 pub async fn count_tokens(
     url: &str,
-    key: Option<&str>,
+    headers: &Headers,
     model: &str,
     text: &str,
     limit: Duration,
@@ -172,8 +179,7 @@ pub async fn count_tokens(
         reason: tls::explained(root_cause(&e)),
     };
     let request = CLIENT.post(url).json(&body).timeout(limit);
-    let request = key.into_iter().fold(request, reqwest::RequestBuilder::bearer_auth);
-    let response = request.send().await.map_err(unreachable)?;
+    let response = with(request, headers).send().await.map_err(unreachable)?;
     match response.status().as_u16() {
         200 => {}
         status => return Err(ProbeError::Status { url: url.into(), status }),

@@ -4,11 +4,11 @@
 pub mod needs;
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -141,6 +141,90 @@ impl Drop for Sim {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A request as a server of a test's own received it.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Method, path and headers, in small letters.
+    pub head: String,
+    pub body: String,
+}
+
+/// A server of a test's own: its port, and what it has received.
+#[derive(Clone)]
+pub struct Server {
+    pub port: u16,
+    pub received: Arc<Mutex<Vec<Received>>>,
+}
+
+impl Server {
+    /// Answers each request with what `answer` makes of it, a status line's rest and a body, and closes.
+    pub fn start(answer: impl Fn(&Received) -> (&'static str, String) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let server =
+            Self { port: listener.local_addr().expect("its address").port(), received: Arc::default() };
+        let (answer, received) = (Arc::new(answer), server.received.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (answer, received) = (answer.clone(), received.clone());
+                std::thread::spawn(move || {
+                    // A client that has gone needs no answer.
+                    let _ = serve(&mut stream.expect("a connection"), &received, &*answer);
+                });
+            }
+        });
+        server
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The bodies of the requests whose head contains `mark`.
+    pub fn bodies(&self, mark: &str) -> Vec<serde_json::Value> {
+        let received = self.received.lock().expect("no test panics in here");
+        let marked = received.iter().filter(|request| request.head.contains(mark));
+        marked.map(|request| serde_json::from_str(&request.body).expect("JSON")).collect()
+    }
+}
+
+fn serve(
+    stream: &mut TcpStream,
+    received: &Mutex<Vec<Received>>,
+    answer: &impl Fn(&Received) -> (&'static str, String),
+) -> std::io::Result<()> {
+    let mut reader = BufReader::new(&mut *stream);
+    let (mut line, mut head) = (String::new(), String::new());
+    while reader.read_line(&mut line)? > 2 {
+        head.push_str(&line.to_lowercase());
+        line.clear();
+    }
+    if head.is_empty() {
+        return Ok(());
+    }
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
+    let mut body = String::new();
+    reader.take(length.unwrap_or(0)).read_to_string(&mut body)?;
+    let request = Received { head, body };
+    let (status, body) = answer(&request);
+    received.lock().expect("no test panics in here").push(request);
+    let length = body.len();
+    write!(stream, "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
+}
+
+/// What a server says that refuses fields it does not know, as `transformers serve` does, and ends its
+/// streams without `[DONE]`.
+pub fn strict(request: &Received) -> (&'static str, String) {
+    if request.head.starts_with("get /v1/models") {
+        return ("200 OK", r#"{"data": [{"id": "m"}]}"#.into());
+    }
+    if request.body.contains("ignore_eos") {
+        return ("422 Unprocessable Entity", r#"{"detail": "Unexpected fields: {'ignore_eos'}"}"#.into());
+    }
+    let content = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":null}]}"#;
+    let last = r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"completion_tokens":1}}"#;
+    ("200 OK", format!("data: {content}\n\ndata: {last}\n\n"))
 }
 
 /// A port that is free, and that no other test of this file was given: the system may give one out

@@ -13,7 +13,7 @@ pub use step::{Step, rates, streams};
 use super::load;
 use super::owned::Site;
 use super::workload::{Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig};
-use super::{Engine, EngineError, EngineSpec, Readiness, RequestLimits};
+use super::{Engine, EngineError, EngineSpec, MAX_SEND_LAG_S, Readiness, RequestLimits};
 use crate::driver::http::Shards;
 use crate::driver::limits::max_descriptors;
 use crate::driver::port;
@@ -88,7 +88,8 @@ impl Checker {
         let give_up = |reason: &str| engine.give_up(reason);
         let run_id = format!("selfcheck-{}", std::process::id());
         let config = workload(&step);
-        let seen = load::run(&config, server, &self.shards, run_id, &self.cancel, give_up, |told| {
+        let load = load::Load { config: &config, server, run_id, max_send_lag_s: MAX_SEND_LAG_S };
+        let seen = load::run(load, &self.shards, &self.cancel, give_up, |told| {
             if let load::Told::Ended(row, seen) = told {
                 exchanges.insert(row.x_request_id.clone(), seen.clone());
             }
@@ -112,8 +113,7 @@ impl Checker {
         command.insert(0, self.program.clone());
         command.extend(["--max-model-len".into(), "1000".into()]);
         command.extend(["--stamps".into(), stamps.display().to_string()]);
-        let spec =
-            json!({ "name": "sim", "kind": "sim", "model": "demo", "simulated": true, "command": command });
+        let spec = json!({ "name": "sim", "kind": "sim", "model": "demo", "simulated": true, "ignore_eos": true, "command": command });
         serde_json::from_value(spec).expect("a spec in full")
     }
 

@@ -1,6 +1,7 @@
 //! The HTTP request that a request becomes.
 
 use super::{ConfigError, Request};
+use crate::bench::server::check_headers;
 use crate::driver::secrets;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -38,7 +39,7 @@ pub struct RequestOptions {
     /// Further HTTP headers.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Further fields of the request body, as the engine names them.
+    /// Further fields of the request body, as the engine names them; `null` leaves a field out.
     pub extra_body: Map<String, Value>,
 }
 
@@ -80,11 +81,7 @@ impl RequestOptions {
         if self.max_tokens == 0 {
             return Err(ConfigError::new("max_tokens", "must be at least one"));
         }
-        if self.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
-            let problem =
-                "would be written into the manifest: name a variable of the environment in `api_key_env`";
-            return Err(ConfigError::new("headers", problem));
-        }
+        check_headers(&self.headers).map_err(|problem| ConfigError::new("headers", problem))?;
         match &self.api_key_env {
             Some(name) if std::env::var_os(name).is_none_or(|key| key.is_empty()) => Err(ConfigError::new(
                 "api_key_env",
@@ -99,6 +96,7 @@ impl RequestOptions {
         let key = self.api_key_env.as_ref().and_then(|name| std::env::var(name).ok());
         // The variable may have any name; what it holds is a key.
         secrets::learn(key.iter().map(|key| ("key", key.as_str())));
+        secrets::learn(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let bearer = key.map(|key| ("authorization".to_owned(), format!("Bearer {key}")));
         self.headers.clone().into_iter().chain(bearer).collect()
     }
@@ -160,6 +158,9 @@ impl RequestOptions {
         for (name, value) in engine_body.iter().chain(&self.extra_body) {
             set(name, Some(value.clone()));
         }
+        if let Value::Object(fields) = &mut fields {
+            fields.retain(|_, value| !value.is_null());
+        }
         fields
     }
 }
@@ -205,6 +206,30 @@ mod tests {
         let body = body(&options, &request, &[("user", "a"), ("assistant", "b")]);
         assert_eq!((&body["prompt"], &body["max_tokens"]), (&json!("a\nb"), &json!(3)));
         assert_eq!((&body["ignore_eos"], &body["messages"]), (&json!(true), &json!(null)));
+    }
+
+    #[test]
+    fn a_field_that_is_null_is_left_out() {
+        let options = RequestOptions {
+            ignore_eos: true,
+            extra_body: Map::from_iter([
+                ("max_completion_tokens".to_owned(), json!(9)),
+                ("max_tokens".to_owned(), Value::Null),
+            ]),
+            ..RequestOptions::default()
+        };
+        let engine_body = Map::from_iter([("ignore_eos".to_owned(), Value::Null)]);
+        let said = [("user".into(), "hi".to_owned())];
+        let body: Value =
+            serde_json::from_slice(&options.body("m", &Request::default(), &said, &engine_body))
+                .expect("JSON");
+        assert_eq!(
+            body,
+            json!({
+                "messages": [{"role": "user", "content": "hi"}], "model": "m", "temperature": 0.0,
+                "stream": true, "stream_options": {"include_usage": true}, "max_completion_tokens": 9,
+            })
+        );
     }
 
     #[test]

@@ -82,6 +82,10 @@ impl Generate for Custom {
         Some(("the list of requests", self.given.len() as u64))
     }
 
+    fn fixes_lengths(&self) -> bool {
+        self.given.iter().any(|given| given.output_len.is_some())
+    }
+
     fn make(&self, plan: &mut Plan) {
         for (i, given) in self.given.iter().enumerate() {
             let messages = given.messages();

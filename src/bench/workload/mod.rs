@@ -137,6 +137,11 @@ trait Generate {
         None
     }
 
+    /// Whether any of its requests has a length of its own that its answer must have.
+    fn fixes_lengths(&self) -> bool {
+        false
+    }
+
     /// How many requests so many arrivals bring.
     fn count(&self, arrivals: u64) -> u64 {
         arrivals
@@ -271,6 +276,11 @@ impl WorkloadConfig {
     fn arrival_count(&self) -> u64 {
         let inner = self.generator.inner();
         inner.own_count().map_or_else(|| self.arrivals.count(inner.usual_count()), |(_, count)| count)
+    }
+
+    /// Whether any answer must have a fixed length.
+    pub fn fixes_lengths(&self) -> bool {
+        self.request.ignore_eos || self.generator.inner().fixes_lengths()
     }
 
     /// How many requests [`WorkloadConfig::generate`] makes.

@@ -32,6 +32,10 @@ impl Generate for Random {
         self.output_len.map_or(Ok(()), |length| length.check("output_len"))
     }
 
+    fn fixes_lengths(&self) -> bool {
+        self.output_len.is_some()
+    }
+
     fn make(&self, plan: &mut Plan) {
         let mut random = random(plan.seed, "lengths");
         let prefix = Part::Words { seed: seed_of(plan.seed, "prefix", 0), tokens: self.prefix_len };

@@ -294,10 +294,10 @@ fn delta(wire: Wire<'_>, keep_text: bool) -> Delta {
     }
 }
 
-/// The message of an error body, else the body.
+/// The message of an error body, `detail` in those of `FastAPI`; else the body.
 pub fn error_text(error: &serde_json::Value) -> String {
     let nested = error.get("error").unwrap_or(error);
-    let message = nested.get("message").unwrap_or(nested);
+    let message = nested.get("message").or_else(|| nested.get("detail")).unwrap_or(nested);
     message.as_str().map_or_else(|| message.to_string(), str::to_owned)
 }
 

@@ -26,5 +26,5 @@ pub use exchange::{Arrival, Exchange};
 pub use failure::Failure;
 pub use reader::Reader;
 pub use shards::{Job, Plan, Shards};
-pub use target::{Limits, StreamEnd, Target};
+pub use target::{Limits, StreamEnd, Target, is_header};
 pub use tokens::{ChunkTokens, Count};

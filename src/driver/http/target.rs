@@ -1,6 +1,7 @@
 //! Where requests go, and how long they may take.
 
 use crate::driver::address::Scheme;
+use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +37,11 @@ impl Target {
     pub fn host(&self) -> &str {
         self.authority.rsplit_once(':').map_or(&self.authority, |(host, _)| host)
     }
+}
+
+/// Returns true if a request can carry this header.
+pub fn is_header(name: &str, value: &str) -> bool {
+    HeaderName::try_from(name).is_ok() && HeaderValue::try_from(value).is_ok()
 }
 
 /// What the last event of a complete stream is.

@@ -31,6 +31,7 @@ impl Bed {
             invalid: parking_lot::Mutex::default(),
             known: None,
             lexicons: parking_lot::Mutex::default(),
+            take_ignore_eos: parking_lot::Mutex::default(),
             max_send_lag_s: 1.0,
         });
         let engine = EngineChoice { kind: "sim".into(), program: "lmrun".into() };

@@ -90,6 +90,10 @@ impl Generate for Trace {
         self.rows.len() as u64
     }
 
+    fn fixes_lengths(&self) -> bool {
+        true
+    }
+
     fn make(&self, plan: &mut Plan) {
         for (number, row) in self.rows.iter().enumerate() {
             let continues = matches!(row.prompt, TracePrompt::Said { continues: true, .. });

@@ -1,0 +1,120 @@
+//! The flags of `lmrun load` that say how requests look, and how the server answers.
+
+use crate::bench::RequestLimits;
+use crate::bench::workload::{Endpoint, RequestOptions};
+use crate::driver::http::StreamEnd;
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value};
+
+/// How requests look, and how the server answers.
+#[derive(Debug, Args)]
+pub struct Asked {
+    /// The part of the API that is asked.
+    #[arg(long, value_enum, default_value_t = Endpoints::Chat)]
+    endpoint: Endpoints,
+    /// The environment variable that holds the API key.
+    #[arg(long, value_name = "NAME")]
+    api_key_env: Option<String>,
+    /// A further HTTP header. Can be given several times.
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+    header: Vec<(String, String)>,
+    /// Further fields of each request as a JSON object; `null` leaves a field out.
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    extra_body: Option<Map<String, Value>>,
+    /// Always send `ignore_eos`, which makes answers exactly as long as `--max-tokens` [default: unless
+    /// the server refuses it, which one request before the load finds out].
+    #[arg(long, overrides_with = "no_ignore_eos")]
+    ignore_eos: bool,
+    /// Never send `ignore_eos`: answers may be shorter than `--max-tokens`.
+    #[arg(long, overrides_with = "ignore_eos")]
+    no_ignore_eos: bool,
+    /// The last event of a complete stream: `[DONE]`, or one with a finish reason.
+    #[arg(long, value_enum, default_value_t = End::Done)]
+    stream_end: End,
+    /// A time limit of each request in seconds: `connect_s` (10), `first_token_s` (300),
+    /// `between_chunks_s` (60) or `total_s` (900). Can be given several times.
+    #[arg(long, value_name = "NAME=SECONDS", value_parser = limit)]
+    limit: Vec<(String, f64)>,
+}
+
+/// The parts of the API.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Endpoints {
+    /// `/v1/chat/completions`.
+    Chat,
+    /// `/v1/completions`.
+    Completions,
+}
+
+/// The last event of a stream.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum End {
+    /// `[DONE]`.
+    Done,
+    /// One with a finish reason.
+    FinishReason,
+}
+
+impl Asked {
+    /// How requests look.
+    pub fn options(&self) -> RequestOptions {
+        RequestOptions {
+            endpoint: match self.endpoint {
+                Endpoints::Chat => Endpoint::Chat,
+                Endpoints::Completions => Endpoint::Completions,
+            },
+            api_key_env: self.api_key_env.clone(),
+            headers: self.header.iter().cloned().collect(),
+            extra_body: self.extra_body.clone().unwrap_or_default(),
+            ..RequestOptions::default()
+        }
+    }
+
+    /// Whether `ignore_eos` is sent; `None` if the server decides.
+    pub fn ignore_eos(&self) -> Option<bool> {
+        match (self.ignore_eos, self.no_ignore_eos) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// How its streams end.
+    pub fn stream_end(&self) -> StreamEnd {
+        match self.stream_end {
+            End::Done => StreamEnd::Done,
+            End::FinishReason => StreamEnd::FinishReason,
+        }
+    }
+
+    /// How long each part of a request may take.
+    pub fn limits(&self) -> RequestLimits {
+        read_limits(&self.limit).expect("each was read before")
+    }
+}
+
+fn read_limits(given: &[(String, f64)]) -> Result<RequestLimits, serde_json::Error> {
+    let given: Map<String, Value> =
+        given.iter().map(|(name, seconds)| (name.clone(), (*seconds).into())).collect();
+    serde_json::from_value(given.into())
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once(':') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().into(), value.trim().into())),
+        _ => Err("expected NAME: VALUE, such as \"x-tenant: a\"".into()),
+    }
+}
+
+fn object(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text)
+        .map_err(|e| format!("expected a JSON object, such as '{{\"top_p\": 0.9}}': {e}"))
+}
+
+fn limit(text: &str) -> Result<(String, f64), String> {
+    let limit = text.split_once('=').and_then(|(name, seconds)| Some((name.into(), seconds.parse().ok()?)));
+    let limit = limit.ok_or("expected NAME=SECONDS, such as first_token_s=30")?;
+    read_limits(std::slice::from_ref(&limit)).map_err(|e| e.to_string())?;
+    Ok(limit)
+}
