@@ -21,6 +21,7 @@ fn doctor(bench: &Bench, args: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
     command.arg("doctor").args(args).current_dir(bench.dir.path()).env("NO_COLOR", "1");
     command.env("PATH", bench.path("bin")).env("DOCKER_HOST", "unix:///no/such/socket");
+    command.env("XDG_CACHE_HOME", bench.path("cache"));
     ran(&command.output().expect("lmrun"))
 }
 
@@ -90,4 +91,16 @@ fn no_run_works_without_files() {
     assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
     assert!(run.stdout.contains("FAIL open files"), "{}", run.stdout);
     assert!(run.stdout.contains("→ raise it: `ulimit -Hn 65536`"), "{}", run.stdout);
+}
+
+#[test]
+fn a_program_that_prints_without_end_is_read_in_part_and_ended() {
+    let mark = format!("4{}", std::process::id());
+    let endless = format!(
+        "PATH=/usr/bin:/bin; env -i setsid --fork sleep {mark}; echo 'version: 4243 (abc)'; exec yes"
+    );
+    let run = doctor(&bench().program("llama-server", &endless), &["-p", &free_port().to_string()]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("ok   llama-server  4243, "), "{}", run.stdout);
+    assert_eq!(Bench::running(&format!("sleep {mark}")), Vec::<String>::new());
 }

@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         trial(a_full_disk_ends_the_run_and_keeps_whole_rows, &[MOUNT]),
         trial(an_output_folder_that_is_removed_ends_the_run, &[]),
         trial(a_low_number_of_open_files_is_raised_or_said_before_anything_is_sent, &[]),
+        trial(without_its_own_proc_nothing_is_started, &[MOUNT]),
         trial(hundreds_of_streams_at_once, &[]),
         minute_of_all_cores.with_ignored_flag(true),
         trial(secrets_are_written_nowhere, &[]),
@@ -116,6 +117,22 @@ fn a_low_number_of_open_files_is_raised_or_said_before_anything_is_sent() {
     assert!(said.contains("the system lets lmrun have 128"), "{said}");
     assert_eq!(bench.rows("out/test_a.csv").len(), 0, "nothing was sent");
     assert_eq!(bench.left_running(), Vec::<String>::new());
+}
+
+fn without_its_own_proc_nothing_is_started() {
+    let bench = bench(1, 0.0);
+    let lmrun = env!("CARGO_BIN_EXE_lmrun");
+    for (surroundings, mount) in [("-m", "umount -l /proc; "), ("-pf", "")] {
+        for verb in ["t.rhai -o out", "-e 1+1", "doctor", "selfcheck"] {
+            let script = format!("{mount}exec {lmrun} {verb}");
+            let mut command = Command::new("unshare");
+            command.current_dir(bench.dir.path()).args([surroundings, "sh", "-c", &script]);
+            let run = ran(&command.output().expect("unshare"));
+            assert_eq!(run.code, 2, "{surroundings} {verb}: {}{}", run.stdout, run.stderr);
+            assert!(run.stderr.contains("/proc is not mounted, or shows"), "{}", run.stderr);
+        }
+    }
+    assert!(!bench.path("out").exists());
 }
 
 /// Sends so many requests at the same moment and has all of them answered at the same time.

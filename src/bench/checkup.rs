@@ -2,12 +2,15 @@
 
 use crate::driver::container;
 use crate::driver::gpu::{self, Gpu};
+use crate::driver::leftovers::{self, Leftover};
 use crate::driver::machine::{self, Machine};
 use crate::driver::port::{self, Use};
 use crate::driver::program;
+use crate::driver::watchdog::Watchdogs;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a program may take to tell its version. Some load half a library first.
@@ -74,14 +77,17 @@ impl Finding {
     }
 }
 
-/// Looks at this machine; `wanted` programs are looked for, and `ports` are asked after.
-pub async fn checkup(wanted: Vec<Wanted>, ports: &[u16]) -> Vec<Finding> {
-    let programs: Vec<_> = wanted.into_iter().map(|wanted| tokio::spawn(look_for(wanted))).collect();
+/// Looks at this machine; `wanted` programs are started under `watchdogs`, and `ports` are asked after.
+pub async fn checkup(wanted: Vec<Wanted>, ports: &[u16], watchdogs: Watchdogs) -> Vec<Finding> {
+    let watchdogs = Arc::new(watchdogs);
+    let look = |wanted| tokio::spawn(look_for(wanted, watchdogs.clone()));
+    let programs: Vec<_> = wanted.into_iter().map(look).collect();
     let docker = tokio::spawn(async { daemon(container::version().await) });
     let here = std::env::current_dir().unwrap_or_default();
     let mut findings = machine(&Machine::this());
     findings.push(disk(&here, machine::disk_free(&here)));
     findings.extend(gpus(gpu::survey()));
+    findings.extend(leftovers::find().iter().map(left_behind));
     findings.extend(ports.iter().map(|port| taken(*port, port::used_by(*port))));
     for program in programs {
         findings.extend(program.await);
@@ -161,6 +167,12 @@ fn one_gpu(index: usize, gpu: &Gpu) -> Finding {
     }
 }
 
+fn left_behind(leftover: &Leftover) -> Finding {
+    let found = format!("of `{}`: {}", leftover.program(), leftover.processes());
+    let finding = Finding::good("processes", "left behind", found);
+    finding.but(State::Poor, "their lmrun and its watchdog were killed: the next run ends them")
+}
+
 fn taken(port: u16, used: Use) -> Finding {
     let finding = |found: String| Finding::good("ports", port.to_string(), found);
     let by = match used {
@@ -171,17 +183,17 @@ fn taken(port: u16, used: Use) -> Finding {
     finding(by).but(State::Poor, "end it, or choose others: `-p P1 P2`")
 }
 
-async fn look_for(wanted: Wanted) -> Finding {
+async fn look_for(wanted: Wanted, watchdogs: Arc<Watchdogs>) -> Finding {
     let section = "programs";
     let Some(path) = wanted.command.first().and_then(|program| program::find(program)) else {
         let found = format!("no `{}` on the PATH", wanted.command.first().map_or("", String::as_str));
         return Finding::good(section, wanted.name, found).but(State::Absent, wanted.remedy);
     };
     let at = |found: String| Finding::good(section, &wanted.name, format!("{found}, {}", path.display()));
-    if let Some(version) = version_of_package(&path, wanted.python.as_deref()).await {
+    if let Some(version) = version_of_package(&path, wanted.python.as_deref(), &watchdogs).await {
         return at(version);
     }
-    let Some(printed) = program::output(&wanted.command, VERSION).await else {
+    let Some(printed) = program::output(&wanted.command, &watchdogs, VERSION).await else {
         let silent = at(format!("silent for {} s", VERSION.as_secs()));
         return silent.but(State::Poor, format!("see what `{}` does", wanted.command.join(" ")));
     };
@@ -197,11 +209,11 @@ async fn look_for(wanted: Wanted) -> Finding {
 }
 
 /// The version of the package that a Python script belongs to.
-async fn version_of_package(script: &Path, package: Option<&str>) -> Option<String> {
+async fn version_of_package(script: &Path, package: Option<&str>, watchdogs: &Watchdogs) -> Option<String> {
     let mut question = program::python_of(script)?;
     let code = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))";
     question.extend(["-c", code, package?].map(str::to_owned));
-    let printed = program::output(&question, VERSION).await.filter(|printed| printed.ok)?;
+    let printed = program::output(&question, watchdogs, VERSION).await.filter(|printed| printed.ok)?;
     version_in(&printed.text, r"(?m)^(\d\S*)$")
 }
 

@@ -3,8 +3,8 @@
 use super::helper::{self, Helper};
 use super::owned::Site;
 use super::{Engine, EngineError, EngineSpec, Event, HelperSpec, engine};
-use crate::driver::watchdog::Watchdog;
-use crate::driver::{port, strays};
+use crate::driver::port;
+use crate::driver::watchdog::Watchdogs;
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::mpsc::Sender;
@@ -23,9 +23,9 @@ pub struct Fleet {
 
 impl Fleet {
     /// A fleet without engines.
-    pub fn new(ports: [u16; 2], log_dir: PathBuf, watchdog: Arc<Watchdog>, events: Sender<Event>) -> Self {
+    pub fn new(ports: [u16; 2], log_dir: PathBuf, watchdogs: Watchdogs, events: Sender<Event>) -> Self {
         let (live, helpers, kept) = Default::default();
-        Self { ports, site: Site { log_dir, watchdog, events }, live, helpers, kept }
+        Self { ports, site: Site { log_dir, watchdogs, events }, live, helpers, kept }
     }
 
     /// Starts an engine. Only its helpers are waited for, and engines that start on the same GPU: each
@@ -135,19 +135,7 @@ impl Fleet {
             first = first.and(closed.await.unwrap_or(Ok(())));
         }
         let kept = std::mem::take(&mut *self.kept.lock());
-        let closed = first.and(helper::end(kept).await);
-        self.end_strays().await;
-        closed
-    }
-
-    /// Ends what nothing tells as an engine's or a helper's, now that all of them are closed.
-    async fn end_strays(&self) {
-        let watchdog: Vec<i32> = self.site.watchdog.pid().into_iter().collect();
-        let strays = strays::end_strays(&watchdog).await;
-        if !strays.is_empty() {
-            let text = format!("ended what an engine or a helper had left behind: {}", strays.join(", "));
-            self.site.tell(Event::Warned { text });
-        }
+        first.and(helper::end(kept).await)
     }
 
     /// Starts an engine after what it needs beside it, which stands in `helpers`, also when it

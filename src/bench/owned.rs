@@ -8,7 +8,7 @@ use crate::driver::container::{ContainerSpec, Gpus};
 use crate::driver::logs::{Log, Logs};
 use crate::driver::process::Graces;
 use crate::driver::resident_mib;
-use crate::driver::watchdog::Watchdog;
+use crate::driver::watchdog::Watchdogs;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -66,7 +66,7 @@ pub struct Site {
     /// Where their logs go.
     pub log_dir: PathBuf,
     /// Who ends them when this program is killed.
-    pub watchdog: Arc<Watchdog>,
+    pub watchdogs: Watchdogs,
     /// Who hears of them.
     pub events: Sender<Event>,
 }

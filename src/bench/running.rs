@@ -5,9 +5,8 @@ use super::{EngineError, Event};
 use crate::driver::container::{Container, ContainerLine, ContainerSpec, Gpus};
 use crate::driver::logs::Logs;
 use crate::driver::port;
-use crate::driver::process::{CommandLine, Exit, Process};
+use crate::driver::process::{CommandLine, Process};
 use std::path::{Path, PathBuf};
-use std::process::ExitStatus;
 use std::time::Instant;
 use tokio::sync::watch;
 
@@ -21,37 +20,21 @@ pub enum Running {
     Elsewhere,
 }
 
-/// The end of what runs, for whoever watches it.
+/// The end of what runs; `None` where that is elsewhere, and known by the requests that fail.
 #[derive(Clone)]
-pub enum End {
-    /// Of a process.
-    Process(Exit),
-    /// Of a container.
-    Container(watch::Receiver<Option<String>>),
-    /// What ends elsewhere is known by the requests that fail.
-    Unseen,
-}
+pub struct End(Option<watch::Receiver<Option<String>>>);
 
 impl End {
     /// How it ended, if it did.
     pub fn said(&self) -> Option<String> {
-        match self {
-            Self::Process(exit) => exit.status().map(|status| said(Some(status))),
-            Self::Container(exit) => exit.borrow().clone(),
-            Self::Unseen => None,
-        }
+        self.0.as_ref()?.borrow().clone()
     }
 
     /// Waits for it.
     pub async fn wait(&mut self) -> String {
-        match self {
-            Self::Process(exit) => said(exit.wait().await),
-            Self::Container(exit) => {
-                let ended = exit.wait_for(Option::is_some).await;
-                ended.ok().and_then(|end| end.clone()).unwrap_or_else(|| said(None))
-            }
-            Self::Unseen => std::future::pending().await,
-        }
+        let Some(end) = &mut self.0 else { return std::future::pending().await };
+        let ended = end.wait_for(Option::is_some).await;
+        ended.ok().and_then(|end| end.clone()).unwrap_or_else(|| "exit status unknown".into())
     }
 }
 
@@ -71,16 +54,16 @@ impl Running {
         }
         match &launch.place {
             Place::Container(spec, gpus) => Self::container(launch, spec, gpus, site).await,
-            _ => Self::process(launch, site),
+            _ => Self::process(launch, site).await,
         }
     }
 
-    fn process(launch: &Launch, site: &Site) -> Result<Self, EngineError> {
+    async fn process(launch: &Launch, site: &Site) -> Result<Self, EngineError> {
         let Launch { name, who, port, argv, env, unset, .. } = launch.clone();
         let [stdout, stderr] = logs(&site.log_dir, port);
         let line = CommandLine { argv, env, unset, stdout: stdout.clone(), stderr };
-        let process =
-            Process::start(&line, &site.watchdog).map_err(|source| EngineError::Start { who, source })?;
+        let started = Process::start(&line, &site.watchdogs).await;
+        let process = started.map_err(|source| EngineError::Start { who, source })?;
         site.tell(Event::EngineStarting { name, port, argv: line.argv, container: None, log: stdout });
         Ok(Self::Process(process))
     }
@@ -96,7 +79,7 @@ impl Running {
         let log = stdout.clone();
         let line = ContainerLine { spec, argv, env, host: &host, port, gpus: gpus.clone(), stdout, stderr };
         // Without a watchdog the next run removes what this one leaves.
-        let _ = site.watchdog.wake();
+        let _ = site.watchdogs.watch_containers();
         let began = Instant::now();
         let told = |awaited| {
             let (name, elapsed_s) = (name.clone(), began.elapsed().as_secs_f64());
@@ -111,11 +94,11 @@ impl Running {
 
     /// Its end, to be waited for apart from it.
     pub fn end(&self) -> End {
-        match self {
-            Self::Process(process) => End::Process(process.end()),
-            Self::Container(container) => End::Container(container.end()),
-            Self::Elsewhere => End::Unseen,
-        }
+        End(match self {
+            Self::Process(process) => Some(process.end()),
+            Self::Container(container) => Some(container.end()),
+            Self::Elsewhere => None,
+        })
     }
 
     /// Ends it and all that came from it.
@@ -158,8 +141,4 @@ impl Running {
 /// The log files of what listens on `port`: standard output, standard error.
 fn logs(log_dir: &Path, port: u16) -> [PathBuf; 2] {
     ["stdout", "stderr"].map(|stream| log_dir.join(format!("{port}-{stream}.log")))
-}
-
-fn said(status: Option<ExitStatus>) -> String {
-    status.map_or_else(|| "exit status unknown".into(), |status| status.to_string())
 }

@@ -27,13 +27,14 @@ pub fn run(args: &DoctorArgs) -> u8 {
             return exit::BUG;
         }
     };
-    let runtime = match super::runtime() {
-        Ok(runtime) => runtime,
-        Err(problem) => return complain(problem),
+    let (runtime, watchdogs) = match (super::runtime(), super::watchdogs()) {
+        (Ok(runtime), Ok(watchdogs)) => (runtime, watchdogs),
+        (Err(problem), _) => return complain(problem),
+        (_, Err(problem)) => return complain(&problem),
     };
     let names: Vec<_> = wanted.iter().map(|wanted| wanted.name.as_str()).collect();
     let waiting = report::wait(&format!("asking {} for their versions", names.join(", ")));
-    let findings = runtime.block_on(checkup(wanted, &args.ports));
+    let findings = runtime.block_on(checkup(wanted, &args.ports, watchdogs));
     drop(waiting);
     let text = if args.json {
         report::json(&findings) + "\n"

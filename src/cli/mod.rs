@@ -17,6 +17,8 @@ mod signals;
 mod sim;
 mod stage;
 
+use crate::driver::machine;
+use crate::driver::watchdog::Watchdogs;
 use crate::script::neighbour;
 use args::{Cli, Verb};
 use clap::Parser;
@@ -62,7 +64,6 @@ pub fn main() -> ExitCode {
         Some(Verb::Sim(args)) => sim::run(*args),
         Some(Verb::Watchdog) => {
             crate::driver::watchdog::keep_watch();
-            crate::driver::container::remove_orphans_now();
             exit::OK
         }
         None if cli.run.eval.is_some() => on_a_big_stack(move || repl::run(&cli.run)),
@@ -100,6 +101,20 @@ fn on_a_big_stack(work: impl FnOnce() -> u8 + Send + 'static) -> u8 {
         Ok(thread) => thread.join().unwrap_or(exit::BUG),
         Err(e) => complain(&format!("the system gives no thread for the script: {e}")),
     }
+}
+
+/// The watchdogs of what lmrun starts.
+///
+/// # Errors
+/// When lmrun cannot find itself, or /proc does not show the processes that it would watch.
+fn watchdogs() -> Result<Watchdogs, String> {
+    if !machine::proc_is_ours() {
+        return Err("/proc is not mounted, or shows the processes of another process-id namespace, so that lmrun \
+                    cannot tell which are its own; mount it: `mount -t proc proc /proc`, or `unshare --mount-proc`"
+            .into());
+    }
+    let program = std::env::current_exe().map_err(|e| format!("lmrun cannot find itself: {e}"))?;
+    Ok(Watchdogs::new(program, WATCHDOG))
 }
 
 /// Where all that waits does so.

@@ -1,16 +1,14 @@
 //! `lmrun selfcheck`: how far this machine's client can be trusted.
 
-use super::{WATCHDOG, complain, exit, signals};
+use super::{complain, exit, signals};
 use crate::bench::selfcheck::{Checker, Known, SelfCheck};
 use crate::bench::{Code, Site};
 use crate::driver::http::Shards;
 use crate::driver::scratch::Scratch;
-use crate::driver::watchdog::Watchdog;
 use crate::driver::{limits, machine, strays};
 use crate::report::{Screen, Verbosity, selfcheck as report};
 use clap::Args;
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::mpsc::channel;
 use tokio_util::sync::CancellationToken;
 
@@ -72,15 +70,15 @@ pub fn run(args: &SelfCheckArgs) -> u8 {
 }
 
 fn checker(args: &SelfCheckArgs, scratch: &Scratch) -> Result<Checker, String> {
+    let watchdogs = super::watchdogs()?;
     let program = std::env::current_exe().map_err(|e| format!("lmrun cannot find itself: {e}"))?;
     let folder = scratch.folder("selfcheck").map_err(|e| format!("no folder for the stamps: {e}"))?;
     let shards = args.threads.map_or_else(Shards::for_this_machine, |threads| Shards::start(threads.max(1)));
     let shards = shards.map_err(|e| format!("the system gives no threads to send from: {e}"))?;
     let (events, _) = channel(); // nobody listens: the steps are told
-    let watchdog = Arc::new(Watchdog::new(program.clone(), WATCHDOG));
     Ok(Checker {
         shards,
-        site: Site { log_dir: folder.clone(), watchdog, events },
+        site: Site { log_dir: folder.clone(), watchdogs, events },
         folder,
         program: program.display().to_string(),
         busy_word: super::BUSY.into(),

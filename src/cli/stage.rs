@@ -1,20 +1,18 @@
 //! What a run, or a session at a prompt, stands on: output folder, runtime, sending threads, reporter.
 
-use super::WATCHDOG;
 use super::args::RunArgs;
 use super::exit;
 use crate::bench::selfcheck::Known;
 use crate::bench::{Bench, Code, Event, Fleet, Interrupts};
 use crate::driver::http::Shards;
-use crate::driver::watchdog::Watchdog;
-use crate::driver::{container, limits, machine, program, secrets, strays};
+use crate::driver::{container, leftovers, limits, machine, program, secrets, strays};
 use crate::report::{Destination, Outputs, Reporter, RunFacts};
 use crate::script::{EngineChoice, Folders, Host, Parameters, engine_kinds, nearest};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
@@ -43,6 +41,7 @@ impl Stage {
     /// # Errors
     /// When the output folder cannot be written, or the system gives no threads.
     pub fn set(args: &RunArgs, text: &str, folder: &Path) -> Result<Self, String> {
+        let watchdogs = super::watchdogs()?;
         let prepared = prepare(args, text)?;
         limits::prepare_descriptors();
         strays::adopt_orphans();
@@ -52,8 +51,9 @@ impl Stage {
         let cancel = CancellationToken::new();
         let facts = facts(args, text);
         let outputs = prepared.outputs.clone();
+        let ports = [args.ports[0], args.ports[1]]; // clap takes two or none, and has a default
         let bench = Arc::new(Bench {
-            fleet: fleet(args, &prepared, events.clone()),
+            fleet: Fleet::new(ports, prepared.log_dir.clone(), watchdogs, events.clone()),
             shards,
             interrupts: Interrupts::of(cancel.clone()),
             run_id: facts.run_id.clone(),
@@ -78,8 +78,12 @@ impl Stage {
             scratch: outputs.shared().join("scratch"),
         };
         let host = Host::new(handle, bench, parameters, folders, prepared.engine);
-        let orphans = cancel.run_until_cancelled(container::remove_orphans());
-        let warnings = host.wait(orphans).unwrap_or_default();
+        let ended = cancel.run_until_cancelled(async {
+            let mut ended = leftovers::end_all().await;
+            ended.extend(container::remove_orphans().await);
+            ended
+        });
+        let warnings = host.wait(ended).unwrap_or_default();
         for text in warnings.into_iter().chain(outputs.warning()) {
             host.bench().emit(Event::Warned { text });
         }
@@ -101,7 +105,6 @@ struct Prepared {
     outputs: Outputs,
     log_dir: PathBuf,
     engine: EngineChoice,
-    program: PathBuf,
 }
 
 fn prepare(args: &RunArgs, text: &str) -> Result<Prepared, String> {
@@ -123,7 +126,7 @@ fn prepare(args: &RunArgs, text: &str) -> Result<Prepared, String> {
     std::fs::create_dir_all(&log_dir).map_err(unwritable("folder of logs", &log_dir, "--log-dir"))?;
     let lmrun = std::env::current_exe().map_err(|e| format!("lmrun cannot find itself: {e}"))?;
     let engine = choose(&args.engine, &lmrun, text)?;
-    Ok(Prepared { outputs, log_dir, engine, program: lmrun })
+    Ok(Prepared { outputs, log_dir, engine })
 }
 
 /// `auto` is vLLM where it is on the PATH, else the simulator.
@@ -150,12 +153,6 @@ fn choose(asked: &str, lmrun: &Path, text: &str) -> Result<EngineChoice, String>
         }
     };
     Ok(EngineChoice { kind: kind.into(), program: lmrun.into() })
-}
-
-fn fleet(args: &RunArgs, prepared: &Prepared, events: Sender<Event>) -> Fleet {
-    let watchdog = Arc::new(Watchdog::new(prepared.program.clone(), WATCHDOG));
-    let ports = [args.ports[0], args.ports[1]]; // clap takes two or none, and has a default
-    Fleet::new(ports, prepared.log_dir.clone(), watchdog, events)
 }
 
 fn parameters(args: &RunArgs) -> BTreeMap<String, String> {

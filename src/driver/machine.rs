@@ -36,6 +36,12 @@ impl Machine {
     }
 }
 
+/// Returns true if /proc shows the processes of this process's own namespace.
+pub fn proc_is_ours() -> bool {
+    let shown = std::fs::read_link("/proc/self");
+    shown.is_ok_and(|pid| pid.as_os_str() == std::process::id().to_string().as_str())
+}
+
 /// The machine's name; empty where it has none.
 pub fn host() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().into()

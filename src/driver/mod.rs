@@ -6,12 +6,13 @@
 pub mod address;
 pub mod clock;
 pub mod container;
-mod family;
 pub mod gpu;
 pub mod http;
+pub mod leftovers;
 pub mod limits;
 pub mod logs;
 pub mod machine;
+mod owner;
 pub mod port;
 pub mod probe;
 pub mod process;
@@ -23,6 +24,7 @@ pub mod strays;
 pub mod text;
 pub mod tls;
 pub mod tokenizer;
+mod tree;
 pub mod watchdog;
 
-pub use family::resident_mib;
+pub use tree::{ProcessId, name_of, resident_mib};

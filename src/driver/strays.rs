@@ -1,10 +1,10 @@
-//! What engines leave that nothing tells as theirs any more: a daemon that left the session, took its mark
-//! out of its environment, and whose parent has ended. As an orphan it comes to this process.
+//! Orphans that come to this process: where a watchdog was killed, what it had adopted.
 
-use super::family::{processes, reap};
-use super::text::printable;
+use super::starter;
+use super::tree::{self, ProcessId};
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use procfs::process::Stat;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -18,37 +18,32 @@ const LOOKS: usize = 100;
 const EVERY: Duration = Duration::from_millis(20);
 
 /// Makes orphans of our engines our children, so that they are found and collected. Must be called before
-/// anything is started: children that are there then, from before an `exec`, are somebody else's, and so
-/// may be their orphans. To the first process of a container come those of all.
+/// anything is started: children from before an `exec` are not ours, and their orphans may not be. The first
+/// process of a container gets the orphans of all.
 pub fn adopt_orphans() {
-    let adopts = prctl::set_child_subreaper(true).is_ok(); // an old kernel: session and mark still tell
-    ALL_OURS.store(adopts && std::process::id() != 1 && found(&[]).is_empty(), Relaxed);
+    let adopts = prctl::set_child_subreaper(true).is_ok(); // an old kernel: records still tell
+    ALL_OURS.store(adopts && std::process::id() != 1 && found().is_empty(), Relaxed);
 }
 
-/// Kills them, when everything is closed that was started here but for `kept`; says which there were.
-pub async fn end_strays(kept: &[i32]) -> Vec<String> {
-    let mut ended = Vec::new();
+/// Kills and collects them, and all that descends from them.
+pub async fn end_all() {
     for _ in 0..LOOKS {
-        let strays = if ALL_OURS.load(Relaxed) { found(kept) } else { Vec::new() };
+        let strays = if ALL_OURS.load(Relaxed) { found() } else { Vec::new() };
         if strays.is_empty() {
-            break;
+            return;
         }
-        for Stat { pid, comm, .. } in &strays {
-            // One that is gone already is what we want.
-            let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
-            ended.push(format!("{} (process {pid})", printable(comm)));
+        for stat in &strays {
+            let _ = ProcessId::from(stat).signal(Signal::SIGKILL); // one that has ended is what we want
+            let _ = waitpid(Pid::from_raw(stat.pid), Some(WaitPidFlag::WNOHANG));
         }
         tokio::time::sleep(EVERY).await;
-        reap(&strays.iter().map(|stat| stat.pid).collect::<Vec<_>>());
     }
-    ended.sort();
-    ended.dedup();
-    ended
 }
 
-/// The living children of this process.
-fn found(kept: &[i32]) -> Vec<Stat> {
+/// The children of this process that it has not started, also those that are to be collected.
+fn found() -> Vec<Stat> {
     let us = std::process::id() as i32;
-    let is_ours = |stat: &Stat| stat.ppid == us && !kept.contains(&stat.pid);
-    processes().into_iter().filter(is_ours).collect()
+    let started = starter::children();
+    let is_stray = |stat: &Stat| stat.ppid == us && !started.contains(&stat.pid);
+    tree::all().into_iter().filter(is_stray).collect()
 }

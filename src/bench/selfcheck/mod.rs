@@ -82,7 +82,7 @@ impl Checker {
         if let Readiness::NotReady(error) = engine.wait_until_ready(READY).await {
             return Err(error);
         }
-        let busy = self.make_busy(&step);
+        let busy = self.make_busy(&step).await;
         let mut exchanges = HashMap::new();
         let server = engine.server(RequestLimits::default());
         let give_up = |reason: &str| engine.give_up(reason);
@@ -118,7 +118,7 @@ impl Checker {
     }
 
     /// A process for each core that never rests, where the step wants it.
-    fn make_busy(&self, step: &Step) -> Vec<Process> {
+    async fn make_busy(&self, step: &Step) -> Vec<Process> {
         let cores = if step.busy { std::thread::available_parallelism().map_or(1, usize::from) } else { 0 };
         let line = CommandLine {
             argv: vec![self.program.clone(), self.busy_word.clone()],
@@ -127,7 +127,11 @@ impl Checker {
             stdout: self.folder.join("busy.log"),
             stderr: self.folder.join("busy.log"),
         };
-        (0..cores).filter_map(|_| Process::start(&line, &self.site.watchdog).ok()).collect()
+        let mut busy = Vec::new();
+        for _ in 0..cores {
+            busy.extend(Process::start(&line, &self.site.watchdogs).await);
+        }
+        busy
     }
 }
 

@@ -3,7 +3,6 @@
 
 mod docker;
 mod orphans;
-mod owner;
 mod running;
 mod spec;
 

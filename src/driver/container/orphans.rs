@@ -1,7 +1,7 @@
 //! Containers whose lmrun was killed.
 
 use super::docker::{LABEL, connect, is_local};
-use super::owner::{Fate, Owner};
+use crate::driver::owner::{Fate, Owner};
 use bollard::Docker;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::{ListContainersOptions, RemoveContainerOptions};

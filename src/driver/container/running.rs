@@ -1,9 +1,9 @@
 //! A container that runs.
 
 use super::docker::{ANSWER, ContainerError, connect, is_unknown, reason};
-use super::owner::Owner;
 use super::spec::{ContainerSpec, Gpus, Published};
 use crate::driver::logs::{Log, Logs};
+use crate::driver::owner::Owner;
 use crate::driver::process::{Graces, KILL_S, open_log};
 use crate::driver::secrets;
 use crate::driver::text::printable;

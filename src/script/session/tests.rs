@@ -1,7 +1,7 @@
 use super::*;
 use crate::bench::{Bench, Code, Fleet, Interrupts};
 use crate::driver::http::Shards;
-use crate::driver::watchdog::Watchdog;
+use crate::driver::watchdog::Watchdogs;
 use crate::script::{EngineChoice, Folders, Parameters};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -19,9 +19,9 @@ impl Bed {
     fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
         let dir = tempfile::tempdir().expect("a folder");
-        let watchdog = Arc::new(Watchdog::new("/bin/true".into(), ""));
+        let watchdogs = Watchdogs::new("/bin/true".into(), "");
         let bench = Arc::new(Bench {
-            fleet: Fleet::new([1, 2], dir.path().into(), watchdog, channel().0),
+            fleet: Fleet::new([1, 2], dir.path().into(), watchdogs, channel().0),
             shards: Shards::for_this_machine().expect("threads"),
             interrupts: Interrupts::of(CancellationToken::new()),
             run_id: "lmrun-test".into(),

@@ -1,0 +1,348 @@
+//! Who owns a process: all that comes from an engine ends with it, however it has hidden and whichever of lmrun
+//! and the engine's watchdog is killed or stopped; and nothing else is ended.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::{Bench, eventually, free_port, ran};
+use lmrun::driver::process::{CommandLine, Graces, Process, StartError};
+use lmrun::driver::program::{self, Printed};
+use lmrun::driver::watchdog::Watchdogs;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Child;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
+
+fn watchdogs() -> Watchdogs {
+    Watchdogs::new(env!("CARGO_BIN_EXE_lmrun").into(), "watchdog-of-lmrun")
+}
+
+fn line(script: &str, dir: &Path) -> CommandLine {
+    CommandLine {
+        argv: ["sh", "-c", script].map(String::from).to_vec(),
+        env: BTreeMap::from([("GREETING".into(), "hello".into())]),
+        unset: vec!["HOME".into(), "GREETING".into()],
+        stdout: dir.join("out.log"),
+        stderr: dir.join("err.log"),
+    }
+}
+
+async fn start(script: &str, dir: &Path) -> Process {
+    Process::start(&line(script, dir), &watchdogs()).await.expect("sh")
+}
+
+async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    for _ in 0..3000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
+
+async fn end_of(process: &Process) -> String {
+    let mut end = process.end();
+    let ended = end.wait_for(Option::is_some);
+    let ended = tokio::time::timeout(Duration::from_mins(1), ended).await.expect("in time");
+    ended.expect("an end").clone().expect("how")
+}
+
+#[tokio::test]
+async fn output_is_kept_and_its_tail_shown() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join("out.log"), "before\n").expect("a log");
+    let script = "echo $GREETING-$HOME; printf '\\033[31mred\\n'; exit 3";
+    let process = start(script, dir.path()).await;
+    assert_eq!(end_of(&process).await, "exit status: 3");
+    assert_eq!(process.logs().tail(10), "hello-\nred");
+    assert_eq!(process.logs().last_line().as_deref(), Some("red"));
+    let log = std::fs::read_to_string(dir.path().join("out.log")).expect("the log");
+    assert!(log.starts_with("before\nhello-"));
+}
+
+#[tokio::test]
+async fn the_signal_that_ended_a_process_is_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (signal, said) in [("KILL", "signal: 9 (SIGKILL)"), ("40", "signal: 40")] {
+        let process = start(&format!("kill -{signal} $$"), dir.path()).await;
+        assert_eq!(end_of(&process).await, said);
+    }
+}
+
+#[tokio::test]
+async fn a_grandchild_that_left_the_session_is_ended_too() {
+    // One whose parent lives, one without a parent, and one without parent and environment.
+    for how in ["setsid", "setsid --fork", "env -i setsid --fork"] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let pid_file = dir.path().join("child.pid");
+        let left = format!(
+            "{how} sh -c 'echo $$ >{}; trap \"\" INT TERM; sleep 60 & wait; wait' & wait; sleep 60",
+            pid_file.display()
+        );
+        let process = start(&left, dir.path()).await;
+        let pid = || std::fs::read_to_string(&pid_file).ok()?.trim().parse::<i32>().ok();
+        wait_for("its pid", || pid().is_some()).await;
+        let grandchild = pid().expect("a pid");
+        assert!(process.members().contains(&grandchild), "{how}: it is a member");
+        let left = process.close(Graces { interrupt_s: 0.2, terminate_s: 0.2 }).await;
+        assert_eq!((left, lives(grandchild)), (Vec::new(), false), "{how}");
+    }
+}
+
+fn lives(pid: i32) -> bool {
+    let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
+    stat.is_ok_and(|stat| stat.state != 'Z')
+}
+
+#[tokio::test]
+async fn a_stopped_process_can_still_end_in_order() {
+    // Where tests run in the background, interrupts are ignored, and a shell that inherits that cannot trap
+    // them. With a handler here, it inherits the default.
+    let _handled = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
+    let dir = tempfile::tempdir().expect("a folder");
+    let script = "trap 'echo bye; exit 0' INT; kill -STOP $$; sleep 60 & wait";
+    let process = start(script, dir.path()).await;
+    let stopped = |pid: i32| {
+        let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
+        stat.is_ok_and(|stat| stat.state == 'T')
+    };
+    wait_for("it stops", || process.members().iter().any(|pid| stopped(*pid))).await;
+    assert_eq!(process.close(Graces::default()).await, Vec::<i32>::new());
+    assert_eq!(process.logs().tail(1), "bye");
+}
+
+#[tokio::test]
+async fn secrets_are_taken_out_of_the_log_at_the_end() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut line = line("echo the token is $HF_TOKEN", dir.path());
+    line.env.insert("HF_TOKEN".into(), "hf_very_secret".into());
+    let process = Process::start(&line, &watchdogs()).await.expect("sh");
+    end_of(&process).await;
+    process.close(Graces::default()).await;
+    assert_eq!(process.logs().tail(1), "the token is **************");
+}
+
+#[tokio::test]
+async fn dropping_kills() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let process = start("env -i setsid --fork sleep 60; sleep 60", dir.path()).await;
+    wait_for("the daemon", || process.members().len() == 3).await;
+    let members = process.members();
+    drop(process);
+    assert_eq!(members.into_iter().filter(|pid| lives(*pid)).collect::<Vec<_>>(), Vec::<i32>::new());
+}
+
+async fn refused(line: &CommandLine, watchdogs: &Watchdogs) -> StartError {
+    Process::start(line, watchdogs).await.err().expect("an error")
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_is_named() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let orphaned = dir.path().join("engine").display().to_string();
+    std::fs::write(&orphaned, "#!/no/such/python\n").expect("a program");
+    std::fs::set_permissions(&orphaned, PermissionsExt::from_mode(0o755)).expect("executable");
+    let interpreter =
+        format!("the interpreter that the first line of `{orphaned}` names is not on this machine");
+    for (program, said) in
+        [("no-such-engine", "the program `no-such-engine` was not found"), (&orphaned, &interpreter)]
+    {
+        let mut line = line("", dir.path());
+        line.argv[0] = program.into();
+        assert_eq!(refused(&line, &watchdogs()).await.to_string(), said);
+    }
+    let error = refused(&line("", dir.path()), &Watchdogs::new("/no/such/lmrun".into(), "watch")).await;
+    assert!(error.to_string().starts_with("lmrun cannot start its watchdog: No such file"), "{error}");
+    let error = refused(&line("", dir.path()), &Watchdogs::new("/bin/true".into(), "watch")).await;
+    assert!(error.to_string().starts_with("lmrun cannot start its watchdog: "), "{error}");
+}
+
+/// Twenty chains of which each link leaves the session, has one like itself, and dies a moment later:
+/// some are born between the look at all and the kill.
+#[tokio::test]
+async fn what_is_born_while_it_is_killed_dies_too() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let link = dir.path().join("link").display().to_string();
+    let next = format!("sleep 0.05; [ $1 -lt 400 ] && setsid sh {link} $(($1 + 1)) &");
+    std::fs::write(&link, next).expect("a script");
+    let script = format!("trap '' INT TERM; for i in $(seq 20); do setsid sh {link} 0 & done; sleep 60");
+    let process = start(&script, dir.path()).await;
+    wait_for("some links", || Bench::running(&link).len() > 10).await;
+    let left = process.close(Graces { interrupt_s: 0.1, terminate_s: 0.1 }).await;
+    assert_eq!((left, Bench::running(&link)), (Vec::new(), Vec::<String>::new()));
+}
+
+#[tokio::test]
+async fn a_question_to_a_program_has_limits() {
+    let watchdogs = watchdogs();
+    let ask = async |script: &str, limit_s| {
+        let argv = ["sh", "-c", script].map(String::from);
+        program::output(&argv, &watchdogs, Duration::from_secs(limit_s)).await
+    };
+    let printed = |text: &str, ok| Some(Printed { text: text.into(), ok });
+    assert_eq!(ask("echo 1; echo 2 >&2", 20).await, printed("1\n2", true));
+    assert_eq!(ask("printf '\\033]0;x\\a3'; exit 1", 20).await, printed("3", false));
+    let mark = mark();
+    let children = format!("env -i setsid --fork sleep {mark}; sh -c 'sleep {mark}; :' & ");
+    assert_eq!(ask(&format!("{children} sleep {mark}"), 1).await, None);
+    assert_eq!(ask(&format!("{children} echo 1"), 20).await, printed("1", true), "a child holds its output");
+    let endless = ask(&format!("{children} yes"), 20).await.expect("it prints");
+    assert!((60_000..100_000).contains(&endless.text.len()) && !endless.ok, "{} bytes", endless.text.len());
+    assert_eq!(Bench::running(&format!("sleep {mark}")), Vec::<String>::new());
+}
+
+/// A number of seconds that tells a test's `sleep` from all others.
+fn mark() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{}.{}", 1_000_000 + std::process::id(), NEXT.fetch_add(1, Relaxed))
+}
+
+/// A run of a helper that has left `daemons`, and the mark of these.
+struct Run {
+    bench: Bench,
+    child: Child,
+    mark: String,
+}
+
+const TWENTY: &str = "for i in $(seq 20); do env -i setsid --fork sleep MARK; done";
+
+impl Run {
+    /// Starts it, and waits until there are this many daemons.
+    fn start(daemons: &str, count: usize) -> Self {
+        Self::start_for(600, daemons, count)
+    }
+
+    /// Starts one that ends by itself after so many seconds.
+    fn start_for(seconds: u32, daemons: &str, count: usize) -> Self {
+        let mark = mark();
+        let engine = format!("{}\nexec \"$LMRUN\" sim --port \"$1\"", daemons.replace("MARK", &mark));
+        let test = format!(
+            "import \"std/helper\" as helper;
+             fn test_a() {{
+                 start(helper::command(#{{ name: \"leaves\", command: [\"leaves\", \"{{port}}\"], port: {}, ready_path: \"/health\" }}));
+                 sleep(param(\"for_s\", 600));
+             }}
+             fn test_next() {{ print(\"the next run\"); }}",
+            free_port()
+        );
+        let bench = Bench::new().program("leaves", &engine).script("t.rhai", &test);
+        let args = ["t.rhai", "-f", "test_a", "-P", &format!("for_s={seconds}")];
+        let child = bench.command_with_programs(&args).spawn().expect("lmrun");
+        let run = Self { bench, child, mark };
+        eventually("its daemons", || run.left().len() == count);
+        run
+    }
+
+    fn left(&self) -> Vec<String> {
+        Bench::running(&format!("sleep {}", self.mark))
+    }
+
+    fn watchdogs(&self) -> Vec<i32> {
+        let all = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
+        let stats = all.filter_map(|process| process.stat().ok());
+        let parent = self.child.id() as i32;
+        stats
+            .filter(|stat| stat.ppid == parent && stat.comm == "engine-watchdog")
+            .map(|stat| stat.pid)
+            .collect()
+    }
+
+    fn strike_watchdogs(&self, signal: Signal) {
+        let watchdogs = self.watchdogs();
+        assert_eq!(watchdogs.len(), 1, "one helper has one watchdog");
+        kill(Pid::from_raw(watchdogs[0]), signal).expect("the signal");
+    }
+
+    fn kill_lmrun(&mut self) {
+        self.child.kill().expect("SIGKILL");
+        self.child.wait().expect("its end");
+    }
+
+    /// All that a later run in the same surroundings prints.
+    fn next_run(&self) -> String {
+        let run = ran(&self.bench.command(&["t.rhai", "-f", "next"]).output().expect("lmrun"));
+        assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+        run.stderr
+    }
+}
+
+#[test]
+fn daemons_without_a_trace_end_with_a_killed_lmrun() {
+    let mut run = Run::start(TWENTY, 20);
+    run.kill_lmrun();
+    eventually("nothing is left", || run.left().is_empty());
+    assert!(!run.next_run().contains("had left"), "there was nothing to end");
+}
+
+#[test]
+fn orphans_that_end_are_collected_at_once() {
+    let mut run =
+        Run::start("for i in $(seq 200); do env -i setsid --fork true; done; setsid --fork sleep MARK", 1);
+    let mut parents = run.watchdogs();
+    parents.push(run.child.id() as i32);
+    let zombies = || {
+        let all = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
+        let stats = all.filter_map(|process| process.stat().ok());
+        stats.filter(|stat| stat.state == 'Z' && parents.contains(&stat.ppid)).count()
+    };
+    eventually("none is left", || zombies() == 0);
+    run.kill_lmrun();
+    eventually("nothing is left", || run.left().is_empty());
+}
+
+#[test]
+fn a_stopped_watchdog_wakes_when_lmrun_is_killed() {
+    let mut run = Run::start(TWENTY, 20);
+    run.strike_watchdogs(Signal::SIGSTOP);
+    run.kill_lmrun();
+    eventually("nothing is left", || run.left().is_empty());
+}
+
+#[test]
+fn a_killed_watchdog_takes_its_engine_along_and_lmrun_ends_the_rest() {
+    let mut run = Run::start_for(8, TWENTY, 20);
+    run.strike_watchdogs(Signal::SIGKILL);
+    eventually("nothing is left", || run.left().is_empty());
+    assert!(run.child.try_wait().expect("its state").is_none(), "lmrun goes on");
+    let ended = ran(&run.child.wait_with_output().expect("its end"));
+    assert_eq!(ended.code, 3, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stderr.contains("helper `leaves` ended while it "), "{}", ended.stderr);
+    let why = "(its watchdog was killed, and the kernel killed it)";
+    assert!(ended.stderr.contains(why), "{}", ended.stderr);
+}
+
+#[test]
+fn what_both_killed_leave_doctor_names_and_the_next_run_ends() {
+    // One that kept its environment, and others that the watchdog records.
+    let mut run = Run::start(&format!("setsid --fork sleep MARK; {TWENTY}"), 21);
+    let record = run.bench.path("cache/lmrun/processes");
+    let recorded = || {
+        let files =
+            std::fs::read_dir(&record).into_iter().flatten().filter_map(|file| Some(file.ok()?.path()));
+        files
+            .map(|file| std::fs::read_to_string(file).unwrap_or_default().matches("pid").count())
+            .sum::<usize>()
+    };
+    eventually("they are recorded", || recorded() >= 22);
+    // As if at the same moment.
+    kill(Pid::from_raw(run.child.id() as i32), Signal::SIGSTOP).expect("the signal");
+    run.strike_watchdogs(Signal::SIGKILL);
+    run.kill_lmrun();
+    assert_eq!(run.left().len(), 21);
+    let mut doctor = std::process::Command::new(env!("CARGO_BIN_EXE_lmrun"));
+    doctor.args(["doctor", "-p", &free_port().to_string()]).env("PATH", "").env("NO_COLOR", "1");
+    doctor.env("XDG_CACHE_HOME", run.bench.path("cache")).env("DOCKER_HOST", "unix:///no/such/socket");
+    let doctor = ran(&doctor.output().expect("lmrun"));
+    assert_eq!(doctor.stdout.matches("sleep (process ").count(), 21, "{}", doctor.stdout);
+    assert!(doctor.stdout.contains("the next run ends them"), "{}", doctor.stdout);
+    assert_eq!(run.left().len(), 21, "doctor ends nothing");
+    let next = run.next_run();
+    assert_eq!(next.matches("sleep (process ").count(), 2 * 21, "named at once and at the end: {next}");
+    assert_eq!(run.left(), Vec::<String>::new());
+    assert!(!run.next_run().contains("had left"), "once is enough");
+}
