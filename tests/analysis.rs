@@ -147,6 +147,9 @@ fn test_exported() {
         rows.iter().map(|row| number(row, "first_chunk_s") - number(row, "sent_s")).sum::<f64>() / 3.0 * 1e3;
     assert!((export["mean_ttft_ms"].as_f64().expect("a mean") - mean).abs() < 1e-6, "{mean} in {export}");
     assert_eq!((&export["completed"], &export["lmrun"]["simulated"]), (&3.into(), &true.into()));
+    // From the manifest beside the CSV.
+    assert_eq!((&export["request_rate"], &export["backend"]), (&20.0.into(), &"openai-chat".into()));
+    assert_eq!(export["max_concurrency"], serde_json::Value::Null);
     let ran = lmrun(&["export", "out/test_exported.csv", "--to", "aiperf", "-o", "aiperf.json"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
     assert!(

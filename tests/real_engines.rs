@@ -105,12 +105,12 @@ fn lmcache_server_and_redis_sentinels_run_beside_an_engine() {
 }
 
 fn vllm_reuses_the_prefix_that_it_has_seen() {
-    let (bench, _) = run("test_vllm_prefix_cache", &["requests=3"]);
+    let (bench, _) = run("test_vllm_prefix_cache", &["requests=3", "gap_s=12"]);
     rows_of_vllm(&bench, "test_vllm_prefix_cache", "cached");
 }
 
 fn lmcache_serves_vllm_from_cpu_memory() {
-    let (bench, _) = run("test_lmcache_local_cpu", &["requests=3"]);
+    let (bench, _) = run("test_lmcache_local_cpu", &["requests=3", "gap_s=12"]);
     rows_of_vllm(&bench, "test_lmcache_local_cpu", "lmcache");
 }
 

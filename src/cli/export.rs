@@ -3,6 +3,7 @@
 use super::{complain, exit, or_near};
 use crate::bench::results;
 use crate::report::export::{Run, Tool, export};
+use crate::report::manifest_of;
 use clap::{Args, ValueEnum};
 use std::io::Write;
 use std::path::PathBuf;
@@ -12,8 +13,8 @@ Examples:
   lmrun export outputs/latest/test_a.csv --to vllm --engine lmcache --experiment 0
   lmrun export outputs/latest/test_a.csv --to guidellm --engine plain -o plain.json
 
-Each number is by the other tool's own definition, computed from the moments in the rows. What rows do not
-tell is left out; `lmrun.remarks` in the output says what.";
+Each number has the other tool's own definition, and is computed from the moments in the rows. What the \
+rows and the manifest beside them do not tell is left out; `lmrun.remarks` in the output says what.";
 
 /// Results in the words of other tools.
 #[derive(Debug, Args)]
@@ -22,7 +23,7 @@ pub struct ExportArgs {
     /// The CSV of a test.
     #[arg(value_name = "CSV")]
     csv: PathBuf,
-    /// Whose words.
+    /// Output format.
     #[arg(long, value_enum)]
     to: To,
     /// The engine, where the CSV has several.
@@ -41,7 +42,7 @@ pub struct ExportArgs {
 enum To {
     /// The result file of `vllm bench serve`.
     Vllm,
-    /// The metrics of a benchmark of guidellm.
+    /// The report of guidellm, `benchmarks.json`.
     Guidellm,
     /// The summary of aiperf, `profile_export_aiperf.json`.
     Aiperf,
@@ -68,7 +69,11 @@ pub fn run(args: &ExportArgs) -> u8 {
 fn text(args: &ExportArgs) -> Result<String, String> {
     let results = results::read(&args.csv).map_err(|e| or_near(e.to_string(), &args.csv))?;
     let source = args.csv.display().to_string();
-    let run = Run::of(&source, &results, args.engine.as_deref(), args.experiment)?.judged_beside(&args.csv);
+    let run = Run::of(&source, &results, args.engine.as_deref(), args.experiment)?;
+    let run = match manifest_of(&args.csv) {
+        Some(manifest) => run.with_manifest(&manifest),
+        None => run,
+    };
     serde_json::to_string_pretty(&export(&run, args.to.into())).map_err(|e| e.to_string())
 }
 

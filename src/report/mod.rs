@@ -28,5 +28,6 @@ pub use reporter::{MAIN, Reporter};
 pub use request_log::RequestLog;
 pub use rows::Rows;
 pub use screen::{Screen, Verbosity, color, result_width};
+pub use study::manifest_of;
 pub use tables::experiment as experiment_table;
 pub use written::{ReportError, write as write_report};

@@ -15,6 +15,9 @@ pub const REMARKS: &[(&str, &str)] = &[
     ("http_req_…, goodput", "left out: a row does not tell them"),
 ];
 
+/// The version of the structure.
+const SCHEMA: &str = "1.4";
+
 const MEASURES: [(&str, &str, Measure); 8] = [
     ("time_to_first_token", "ms", ttft_ms),
     ("time_to_first_output_token", "ms", |record| Some((record.first_answer_s? - record.sent_s?) * 1e3)),
@@ -44,7 +47,7 @@ fn itl_ms(record: &Record) -> Option<f64> {
 /// What it writes.
 pub fn fields(run: &Run) -> Map<String, Value> {
     let (ok, failed) = run.counts();
-    let mut fields = Map::new();
+    let mut fields = Map::from_iter([("schema_version".to_owned(), json!(SCHEMA))]);
     for (name, unit, measure) in MEASURES {
         let statistics = statistics(unit, &run.measure(measure));
         fields.extend(statistics.map(|statistics| (name.to_owned(), statistics)));
@@ -83,7 +86,7 @@ fn statistics(unit: &str, values: &[f64]) -> Option<Value> {
         fields.insert(format!("p{p}"), json!(percentile(f64::from(p))));
     }
     fields.extend(
-        [("min", min), ("max", max), ("std", std(values, 1)), ("sum", values.iter().sum())]
+        [("min", min), ("max", max), ("std", std(values)), ("sum", values.iter().sum())]
             .map(|(name, value)| (name.to_owned(), json!(value))),
     );
     fields.insert("count".into(), json!(values.len()));

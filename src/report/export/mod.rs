@@ -1,8 +1,9 @@
-//! One engine's requests of one experiment in the words of other tools: each number by the tool's own
-//! definition, from the moments of the rows. What rows do not tell is left out, and said.
+//! One engine's requests of one experiment in the formats of other tools: each number by the tool's own
+//! definition, from the moments of the rows. What neither they nor the manifest tell is left out, and said.
 
 mod aiperf;
 mod guidellm;
+mod load;
 mod run;
 mod sample;
 mod vllm;
@@ -29,11 +30,11 @@ pub enum Tool {
 /// and what is left out or differs.
 pub fn export(run: &Run, tool: Tool) -> Value {
     let (mut fields, remarks) = match tool {
-        Tool::Vllm => (vllm::fields(run), vllm::REMARKS),
-        Tool::Guidellm => (guidellm::fields(run), guidellm::REMARKS),
-        Tool::Aiperf => (aiperf::fields(run), aiperf::REMARKS),
+        Tool::Vllm => (vllm::fields(run), vllm::remarks(run)),
+        Tool::Guidellm => (guidellm::fields(run), guidellm::REMARKS.to_vec()),
+        Tool::Aiperf => (aiperf::fields(run), aiperf::REMARKS.to_vec()),
     };
-    let remarks = remarks.iter().map(|(what, why)| ((*what).to_owned(), Value::from(*why)));
+    let remarks = remarks.into_iter().map(|(what, why)| (what.to_owned(), Value::from(why)));
     let remarks: Map<String, Value> = remarks.chain(run.remarks()).collect();
     let lmrun = json!({
         "version": env!("CARGO_PKG_VERSION"),

@@ -1,11 +1,11 @@
 //! The requests that are exported: one engine in one experiment.
 
+use super::load::{Pace, RecordedLoad};
 use crate::bench;
 use crate::bench::results::{Record, Results};
-use crate::report::study::{invalid_by, manifest_of};
+use crate::report::study::invalid_by;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use std::path::Path;
 
 /// One engine's requests of one experiment, in their order.
 #[derive(Clone, Debug)]
@@ -15,8 +15,9 @@ pub struct Run {
     /// The engine.
     pub engine: String,
     /// The experiment.
-    pub experiment: Option<u64>,
+    pub experiment: u64,
     records: Vec<Record>,
+    load: Option<RecordedLoad>,
     /// The reasons why the numbers cannot be believed; none of a valid experiment.
     invalid: Vec<String>,
 }
@@ -45,15 +46,29 @@ impl Run {
         let is_meant = |record: &&Record| of_engine(record) && record.expr_id == Some(experiment);
         let mut records: Vec<Record> = results.records.iter().filter(is_meant).cloned().collect();
         records.sort_by_key(|record| record.request_id);
-        let (experiment, invalid) = (Some(experiment), Vec::new());
-        Ok(Self { source: source.into(), engine, experiment, records, invalid })
+        Ok(Self { source: source.into(), engine, experiment, records, load: None, invalid: Vec::new() })
     }
 
-    /// The same run, with the reasons for which the manifest beside `csv` calls it invalid.
+    /// Adds what the manifest beside the CSV tells of the experiment: its load, and why it is invalid.
     #[must_use]
-    pub fn judged_beside(self, csv: &Path) -> Self {
-        let reasons = manifest_of(csv).zip(self.experiment).map(|(json, id)| invalid_by(&json, id));
-        Self { invalid: reasons.unwrap_or_default(), ..self }
+    pub fn with_manifest(self, manifest: &Value) -> Self {
+        let load = RecordedLoad::read(manifest, &self.engine, self.experiment);
+        Self { load, invalid: invalid_by(manifest, self.experiment), ..self }
+    }
+
+    /// What the manifest tells of the load; `None` if there is no manifest that has this experiment.
+    pub fn load(&self) -> Option<&RecordedLoad> {
+        self.load.as_ref()
+    }
+
+    /// How the requests followed each other. A rate of sessions is none of requests.
+    pub fn pace(&self) -> Pace {
+        let has_turns = self.records.iter().any(|record| record.turn.is_some_and(|turn| turn > 0));
+        match self.load.as_ref().map(RecordedLoad::pace) {
+            Some(closed @ Pace::Closed(_)) => closed,
+            Some(pace) if !has_turns => pace,
+            _ => Pace::Other,
+        }
     }
 
     /// All requests.
@@ -131,4 +146,10 @@ fn one<T: Ord + ToString>(
         None if there.is_empty() => Err(format!("{source} has no row")),
         None => Err(format!("{source} holds the {what}s {names}: choose one with {option}")),
     }
+}
+
+/// When a request ended, as far as its row tells it.
+pub fn ended_s(record: &Record) -> Option<f64> {
+    // CSVs of earlier versions have no `ended_s`.
+    record.ended_s.or(record.done_s).or(record.last_token_s).or(record.headers_s).or(record.sent_s)
 }

@@ -21,6 +21,8 @@ fn row(request_id: usize, sent_s: f64, last_s: f64, output_tokens: u64) -> Row {
         prompt_tokens: Some(100),
         output_tokens: Some(output_tokens),
         output_tokens_from: Some("usage"),
+        chunks: output_tokens as usize,
+        icl_mean_s: Some((last_s - 0.2) / output_tokens.saturating_sub(1).max(1) as f64),
         ..Row::default()
     }
 }
@@ -69,13 +71,71 @@ fn vllms_numbers_start_at_the_first_event() {
     assert_eq!((&export["completed"], &export["failed"]), (&json!(2), &json!(1)));
     assert_eq!(export["output_lens"], json!([11, 5]));
     assert_eq!(export.get("itls"), None);
-    assert_eq!(export["lmrun"]["remarks"]["itl, itls"], "left out: a row has no list of gaps");
+    // 10 gaps of 100 ms and 4 of 200 ms; their other statistics would take the gaps themselves
+    near(&export, "/mean_itl_ms", 1800.0 / 14.0);
+    assert_eq!(export.get("median_itl_ms"), None);
+    let remark = &export["lmrun"]["remarks"]["itl, itls, median_itl_ms, std_itl_ms, p99_itl_ms"];
+    assert_eq!(remark, "left out: a row has no list of gaps");
+}
+
+/// The fields of vLLM's result that say what load it was, for a workload in the manifest.
+fn asked(workload: &Value) -> [Option<Value>; 6] {
+    let manifest = json!({
+        "started_unix_s": 1_795_558_478,
+        "experiments": [{ "expr_id": 0, "workload": workload, "engines": [{ "name": "vllm-a" }] }],
+    });
+    let export = export(&run().with_manifest(&manifest), Tool::Vllm);
+    ["date", "backend", "tokenizer_id", "request_rate", "burstiness", "max_concurrency"]
+        .map(|name| export.get(name).cloned())
+}
+
+#[test]
+fn vllms_load_is_that_of_the_manifest() {
+    let date = || Some(json!("20261124-221438"));
+    let chat = || Some(json!("openai-chat"));
+    let null = || Some(Value::Null);
+    let closed = json!({ "concurrency": 8, "tokenizer": "m/t", "request": { "endpoint": "completions" } });
+    assert_eq!(
+        asked(&closed),
+        [date(), Some("openai".into()), Some("m/t".into()), Some("inf".into()), None, Some(json!(8))]
+    );
+    let even = json!({ "gap_s": 0.5, "arrivals": "constant", "seed": 0 });
+    assert_eq!(asked(&even), [date(), chat(), null(), Some(json!(2.0)), None, null()]);
+    let poisson = json!({ "qps": 3.0, "arrivals": "poisson" });
+    assert_eq!(asked(&poisson), [date(), chat(), null(), Some(json!(3.0)), Some(json!(1.0)), null()]);
+    let gamma = json!({ "qps": 3.0, "arrivals": "gamma", "burstiness": 0.25 });
+    assert_eq!(asked(&gamma), [date(), chat(), null(), Some(json!(3.0)), Some(json!(0.25)), null()]);
+    assert_eq!(asked(&json!({ "gap_s": 0.0 })), [date(), chat(), null(), Some("inf".into()), None, null()]);
+    let ramp = json!({ "qps": 1.0, "to_qps": 3.0, "arrivals": "constant" });
+    assert_eq!(asked(&ramp), [date(), chat(), null(), None, None, null()]);
+}
+
+#[test]
+fn load_without_a_manifest_is_left_out_with_a_remark() {
+    let other = json!({ "experiments": [{ "expr_id": 7, "workload": {}, "engines": [] }] });
+    for run in [run(), run().with_manifest(&other), run().with_manifest(&json!({}))] {
+        let export = export(&run, Tool::Vllm);
+        assert_eq!((export.get("request_rate"), export.get("max_concurrency")), (None, None));
+        let remarks = export["lmrun"]["remarks"].to_string();
+        assert!(remarks.contains("left out: no manifest beside the CSV has the experiment"), "{remarks}");
+    }
+}
+
+#[test]
+fn a_rate_of_sessions_is_not_a_rate_of_requests() {
+    let turns = [row(0, 0.0, 1.0, 3), Row { turn: 1, ..row(1, 2.0, 1.0, 3) }];
+    let manifest = json!({ "experiments": [{ "expr_id": 0, "workload": { "qps": 2.0 }, "engines": [] }] });
+    let run = Run::of("a.csv", &results(&turns), None, None).expect("a run").with_manifest(&manifest);
+    let export = export(&run, Tool::Vllm);
+    assert_eq!(export.get("request_rate"), None);
+    let remark = &export["lmrun"]["remarks"]["request_rate"];
+    assert_eq!(remark, "left out: one rate does not describe the requests");
 }
 
 #[test]
 fn guidellms_numbers_are_weighted_by_tokens() {
     let export = export(&run(), Tool::Guidellm);
-    let of = |name: &str, statistic: &str| format!("/metrics/{name}/successful/{statistic}");
+    let of = |name: &str, statistic: &str| format!("/benchmarks/0/metrics/{name}/successful/{statistic}");
     near(&export, &of("time_to_first_token_ms", "mean"), 200.0);
     near(&export, &of("time_to_first_output_token_ms", "mean"), 300.0);
     near(&export, &of("request_latency", "max"), 1.25); // to the end of the stream
@@ -83,9 +143,49 @@ fn guidellms_numbers_are_weighted_by_tokens() {
     near(&export, &of("inter_token_latency_ms", "mean"), 1800.0 / 14.0);
     near(&export, &of("inter_token_latency_ms", "median"), 100.0); // 10 of 14 weigh more than half
     near(&export, &of("inter_token_latency_ms", "percentiles/p90"), 200.0);
+    near(&export, &of("inter_token_latency_ms", "count"), 14.0);
+    near(&export, &of("inter_token_latency_ms", "total_sum"), 1800.0);
+    near(&export, &of("inter_token_latency_ms", "mode"), 100.0);
     // with the time to the first token: (1200 + 1000) ms over 11 + 5 tokens
     near(&export, &of("time_per_output_token_ms", "mean"), 2200.0 / 16.0);
-    assert_eq!(export["metrics"]["request_totals"], json!({ "successful": 2, "errored": 1, "total": 3 }));
+    near(&export, &of("time_per_output_token_ms", "total_sum"), 2200.0);
+    let totals = json!({ "successful": 2, "errored": 1, "incomplete": 0, "total": 3 });
+    assert_eq!(export["benchmarks"][0]["metrics"]["request_totals"], totals);
+}
+
+#[test]
+fn guidellms_rates_and_concurrency_weigh_as_long_as_they_last() {
+    let export = export(&run(), Tool::Guidellm);
+    let of = |name: &str, statistic: &str| format!("/benchmarks/0/metrics/{name}/successful/{statistic}");
+    // In flight from 0 to 1.25 s and from 1 to 2.05 s; the run ends at 4 s with the failed request.
+    near(&export, &of("request_concurrency", "mean"), (1.25 + 1.05) / 4.0);
+    near(&export, &of("request_concurrency", "max"), 2.0);
+    near(&export, &of("request_concurrency", "count"), 2.0);
+    // One end at 1.25 s, which lasts from 0.625 to 1.65 s, and one at 2.05 s, from there to 3.025 s.
+    near(&export, &of("requests_per_second", "mean"), 2.0 / 4.0);
+    near(&export, &of("requests_per_second", "max"), 1.0 / (1.65 - 0.625));
+    near(&export, &of("output_tokens_per_second", "mean"), 16.0 / 4.0);
+    near(&export, &of("output_tokens_per_iteration", "mean"), 1.0);
+    near(&export, &of("prompt_tokens_per_second", "count"), 200.0);
+}
+
+#[test]
+fn guidellms_report_has_its_frame_and_the_requests() {
+    let manifest = json!({
+        "run_id": "lmrun-1", "experiments": [{
+            "expr_id": 0, "workload": { "concurrency": 2 }, "engines": [{ "name": "vllm-a", "url": "http://h:1" }],
+        }],
+    });
+    let export = export(&run().with_manifest(&manifest), Tool::Guidellm);
+    let benchmark = &export["benchmarks"][0];
+    assert_eq!(benchmark["config"]["strategy"], json!({ "type_": "concurrent", "streams": 2 }));
+    assert_eq!(benchmark["config"]["backend"]["target"], "http://h:1");
+    assert_eq!(export["config"]["spec"]["profile"], json!({ "kind": "concurrent", "streams": [2] }));
+    assert_eq!(export["config"]["spec"]["data"], json!([{ "kind": "csv_file", "path": "a.csv" }]));
+    let (successful, errored) = (&benchmark["requests"]["successful"], &benchmark["requests"]["errored"]);
+    assert_eq!(successful[1]["info"]["timings"]["first_token_iteration"], 1.2);
+    assert_eq!(errored[0]["info"]["error"], "HTTP 503");
+    assert_eq!(errored.as_array().map(Vec::len), Some(1));
 }
 
 #[test]
@@ -93,7 +193,7 @@ fn aiperfs_numbers_are_means_of_requests() {
     let export = export(&run(), Tool::Aiperf);
     near(&export, "/time_to_first_token/avg", 200.0);
     near(&export, "/request_latency/p50", 1100.0);
-    near(&export, "/request_latency/std", 100.0 * 2f64.sqrt()); // over n - 1
+    near(&export, "/request_latency/std", 100.0); // over n
     near(&export, "/inter_token_latency/avg", f64::midpoint(100.0, 200.0));
     near(&export, "/benchmark_duration/avg", 2.0); // to the last output of an answer
     near(&export, "/output_token_throughput/avg", 8.0);

@@ -1,22 +1,41 @@
 //! The result file of `vllm bench serve`.
 
-use super::run::Run;
+use super::load::{Pace, RecordedLoad};
+use super::run::{Run, ended_s};
 use super::sample::{Measure, linear, mean, std};
 use crate::bench::results::Record;
+use crate::bench::workload::Endpoint;
 use serde_json::{Map, Value, json};
 
 /// What is left out, or is not what the tool has.
-pub const REMARKS: &[(&str, &str)] = &[
-    ("itl, itls", "left out: a row has no list of gaps"),
+const REMARKS: [(&str, &str); 6] = [
+    ("itl, itls, median_itl_ms, std_itl_ms, p99_itl_ms", "left out: a row has no list of gaps"),
+    ("mean_itl_ms", "between events with output; the tool's chat also has the gap behind the role"),
+    ("date", "the start of the run in UTC; the tool's is the local time at its end"),
     ("max_output_tokens_per_s, max_concurrent_requests", "left out: they count chunks of every second"),
     ("e2el, tpot", "end at the last output; the tool's at the last event with a choice, which may be empty"),
     ("errors, generated_texts, start_times", "left out: failed requests would need entries of 0"),
 ];
 
+/// What is left out of this run, or is not what the tool has.
+pub fn remarks(run: &Run) -> Vec<(&'static str, &'static str)> {
+    let mut remarks = REMARKS.to_vec();
+    if run.load().is_none() {
+        let what = "date, backend, endpoint_type, tokenizer_id, request_rate, burstiness, max_concurrency";
+        remarks.push((what, "left out: no manifest beside the CSV has the experiment"));
+    } else if run.pace() == Pace::Other {
+        remarks.push(("request_rate", "left out: one rate does not describe the requests"));
+    }
+    remarks
+}
+
 /// What it writes.
 pub fn fields(run: &Run) -> Map<String, Value> {
     let (completed, failed) = run.counts();
     let mut fields = Map::new();
+    if let Some(load) = run.load() {
+        add_load(&mut fields, load, run.pace());
+    }
     fields.insert("label".into(), json!(run.engine));
     fields.insert("model_id".into(), json!(run.model()));
     fields.insert("num_prompts".into(), json!(run.all().len()));
@@ -26,8 +45,54 @@ pub fn fields(run: &Run) -> Map<String, Value> {
     for (name, measure) in MEASURES {
         add_statistics(&mut fields, name, &run.measure(measure));
     }
+    fields.extend(mean_gap_ms(run).map(|ms| ("mean_itl_ms".to_owned(), json!(ms))));
     fields.insert("ttfts".into(), json!(run.measure(|record| ttft_ms(record).map(|ms| ms / 1e3))));
     fields
+}
+
+/// What the tool was asked for. `null` is its own word for no tokenizer, and for any number of requests at once.
+fn add_load(fields: &mut Map<String, Value>, load: &RecordedLoad, pace: Pace) {
+    let backend = match load.endpoint() {
+        Endpoint::Chat => "openai-chat",
+        Endpoint::Completions => "openai",
+    };
+    let (rate, burstiness) = match pace {
+        Pace::Closed(_) | Pace::AtOnce => (Some(json!("inf")), None),
+        Pace::Constant(rate) => (Some(json!(rate)), None),
+        Pace::Poisson(rate) => (Some(json!(rate)), Some(json!(1.0))),
+        Pace::Gamma(rate, shape) => (Some(json!(rate)), Some(json!(shape))),
+        Pace::Other => (None, None),
+    };
+    let concurrency = match pace {
+        Pace::Closed(concurrency) => Some(concurrency),
+        _ => None,
+    };
+    for (name, value) in [
+        ("date", load.started_unix_s.and_then(date).map(Value::from)),
+        ("endpoint_type", Some(backend.into())),
+        ("backend", Some(backend.into())),
+        ("tokenizer_id", Some(json!(load.tokenizer()))),
+        ("request_rate", rate),
+        ("burstiness", burstiness),
+        ("max_concurrency", Some(json!(concurrency))),
+    ] {
+        fields.extend(value.map(|value| (name.to_owned(), value)));
+    }
+}
+
+/// The tool's form of a date.
+fn date(unix_s: i64) -> Option<String> {
+    let moment = jiff::Timestamp::from_second(unix_s).ok()?;
+    Some(moment.strftime("%Y%m%d-%H%M%S").to_string())
+}
+
+/// The mean of the gaps of all answers together.
+fn mean_gap_ms(run: &Run) -> Option<f64> {
+    let of_answer = |record: &Record| Some((record.icl_mean_s?, record.chunks?.checked_sub(1)? as f64));
+    let means: Vec<(f64, f64)> = run.ok().filter_map(of_answer).collect();
+    let gaps: f64 = means.iter().map(|(_, gaps)| gaps).sum();
+    let sum_s: f64 = means.iter().map(|(mean_s, gaps)| mean_s * gaps).sum();
+    (gaps > 0.0).then(|| sum_s / gaps * 1e3)
 }
 
 const MEASURES: [(&str, Measure); 3] = [("ttft", ttft_ms), ("tpot", tpot_ms), ("e2el", e2el_ms)];
@@ -70,10 +135,7 @@ fn add_totals(fields: &mut Map<String, Value>, run: &Run, completed: usize) {
 
 /// From the first request that was sent until all have ended, also those that failed.
 fn duration_s(run: &Run) -> Option<f64> {
-    // CSVs of earlier versions have no `ended_s`.
-    let last = |record: &Record| record.done_s.or(record.last_token_s).or(record.headers_s).or(record.sent_s);
-    let end = |record: &Record| record.ended_s.or_else(|| last(record));
-    let end_s = run.all().iter().filter_map(end).reduce(f64::max)?;
+    let end_s = run.all().iter().filter_map(ended_s).reduce(f64::max)?;
     Some(end_s - run.first_sent_s()?)
 }
 
@@ -84,7 +146,7 @@ fn add_statistics(fields: &mut Map<String, Value>, name: &str, values: &[f64]) {
     for (statistic, value) in [
         ("mean", Some(mean(values))),
         ("median", linear(values, 50.0)),
-        ("std", Some(std(values, 0))),
+        ("std", Some(std(values))),
         ("p99", linear(values, 99.0)),
     ] {
         fields.insert(format!("{statistic}_{name}_ms"), json!(value));

@@ -1,0 +1,145 @@
+//! The metrics of guidellm: every distribution by the status of the requests.
+
+use super::super::run::{Run, ended_s};
+use super::over_time::{Window, concurrency, rates};
+use super::summary::of_values;
+use crate::bench::results::Record;
+use serde_json::{Map, Value, json};
+
+/// A value of a request, and how much it weighs.
+type WeightedMeasure = fn(&Record) -> Option<(f64, f64)>;
+/// What a request adds to a rate: moments, and how much came at each.
+type RateEvents = fn(&Record) -> Vec<(f64, f64)>;
+
+const MEASURES: [(&str, WeightedMeasure); 8] = [
+    ("request_latency", |record| once(ended_s(record)? - record.sent_s?)),
+    ("time_to_first_token_ms", |record| once((record.first_token_s? - record.sent_s?) * 1e3)),
+    ("time_to_first_output_token_ms", |record| once((record.first_answer_s? - record.sent_s?) * 1e3)),
+    // Each token but the first weighs the same.
+    ("inter_token_latency_ms", |record| {
+        let gaps = record.output_tokens?.checked_sub(1).filter(|gaps| *gaps > 0)? as f64;
+        Some(((record.last_token_s? - record.first_token_s?) * 1e3 / gaps, gaps))
+    }),
+    // Of the whole time, that to the first token too.
+    ("time_per_output_token_ms", |record| {
+        let tokens = record.output_tokens.filter(|tokens| *tokens > 0)? as f64;
+        Some(((record.last_token_s? - record.sent_s?) * 1e3 / tokens, tokens))
+    }),
+    ("prompt_token_count", |record| once(record.prompt_tokens? as f64)),
+    ("output_token_count", |record| once(record.output_tokens? as f64)),
+    ("total_token_count", |record| once((record.prompt_tokens? + record.output_tokens?) as f64)),
+];
+
+const RATES: [(&str, RateEvents); 4] = [
+    ("requests_per_second", |record| ended_s(record).map(|at_s| (at_s, 1.0)).into_iter().collect()),
+    ("prompt_tokens_per_second", prompt_events),
+    ("output_tokens_per_second", output_events),
+    ("tokens_per_second", |record| [prompt_events(record), output_events(record)].concat()),
+];
+
+const ITERATIONS: [(&str, RateEvents); 2] =
+    [("output_tokens_per_iteration", output_events), ("iter_tokens_per_iteration", later_events)];
+
+/// What the tool requires and rows do not tell.
+const WITHOUT_VALUES: [&str; 3] =
+    ["request_streaming_iterations_count", "time_to_last_round_trip_ms", "avg_round_trip_time_ms"];
+
+/// What the tool may lack.
+const LEFT_OUT: [(&str, &[&str]); 5] = [
+    ("text", &["tokens", "words", "characters"]),
+    ("image", &["tokens", "images", "pixels", "bytes"]),
+    ("video", &["tokens", "frames", "seconds", "bytes"]),
+    ("audio", &["tokens", "samples", "seconds", "bytes"]),
+    ("tool_call", &["tokens", "mixed_tokens", "count"]),
+];
+
+#[expect(clippy::unnecessary_wraps, reason = "the measures end with it")]
+fn once(value: f64) -> Option<(f64, f64)> {
+    Some((value, 1.0))
+}
+
+/// The prompt counts when the first token is there.
+fn prompt_events(record: &Record) -> Vec<(f64, f64)> {
+    let tokens = record.prompt_tokens.unwrap_or(0) as f64;
+    record.first_token_s.or_else(|| ended_s(record)).map(|at_s| (at_s, tokens)).into_iter().collect()
+}
+
+/// One token at the first chunk, the others evenly over the later ones; all at the end where there is no later
+/// chunk.
+fn output_events(record: &Record) -> Vec<(f64, f64)> {
+    let tokens = record.output_tokens.unwrap_or(0) as f64;
+    match (record.first_token_s, record.last_token_s, record.chunks) {
+        (Some(first_s), Some(_), Some(2..)) => {
+            [vec![(first_s, tokens.min(1.0))], later_events(record)].concat()
+        }
+        _ => record.last_token_s.or_else(|| ended_s(record)).map(|at_s| (at_s, tokens)).into_iter().collect(),
+    }
+}
+
+/// The tokens after the first, evenly over the chunks after the first.
+fn later_events(record: &Record) -> Vec<(f64, f64)> {
+    let (Some(first_s), Some(last_s)) = (record.first_token_s, record.last_token_s) else {
+        return Vec::new();
+    };
+    let gaps = record.chunks.unwrap_or(0).saturating_sub(1);
+    let tokens = record.output_tokens.unwrap_or(0).saturating_sub(1);
+    if gaps == 0 || tokens == 0 {
+        return Vec::new();
+    }
+    let step_s = (last_s - first_s) / gaps as f64;
+    let per_gap = tokens as f64 / gaps as f64;
+    (1..=gaps).map(|gap| (first_s + gap as f64 * step_s, per_gap)).collect()
+}
+
+/// The metrics of the requests.
+pub fn metrics(run: &Run, window: Window) -> Map<String, Value> {
+    let mut metrics = Map::new();
+    metrics.insert("request_totals".into(), totals(run));
+    for (name, measure) in MEASURES {
+        let values = |records: &[&Record]| records.iter().filter_map(|record| measure(record)).collect();
+        metrics.insert(name.into(), by_status(run, |records| of_values(values(records))));
+    }
+    for (name, events) in RATES {
+        let has_prompts = matches!(name, "prompt_tokens_per_second" | "tokens_per_second");
+        let is_unknown = has_prompts && run.tokens(|record| record.prompt_tokens).is_none();
+        let all = |records: &[&Record]| records.iter().flat_map(|record| events(record)).collect();
+        let rate = |records: &[&Record]| rates(all(if is_unknown { &[] } else { records }), window);
+        metrics.insert(name.into(), by_status(run, rate));
+    }
+    for (name, events) in ITERATIONS {
+        let tokens = |record: &&Record| events(record).into_iter().map(|(_, tokens)| (tokens, 1.0));
+        let values = |records: &[&Record]| records.iter().flat_map(tokens).collect();
+        metrics.insert(name.into(), by_status(run, |records| of_values(values(records))));
+    }
+    let in_flight = by_status(run, |records| concurrency(&intervals(records), window));
+    metrics.insert("request_concurrency".into(), in_flight);
+    for name in WITHOUT_VALUES {
+        metrics.insert(name.into(), by_status(run, |_| of_values(Vec::new())));
+    }
+    for (name, parts) in LEFT_OUT {
+        metrics.insert(name.into(), parts.iter().map(|part| ((*part).to_owned(), Value::Null)).collect());
+    }
+    metrics
+}
+
+/// The number of requests of each status.
+pub fn totals(run: &Run) -> Value {
+    let (successful, errored) = run.counts();
+    json!({ "successful": successful, "errored": errored, "incomplete": 0, "total": successful + errored })
+}
+
+fn intervals(records: &[&Record]) -> Vec<(f64, f64)> {
+    records.iter().filter_map(|record| Some((record.sent_s?, ended_s(record)?))).collect()
+}
+
+/// A summary of the requests of each status. lmrun has no incomplete ones: a request that was cut off has failed.
+fn by_status(run: &Run, summarize: impl Fn(&[&Record]) -> Value) -> Value {
+    let all: Vec<&Record> = run.all().iter().collect();
+    let (successful, errored): (Vec<&Record>, Vec<&Record>) = all.iter().partition(|record| record.is_ok());
+    json!({
+        "successful": summarize(&successful),
+        "errored": summarize(&errored),
+        "incomplete": summarize(&[]),
+        "total": summarize(&all),
+    })
+}
