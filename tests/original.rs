@@ -197,6 +197,17 @@ fn a_models_own_settings_are_in_its_commands() {
 }
 
 #[test]
+fn code_of_a_model_runs_only_if_it_is_asked_for() {
+    let planned = |parameters: &[&str]| {
+        let args = [&["-m", "THUDM/glm-4-9b-chat"][..], parameters].concat();
+        planned("test_lmcache_local_cpu", &args)
+    };
+    assert!(!planned(&[]).contains("--trust-remote-code"), "{}", planned(&[]));
+    let trusting = planned(&["-P", "trust_remote_code=true"]);
+    assert_eq!(trusting.matches("--trust-remote-code").count(), 2, "{trusting}");
+}
+
+#[test]
 fn what_a_test_gives_goes_before_what_its_model_wants() {
     let planned = planned("test_chunk_prefill", &["-m", "THUDM/glm-4-9b-chat"]);
     assert_eq!(planned.matches("--enable-chunked-prefill").count(), 2, "{planned}");
@@ -215,8 +226,16 @@ exec "$LMRUN" sim --port "$6" --model "$8" --prefix-caching"#,
     let script = script();
     let args = [&[script.as_str(), "-f", "local_cpu$", "--engine", "vllm"][..], &QUICK].concat();
     let mut command = bench.command_with_programs(&args);
-    let run = ran(&command.env("VLLM_PORT", "1").env("LMCACHE_CONFIG_FILE", "x").output().expect("lmrun"));
+    let withheld =
+        ["VLLM_PORT", "VLLM_API_KEY", "LMCACHE_CHUNK_SIZE", "LMCACHE_CONFIG_FILE", "ALL_PROXY", "no_proxy"];
+    command.envs(withheld.map(|name| (name, "x"))).env("HF_TOKEN", "hf_of_this_test");
+    let run = ran(&command.output().expect("lmrun"));
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    for name in withheld {
+        let told = run.stderr.lines().filter(|line| line.contains("does not get") && line.contains(name));
+        // Once when it happens, once in the list at the end.
+        assert_eq!(told.count(), 2, "{name}: {}", run.stderr);
+    }
     let text =
         |name: &str| std::fs::read_to_string(bench.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
     let manifest: Value =
@@ -232,7 +251,10 @@ exec "$LMRUN" sim --port "$6" --model "$8" --prefix-caching"#,
             let line = format!("{name}={}", value.as_str().expect("a text"));
             assert!(env.lines().any(|found| found == line), "{name} is not {value}");
         }
-        assert!(!env.contains("VLLM_PORT="));
+        for name in withheld {
+            assert!(!env.contains(&format!("{name}=x")), "{name} is in {env}");
+        }
+        assert!(env.contains("HF_TOKEN=hf_of_this_test"));
     }
     assert!(!text(&format!("env-{}", bench.ports[1])).contains("LMCACHE_CONFIG_FILE="));
 }

@@ -25,7 +25,8 @@ impl Fleet {
     /// A fleet without engines.
     pub fn new(ports: [u16; 2], log_dir: PathBuf, watchdogs: Watchdogs, events: Sender<Event>) -> Self {
         let (live, helpers, kept) = Default::default();
-        Self { ports, site: Site { log_dir, watchdogs, events }, live, helpers, kept }
+        let site = Site { log_dir, watchdogs, events, withheld: Mutex::default() };
+        Self { ports, site, live, helpers, kept }
     }
 
     /// Starts an engine. Only its helpers are waited for, and engines that start on the same GPU: each

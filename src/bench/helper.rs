@@ -23,6 +23,9 @@ pub struct HelperSpec {
     /// Added to the environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
+    /// Taken out of the environment: names, and starts of names that end in `*`.
+    #[serde(default)]
+    pub unset_env: Vec<String>,
     /// Where it listens.
     #[serde(default = "loopback")]
     pub host: String,
@@ -135,7 +138,7 @@ fn launch(spec: &HelperSpec) -> Launch {
         elsewhere: "give it another `port`",
         argv: spec.command.iter().map(placed).collect(),
         env: spec.env.iter().map(|(name, value)| (name.clone(), placed(value))).collect(),
-        unset: Vec::new(),
+        unset: spec.unset_env.clone(),
         graces: Graces { interrupt_s: spec.grace_s.0, terminate_s: spec.grace_s.0 },
         place: Place::Here,
     }

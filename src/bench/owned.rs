@@ -9,7 +9,8 @@ use crate::driver::logs::{Log, Logs};
 use crate::driver::process::Graces;
 use crate::driver::resident_mib;
 use crate::driver::watchdog::Watchdogs;
-use std::collections::BTreeMap;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
@@ -69,9 +70,24 @@ pub struct Site {
     pub watchdogs: Watchdogs,
     /// Who hears of them.
     pub events: Sender<Event>,
+    /// The variables of the environment that a warning has named as withheld.
+    pub withheld: Mutex<BTreeSet<String>>,
 }
 
 impl Site {
+    /// Warns of variables that `who` does not get from the environment, once of each in a run.
+    pub fn warn_of_withheld(&self, who: &str, names: Vec<String>) {
+        let mut known = self.withheld.lock();
+        let fresh: Vec<String> = names.into_iter().filter(|name| known.insert(name.clone())).collect();
+        if fresh.is_empty() {
+            return;
+        }
+        let names = fresh.join(", ");
+        let text =
+            format!("{who} does not get {names} from the environment: give it what it needs with `env`");
+        self.tell(Event::Warned { text });
+    }
+
     /// Tells whoever hears of it; without a listener there is nobody to tell.
     pub fn tell(&self, event: Event) {
         let _ = self.events.send(event);

@@ -62,6 +62,7 @@ impl Running {
         let Launch { name, who, port, argv, env, unset, .. } = launch.clone();
         let [stdout, stderr] = logs(&site.log_dir, port);
         let line = CommandLine { argv, env, unset, stdout: stdout.clone(), stderr };
+        site.warn_of_withheld(&who, line.withheld());
         let started = Process::start(&line, &site.watchdogs).await;
         let process = started.map_err(|source| EngineError::Start { who, source })?;
         site.tell(Event::EngineStarting { name, port, argv: line.argv, container: None, log: stdout });

@@ -22,7 +22,7 @@ pub struct CommandLine {
     pub argv: Vec<String>,
     /// Added to the environment, also where it is taken out of the inherited one.
     pub env: BTreeMap<String, String>,
-    /// Taken out of the inherited environment.
+    /// Taken out of the inherited environment: names, and starts of names that end in `*`.
     pub unset: Vec<String>,
     /// Where standard output goes; appended to.
     pub stdout: PathBuf,
@@ -222,8 +222,24 @@ impl Drop for Process {
 }
 
 impl CommandLine {
+    /// The variables of the inherited environment that are taken out of it.
+    pub fn withheld(&self) -> Vec<String> {
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let mut withheld: Vec<String> = names.filter(|name| self.withholds(name)).collect();
+        withheld.sort();
+        withheld
+    }
+
+    fn withholds(&self, name: &str) -> bool {
+        let matches = |pattern: &String| match pattern.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == pattern,
+        };
+        self.unset.iter().any(matches) && !self.env.contains_key(name)
+    }
+
     fn program(&self) -> Program {
-        Program { argv: self.argv.clone(), env: self.env.clone(), unset: self.unset.clone() }
+        Program { argv: self.argv.clone(), env: self.env.clone(), unset: self.withheld() }
     }
 }
 
@@ -259,4 +275,24 @@ fn is_there(program: &str) -> bool {
 
 pub(super) fn open_log(path: &Path) -> Result<(Log, File), StartError> {
     Log::open(path).map_err(|source| StartError::Log { path: path.into(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unset_withholds_names_and_prefixes_that_env_does_not_give() {
+        let line = CommandLine {
+            argv: Vec::new(),
+            env: BTreeMap::from([("VLLM_GIVEN".into(), "1".into())]),
+            unset: ["VLLM_*", "http_proxy"].map(String::from).to_vec(),
+            stdout: PathBuf::new(),
+            stderr: PathBuf::new(),
+        };
+        let withheld = ["VLLM_PORT", "VLLM_", "http_proxy"];
+        assert!(withheld.iter().all(|name| line.withholds(name)));
+        let kept = ["VLLM_GIVEN", "MY_VLLM_PORT", "http_proxy_2", "vllm_port"];
+        assert!(!kept.iter().any(|name| line.withholds(name)));
+    }
 }

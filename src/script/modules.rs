@@ -14,12 +14,13 @@ use std::rc::Rc;
 type SharedModule = Shared<Module>;
 
 /// The embedded library: its import paths and texts.
-pub const STD: [(&str, &str); 21] = [
+pub const STD: [(&str, &str); 22] = [
     ("std/check", include_str!("../../stdlib/check.rhai")),
     ("std/command", include_str!("../../stdlib/command.rhai")),
     ("std/container", include_str!("../../stdlib/container.rhai")),
     ("std/doctor", include_str!("../../stdlib/doctor.rhai")),
     ("std/engine", include_str!("../../stdlib/engine.rhai")),
+    ("std/environment", include_str!("../../stdlib/environment.rhai")),
     ("std/gpus", include_str!("../../stdlib/gpus.rhai")),
     ("std/helper", include_str!("../../stdlib/helper.rhai")),
     ("std/llamacpp", include_str!("../../stdlib/llamacpp.rhai")),
