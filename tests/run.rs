@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Bench, eventually, ran, root};
+use common::{Bench, Ran, eventually, ran, root};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -58,7 +58,9 @@ fn the_main_job_on_the_simulator() {
         assert!(number("send_lag_s") >= 0.0, "sent before it was due");
         assert_eq!(row["output_tokens"], "4");
         let memory: serde_json::Value = serde_json::from_str(&row["gpu_memory"]).expect("JSON");
-        assert!(memory["gpu-0"].as_f64() > Some(0.0) && memory["gpu-1"].as_f64() > Some(0.0), "{memory}");
+        let gpus = memory.as_object().expect("GPUs");
+        let own = if row["engine"] == "lmcache" { "gpu-0" } else { "gpu-1" };
+        assert!(gpus.len() == 1 && gpus[own].as_f64() > Some(0.0), "{memory}");
         // Only the second and later requests to the cached engine find anything.
         let cached = row["engine"] == "lmcache" && row["request_id"] != "0";
         assert_eq!(number("cached_tokens") > 0.0, cached, "{row:?}");
@@ -302,4 +304,46 @@ fn an_engine_that_dies_fails_its_requests_and_not_the_others() {
     assert!(
         rows.iter().any(|row| row["error"] == "engine `victim` ended while it served (signal: 9 (SIGKILL))")
     );
+}
+
+/// Two programs of one's own, which is what lmrun cannot know to be simulators.
+fn on_gpus(gpus: [&str; 2]) -> Ran {
+    let engine = |name: &str, gpus: &str| {
+        format!(
+            "command::engine(#{{ name: \"{name}\", model: \"m\", gpus: {gpus}, command: [
+                 \"{}\", \"sim\", \"--startup-s\", \"0\", \"--model\", \"m\", \"--port\", \"{{port}}\"] }})",
+            env!("CARGO_BIN_EXE_lmrun")
+        )
+    };
+    let bench = Bench::new().script(
+        "t.rhai",
+        &format!(
+            "import \"std/command\" as command; import \"std/load\" as load;
+             fn test_a() {{
+                 let work = load::dummy(#{{ requests: 2, gap_s: 0, context_len: 60, max_tokens: 2 }});
+                 run(work, [{}, {}]);
+             }}",
+            engine("one", gpus[0]),
+            engine("two", gpus[1])
+        ),
+    );
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    for row in bench.rows("out/test_a.csv") {
+        assert!(
+            serde_json::from_str::<serde_json::Value>(&row["gpu_memory"])
+                .is_ok_and(|memory| memory.is_object())
+        );
+    }
+    run
+}
+
+#[test]
+fn two_engines_on_one_gpu_at_the_same_time_are_warned_of() {
+    let warning = "`one` and `two` are measured at the same time on GPU 1: each slows the other";
+    let shared = on_gpus(["[0, 1]", "[1]"]);
+    assert!(shared.stderr.contains(warning), "{}", shared.stderr);
+    for apart in [on_gpus(["[0]", "[1]"]), on_gpus(["[]", "[]"])] {
+        assert!(!apart.stderr.contains("at the same time"), "{}", apart.stderr);
+    }
 }

@@ -133,6 +133,7 @@ impl Bench {
         };
         let engines: Vec<EngineSpec> = arms.iter().map(spec).collect();
         engines.iter().for_each(EngineSpec::learn_secrets);
+        let shared = shared_gpus(&engines);
         self.emit(Event::ExperimentPlanned {
             expr_id,
             title: config.title(),
@@ -141,6 +142,9 @@ impl Bench {
             engines,
             requests: config.count(),
         });
+        for text in shared {
+            self.emit(Event::Warned { text });
+        }
     }
 
     async fn conduct(
@@ -250,7 +254,7 @@ impl Bench {
         let cancel = self.interrupts.now();
         let mut ends = Ends::of(requests, &cancel, give_up);
         while let Some(Ended { engine_id, job, exchange }) = ends.next().await {
-            let row = lanes[engine_id].row(&job, memory.latest_json(), &exchange);
+            let row = lanes[engine_id].row(&job, memory.latest_json(engine_id), &exchange);
             self.emit(Event::RequestDone(Box::new(row.clone())));
             rows[engine_id].push(row);
         }
@@ -319,9 +323,29 @@ impl Bench {
     }
 }
 
+/// A warning for each two engines that are measured at the same time on one GPU. Those of simulated
+/// engines are not real, and those of engines elsewhere not of this machine.
+fn shared_gpus(engines: &[EngineSpec]) -> Vec<String> {
+    let real: Vec<&EngineSpec> =
+        engines.iter().filter(|spec| !spec.simulated && spec.url.is_none()).collect();
+    let mut warnings = Vec::new();
+    for (i, one) in real.iter().enumerate() {
+        for other in &real[i + 1..] {
+            let gpus = other.host_gpus();
+            let Some(gpu) = one.host_gpus().into_iter().find(|gpu| gpus.contains(gpu)) else { continue };
+            warnings.push(format!(
+                "`{}` and `{}` are measured at the same time on GPU {gpu}: each slows the other; give one of them \
+                 another `gpu`, or an experiment of its own",
+                one.name, other.name
+            ));
+        }
+    }
+    warnings
+}
+
 /// What can be seen of the experiment while it runs. Every engine has the same workload.
 fn live(title: &str, engines: &[Arc<Engine>], lanes: &[Lane], memory: &MemoryWatch) -> Live {
-    let lane = |(lane, engine): (&Lane, &Arc<Engine>)| lane.live(engine.spec.gpus.clone());
+    let lane = |(lane, engine): (&Lane, &Arc<Engine>)| lane.live(engine.spec.host_gpus());
     Live {
         title: title.into(),
         start: lanes.first().map_or_else(Stamp::now, |lane| lane.context.start),

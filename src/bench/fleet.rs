@@ -25,8 +25,7 @@ impl Fleet {
     /// A fleet without engines.
     pub fn new(ports: [u16; 2], log_dir: PathBuf, watchdogs: Watchdogs, events: Sender<Event>) -> Self {
         let (live, helpers, kept) = Default::default();
-        let site = Site { log_dir, watchdogs, events, withheld: Mutex::default() };
-        Self { ports, site, live, helpers, kept }
+        Self { ports, site: Site::new(log_dir, watchdogs, events), live, helpers, kept }
     }
 
     /// Starts an engine. Only its helpers are waited for, and engines that start on the same GPU: each

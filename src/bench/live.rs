@@ -18,8 +18,8 @@ pub struct Live {
     pub planned_s: Option<f64>,
     /// Its engines, in their order.
     pub lanes: Vec<LiveLane>,
-    /// The last reading of the GPU memory.
-    pub memory: Arc<Mutex<GpuMemory>>,
+    /// The last reading of the GPU memory, of each engine.
+    pub memory: Arc<Mutex<Vec<GpuMemory>>>,
 }
 
 /// One engine of it.
@@ -29,7 +29,7 @@ pub struct LiveLane {
     pub engine: Arc<str>,
     /// Whether its numbers are made up.
     pub simulated: bool,
-    /// The GPUs it uses.
+    /// The GPUs of this machine that it uses.
     pub gpus: Vec<u32>,
     /// Requests to it.
     pub planned: usize,

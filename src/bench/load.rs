@@ -2,6 +2,7 @@
 
 use super::client::Effort;
 use super::lane::{self, Ends, Lane};
+use super::memory;
 use super::workload::WorkloadConfig;
 use super::{EngineSeen, Live, Row, Seen, Server};
 use crate::driver::http::{Exchange, Shards};
@@ -48,7 +49,7 @@ pub async fn run(
     let mut ends = Ends::of(requests, cancel, give_up);
     let mut rows = Vec::with_capacity(lanes[0].requests.len());
     while let Some(request) = ends.next().await {
-        let row = lanes[0].row(&request.job, Arc::from(""), &request.exchange);
+        let row = lanes[0].row(&request.job, memory::NONE.into(), &request.exchange);
         tell(Told::Ended(Box::new(row.clone()), &request.exchange));
         rows.push(row);
     }

@@ -1,6 +1,6 @@
 //! GPU memory while an experiment runs.
 
-use super::Engine;
+use super::{Engine, EngineSpec};
 use crate::driver::{gpu, probe};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -15,8 +15,8 @@ pub type GpuMemory = BTreeMap<String, u64>;
 
 /// Reads the GPU memory once a second, away from the requests, until it is dropped.
 pub struct MemoryWatch {
-    /// The last reading.
-    pub latest: Arc<Mutex<GpuMemory>>,
+    /// The last reading, of each engine.
+    pub latest: Arc<Mutex<Vec<GpuMemory>>>,
     task: JoinHandle<()>,
 }
 
@@ -36,11 +36,17 @@ impl MemoryWatch {
         Self { latest, task }
     }
 
-    /// The last reading as JSON, empty where there is none.
-    pub fn latest_json(&self) -> Arc<str> {
-        let latest = self.latest.lock();
-        if latest.is_empty() { "".into() } else { serde_json::json!(*latest).to_string().into() }
+    /// The last reading of one engine as JSON; `{}` if there is none.
+    pub fn latest_json(&self, engine_id: usize) -> Arc<str> {
+        self.latest.lock().get(engine_id).map_or_else(|| NONE.into(), json)
     }
+}
+
+/// The memory of no GPU, as JSON.
+pub const NONE: &str = "{}";
+
+fn json(memory: &GpuMemory) -> Arc<str> {
+    serde_json::json!(memory).to_string().into()
 }
 
 impl Drop for MemoryWatch {
@@ -49,18 +55,29 @@ impl Drop for MemoryWatch {
     }
 }
 
-/// Of the GPUs; of the engines' own word where all of them are simulated.
-async fn read(engines: &[Arc<Engine>]) -> GpuMemory {
-    if !engines.iter().all(|engine| engine.spec.simulated) {
-        return tokio::task::spawn_blocking(gpu::memory_mib).await.unwrap_or_default();
+/// The memory of each engine: a simulated one reports its own.
+async fn read(engines: &[Arc<Engine>]) -> Vec<GpuMemory> {
+    let mut of_machine = GpuMemory::new();
+    if engines.iter().any(|engine| !engine.spec.simulated) {
+        of_machine = tokio::task::spawn_blocking(gpu::memory_mib).await.unwrap_or_default();
     }
-    let mut memory = GpuMemory::new();
+    let mut memory = Vec::with_capacity(engines.len());
     for engine in engines {
-        for (gpu, mib) in simulated(engine).await {
-            *memory.entry(gpu).or_default() += mib;
-        }
+        let is_simulated = engine.spec.simulated;
+        memory.push(if is_simulated { simulated(engine).await } else { own(&engine.spec, &of_machine) });
     }
     memory
+}
+
+/// The memory of the GPUs of this machine that an engine uses: all of them if it does not say which, none
+/// if it runs elsewhere.
+fn own(spec: &EngineSpec, of_machine: &GpuMemory) -> GpuMemory {
+    if spec.gpus.is_empty() {
+        return if spec.url.is_none() { of_machine.clone() } else { GpuMemory::new() };
+    }
+    let known = |gpu: u32| of_machine.get_key_value(&format!("gpu-{gpu}"));
+    let pairs = spec.host_gpus().into_iter().filter_map(known);
+    pairs.map(|(name, mib)| (name.clone(), *mib)).collect()
 }
 
 async fn simulated(engine: &Engine) -> GpuMemory {
@@ -71,4 +88,27 @@ async fn simulated(engine: &Engine) -> GpuMemory {
     probe::samples(&text, metric)
         .filter_map(|(labels, mib)| Some((format!("gpu-{}", label(labels)?), mib as u64)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_of_an_engine_is_that_of_its_own_gpus_on_this_machine() {
+        let spec = |more: serde_json::Value| {
+            let mut spec = serde_json::json!({ "name": "e", "kind": "k", "model": "m" });
+            spec.as_object_mut().expect("a map").extend(more.as_object().cloned().expect("a map"));
+            serde_json::from_value::<EngineSpec>(spec).expect("a spec")
+        };
+        let all = GpuMemory::from([("gpu-0".into(), 10), ("gpu-1".into(), 20), ("gpu-2".into(), 30)]);
+        let own = |more| json(&own(&spec(more), &all)).to_string();
+        let url = "http://127.0.0.1:8000";
+        assert_eq!(own(serde_json::json!({ "gpus": [1, 7] })), r#"{"gpu-1":20}"#);
+        assert_eq!(own(serde_json::json!({})), r#"{"gpu-0":10,"gpu-1":20,"gpu-2":30}"#);
+        assert_eq!(own(serde_json::json!({ "url": url })), NONE);
+        assert_eq!(own(serde_json::json!({ "url": url, "gpus": [0] })), r#"{"gpu-0":10}"#);
+        let boxed = serde_json::json!({ "gpus": [0], "container": { "image": "i", "gpus": [2, 1] } });
+        assert_eq!(own(boxed), r#"{"gpu-2":30}"#);
+    }
 }

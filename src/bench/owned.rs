@@ -71,10 +71,15 @@ pub struct Site {
     /// Who hears of them.
     pub events: Sender<Event>,
     /// The variables of the environment that a warning has named as withheld.
-    pub withheld: Mutex<BTreeSet<String>>,
+    withheld: Mutex<BTreeSet<String>>,
 }
 
 impl Site {
+    /// A site of which nothing was started.
+    pub fn new(log_dir: PathBuf, watchdogs: Watchdogs, events: Sender<Event>) -> Self {
+        Self { log_dir, watchdogs, events, withheld: Mutex::default() }
+    }
+
     /// Warns of variables that `who` does not get from the environment, once of each in a run.
     pub fn warn_of_withheld(&self, who: &str, names: Vec<String>) {
         let mut known = self.withheld.lock();

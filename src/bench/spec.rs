@@ -38,7 +38,7 @@ pub struct EngineSpec {
     /// Added to the environment.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Taken out of the environment.
+    /// Taken out of the environment: names, and starts of names that end in `*`.
     #[serde(default)]
     pub unset_env: Vec<String>,
     /// Where it listens.
@@ -189,6 +189,15 @@ impl EngineSpec {
     pub fn container_gpus(&self) -> Gpus {
         let said = self.container.as_ref().and_then(|container| container.gpus.clone());
         said.unwrap_or(if self.gpus.is_empty() { Gpus::These(Vec::new()) } else { Gpus::All })
+    }
+
+    /// Its GPUs as this machine numbers them; in a container that sees some of them they have other numbers.
+    pub fn host_gpus(&self) -> Vec<u32> {
+        let Some(Gpus::These(seen)) = self.container.as_ref().and_then(|container| container.gpus.as_ref())
+        else {
+            return self.gpus.clone();
+        };
+        self.gpus.iter().filter_map(|gpu| seen.get(*gpu as usize)?.parse().ok()).collect()
     }
 
     fn placed(&self, text: &str, port: u16) -> String {

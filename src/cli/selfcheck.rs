@@ -78,7 +78,7 @@ fn checker(args: &SelfCheckArgs, scratch: &Scratch) -> Result<Checker, String> {
     let (events, _) = channel(); // nobody listens: the steps are told
     Ok(Checker {
         shards,
-            site: Site { log_dir: folder.clone(), watchdogs, events, withheld: Default::default() },
+        site: Site::new(folder.clone(), watchdogs, events),
         folder,
         program: program.display().to_string(),
         busy_word: super::BUSY.into(),

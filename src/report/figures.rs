@@ -2,7 +2,7 @@
 
 use super::amounts::{cached_share, failed, over_time, spans};
 use super::study::{Experiment, Moments, Study};
-use crate::bench::results::Record;
+use crate::bench::results::{GpuMemory, Record};
 use crate::figure::{Axis, Figure, FiveNumbers, Ink, Kind, LEAST_FOR_TAILS, Point, Series, Shape};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -255,8 +255,7 @@ impl Maker<'_> {
     fn memory(&self) -> Figure {
         let mut gpus: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
         for (at, e) in self.study.experiments.iter().enumerate() {
-            let last = e.records().max_by_key(|record| record.line);
-            for (gpu, mib) in last.and_then(Record::gpus).unwrap_or_default() {
+            for (gpu, mib) in memory_at_end(e) {
                 gpus.entry(gpu).or_default().push((at as f64, mib / 1024.0));
             }
         }
@@ -274,6 +273,15 @@ impl Experiment {
             .split_once(": ")
             .map_or_else(|| self.title.clone(), |parts| parts.1.replace("context of ", ""))
     }
+}
+
+/// MiB used on each GPU at the end of an experiment, by the last row of each engine: a row has the GPUs of
+/// its own engine.
+fn memory_at_end(e: &Experiment) -> GpuMemory {
+    let mut last: Vec<&Record> =
+        e.engines.iter().filter_map(|(_, records)| records.iter().max_by_key(|record| record.line)).collect();
+    last.sort_by_key(|record| record.line);
+    last.into_iter().filter_map(Record::gpus).flatten().collect()
 }
 
 /// The end of a note on 5th and 95th percentiles.

@@ -175,13 +175,16 @@ impl Running {
         painted.collect()
     }
 
-    fn groups(&mut self, passed_s: f64, memory: &GpuMemory) -> Vec<Group> {
+    fn groups(&mut self, passed_s: f64, memory: &[GpuMemory]) -> Vec<Group> {
         let Self { live, tallies } = self;
         let lanes = &live.lanes;
         let count = |head, of: fn(&LiveLane) -> usize| {
             Column::new(head, lanes.iter().map(|lane| of(lane).to_string()).collect())
         };
-        let mib = |lane: &LiveLane| lane.memory_mib(memory).map_or_else(none, |mib| mib.to_string());
+        let mib = |(i, lane): (usize, &LiveLane)| {
+            let mib = memory.get(i).and_then(|memory| lane.memory_mib(memory));
+            mib.map_or_else(none, |mib| mib.to_string())
+        };
         vec![
             vec![
                 count("planned", |lane| lane.planned),
@@ -199,7 +202,7 @@ impl Running {
             vec![
                 column("total tokens/s", tallies, |tally| rate(tally.output_tokens, passed_s)),
                 column("cached", tallies, |tally| percent(tally.cached_share.value())),
-                Column::new("GPU MiB", lanes.iter().map(mib).collect()),
+                Column::new("GPU MiB", lanes.iter().enumerate().map(mib).collect()),
                 tail(["lag p99", "lag max"], tallies, |tally| &mut tally.send_lag, milliseconds),
             ],
         ]

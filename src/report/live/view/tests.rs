@@ -10,13 +10,14 @@ fn lane(engine: &str, gpu: u32, simulated: bool) -> LiveLane {
 }
 
 fn started(planned_s: Option<f64>) -> (View, Arc<Live>) {
-    let memory = GpuMemory::from([("gpu-0".into(), 40_321), ("gpu-1".into(), 38_000)]);
+    let memory =
+        [("gpu-0", 40_321), ("gpu-1", 38_000)].map(|(gpu, mib)| GpuMemory::from([(gpu.into(), mib)]));
     let live = Arc::new(Live {
         title: "context 8192 tokens, 100 requests, one every 0.5 s".into(),
         start: START.plus_s(12.0),
         planned_s,
         lanes: vec![lane("lmcache", 0, false), lane("plain", 1, true)],
-        memory: Arc::new(parking_lot::Mutex::new(memory)),
+        memory: Arc::new(parking_lot::Mutex::new(memory.into())),
     });
     let mut view = View::default();
     view.take(&Event::TestStarted { test: "test_local_cpu".into() }, START);
