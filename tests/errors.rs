@@ -36,7 +36,8 @@ fn drawings(name: &str, text: &str) -> (Bench, Ran, Vec<String>) {
         std::fs::copy(file.path(), bench.path("files").join(file.file_name())).expect("a copy");
     }
     let port = format!("port={}", bench.ports[1]);
-    let run = bench.run(&[name, "--engine", "sim", "-q", "-P", &port]);
+    let parameters: &[&str] = if text.contains("param(\"port\"") { &["-P", &port] } else { &[] };
+    let run = bench.run(&[&[name, "--engine", "sim", "-q"], parameters].concat());
     let of_one = run.stderr.split("  × ").skip(1);
     let drawings = of_one.map(|drawing| plain(drawing, &bench)).collect();
     (bench, run, drawings)

@@ -185,15 +185,53 @@ fn a_handle_stays_until_it_is_closed_or_the_test_ends() {
 }
 
 #[test]
-fn parameters_that_nobody_asked_for_are_said() {
-    let bench = Bench::new().script("t.rhai", "fn test_a() { print(param(\"gap_s\", 8) + 1); }");
-    let run = bench.run(&["t.rhai", "-P", "gap=3", "-P", "gap_s=1.5"]);
-    assert!(run.stdout.contains("\n2.5\n"), "{}", run.stdout);
-    assert!(
-        run.stderr.contains("no test asked for the parameter `gap`; did you mean `gap_s`?"),
-        "{}",
-        run.stderr
+fn an_unknown_parameter_is_refused_before_anything_starts() {
+    let script = "private fn number(name, usual) { param(name, usual) }
+        fn test_a() { print(number(\"gap_s\", 8) + 1); }
+        fn test_b() { param(\"turns\", 1); }";
+    let bench = Bench::new().script("t.rhai", script);
+    let run = bench.run(&["t.rhai", "-P", "gap=3"]);
+    let error = "error: unknown parameter `gap`; did you mean `gap_s`?\n";
+    assert_eq!((run.code, run.stderr.as_str()), (2, error), "{}", run.stdout);
+    assert!(!bench.path("out").exists());
+    let run = bench.run(&["t.rhai", "-P", "zzz=3"]);
+    assert_eq!(
+        (run.code, run.stderr.as_str()),
+        (2, "error: unknown parameter `zzz`; the script has `gap_s`, `turns`\n")
     );
+    let run = bench.run(&["t.rhai", "-P", "gap_s=1.5", "-P", "model=m", "-P", "seed=1"]);
+    assert!(run.code == 0 && run.stdout.contains("\n2.5\n"), "{}{}", run.stdout, run.stderr);
+    assert!(!run.stderr.contains("warning"), "{}", run.stderr);
+}
+
+#[test]
+fn a_parameter_of_another_test_is_a_warning() {
+    let script = "fn test_a() {} fn test_b() { param(\"turns\", 1); }";
+    let run = Bench::new().script("t.rhai", script).run(&["t.rhai", "-f", "test_a", "-P", "turns=3"]);
+    let warning =
+        "warning: the parameter `turns` has no effect on the selected tests: it is used by `test_b`";
+    assert_eq!((run.code, run.stderr.contains(warning)), (0, true), "{}", run.stderr);
+    assert!(!run.stderr.contains("no test asked"), "{}", run.stderr);
+}
+
+#[test]
+fn a_parameter_with_a_computed_name_is_not_refused() {
+    let script = "fn test_a() { for name in [\"a\", \"b\"] { print(param(`${name}_s`, 8)); } }";
+    let run = Bench::new().script("t.rhai", script).run(&["t.rhai", "-P", "a_s=3", "-P", "c_s=3"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stdout.contains("\n3\n"), "{}", run.stdout);
+    assert!(run.stderr.contains("no test asked for the parameter `c_s`"), "{}", run.stderr);
+}
+
+#[test]
+fn the_verbose_list_has_parameters_and_defaults() {
+    let script = "/// Answers come.
+        fn test_a() { param(\"requests\", max(2, 3)); common(); }
+        fn test_b() {}
+        private fn common() { param(\"gap_s\", 0.5) }";
+    let listed = Bench::new().script("t.rhai", script).run(&["t.rhai", "-l", "-v"]);
+    let expected = "test_a  Answers come.\n    gap_s     0.5\n    requests  max(2, 3)\ntest_b\n";
+    assert_eq!((listed.code, listed.stdout.as_str()), (0, expected));
 }
 
 const LONG: &str = "import \"std/load\" as load; import \"std/sim\" as sim;

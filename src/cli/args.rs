@@ -16,6 +16,7 @@ use std::path::PathBuf;
 const EXAMPLES: &str = "\
 Examples:
   lmrun scripts/tests.rhai -l                          list the tests; starts nothing
+  lmrun scripts/tests.rhai -l -v -f local_cpu          list the parameters of tests, with their defaults
   lmrun scripts/tests.rhai -f local_cpu                run the tests whose name matches
   lmrun scripts/tests.rhai -f local_cpu -P gap_s=0.5   the same with a parameter changed
   lmrun scripts/tests.rhai -m meta-llama/Llama-3.1-8B-Instruct -p 8000 8001
@@ -118,7 +119,7 @@ pub struct RunArgs {
     /// stands on standard input.
     #[arg(short, long, value_name = "EXPR", conflicts_with_all = ["script", "list"], allow_hyphen_values = true)]
     pub eval: Option<String>,
-    /// List the tests, one a line, and start nothing.
+    /// List the tests, one per line, and start nothing; with -v also their parameters.
     #[arg(short, long)]
     pub list: bool,
     /// The folder of the results; earlier results of the same test move to `DIR/earlier/`
@@ -131,7 +132,7 @@ pub struct RunArgs {
     /// The ports of the first two engines; further ones follow the second.
     #[arg(short, long, num_args = 2, value_names = ["P1", "P2"], default_values_t = [8000, 8001], value_parser = port)]
     pub ports: Vec<u16>,
-    /// Give the parameter `name` of the tests another value.
+    /// Set a parameter of the tests; `-l -v` lists them with their defaults.
     #[arg(short = 'P', value_name = "NAME=VALUE", value_parser = parameter)]
     pub parameters: Vec<(String, String)>,
     /// The engine of tests that leave it open; `auto`: vLLM if it is on the PATH, else the simulator.
@@ -158,12 +159,17 @@ pub struct Shown {
     /// Show results and failures only.
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
-    /// Show every request as well, a line each.
+    /// Show every request as well, a line each; with -l the parameters of the tests.
     #[arg(short, long)]
     verbose: bool,
 }
 
 impl Shown {
+    /// True if details are asked for.
+    pub fn is_verbose(self) -> bool {
+        self.verbose
+    }
+
     /// As the screen takes it.
     pub fn verbosity(self) -> Verbosity {
         match self {

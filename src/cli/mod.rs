@@ -8,6 +8,7 @@ mod doctor;
 mod export;
 mod load;
 mod new;
+mod parameters;
 mod repl;
 mod report;
 mod run;

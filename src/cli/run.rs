@@ -1,11 +1,12 @@
 //! `lmrun SCRIPT`: list or run the tests of a script.
 
 use super::args::{RunArgs, TESTS};
+use super::parameters::Idle;
 use super::stage::Stage;
-use super::{complain, exit, signals};
+use super::{complain, exit, parameters, signals};
 use crate::bench::Event;
 use crate::report::{MAIN, color};
-use crate::script::{Diagnosis, Host, Program, TestFunction, nearest, nearest_few, quoted};
+use crate::script::{Declared, Diagnosis, Host, Program, TestFunction, nearest, nearest_few, quoted};
 use clap::CommandFactory;
 use regex::Regex;
 use std::io::Write;
@@ -32,19 +33,33 @@ pub fn run(args: &RunArgs) -> u8 {
         return no_test(&program, script, &args.filter);
     }
     warn_of_missed(&program, &args.filter);
+    let declared = program.parameters();
     if args.list {
-        let width = tests.iter().map(|test| test.name.len()).max().unwrap_or(0);
-        for test in tests {
-            let line = format!("{:width$}  {}", test.name, test.claim());
-            // A reader that went away has read enough.
-            let _ = writeln!(std::io::stdout(), "{}", line.trim_end());
-        }
+        list(&tests, args.shown.is_verbose().then_some(&declared));
         return exit::OK;
     }
     let names: Vec<String> = tests.iter().map(|test| test.name.clone()).collect();
+    let given: Vec<&str> = args.parameters.iter().map(|(name, _)| name.as_str()).collect();
+    if let Some(problem) = parameters::unknown(&declared, &given) {
+        return complain(&problem);
+    }
+    let idle = parameters::not_selected(&declared, &given, &names);
     match Stage::set(args, program.text(), program.folder()) {
-        Ok(stage) => perform(stage, &program, &names),
+        Ok(stage) => perform(stage, &program, &names, &idle),
         Err(problem) => complain(&problem),
+    }
+}
+
+/// Prints the tests, one a line; below each its parameters, with their defaults, if those are `shown`.
+fn list(tests: &[&TestFunction], shown: Option<&Declared>) {
+    let width = tests.iter().map(|test| test.name.len()).max().unwrap_or(0);
+    let lines = tests.iter().flat_map(|test| {
+        let line = format!("{:width$}  {}", test.name, test.claim()).trim_end().to_owned();
+        std::iter::once(line).chain(shown.into_iter().flat_map(|shown| parameters::lines(shown, &test.name)))
+    });
+    for line in lines {
+        // A reader that went away has read enough.
+        let _ = writeln!(std::io::stdout(), "{line}");
     }
 }
 
@@ -116,15 +131,21 @@ fn missed(part: &str, names: &[&str]) -> Option<String> {
     (!near.is_empty()).then(|| format!("no test matches `{part}`; did you mean {}?", near.join(" or ")))
 }
 
-/// Runs the tests.
-fn perform(stage: Stage, program: &Program, tests: &[String]) -> u8 {
+/// Runs the tests. `idle` are the parameters that have no effect on them.
+fn perform(stage: Stage, program: &Program, tests: &[String], idle: &[Idle]) -> u8 {
     let bench = stage.host.bench().clone();
     let tell = move |text: &str| bench.emit(Event::Warned { text: text.into() });
     stage.runtime.spawn(signals::heed(stage.cancel.clone(), "closing the engines", tell));
-    for text in program.warnings() {
+    for text in program.warnings().into_iter().chain(idle.iter().map(|idle| idle.warning.clone())) {
         stage.host.bench().emit(Event::Warned { text });
     }
     run_tests(program, tests, &stage.host, &stage.cancel);
+    if !stage.cancel.is_cancelled() {
+        let told = |name: &str| idle.iter().any(|idle| idle.name == name);
+        for (_, text) in stage.host.parameters().unused().into_iter().filter(|(name, _)| !told(name)) {
+            stage.host.bench().emit(Event::Warned { text });
+        }
+    }
     stage.end()
 }
 
@@ -135,8 +156,5 @@ fn run_tests(program: &Program, tests: &[String], host: &Host, cancel: &Cancella
         let outcome = program.run(test, host, color());
         let took_s = began.elapsed().as_secs_f64();
         host.bench().emit(Event::TestDone { test: test.clone(), outcome, took_s });
-    }
-    if !cancel.is_cancelled() {
-        host.parameters().unused().into_iter().for_each(|text| host.bench().emit(Event::Warned { text }));
     }
 }

@@ -72,8 +72,8 @@ impl Parameters {
         })
     }
 
-    /// What to say of parameters that were given and that no script asked for.
-    pub fn unused(&self) -> Vec<String> {
+    /// The parameters that were given and that no script asked for, each with a warning.
+    pub fn unused(&self) -> Vec<(String, String)> {
         let asked = self.asked.borrow();
         let unused = self
             .given
@@ -83,7 +83,8 @@ impl Parameters {
             Some(near) => format!("; did you mean `{near}`?"),
             None => String::new(),
         };
-        unused.map(|name| format!("no test asked for the parameter `{name}`{}", hint(name))).collect()
+        let warning = |name: &str| format!("no test asked for the parameter `{name}`{}", hint(name));
+        unused.map(|name| (name.clone(), warning(name))).collect()
     }
 }
 
@@ -224,6 +225,7 @@ mod tests {
     fn what_nobody_asked_for_is_said() {
         let parameters = parameters(&[("gap", "1")]);
         let _ = parameters.get("gap_s", 8.into());
-        assert_eq!(parameters.unused(), ["no test asked for the parameter `gap`; did you mean `gap_s`?"]);
+        let warning = "no test asked for the parameter `gap`; did you mean `gap_s`?";
+        assert_eq!(parameters.unused(), [("gap".to_owned(), warning.to_owned())]);
     }
 }

@@ -6,6 +6,7 @@
 mod api;
 pub mod catalog;
 mod check;
+mod declared;
 mod doctor;
 mod fault;
 mod habits;
@@ -24,6 +25,7 @@ mod source;
 mod suggest;
 
 pub use check::{Found, check};
+pub use declared::{Declared, Defaults};
 pub use doctor::wanted;
 pub use fault::Diagnosis;
 pub use host::{EngineChoice, Folders, Host, Parameters};

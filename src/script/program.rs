@@ -1,6 +1,7 @@
 //! A script: loaded, listed, and its tests run one by one.
 
 use super::check;
+use super::declared::{Declared, declared};
 use super::fault::{Diagnosis, Fault, Place};
 use super::hint::{self, with_hint};
 use super::host::Host;
@@ -63,6 +64,12 @@ impl Program {
     /// Its test functions, in their order.
     pub fn tests(&self) -> &[TestFunction] {
         &self.tests
+    }
+
+    /// The parameters that it and its imports ask for.
+    pub fn parameters(&self) -> Declared {
+        let tests = self.tests.iter().map(|test| test.name.as_str());
+        declared(&self.name, &self.text, &self.folder, tests)
     }
 
     /// The folder that its imports and paths are relative to.
