@@ -15,7 +15,9 @@ pub async fn occupant(host: &str, port: u16) -> Option<String> {
     }
     Some(match super::probe::models(&format!("http://{host}:{port}"), Duration::from_secs(2)).await {
         Ok(models) => format!("an HTTP server that serves {}", super::probe::named(&models)),
-        Err(super::probe::ProbeError::Status { status, .. }) => {
+        Err(
+            super::probe::ProbeError::Status { status, .. } | super::probe::ProbeError::Moved { status, .. },
+        ) => {
             format!("an HTTP server that answers {status} to /v1/models")
         }
         Err(super::probe::ProbeError::Body { .. }) => "an HTTP server that serves no models".into(),

@@ -29,6 +29,16 @@ pub enum ProbeError {
         /// The HTTP status.
         status: u16,
     },
+    /// A redirect, which is not followed: it may lead to any host.
+    #[error("{url} answered {status}: answers are at `{to}`: give that as `url`")]
+    Moved {
+        /// What was asked.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The address that it names, without the path that was asked for.
+        to: String,
+    },
     /// Not the body that the API promises.
     #[error("{url} answered something else than expected: {reason}")]
     Body {
@@ -41,7 +51,10 @@ pub enum ProbeError {
 
 /// Proxies of the environment are for the outside world, not for the engine next door.
 static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
-    let client = reqwest::Client::builder().no_proxy().tls_backend_preconfigured(tls::config());
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .tls_backend_preconfigured(tls::config());
     client.build().expect("a client that has its TLS needs nothing from the system")
 });
 
@@ -76,9 +89,26 @@ pub async fn get_as(url: &str, headers: &Headers, limit: Duration) -> Result<Str
             url: url.into(),
             reason: format!("more than {} MiB", LONGEST >> 20),
         }),
-        status => Err(ProbeError::Status { url: url.into(), status }),
+        status => Err(not_200(url, status, response.headers())),
     }
 }
+
+fn not_200(url: &str, status: u16, headers: &reqwest::header::HeaderMap) -> ProbeError {
+    let url = url.to_owned();
+    let location = headers.get("location").and_then(|location| location.to_str().ok());
+    match location.filter(|_| (300..400).contains(&status)) {
+        Some(location) => {
+            let path = url.splitn(4, '/').nth(3).unwrap_or_default();
+            let to = location.strip_suffix(&format!("/{path}")).unwrap_or(location);
+            let to = printable(to).chars().take(LONGEST_ADDRESS).collect();
+            ProbeError::Moved { url, status, to }
+        }
+        None => ProbeError::Status { url, status },
+    }
+}
+
+/// Characters of an address that a message shows.
+const LONGEST_ADDRESS: usize = 200;
 
 /// An answer that is longer is none that anybody needs.
 const LONGEST: usize = 16 << 20;
@@ -182,7 +212,7 @@ pub async fn count_tokens(
     let response = with(request, headers).send().await.map_err(unreachable)?;
     match response.status().as_u16() {
         200 => {}
-        status => return Err(ProbeError::Status { url: url.into(), status }),
+        status => return Err(not_200(url, status, response.headers())),
     }
     let body = text_of(response).await.map_err(unreachable)?.unwrap_or_default();
     let tokens: Tokens = serde_json::from_str(&body)
@@ -227,6 +257,29 @@ mod tests {
         assert_eq!(samples(text, "x").collect::<Vec<_>>(), [("gpu=\"0\",m=\"a b\"", 40321.0), ("", 2.5)]);
         assert_eq!(samples(text, "x_total").collect::<Vec<_>>(), [("", 3.0)]);
         assert_eq!(samples(text, "y").count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_not_followed() {
+        use std::io::{Read, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let base = format!("http://{}", listener.local_addr().expect("its address"));
+        let asked = std::thread::spawn(move || {
+            for location in ["http://other.example/health", "/elsewhere"] {
+                let (mut stream, _) = listener.accept().expect("a question");
+                let _ = stream.read(&mut [0; 4096]);
+                let answer = format!(
+                    "HTTP/1.1 302 X\r\nlocation: {location}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                );
+                stream.write_all(answer.as_bytes()).expect("an answer");
+            }
+        });
+        for to in ["http://other.example", "/elsewhere"] {
+            let error = get(&format!("{base}/health"), Duration::from_mins(1)).await.expect_err("a redirect");
+            let said = format!("{base}/health answered 302: answers are at `{to}`: give that as `url`");
+            assert_eq!(error.to_string(), said);
+        }
+        asked.join().expect("two questions");
     }
 
     #[tokio::test]
