@@ -164,6 +164,7 @@ fn they_serve_are_logged_and_removed(daemon: &Daemon) {
     let run = ran(&daemon.command(&bench, &["t.rhai", "-f", "spec|handle"]).output().expect("lmrun"));
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     assert!(run.stderr.contains(", image lmrun-test\n"), "{}", run.stderr);
+    assert!(!run.stderr.contains("cannot be seen"), "who answers is known: {}", run.stderr);
     let rows = bench.rows("out/test_spec.csv");
     assert!(rows.len() == 6 && rows.iter().all(|row| row["status"] == "ok"), "{rows:?}");
     for port in bench.ports {

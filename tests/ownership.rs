@@ -346,3 +346,75 @@ fn what_both_killed_leave_doctor_names_and_the_next_run_ends() {
     assert_eq!(run.left(), Vec::<String>::new());
     assert!(!run.next_run().contains("had left"), "once is enough");
 }
+
+/// A simulator on a port that an engine of the bench should have; it ends with the test.
+struct Stranger(Child);
+
+impl Stranger {
+    fn start(port: u16) -> Self {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lmrun"));
+        command.args(["sim", "--model", "m", "--startup-s", "0", "--port", &port.to_string()]);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        Self(command.spawn().expect("a simulator"))
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A test with one engine, `slow`, that runs this shell script; `$1` is its port.
+fn slow(engine: &str) -> Bench {
+    Bench::new().program("slow", engine).script(
+        "t.rhai",
+        "import \"std/command\" as command; import \"std/load\" as load;
+         fn test_a() {
+             let slow = command::engine(#{ name: \"slow\", model: \"m\", command: [\"slow\", \"{port}\"] });
+             run(load::dummy(#{ requests: 60, gap_s: 0.1, context_len: 20, max_tokens: 2 }), [slow], #{ warmup: 0, may_fail: true });
+         }",
+    )
+}
+
+#[test]
+fn a_stranger_on_the_port_is_not_taken_for_the_engine() {
+    let bench = slow("touch \"$BENCH/started\"; exec sleep 30");
+    let child = bench.command_with_programs(&["t.rhai"]).spawn().expect("lmrun");
+    eventually("the engine starts", || bench.path("started").exists());
+    let stranger = Stranger::start(bench.ports[0]);
+    let run = ran(&child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    let pid = stranger.0.id();
+    let said = format!("port {} belongs to process {pid} lmrun, not to engine `slow`", bench.ports[0]);
+    assert!(run.stderr.contains(&said), "{}", run.stderr);
+    assert!(run.stderr.contains("choose other ports with `-p P1 P2`"), "{}", run.stderr);
+    assert!(bench.rows("out/test_a.csv").is_empty(), "nothing was sent");
+}
+
+#[test]
+fn a_stranger_that_takes_the_port_during_an_experiment_fails_it() {
+    let bench = slow("\"$LMRUN\" sim --model m --port \"$1\" & echo $! >\"$BENCH/pid\"; exec sleep 60");
+    let child = bench.command_with_programs(&["t.rhai"]).spawn().expect("lmrun");
+    let rows =
+        || std::fs::read_to_string(bench.path("out/test_a.csv")).map_or(0, |text| text.lines().count());
+    eventually("rows are on disk", || rows() > 3);
+    let server = std::fs::read_to_string(bench.path("pid")).expect("its pid").trim().parse().expect("a pid");
+    kill(Pid::from_raw(server), Signal::SIGKILL).expect("the signal");
+    eventually("its server is gone", || !lives(server));
+    let stranger = Stranger::start(bench.ports[0]);
+    let run = ran(&child.wait_with_output().expect("its end"));
+    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    let said = format!("belongs to process {} lmrun, not to engine `slow`", stranger.0.id());
+    assert!(run.stderr.contains(&said), "{}", run.stderr);
+}
+
+#[test]
+fn a_server_that_has_left_its_engine_is_still_the_engines() {
+    let bench = slow("env -i setsid --fork \"$LMRUN\" sim --model m --port \"$1\"; exec sleep 60");
+    let run = ran(&bench.command_with_programs(&["t.rhai"]).output().expect("lmrun"));
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    assert!(!run.stderr.contains("cannot be seen"), "{}", run.stderr);
+    assert_eq!(bench.left_running(), Vec::<String>::new());
+}

@@ -165,6 +165,14 @@ impl Engine {
         self.owned.lives() && self.health().await.is_ok()
     }
 
+    /// Checks that what answers on its port is itself, as far as that can be seen.
+    ///
+    /// # Errors
+    /// When another process answers there.
+    pub async fn check_port(&self) -> Result<(), EngineError> {
+        self.owned.check_port().await
+    }
+
     /// What it says of its health, now.
     ///
     /// # Errors

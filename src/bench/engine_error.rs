@@ -20,6 +20,18 @@ pub enum EngineError {
         /// How to have it elsewhere.
         elsewhere: &'static str,
     },
+    /// Another process answers on its port.
+    #[error("port {port} belongs to {other}, not to {who}")]
+    PortOfOther {
+        /// The engine or helper.
+        who: String,
+        /// The port.
+        port: u16,
+        /// The process that answers there.
+        other: String,
+        /// How to have it elsewhere.
+        elsewhere: &'static str,
+    },
     /// The process did not start.
     #[error("cannot start {who}: {source}")]
     Start {
@@ -110,7 +122,9 @@ impl EngineError {
     /// What to do.
     pub fn remedy(&self) -> String {
         match self {
-            Self::PortInUse { elsewhere, .. } => format!("stop it, or {elsewhere}"),
+            Self::PortInUse { elsewhere, .. } | Self::PortOfOther { elsewhere, .. } => {
+                format!("stop it, or {elsewhere}")
+            }
             Self::Start { source, .. } => source.remedy().into(),
             Self::Container { source, .. } => source.remedy().into(),
             Self::DiedAtStart { log, .. } | Self::Died { log, .. } if log.tail.is_empty() => {

@@ -178,6 +178,9 @@ impl Bench {
         }
         let max_send_lag_s = options.max_send_lag_s.map_or(self.max_send_lag_s, |seconds| seconds.0);
         let seen = self.measure(expr_id, config.title(), max_send_lag_s, &engines, lanes).await?;
+        for engine in &engines {
+            engine.check_port().await?;
+        }
         if !options.may_fail {
             self.check_answers(&seen);
             self.check_health(&engines).await;

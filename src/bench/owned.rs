@@ -6,6 +6,7 @@ use super::{EngineError, Event};
 use crate::driver::address::Address;
 use crate::driver::container::{ContainerSpec, Gpus};
 use crate::driver::logs::{Log, Logs};
+use crate::driver::port::Answering;
 use crate::driver::process::Graces;
 use crate::driver::resident_mib;
 use crate::driver::watchdog::Watchdogs;
@@ -111,6 +112,8 @@ pub enum Missing {
     Yet(String),
     /// It answers something else than it should. What starts may answer better in a while.
     Wrong(String),
+    /// Its port: this other process answers there.
+    Port(String),
 }
 
 impl Missing {
@@ -118,6 +121,7 @@ impl Missing {
     pub fn into_text(self) -> String {
         match self {
             Self::Yet(text) | Self::Wrong(text) => text,
+            Self::Port(other) => format!("{other} answers on its port"),
         }
     }
 }
@@ -140,6 +144,8 @@ struct Life {
     closed: AtomicBool,
     /// Whether somebody was told that it has ended by itself.
     mourned: AtomicBool,
+    /// Whether it was said that the owner of its port cannot be seen.
+    unseen: AtomicBool,
 }
 
 impl Owned {
@@ -169,6 +175,7 @@ impl Owned {
                 Ok(after_s) => return Ok(after_s),
                 // It is not starting: what it answers, it will answer in a minute.
                 Err(Missing::Wrong(problem)) if self.is_elsewhere() => return Err(self.unfit(problem)),
+                Err(Missing::Port(other)) => return Err(self.port_of_other(other)),
                 Err(Missing::Yet(awaited) | Missing::Wrong(awaited)) => awaited,
             };
             if Instant::now() >= deadline {
@@ -195,13 +202,52 @@ impl Owned {
     /// # Errors
     /// When it is not ready.
     pub async fn look(&self, ask: &impl Ask) -> Result<f64, Missing> {
-        ask.ask().await?;
+        let answer = ask.ask().await;
+        if !matches!(answer, Err(Missing::Yet(_))) {
+            self.other_at_port().await.map_or(Ok(()), |other| Err(Missing::Port(other)))?;
+        }
+        answer?;
         let after_s = self.started.elapsed().as_secs_f64();
         if self.life.ready_after_s.set(after_s).is_ok() {
             let (name, port) = (self.launch.name.clone(), self.launch.port);
             let _ = self.events.send(Event::EngineReady { name, port, after_s });
         }
         Ok(*self.life.ready_after_s.get().unwrap_or(&after_s))
+    }
+
+    /// Checks that what answers on its port is its own process or container, as far as that can be seen.
+    ///
+    /// # Errors
+    /// When another process answers there.
+    pub async fn check_port(&self) -> Result<(), EngineError> {
+        self.other_at_port().await.map_or(Ok(()), |other| Err(self.port_of_other(other)))
+    }
+
+    /// The other process that answers on its port, if there is one.
+    async fn other_at_port(&self) -> Option<String> {
+        let mut answering = self.running.answering(&self.launch).await;
+        if let Answering::Other(_) = answering {
+            // One that was born after the members were listed is listed by now.
+            tokio::time::sleep(POLL).await;
+            answering = self.running.answering(&self.launch).await;
+        }
+        match answering {
+            Answering::Other(other) if self.holds_its_port() => Some(other),
+            Answering::Unknown if self.holds_its_port() => {
+                self.warn_of_unseen_owner();
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn warn_of_unseen_owner(&self) {
+        let (who, port) = (&self.launch.who, self.launch.port);
+        if !self.life.unseen.swap(true, Relaxed) {
+            self.warn(format!(
+                "which process answers on port {port} cannot be seen: it was not checked to be {who}"
+            ));
+        }
     }
 
     /// Whether somebody else started it.
@@ -309,6 +355,11 @@ impl Owned {
         };
         let (who, log) = (self.launch.who.clone(), log_end(logs));
         EngineError::NotReady { who, limit_s, awaited, log }
+    }
+
+    fn port_of_other(&self, other: String) -> EngineError {
+        let Launch { who, port, elsewhere, .. } = &self.launch;
+        EngineError::PortOfOther { who: who.clone(), port: *port, other, elsewhere }
     }
 
     fn unfit(&self, problem: String) -> EngineError {

@@ -2,9 +2,9 @@
 
 use super::owned::{Launch, Place, Site};
 use super::{EngineError, Event};
-use crate::driver::container::{Container, ContainerLine, ContainerSpec, Gpus};
+use crate::driver::container::{Container, ContainerLine, ContainerSpec, Gpus, HOST_NETWORK};
 use crate::driver::logs::Logs;
-use crate::driver::port;
+use crate::driver::port::{self, Answering};
 use crate::driver::process::{CommandLine, Process};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -91,6 +91,21 @@ impl Running {
         let container = Some(format!("{}, image {}", started.id(), spec.image));
         site.tell(Event::EngineStarting { name, port, argv: line.argv, container, log });
         Ok(Self::Container(Box::new(started)))
+    }
+
+    /// Finds out which process answers on its port. A port that Docker publishes is the container's as long as it
+    /// runs: Docker refuses to start a container whose port is taken.
+    pub async fn answering(&self, launch: &Launch) -> Answering {
+        let members = match (self, &launch.place) {
+            (Self::Elsewhere, _) => return Answering::Ours,
+            (_, Place::Container(spec, _)) if spec.network != HOST_NETWORK => return Answering::Ours,
+            (Self::Process(process), _) => Some(process.members()),
+            (Self::Container(container), _) => container.members().await,
+        };
+        let Some(members) = members else { return Answering::Unknown };
+        let (host, port) = (launch.host.clone(), launch.port);
+        let look = tokio::task::spawn_blocking(move || port::answering(&host, port, &members));
+        look.await.unwrap_or(Answering::Unknown)
     }
 
     /// Its end, to be waited for apart from it.

@@ -7,6 +7,7 @@ use crate::driver::owner::Owner;
 use crate::driver::process::{Graces, KILL_S, open_log};
 use crate::driver::secrets;
 use crate::driver::text::printable;
+use crate::driver::tree::descendants;
 use bollard::Docker;
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::query_parameters::{
@@ -104,6 +105,16 @@ impl Container {
     /// What it writes.
     pub fn logs(&self) -> &Logs {
         &self.logs
+    }
+
+    /// The ids of its processes; `None` where they are not this machine's, or not seen from here.
+    pub async fn members(&self) -> Option<Vec<i32>> {
+        let asked = tokio::time::timeout(ANSWER, self.docker.inspect_container(&self.id, None)).await;
+        let first = asked.ok()?.ok()?.state?.pid? as i32;
+        // In another process-id namespace the number is another process's.
+        let groups = std::fs::read_to_string(format!("/proc/{first}/cgroup")).ok()?;
+        let members = descendants([first]).into_iter().map(|process| process.pid);
+        groups.contains(&self.id).then(|| std::iter::once(first).chain(members).collect())
     }
 
     /// Ends it: interrupt, then terminate, then kill, each with its grace; then removes it.
