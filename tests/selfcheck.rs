@@ -26,7 +26,7 @@ fn the_client_is_compared_with_the_simulators_own_stamps() {
         assert!(error_s > -0.001 && error_s < 0.02, "{step}");
         let way_s = step["on_its_way_s"]["p50"].as_f64().expect("a way");
         assert!(way_s > 0.0 && way_s < 0.05, "{step}");
-        assert!(step["itl_error_s"]["p99"].is_number() && step["server_late_s"]["p99"].is_number(), "{step}");
+        assert!(step["itl_error_s"]["max"].is_number() && step["server_late_s"]["max"].is_number(), "{step}");
     }
     // Under whatever else this machine does, a load may not be held; then nothing is kept.
     let kept = cache.path().join("lmrun/selfcheck.json").exists();

@@ -24,6 +24,20 @@ pub struct ClientSeen {
     pub sent_late: usize,
     /// How long received bytes lay in the socket, the longest of each request.
     pub read_lag_s: Spread,
+    /// The longest stall of its sending thread that each request met.
+    pub stall_s: Spread,
+    /// How long a stall may be.
+    pub allowed_stall_s: f64,
+    /// How many requests met a longer one.
+    pub stalled: usize,
+    /// Chunks of output.
+    pub chunks: usize,
+    /// Those that were read together with an earlier one.
+    pub chunks_joined: usize,
+    /// Those of them that came during a stall longer than `allowed_lag_s`.
+    pub chunks_stalled: usize,
+    /// Requests whose first token may be stamped too late by more than `allowed_lag_s`.
+    pub first_tokens_late: usize,
     /// The share of a core that the busiest sending thread used in its busiest second.
     pub cpu_share: Option<f64>,
     /// Connections that were opened.
@@ -61,6 +75,12 @@ pub const MAX_SEND_LAG_S: f64 = 0.005;
 const BUSY: f64 = 0.9;
 /// A lag under this part of the median TTFT changes no conclusion.
 const PART_OF_TTFT: f64 = 0.05;
+/// A stall under this part of the median latency changes no conclusion,
+const PART_OF_LATENCY: f64 = 0.1;
+/// nor does a shorter one, seconds: stamps of the kernel do not move.
+const SHORT_STALL_S: f64 = 0.1;
+/// If a larger part of the chunks came during stalls, the gaps between tokens that are left do not stand for all.
+const PART_OF_CHUNKS: f64 = 0.05;
 /// More than one request in so many is late: the load was not the planned one.
 const LATE_ONE_IN: usize = 100;
 /// The least time over which the CPU share of a thread is taken, seconds.
@@ -175,15 +195,29 @@ impl ClientSeen {
     /// twentieth of the median TTFT if that is more.
     pub fn of(engines: &[EngineSeen], spent: &Spent, max_send_lag_s: f64) -> Self {
         let rows = || engines.iter().flat_map(|engine| engine.rows.iter());
-        let ttft_p50_s = rows().filter_map(|row| row.ttft).collect::<Distribution>().percentile(50.0);
+        let median = |measure: fn(&Row) -> Option<f64>| {
+            rows().filter_map(measure).collect::<Distribution>().percentile(50.0)
+        };
+        let ttft_p50_s = median(|row| row.ttft);
+        let latency_s = median(|row| row.latency).unwrap_or(0.0);
         let allowed_lag_s = max_send_lag_s.max(PART_OF_TTFT * ttft_p50_s.unwrap_or(0.0));
+        let allowed_stall_s = allowed_lag_s.max(SHORT_STALL_S).max(PART_OF_LATENCY * latency_s);
         let lags_s = || rows().filter_map(|row| row.send_lag_s);
+        let stalls_s = || rows().filter_map(|row| row.stall_s);
+        let is_over = |seconds: Option<f64>| seconds.is_some_and(|seconds| seconds > allowed_lag_s);
         Self {
             send_lag_s: Spread::of(lags_s()),
             allowed_lag_s,
             sent: lags_s().count(),
             sent_late: lags_s().filter(|lag_s| *lag_s > allowed_lag_s).count(),
             read_lag_s: Spread::of(rows().map(|row| row.read_lag_s)),
+            stall_s: Spread::of(stalls_s()),
+            allowed_stall_s,
+            stalled: stalls_s().filter(|stall_s| *stall_s > allowed_stall_s).count(),
+            chunks: rows().map(|row| row.chunks).sum(),
+            chunks_joined: rows().map(|row| row.chunks_joined).sum(),
+            chunks_stalled: rows().filter(|row| is_over(row.stall_s)).map(|row| row.chunks_stalled).sum(),
+            first_tokens_late: rows().filter(|row| is_over(row.ttft_late_s)).count(),
             cpu_share: spent.cpu_share,
             connections: spent.connections,
             retransmits: spent.retransmits,
@@ -196,16 +230,22 @@ impl ClientSeen {
     }
 
     /// The reasons why the client spoiled the numbers of the experiment: too many requests were sent late,
-    /// or a sending thread had no time left.
+    /// or a sending thread stood still, had no time left, or stamped too many chunks together.
     pub fn faults(&self) -> Vec<Reason> {
-        [self.late_sends(), self.busy_thread()].into_iter().flatten().collect()
+        let faults = [
+            self.late_sends(),
+            self.stalls(),
+            self.busy_thread(),
+            self.late_first_tokens(),
+            self.stalled_chunks(),
+        ];
+        faults.into_iter().flatten().collect()
     }
 
     fn late_sends(&self) -> Option<Reason> {
         if !are_too_many(self.sent_late, self.sent) {
             return None;
         }
-        let ms = |seconds: f64| format!("{:.1} ms", seconds * 1e3);
         let text = format!(
             "lmrun sent {} of {} requests more than {} late, up to {}: the load was not the planned one",
             self.sent_late,
@@ -216,6 +256,44 @@ impl ClientSeen {
         Some(Reason::new(ReasonCode::SendLag, text))
     }
 
+    fn stalls(&self) -> Option<Reason> {
+        if !are_too_many(self.stalled, self.sent) {
+            return None;
+        }
+        let text = format!(
+            "the thread that reads answers stood still for more than {} during {} of {} requests, up to {}",
+            ms(self.allowed_stall_s),
+            self.stalled,
+            self.sent,
+            ms(self.stall_s.max.unwrap_or_default())
+        );
+        Some(Reason::new(ReasonCode::Stall, text))
+    }
+
+    fn late_first_tokens(&self) -> Option<Reason> {
+        if !are_too_many(self.first_tokens_late, self.sent) {
+            return None;
+        }
+        let text = format!(
+            "the first token of {} of {} requests may be stamped more than {} late: it was read together with \
+             later chunks, as lmrun stood still",
+            self.first_tokens_late,
+            self.sent,
+            ms(self.allowed_lag_s)
+        );
+        Some(Reason::new(ReasonCode::Joined, text))
+    }
+
+    fn stalled_chunks(&self) -> Option<Reason> {
+        let share = self.chunks_stalled as f64 / self.chunks.max(1) as f64;
+        let text = format!(
+            "{} of {} chunks came while lmrun stood still and were stamped together: the gaps between tokens \
+             are those of the others",
+            self.chunks_stalled, self.chunks
+        );
+        (share > PART_OF_CHUNKS).then(|| Reason::new(ReasonCode::Joined, text))
+    }
+
     fn busy_thread(&self) -> Option<Reason> {
         let share = self.cpu_share.filter(|share| *share > BUSY)?;
         let percent = share * 100.0;
@@ -223,6 +301,10 @@ impl ClientSeen {
             format!("a sending thread used {percent:.0} % of a core for a second: lmrun was the bottleneck");
         Some(Reason::new(ReasonCode::Cpu, text))
     }
+}
+
+fn ms(seconds: f64) -> String {
+    format!("{:.1} ms", seconds * 1e3)
 }
 
 /// Returns true if more than 1 % of the requests are affected, and more than one of them or the only one:
@@ -321,6 +403,40 @@ mod tests {
         let faults = client(lags(200, 200), 0.05, 0.97).faults();
         let codes: Vec<ReasonCode> = faults.iter().map(|reason| reason.code).collect();
         assert_eq!(codes, [ReasonCode::SendLag, ReasonCode::Cpu]);
+    }
+
+    /// Requests of ten chunks in a second, given what stalls did to each: the longest, the chunks in it, and how
+    /// late the first token may be.
+    fn stalled(stalls: impl IntoIterator<Item = (f64, usize, f64)>) -> Vec<ReasonCode> {
+        let row = |(stall_s, chunks_stalled, ttft_late_s)| Row {
+            send_lag_s: Some(0.0),
+            ttft: Some(0.05),
+            latency: Some(1.0),
+            chunks: 10,
+            stall_s: Some(stall_s),
+            chunks_joined: 9,
+            chunks_stalled,
+            ttft_late_s: Some(ttft_late_s),
+            ..Row::default()
+        };
+        let rows = Arc::new(stalls.into_iter().map(row).collect());
+        let engines = [EngineSeen { rows, ..EngineSeen::default() }];
+        let faults = ClientSeen::of(&engines, &Spent::default(), 0.005).faults();
+        faults.iter().map(|reason| reason.code).collect()
+    }
+
+    #[test]
+    fn stalls_that_spoil_what_was_measured_make_it_invalid() {
+        let of = |count: usize, stall: (f64, usize, f64)| {
+            stalled((0..100).map(|i| if i < count { stall } else { (0.0, 0, 0.0) }))
+        };
+        assert_eq!(of(100, (0.0, 0, 0.0)), [], "a server that writes chunks together");
+        assert_eq!(of(100, (0.09, 0, 0.0)), [], "the stamps are the kernel's");
+        assert_eq!(of(2, (0.15, 0, 0.0)), [ReasonCode::Stall]);
+        assert_eq!(of(2, (0.02, 1, 0.015)), [ReasonCode::Joined], "first tokens");
+        assert_eq!(of(1, (0.02, 9, 0.015)), [], "one of a hundred");
+        assert_eq!(of(10, (0.02, 6, 0.0)), [ReasonCode::Joined], "six per cent of the chunks");
+        assert_eq!(of(10, (0.004, 9, 0.004)), [], "shorter than a send may be late");
     }
 
     /// The CPU time of two threads at each fifth of a second, given what the second one uses in each.

@@ -96,7 +96,7 @@ pub enum Event {
     /// A request has ended, well or not.
     RequestDone(Box<Row>),
     /// All requests of an experiment have ended.
-    ExperimentDone(Seen),
+    ExperimentDone(Box<Seen>),
     /// A claim was checked.
     Checked {
         /// Whether it holds.

@@ -213,7 +213,7 @@ impl Bench {
         };
         let engines = lanes.iter().zip(rows).map(seen_of).collect();
         let seen = Seen::new(expr_id, title, engines, &spent, max_send_lag_s);
-        self.emit(Event::ExperimentDone(seen.clone()));
+        self.emit(Event::ExperimentDone(Box::new(seen.clone())));
         self.note_invalid(&seen);
         if self.interrupts.now().is_cancelled() {
             return self.partial(seen);
@@ -257,7 +257,7 @@ impl Bench {
         let cancel = self.interrupts.now();
         let mut ends = Ends::of(requests, &cancel, give_up);
         while let Some(Ended { engine_id, job, exchange }) = ends.next().await {
-            let row = lanes[engine_id].row(&job, memory.latest_json(engine_id), &exchange);
+            let row = lanes[engine_id].row(&job, &memory.latest_json(engine_id), &exchange);
             self.emit(Event::RequestDone(Box::new(row.clone())));
             rows[engine_id].push(row);
         }

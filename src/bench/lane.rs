@@ -5,12 +5,13 @@ use super::live::{Counts, LiveLane};
 use super::row::{Row, RowContext};
 use super::workload::{Answers, Due, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig};
 use crate::driver::clock::Stamp;
-use crate::driver::http::{Exchange, Job, Plan, Shards, Target};
+use crate::driver::http::{Exchange, Failure, Job, Plan, Shards, Target};
 use crate::driver::secrets;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
@@ -132,7 +133,11 @@ impl Lane {
     }
 
     /// The row of a request that has ended.
-    pub fn row(&mut self, job: &Job, gpu_memory: Arc<str>, exchange: &Exchange) -> Row {
+    pub fn row(&mut self, job: &Job, gpu_memory: &Arc<str>, exchange: &Exchange) -> Row {
+        row_of(exchange, |exchange| self.make_row(job, gpu_memory.clone(), exchange))
+    }
+
+    fn make_row(&mut self, job: &Job, gpu_memory: Arc<str>, exchange: &Exchange) -> Row {
         let (i, request) = (job.index, &self.requests[job.index]);
         let before = request.continued().map_or(0, |before| self.said[before]);
         let id = request_id(&self.id_prefix, i);
@@ -143,6 +148,17 @@ impl Lane {
         self.said[i] = row.context_len + row.query_len + row.output_tokens.unwrap_or_default();
         row
     }
+}
+
+/// The row that `make` makes of an exchange. If it panics, the request has failed: an answer that lmrun
+/// cannot digest takes no other request's row with it.
+fn row_of(exchange: &Exchange, mut make: impl FnMut(&Exchange) -> Row) -> Row {
+    if let Ok(row) = catch_unwind(AssertUnwindSafe(|| make(exchange))) {
+        return row;
+    }
+    let reason = "lmrun itself failed on this answer: this is a bug in it".to_owned();
+    let failure = Some(Failure::Aborted { reason });
+    make(&Exchange { failure, sent: exchange.sent, ended: exchange.ended, ..Exchange::default() })
 }
 
 /// Sends the requests of all lanes, from one moment on; each end comes out of the channel, which
@@ -279,4 +295,20 @@ impl Plan for LanePlan {
 
 fn request_id(prefix: &str, index: usize) -> String {
     format!("{prefix}-{index}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_makes_lmrun_panic_is_a_failed_request() {
+        let sent = Some(Stamp(7));
+        let row = row_of(&Exchange { sent, ..Exchange::default() }, |exchange| {
+            let failure = exchange.failure.as_ref().expect("a bug");
+            Row { error: Some(failure.to_string()), send_lag_s: exchange.sent.map(|_| 0.5), ..Row::default() }
+        });
+        assert_eq!(row.error.as_deref(), Some("lmrun itself failed on this answer: this is a bug in it"));
+        assert_eq!(row.send_lag_s, Some(0.5), "its moments stay");
+    }
 }

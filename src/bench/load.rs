@@ -49,7 +49,7 @@ pub async fn run(
     let mut ends = Ends::of(requests, cancel, give_up);
     let mut rows = Vec::with_capacity(lanes[0].requests.len());
     while let Some(request) = ends.next().await {
-        let row = lanes[0].row(&request.job, memory::NONE.into(), &request.exchange);
+        let row = lanes[0].row(&request.job, &memory::NONE.into(), &request.exchange);
         tell(Told::Ended(Box::new(row.clone()), &request.exchange));
         rows.push(row);
     }
@@ -66,5 +66,165 @@ fn live(title: String, lane: &Lane) -> Live {
         planned_s: lane.planned_s(),
         lanes: vec![lane.live(Vec::new())],
         memory: Arc::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::workload::{
+        Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
+    };
+    use crate::bench::{CHAT_PATH, COMPLETIONS_PATH, ReasonCode};
+    use crate::driver::address::Address;
+    use crate::driver::clock::Stamp;
+    use crate::driver::http::{Job, Limits, Plan, StreamEnd, Target};
+    use bytes::Bytes;
+    use parking_lot::Mutex;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+    use tokio::sync::watch;
+
+    /// Keeps a sending thread until it is told to let go.
+    struct Blocker {
+        target: Target,
+        blocks: Sender<()>,
+        lets_go: Mutex<Receiver<()>>,
+    }
+
+    impl Plan for Blocker {
+        fn target(&self) -> &Target {
+            &self.target
+        }
+
+        fn request_id(&self, _: usize) -> String {
+            String::new()
+        }
+
+        fn body(&self, _: usize) -> Bytes {
+            Bytes::new()
+        }
+
+        /// Its one job is never sent, and so ends at once, on the sending thread.
+        fn ended(&self, _: Job, _: Exchange) -> Vec<Job> {
+            let _ = self.blocks.send(());
+            let _ = self.lets_go.lock().recv();
+            Vec::new()
+        }
+    }
+
+    fn server(listener: &TcpListener, abort: &watch::Sender<Option<String>>) -> Server {
+        let url = format!("http://{}", listener.local_addr().expect("its address"));
+        Server {
+            name: "e".into(),
+            kind: "k".into(),
+            simulated: false,
+            model: "m".into(),
+            address: Address::try_from(url).expect("a URL"),
+            headers: std::collections::BTreeMap::new(),
+            stream_end: StreamEnd::Done,
+            chat_path: CHAT_PATH.into(),
+            completions_path: COMPLETIONS_PATH.into(),
+            reports_only_hits: false,
+            extra_body: serde_json::Map::new(),
+            limits: Limits::default(),
+            keeps_alive: Arc::default(),
+            abort: abort.subscribe(),
+        }
+    }
+
+    /// One request.
+    fn config() -> WorkloadConfig {
+        let random = Random {
+            input_len: Length::Fixed(3),
+            output_len: Some(Length::Fixed(MESSAGES as u64)),
+            ..Random::default()
+        };
+        let arrivals = Arrivals { requests: Some(1), qps: Some(1.0), ..Arrivals::default() };
+        let (text, request) = (TextOptions::default(), RequestOptions::default());
+        WorkloadConfig::new(Generator::Random(random), arrivals, text, request).expect("a workload")
+    }
+
+    const MESSAGES: usize = 10;
+    const GAP: Duration = Duration::from_millis(10);
+
+    /// Reads a request, and answers with messages at fixed gaps. `before` and `behind` are called around them.
+    fn serve(listener: &TcpListener, before: impl FnOnce(), behind: impl FnOnce()) {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        read_request(&mut stream);
+        before();
+        let mut say = |text: &str| stream.write_all(text.as_bytes()).expect("written");
+        say("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n");
+        for _ in 0..MESSAGES {
+            say("data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n");
+            std::thread::sleep(GAP);
+        }
+        behind();
+        say(&format!("data: {{\"choices\":[],\"usage\":{{\"completion_tokens\":{MESSAGES}}}}}\n\n"));
+        say("data: [DONE]\n\n");
+    }
+
+    fn read_request(stream: &mut TcpStream) {
+        let mut read = Vec::new();
+        while !read.ends_with(b"}") {
+            let mut piece = [0; 4096];
+            let length = stream.read(&mut piece).expect("a request");
+            read.extend_from_slice(&piece[..length]);
+        }
+    }
+
+    fn run_with(serve: impl FnOnce(&TcpListener, &Shards, &Server) + Send) -> Seen {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (abort, _) = watch::channel(None);
+        let server = server(&listener, &abort);
+        let shards = Shards::start(1).expect("a thread");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        std::thread::scope(|scope| {
+            scope.spawn(|| serve(&listener, &shards, &server));
+            let (config, cancel) = (config(), CancellationToken::new());
+            let (server, run_id) = (server.clone(), "r".into());
+            let load = Load { config: &config, server, run_id, max_send_lag_s: 0.005 };
+            let work = run(load, &shards, &cancel, |_| {}, |_| {});
+            runtime.block_on(work)
+        })
+    }
+
+    #[test]
+    fn a_stall_of_the_client_is_not_blamed_on_the_engine() {
+        let seen = run_with(|listener, shards, server| {
+            let (blocks, begin) = channel();
+            let (end, lets_go) = channel();
+            let target = server.target(&RequestOptions::default());
+            let blocker: Arc<dyn Plan> = Arc::new(Blocker { target, blocks, lets_go: Mutex::new(lets_go) });
+            let job = Job { index: 0, due: Stamp::now(), intended: None, unsent: Some(String::new()) };
+            let before = || {
+                shards.send(&blocker, vec![job]);
+                begin.recv().expect("it blocks");
+            };
+            serve(listener, before, || end.send(()).expect("it listens"));
+        });
+        let row = &seen.engines[0].rows[0];
+        assert_eq!(row.error, None);
+        assert!(row.stall_s >= Some(0.09), "{row:?}");
+        assert_eq!(
+            (row.chunks, row.chunks_joined, row.chunks_stalled),
+            (MESSAGES, MESSAGES - 1, MESSAGES - 1)
+        );
+        assert!(row.ttft_late_s >= Some(0.08), "{row:?}");
+        assert_eq!((row.itl_mean_s, row.itl_max_s), (None, None), "no gap is known");
+        assert!(seen.validity.reasons.iter().any(|reason| reason.code == ReasonCode::Joined), "{seen:?}");
+        assert_eq!(seen.client.first_tokens_late, 1);
+    }
+
+    #[test]
+    fn a_client_that_runs_knows_every_gap() {
+        let seen = run_with(|listener, _, _| serve(listener, || {}, || {}));
+        let row = &seen.engines[0].rows[0];
+        assert_eq!((row.error.as_deref(), row.chunks), (None, MESSAGES));
+        // A machine that does other things too may stall it for as long as a gap.
+        assert_eq!(row.chunks_joined, row.chunks_stalled);
+        assert!(row.itl_p50_s >= Some(0.009), "{row:?}");
     }
 }

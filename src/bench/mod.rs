@@ -51,6 +51,6 @@ pub use row::Row;
 pub use seen::{CachedShare, EngineSeen, Seen};
 pub use server::{CHAT_PATH, COMPLETIONS_PATH, Server};
 pub use spec::EngineSpec;
-pub use stats::{Distribution, Tail, least_n};
+pub use stats::{Distribution, Tail, Weighted, least_n};
 pub use units::Seconds;
 pub use validity::{Reason, ReasonCode, Validity, invalid};

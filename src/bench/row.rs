@@ -1,7 +1,7 @@
 //! One request as a row: what the CSV holds.
 
-use super::Distribution;
 use super::workload::Request;
+use super::{Distribution, Weighted};
 use crate::driver::clock::Stamp;
 use crate::driver::http::{Arrival, Exchange, Job};
 use serde::Serialize;
@@ -141,6 +141,14 @@ pub struct Row {
     pub intended_s: Option<f64>,
     /// When it ended, with an answer or not.
     pub ended_s: Option<f64>,
+    /// The longest time for which the client's sending thread stood still while the request ran.
+    pub stall_s: Option<f64>,
+    /// Chunks that were read together with an earlier one: both have one stamp.
+    pub chunks_joined: usize,
+    /// Those of `chunks_joined` that came while the sending thread stood still.
+    pub chunks_stalled: usize,
+    /// How much too late the first token may be stamped, because the sending thread stood still.
+    pub ttft_late_s: Option<f64>,
 }
 
 impl Row {
@@ -221,6 +229,10 @@ impl Row {
             resent: seen.resent,
             intended_s: job.intended.map(|intended| intended.since_s(context.start)),
             ended_s: seen.ended.map(|ended| ended.since_s(context.start)),
+            stall_s: seen.sent.map(|_| seen.stalled.longest_s),
+            chunks_joined: seen.joined().count(),
+            chunks_stalled: seen.stalled.chunks,
+            ttft_late_s: seen.first_token.map(|_| seen.stalled.first_token_late_s),
         }
     }
 
@@ -230,13 +242,14 @@ impl Row {
     }
 }
 
-/// The cached tokens that the engine reports. An engine that reports only hits had none if it counted
+/// The cached tokens that the engine reports; `None` if they are more than the prompt has. An engine that reports only hits had none if it counted
 /// the prompt of a whole answer and reports nothing.
 fn cached_tokens(context: &RowContext, seen: &Exchange) -> Option<u64> {
     let usage = seen.usage?;
     let reported = usage.prompt_tokens_details.and_then(|details| details.cached_tokens);
     let is_miss = context.reports_only_hits && seen.failure.is_none() && usage.prompt_tokens.is_some();
-    reported.or(is_miss.then_some(0))
+    let is_possible = |cached: &u64| usage.prompt_tokens.is_none_or(|prompt| *cached <= prompt);
+    reported.or(is_miss.then_some(0)).filter(is_possible)
 }
 
 /// The durations of a complete answer.
@@ -249,7 +262,7 @@ struct Measures {
     output_tokens: Option<u64>,
     output_tokens_from: Option<&'static str>,
     chunk_tokens_from: Option<&'static str>,
-    itl: Distribution,
+    itl: Weighted,
     icl: Distribution,
 }
 
@@ -264,7 +277,7 @@ impl Measures {
         let tokens = reported.unwrap_or(seen.chunks.len() as u64);
         let decode_s = last.since_s(first.at());
         let several = tokens > 1 && decode_s > 0.0;
-        let gaps_s: Vec<f64> = seen.chunks.windows(2).map(|pair| pair[1].since_s(pair[0])).collect();
+        let gaps_s = seen.chunks.windows(2).map(|pair| pair[1].since_s(pair[0]));
         let chunk_tokens = chunk_tokens(seen, reported);
         Self {
             ttft: Some(first.at().since_s(sent)),
@@ -274,8 +287,8 @@ impl Measures {
             output_tokens: Some(tokens),
             output_tokens_from: Some(if reported.is_some() { "usage" } else { "chunks" }),
             chunk_tokens_from: chunk_tokens.as_ref().map(|(from, _)| *from),
-            itl: chunk_tokens.map_or_else(Distribution::default, |(_, tokens)| per_token(&gaps_s, &tokens)),
-            icl: gaps_s.into_iter().collect(),
+            itl: chunk_tokens.map_or_else(Weighted::default, |(_, tokens)| token_gaps(&seen.chunks, &tokens)),
+            icl: gaps_s.collect(),
         }
     }
 }
@@ -290,18 +303,21 @@ fn chunk_tokens(seen: &Exchange, reported: Option<u64>) -> Option<(&'static str,
     }
 }
 
-/// The gaps between tokens: those of the first chunk came together; the tokens of another share
-/// the gap before it, and that before chunks without a token.
-fn per_token(gaps_s: &[f64], tokens: &[u64]) -> Distribution {
+/// The gaps between tokens. The tokens of a chunk share the gap before it, and that before chunks without a
+/// token; those of the first chunk came together. Of chunks that were read together only the last came at
+/// the moment of their stamp: a gap that begins or ends at another is unknown, and left out.
+fn token_gaps(chunks: &[Stamp], tokens: &[u64]) -> Weighted {
+    let is_read_with_next = |i: usize| chunks.get(i + 1) == Some(&chunks[i]);
     let together = tokens.first().map_or(0, |first| first.saturating_sub(1));
-    let mut gaps: Vec<f64> = (0..together).map(|_| 0.0).collect();
-    let mut since_token_s = 0.0;
-    for (gap_s, tokens) in gaps_s.iter().zip(&tokens[1..]) {
-        since_token_s += gap_s;
-        if *tokens > 0 {
-            gaps.extend((0..*tokens).map(|_| since_token_s / *tokens as f64));
-            since_token_s = 0.0;
+    let mut gaps = vec![(0.0, together)];
+    let mut before = chunks.first().copied().filter(|_| !is_read_with_next(0));
+    for (i, count) in tokens.iter().enumerate().skip(1).filter(|(_, count)| **count > 0) {
+        let is_joined = chunks[i] == chunks[i - 1];
+        let is_known = !is_joined && !is_read_with_next(i);
+        if let Some(before) = before.filter(|_| is_known) {
+            gaps.push((chunks[i].since_s(before) / *count as f64, *count));
         }
+        before = Some(chunks[i]).filter(|_| !is_read_with_next(i));
     }
     gaps.into_iter().collect()
 }
@@ -317,7 +333,7 @@ fn one_token_a_chunk(seen: &Exchange, reported: Option<u64>) -> bool {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::driver::http::{ChunkTokens, Count, Failure, Usage};
+    use crate::driver::http::{ChunkTokens, Count, Failure, PromptDetails, Usage};
 
     pub(in crate::bench) fn context() -> RowContext {
         RowContext {
@@ -396,6 +412,38 @@ pub(super) mod tests {
         // Two at first, none after 0.5 s, three after 1.5 s more: n - 1 gaps that make up the whole.
         assert_eq!((row.itl_mean_s, row.itl_max_s), (Some(0.5), Some(2.0 / 3.0)));
         assert_eq!((row.chunk_tokens_from, row.tpot_s), (Some("usage"), Some(0.5)));
+    }
+
+    #[test]
+    fn chunks_that_were_read_together_have_no_gap() {
+        let chunks = [10.5, 11.0, 12.0, 12.0, 12.0, 12.5].map(at_s).to_vec();
+        let usage = Some(Usage { completion_tokens: Some(6), ..Usage::default() });
+        let row = row(&Exchange { chunks, usage, ..seen() });
+        // Known are the first gap, and the one behind the last of the three.
+        assert_eq!((row.chunks_joined, row.itl_mean_s, row.itl_max_s), (2, Some(0.5), Some(0.5)));
+        assert_eq!((row.icl_max_s, row.tpot_s), (Some(1.0), Some(0.4)));
+    }
+
+    #[test]
+    fn more_cached_tokens_than_the_prompt_has_are_unknown() {
+        let cached = |cached_tokens| {
+            let details = Some(PromptDetails { cached_tokens: Some(cached_tokens) });
+            let usage =
+                Usage { prompt_tokens: Some(100), prompt_tokens_details: details, ..Usage::default() };
+            row(&Exchange { usage: Some(usage), ..seen() }).cached_tokens
+        };
+        assert_eq!((cached(100), cached(101)), (Some(100), None));
+    }
+
+    #[test]
+    fn any_count_of_tokens_is_weighed_and_not_unfolded() {
+        let mut chunk_tokens = ChunkTokens::default();
+        for n in [1, 2, u64::MAX] {
+            chunk_tokens.take(Some(Count::SoFar("usage", n)), true);
+        }
+        let usage = Some(Usage { completion_tokens: Some(u64::MAX), ..Usage::default() });
+        let row = row(&Exchange { chunk_tokens, usage, ..seen() });
+        assert_eq!((row.itl_p50_s, row.itl_max_s), (Some(1.5 / (u64::MAX - 2) as f64), Some(0.5)));
     }
 
     #[test]

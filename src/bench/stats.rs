@@ -97,6 +97,57 @@ impl Distribution {
     }
 }
 
+/// Values that each stand for a number of equal ones, sorted: a million equal values take the room of one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Weighted {
+    /// Each value, and how many there are up to it.
+    values: Vec<(f64, u64)>,
+    sum: f64,
+}
+
+impl FromIterator<(f64, u64)> for Weighted {
+    fn from_iter<I: IntoIterator<Item = (f64, u64)>>(values: I) -> Self {
+        let mut values: Vec<_> = values.into_iter().filter(|(_, times)| *times > 0).collect();
+        values.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let sum = values.iter().map(|(value, times)| value * *times as f64).sum();
+        let mut count = 0_u64;
+        for (_, times) in &mut values {
+            count = count.saturating_add(*times);
+            *times = count;
+        }
+        Self { values, sum }
+    }
+}
+
+impl Weighted {
+    /// How many values there are.
+    pub fn count(&self) -> u64 {
+        self.values.last().map_or(0, |(_, count)| *count)
+    }
+
+    /// The percentile `p` of 0 to 100, as [`Distribution::percentile`] has it.
+    pub fn percentile(&self, p: f64) -> Option<f64> {
+        let last = self.count().checked_sub(1)?;
+        let position = p / 100.0 * last as f64;
+        let at = |index: u64| {
+            let place = self.values.partition_point(|(_, count)| *count <= index);
+            self.values[place.min(self.values.len() - 1)].0
+        };
+        let low = at(position as u64);
+        Some(low + (at((position as u64).saturating_add(1)) - low) * position.fract())
+    }
+
+    /// The arithmetic mean.
+    pub fn mean(&self) -> Option<f64> {
+        (self.count() > 0).then(|| self.sum / self.count() as f64)
+    }
+
+    /// The largest value.
+    pub fn max(&self) -> Option<f64> {
+        self.values.last().map(|(value, _)| *value)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +192,20 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn weighted_values_are_as_many_equal_ones(
+            values in prop::collection::vec((-1e6f64..1e6, 0u64..9), 0..30), p in 0f64..100.0,
+        ) {
+            let all: Distribution =
+                values.iter().flat_map(|(value, times)| (0..*times).map(|_| *value)).collect();
+            let weighted: Weighted = values.into_iter().collect();
+            prop_assert_eq!(weighted.count(), all.count() as u64);
+            prop_assert_eq!(weighted.percentile(p), all.percentile(p));
+            prop_assert_eq!(weighted.max(), all.max());
+            let near = |(a, b): (f64, f64)| (a - b).abs() < 1e-6;
+            prop_assert!(weighted.mean().zip(all.mean()).is_none_or(near));
+        }
+
         #[test]
         fn it_grows_into_what_all_at_once_are(
             first in prop::collection::vec(any::<f64>(), 0..20), then in prop::collection::vec(any::<f64>(), 0..20),

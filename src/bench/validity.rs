@@ -25,8 +25,12 @@ pub struct Reason {
 pub enum ReasonCode {
     /// Requests were sent late: the load was not the planned one.
     SendLag,
+    /// A sending thread stood still for long.
+    Stall,
     /// A sending thread had no CPU time left.
     Cpu,
+    /// Chunks that came while a sending thread stood still have one stamp.
+    Joined,
 }
 
 impl Reason {

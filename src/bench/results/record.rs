@@ -101,6 +101,12 @@ pub struct Record {
     pub intended_s: Option<f64>,
     #[serde(default, deserialize_with = "finite")]
     pub ended_s: Option<f64>,
+    #[serde(default, deserialize_with = "finite")]
+    pub stall_s: Option<f64>,
+    pub chunks_joined: Option<u64>,
+    pub chunks_stalled: Option<u64>,
+    #[serde(default, deserialize_with = "finite")]
+    pub ttft_late_s: Option<f64>,
     /// Columns that lmrun does not know, as they stand, in the order of the file.
     #[serde(skip)]
     pub extra: Vec<String>,

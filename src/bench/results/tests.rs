@@ -93,6 +93,10 @@ fn full_row() -> crate::bench::Row {
         resent: true,
         intended_s: Some(2.875),
         ended_s: Some(3.125),
+        stall_s: Some(3.25),
+        chunks_joined: 3,
+        chunks_stalled: 2,
+        ttft_late_s: Some(3.375),
     }
 }
 

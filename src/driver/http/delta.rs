@@ -39,8 +39,17 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::E
     let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else { return Ok(None) };
     let whole = || number.as_f64().filter(|n| (0.0..LARGEST).contains(n) && n.fract() == 0.0);
     let read = number.as_u64().or_else(|| whole().map(|n| n as u64));
-    read.map(Some).ok_or_else(|| D::Error::custom(format!("expected a whole number, found {number}")))
+    match read {
+        None => Err(D::Error::custom(format!("expected a whole number, found {number}"))),
+        Some(read) if read > MOST_TOKENS => {
+            Err(D::Error::custom(format!("expected at most {MOST_TOKENS} tokens, found {number}")))
+        }
+        Some(read) => Ok(Some(read)),
+    }
 }
+
+/// No request has more tokens than this: a larger count is a defect of the server.
+const MOST_TOKENS: u64 = 1_000_000_000;
 
 /// One event, read.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -434,6 +443,22 @@ mod tests {
             let Event::Invalid(text) = read(plain(data.as_bytes()), false) else { panic!("{n}") };
             assert!(text.starts_with("expected a whole number, found "), "{text}");
         }
+    }
+
+    #[test]
+    fn no_request_has_so_many_tokens() {
+        let usage = |field: &str, n: &str| format!(r#"{{"choices":[],"usage":{{"{field}":{n}}}}}"#);
+        let timings = |n: &str| format!(r#"{{"choices":[],"timings":{{"predicted_n":{n}}}}}"#);
+        let cached = |n: &str| {
+            format!(r#"{{"choices":[],"usage":{{"prompt_tokens_details":{{"cached_tokens":{n}}}}}}}"#)
+        };
+        for n in ["1000000001", "10000000000", "18446744073709551615", "4e12"] {
+            for event in [usage("completion_tokens", n), usage("prompt_tokens", n), timings(n), cached(n)] {
+                let Event::Invalid(message) = read(plain(event.as_bytes()), false) else { panic!("{event}") };
+                assert!(message.contains("expected at most 1000000000 tokens, found"), "{message}");
+            }
+        }
+        assert!(matches!(read(plain(timings("1000000000").as_bytes()), false), Event::Delta(_)));
     }
 
     #[test]

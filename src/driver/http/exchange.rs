@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::guard::Guard;
 use super::reader::Reader;
 use super::socket::Marks;
+use super::stalls::Stalled;
 use super::target::{StreamEnd, Target};
 use super::tokens::ChunkTokens;
 use crate::driver::clock::Stamp;
@@ -51,6 +52,8 @@ pub struct Exchange {
     pub text: String,
     /// The longest that received bytes lay in the socket, seconds.
     pub read_lag_s: f64,
+    /// What stalls of the sending thread did to it.
+    pub stalled: Stalled,
     /// Whether the request had to wait for its connection.
     pub connected_late: bool,
     /// Whether it was sent again, on a new connection, because the server had closed the first
@@ -61,6 +64,11 @@ pub struct Exchange {
 }
 
 impl Exchange {
+    /// The moments of chunks that were read together with the one before: both have one stamp.
+    pub fn joined(&self) -> impl Iterator<Item = Stamp> {
+        self.chunks.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[1])
+    }
+
     /// Returns true if `[DONE]` came, and output before it.
     fn is_whole(&self) -> bool {
         self.done.is_some() && !self.chunks.is_empty()

@@ -16,15 +16,17 @@ mod servers;
 mod shards;
 mod socket;
 mod sse;
+mod stalls;
 mod target;
 mod tokens;
 #[cfg(test)]
 mod transcripts;
 
-pub use delta::{Delta, Usage};
+pub use delta::{Delta, PromptDetails, Usage};
 pub use exchange::{Arrival, Exchange};
 pub use failure::Failure;
 pub use reader::Reader;
 pub use shards::{Job, Plan, Shards};
+pub use stalls::Stalled;
 pub use target::{Limits, StreamEnd, Target, is_header};
 pub use tokens::{ChunkTokens, Count};

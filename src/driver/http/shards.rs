@@ -8,6 +8,7 @@ use super::exchange::{self, Arrival, Exchange};
 use super::failure::Failure;
 use super::guard::Guards;
 use super::pacer::Pacer;
+use super::stalls::Stalls;
 use super::target::Target;
 use crate::driver::clock::Stamp;
 use bytes::Bytes;
@@ -142,6 +143,7 @@ struct Shard {
     pacer: Pacer,
     pool: Rc<Pool>,
     guards: Guards,
+    stalls: Stalls,
     /// All shards, this one among them.
     peers: Rc<[WeakUnboundedSender<Batch>]>,
 }
@@ -151,8 +153,10 @@ async fn serve(
     peers: Vec<WeakUnboundedSender<Batch>>,
     opened: Arc<AtomicUsize>,
 ) {
+    let pacer = Pacer::start().expect("a timerfd can be made wherever epoll can");
     let shard = Shard {
-        pacer: Pacer::start().expect("a timerfd can be made wherever epoll can"),
+        stalls: Stalls::start(pacer.clone()),
+        pacer,
         pool: Rc::new(Pool::new(opened)),
         guards: Guards::start(),
         peers: peers.into(),
@@ -249,7 +253,7 @@ async fn send(
     if reusable {
         shard.pool.give_back(target, connection);
     }
-    seen
+    Exchange { stalled: shard.stalls.effect_on(&seen, Stamp::now()), ..seen }
 }
 
 /// The server closed an idle connection in the moment in which it was used again. Such a server
