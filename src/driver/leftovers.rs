@@ -172,18 +172,21 @@ fn look_at(file: PathBuf, this: &Owner) -> Option<Leftover> {
     let record = read(&file)?;
     let owners = [&record.watchdog, &record.lmrun].map(|label| label.as_deref().and_then(Owner::of));
     let fates = owners.map(|owner| owner.map_or(Fate::MayLive, |owner| owner.fate(this)));
-    let is_gone = match fates {
-        [Fate::Ended, Fate::Ended] => record.living().is_empty(),
-        [Fate::OtherBoot, _] => age_s(&file).is_some_and(|age| age > OLD_S),
+    match fates {
+        [Fate::Ended, Fate::Ended] => {}
+        [Fate::OtherBoot, _] => {
+            let _ = age_s(&file).filter(|age| *age > OLD_S).map(|_| std::fs::remove_file(&file));
+            return None;
+        }
         _ => return None,
-    };
-    if is_gone {
-        let _ = std::fs::remove_file(&file);
-        return None;
     }
-    // A run that such a process has started would end itself.
-    let is_ours = |record: &Record| !record.living().iter().any(|process| process.pid == this.pid());
-    (fates[0] == Fate::Ended && is_ours(&record)).then_some(Leftover { record, file })
+    let living = record.living();
+    if living.is_empty() {
+        let _ = std::fs::remove_file(&file); // else the next look does it
+    }
+    // A run that one of them has started would end itself.
+    let is_among_them = living.iter().any(|process| process.pid == this.pid());
+    (!living.is_empty() && !is_among_them).then_some(Leftover { record, file })
 }
 
 /// The record in a file; `None` if another user can have written it.

@@ -27,4 +27,4 @@ pub mod tokenizer;
 mod tree;
 pub mod watchdog;
 
-pub use tree::{ProcessId, name_of, resident_mib};
+pub use tree::resident_mib;

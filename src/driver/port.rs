@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(answering("127.0.0.1", port, &[us]), Answering::Ours);
         assert_eq!(answering("localhost", port, &[us]), Answering::Ours);
         assert_eq!(answering("127.0.0.2", port, &[us]), Answering::Unknown, "nothing listens there");
-        let name = super::super::name_of(us).expect("a name");
+        let name = crate::driver::tree::name_of(us).expect("a name");
         assert_eq!(answering("127.0.0.1", port, &[other]), Answering::Other(format!("process {us} {name}")));
         let everywhere = TcpListener::bind("0.0.0.0:0").expect("a port");
         let port = everywhere.local_addr().expect("its address").port();

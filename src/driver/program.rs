@@ -11,6 +11,8 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+/// How long a program and all that came from it may take to end once they are killed.
+const END: Duration = Duration::from_secs(10);
 /// Bytes of each stream of a program that are kept.
 const LONGEST_OUTPUT: usize = 64 << 10;
 /// A longer first line names no interpreter.
@@ -58,10 +60,13 @@ pub async fn output(argv: &[String], watchdogs: &Watchdogs, limit: Duration) -> 
         () = tokio::time::sleep(limit) => None,
     };
     drop(leash);
-    starter::collect(reports.child).await;
-    // With all of it ended, the pipes end, too.
-    read_rest(stdout, &mut printed).await;
-    read_rest(stderr, &mut complained).await;
+    let rest = async {
+        starter::collect(reports.child).await;
+        // With all of it ended, the pipes end, too.
+        read_rest(stdout, &mut printed).await;
+        read_rest(stderr, &mut complained).await;
+    };
+    let _ = tokio::time::timeout(END, rest).await; // a program that does not end is not waited for
     let [stdout, stderr] = [&printed, &complained].map(|bytes| String::from_utf8_lossy(bytes));
     let lines = stdout.lines().chain(stderr.lines()).map(printable);
     Some(Printed { text: lines.collect::<Vec<_>>().join("\n"), ok: ok? })
