@@ -167,3 +167,19 @@ fn a_limit_ends_a_request_that_takes_longer() {
     assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("no first token within 0.5 s"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_count_of_tokens_that_cannot_be_is_warned_of() {
+    let server = Server::start(|_| {
+        let token = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"length"}]}"#;
+        let usage = r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":500}}"#;
+        ("200 OK", format!("data: {token}\n\ndata: {usage}\n\ndata: [DONE]\n\n"))
+    });
+    let args =
+        ["--url", &server.url(), "--model", "m", "--requests", "2", "--max-tokens", "5", "--rate", "20"];
+    let run = run(&args);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let warning =
+        "counts 500 output tokens in the 1 chunks of request 0, which allowed 5; 2 of 2 requests have such";
+    assert!(run.stderr.contains(warning), "{}", run.stderr);
+}

@@ -96,3 +96,54 @@ fn the_table_of_a_load_is_marked_too() {
     let above = run.stdout.split("TTFT p50 s").next().unwrap_or_default();
     assert!(above.contains("INVALID: lmrun sent"), "{}", run.stdout);
 }
+
+/// Two programs that answer a workload for 16 tokens; the second with `second` tokens.
+fn compared(second: u32, options: &str) -> (Bench, Ran) {
+    let engine = |name: &str, tokens: u32| {
+        format!(
+            "command::engine(#{{ name: \"{name}\", model: \"m\", extra_body: #{{ max_tokens: {tokens} }}, command: [
+                 \"{}\", \"sim\", \"--startup-s\", \"0\", \"--model\", \"m\", \"--port\", \"{{port}}\"] }})",
+            env!("CARGO_BIN_EXE_lmrun")
+        )
+    };
+    let bench = Bench::new().script(
+        "t.rhai",
+        &format!(
+            "import \"std/command\" as command; import \"std/load\" as load;
+             fn test_a() {{
+                 let work = load::dummy(#{{ requests: 2, gap_s: 0, context_len: 60, ignore_eos: true }});
+                 run(work, [{}, {}], {options});
+             }}",
+            engine("long", 50),
+            engine("short", second)
+        ),
+    );
+    let run = bench.run(&["t.rhai"]);
+    (bench, run)
+}
+
+#[test]
+fn engines_that_generated_different_numbers_of_tokens_are_not_compared() {
+    let said = "`short` generated 10.0 % fewer output tokens than `long` (90 vs 100, of 2 requests";
+    let (bench, run) = compared(45, "#{}");
+    assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains(&format!("INVALID: {said}")), "{}", run.stdout);
+    let manifest = std::fs::read_to_string(bench.path("out/test_a.manifest.json")).expect("a manifest");
+    let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
+    assert_eq!(manifest["experiments"][0]["invalid"][0]["code"], "unequal_work");
+
+    let (_, allowed) = compared(45, "#{ max_output_difference: 0.2 }");
+    assert_eq!(allowed.code, 0, "{}{}", allowed.stdout, allowed.stderr);
+    assert!(allowed.stderr.contains(said) && !allowed.stdout.contains("INVALID"), "{}", allowed.stderr);
+
+    let (_, slight) = compared(49, "#{}");
+    assert_eq!(slight.code, 0, "{}{}", slight.stdout, slight.stderr);
+    assert!(slight.stderr.contains("2.0 % fewer output tokens"), "{}", slight.stderr);
+}
+
+#[test]
+fn a_difference_that_is_not_a_share_is_refused() {
+    let (_, run) = compared(50, "#{ max_output_difference: 5 }");
+    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("expected a share, from 0 to 1, found 5"), "{}", run.stderr);
+}

@@ -7,13 +7,14 @@ use super::memory::MemoryWatch;
 use super::selfcheck::Known;
 use super::workload::{Lexicon, WorkloadConfig};
 use super::{
-    Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Interrupts, Live, RequestLimits, Row, Seconds,
-    Seen, Validity,
+    Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Interrupts, Live, Reason, ReasonCode,
+    RequestLimits, Row, Seconds, Seen, Validity, work,
 };
 use crate::driver::clock::Stamp;
 use crate::driver::http::Shards;
 use parking_lot::Mutex;
-use serde::Deserialize;
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -70,11 +71,30 @@ pub struct RunOptions {
     pub limits: RequestLimits,
     /// How late requests may be sent; the run's limit where it is not given.
     pub max_send_lag_s: Option<Seconds>,
+    /// The share by which the output tokens of the engines may differ.
+    #[serde(deserialize_with = "share")]
+    pub max_output_difference: f64,
 }
 
 impl Default for RunOptions {
     fn default() -> Self {
-        Self { warmup: 2, may_fail: false, limits: RequestLimits::default(), max_send_lag_s: None }
+        Self {
+            warmup: 2,
+            may_fail: false,
+            limits: RequestLimits::default(),
+            max_send_lag_s: None,
+            max_output_difference: 0.05,
+        }
+    }
+}
+
+fn share<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let share = f64::deserialize(from)?;
+    let expected = "a share, from 0 to 1";
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err(D::Error::invalid_value(Unexpected::Float(share), &expected))
     }
 }
 
@@ -176,8 +196,7 @@ impl Bench {
         if let Some(problem) = too_many_at_once(&lanes) {
             return Err(RunError::TooMany(problem));
         }
-        let max_send_lag_s = options.max_send_lag_s.map_or(self.max_send_lag_s, |seconds| seconds.0);
-        let seen = self.measure(expr_id, config.title(), max_send_lag_s, &engines, lanes).await?;
+        let seen = self.measure(expr_id, config.title(), options, &engines, lanes).await?;
         for engine in &engines {
             engine.check_port().await?;
         }
@@ -196,7 +215,7 @@ impl Bench {
         &self,
         expr_id: usize,
         title: String,
-        max_send_lag_s: f64,
+        options: RunOptions,
         engines: &[Arc<Engine>],
         mut lanes: Vec<Lane>,
     ) -> Result<Seen, RunError> {
@@ -211,9 +230,22 @@ impl Bench {
         let seen_of = |(lane, rows): (&Lane, Vec<Row>)| {
             EngineSeen::new(lane.context.engine.clone(), lane.context.simulated, rows)
         };
+        let mut warnings: Vec<String> =
+            lanes.iter().zip(&rows).filter_map(|(lane, rows)| lane.impossible_count(rows)).collect();
         let engines = lanes.iter().zip(rows).map(seen_of).collect();
-        let seen = Seen::new(expr_id, title, engines, &spent, max_send_lag_s);
+        let max_send_lag_s = options.max_send_lag_s.map_or(self.max_send_lag_s, |seconds| seconds.0);
+        let mut seen = Seen::new(expr_id, title, engines, &spent, max_send_lag_s);
+        match work::difference(&seen.engines) {
+            Some(found) if found.share > options.max_output_difference => {
+                seen.add_reason(Reason::new(ReasonCode::UnequalWork, found.text));
+            }
+            Some(found) => warnings.push(found.text),
+            None => {}
+        }
         self.emit(Event::ExperimentDone(Box::new(seen.clone())));
+        for text in warnings {
+            self.emit(Event::Warned { text });
+        }
         self.note_invalid(&seen);
         if self.interrupts.now().is_cancelled() {
             return self.partial(seen);

@@ -1,9 +1,9 @@
 //! One engine of an experiment, its requests, and how they look on the wire.
 
-use super::Server;
 use super::live::{Counts, LiveLane};
 use super::row::{Row, RowContext};
 use super::workload::{Answers, Due, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig};
+use super::{Server, work};
 use crate::driver::clock::Stamp;
 use crate::driver::http::{Exchange, Failure, Job, Plan, Shards, Target};
 use crate::driver::secrets;
@@ -130,6 +130,13 @@ impl Lane {
             flow: flow.is_linked().then(|| Mutex::new(flow)),
             ended,
         }
+    }
+
+    /// A warning of rows whose count of output tokens cannot be.
+    pub fn impossible_count(&self, rows: &[Row]) -> Option<String> {
+        let max_tokens =
+            |row: &Row| self.options.max_tokens(&self.requests[row.request_id], &self.server.extra_body);
+        work::impossible_count(rows, max_tokens)
     }
 
     /// The row of a request that has ended.

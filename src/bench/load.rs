@@ -27,6 +27,8 @@ pub enum Told<'a> {
     Began(Live),
     /// A request has ended: its row, and the moments in which it came.
     Ended(Box<Row>, &'a Exchange),
+    /// Something that the reader of the results must know.
+    Warned(String),
 }
 
 /// Sends `load` from `shards`, and tells what happens. `give_up` is told the reason when `cancel`
@@ -54,6 +56,9 @@ pub async fn run(
         rows.push(row);
     }
     let spent = effort.spent();
+    if let Some(text) = lanes[0].impossible_count(&rows) {
+        tell(Told::Warned(text));
+    }
     let engines = vec![EngineSeen::new(name, simulated, rows)];
     Seen::new(0, config.title(), engines, &spent, max_send_lag_s)
 }

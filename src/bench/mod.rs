@@ -32,6 +32,7 @@ pub mod table;
 mod units;
 mod validity;
 mod vram;
+mod work;
 pub mod workload;
 
 pub use checkup::{Finding, State, Wanted, checkup};

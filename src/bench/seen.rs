@@ -2,7 +2,7 @@
 
 use super::client::Spent;
 use super::lane::INTERRUPTED;
-use super::{ClientSeen, Distribution, Row, Validity};
+use super::{ClientSeen, Distribution, Reason, Row, Validity};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -37,6 +37,16 @@ impl Seen {
             engine.validity = validity.clone();
         }
         Self { expr_id, title, engines, client, validity }
+    }
+
+    /// Adds a reason why its numbers cannot be believed.
+    pub fn add_reason(&mut self, reason: Reason) {
+        let mut validity = Validity::clone(&self.validity);
+        validity.reasons.push(reason);
+        self.validity = Arc::new(validity);
+        for engine in &mut self.engines {
+            engine.validity = self.validity.clone();
+        }
     }
 
     /// The same without the requests that an interrupt cut off.

@@ -31,6 +31,8 @@ pub enum ReasonCode {
     Cpu,
     /// Chunks that came while a sending thread stood still have one stamp.
     Joined,
+    /// The engines generated different numbers of tokens.
+    UnequalWork,
 }
 
 impl Reason {

@@ -217,6 +217,7 @@ async fn send(
                 }
                 Event::RequestDone(row)
             }
+            load::Told::Warned(text) => Event::Warned { text },
         };
         let _ = events.send(event); // the screen may have gone
     })
@@ -232,8 +233,10 @@ async fn send(
 fn watch_load(events: &Receiver<Event>, verbosity: Verbosity) {
     let mut watch = Watch::new(verbosity);
     while let Some(event) = watch.next(events) {
-        if let Event::RequestDone(row) = event {
-            watch.request(&row);
+        match event {
+            Event::RequestDone(row) => watch.request(&row),
+            Event::Warned { text } => watch.screen.warn(&text),
+            _ => {}
         }
     }
 }

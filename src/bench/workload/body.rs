@@ -136,6 +136,14 @@ impl RequestOptions {
         Bytes::from(body)
     }
 
+    /// The tokens that `request` may generate; `None` if a further field of its body decides it.
+    pub fn max_tokens(&self, request: &Request, engine_body: &Map<String, Value>) -> Option<u64> {
+        const DECIDE: [&str; 3] = ["max_tokens", "max_completion_tokens", "n"];
+        let is_given =
+            DECIDE.iter().any(|name| self.extra_body.contains_key(*name) || engine_body.contains_key(*name));
+        (!is_given).then(|| request.output_len.unwrap_or(self.max_tokens))
+    }
+
     fn fields(&self, model: &str, output_len: Option<u64>, engine_body: &Map<String, Value>) -> Value {
         let mut fields = json!({
             "model": model,

@@ -63,6 +63,7 @@ mod natives {
     /// - `limits`: how long each part of a request may take: `connect_s` (10), `first_token_s` (300),
     ///   `between_chunks_s` (60) and `total_s` (900)
     /// - `max_send_lag_s` (`--max-send-lag-s`): how late requests may be sent
+    /// - `max_output_difference` (0.05): the share by which the output tokens of the engines may differ
     ///
     /// ```rhai
     /// let seen = run(load::dummy(#{ requests: 2, gap_s: 0.1 }), [plain], #{ warmup: 0, may_fail: true });
