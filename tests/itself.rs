@@ -169,19 +169,22 @@ fn ten_thousand_streams_at_once() {
     println!("{}", many_streams(10_000, 1.5));
 }
 
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 8] = [
     "hf_inherited_0815",
     "sk-request_0815",
     "sk-env_of_the_engine_0815",
     "sk-flag_0815",
     "hf_of_a_helper_0815",
     "tk-parameter_0815",
+    "pw-of_a_url_0815",
+    "of_a_passphrase_0815",
 ];
 
 /// Wherever a secret comes from and whatever repeats it, it is in no file and on no screen.
 fn secrets_are_written_nowhere() {
-    let tells = "echo \"started with $*, $OPENAI_API_KEY, $HF_TOKEN\"\n";
-    let [inherited, request, of_engine, flag, of_helper, parameter] = SECRETS;
+    let tells =
+        "echo \"started with $*, $OPENAI_API_KEY, $HF_TOKEN\"; echo \"at $STORE_URL, $SSH_PASSPHRASE\"\n";
+    let [inherited, request, of_engine, flag, of_helper, parameter, of_url, passphrase] = SECRETS;
     let port = common::free_port();
     let bench = Bench::new()
         .program("vllm", &format!("{tells}[ \"$8\" = dies ] && exit 3\nexec \"$LMRUN\" sim --port \"$6\" --model \"$8\" --fault refuse=401/2"))
@@ -195,7 +198,7 @@ fn secrets_are_written_nowhere() {
                      let store = helper::command(#{{ name: \"store\", command: [\"store\", \"{{port}}\"], port: {port},
                          env: #{{ HF_TOKEN: \"{of_helper}\" }} }});
                      let engine = |model| vllm::engine(#{{ model: model, helpers: [store],
-                         env: #{{ OPENAI_API_KEY: \"{of_engine}\" }}, flags: #{{ \"api-key\": \"{flag}\" }} }});
+                         env: #{{ OPENAI_API_KEY: \"{of_engine}\", STORE_URL: \"redis://:{of_url}@h\", SSH_PASSPHRASE: \"{passphrase}\" }}, flags: #{{ \"api-key\": \"{flag}\" }} }});
                      run(load::dummy(#{{ requests: 2, gap_s: 0, context_len: 20, max_tokens: 2, api_key_env: \"MINE\" }}),
                          [engine.call(\"m\")], #{{ warmup: 0 }});
                      start(engine.call(\"dies\")).wait_until_ready(30);

@@ -205,7 +205,7 @@ impl Row {
             output_tokens_from: measures.output_tokens_from,
             chunks: seen.chunks.len(),
             chunk_tokens_from: measures.chunk_tokens_from,
-            finish_reason: seen.finish_reason.clone(),
+            finish_reason: seen.finish_reason.as_deref().map(inert),
             tpot_s: measures.tpot,
             itl_mean_s: measures.itl.mean(),
             itl_p50_s: measures.itl.percentile(50.0),
@@ -242,7 +242,14 @@ impl Row {
     }
 }
 
-/// The cached tokens that the engine reports; `None` if they are more than the prompt has. An engine that reports only hits had none if it counted
+/// A word of the engine's that no spreadsheet takes for a formula.
+fn inert(word: &str) -> String {
+    let is_formula = word.starts_with(['=', '+', '-', '@']);
+    if is_formula { format!("'{word}") } else { word.to_owned() }
+}
+
+/// The cached tokens that the engine reports; `None` if they are more than the prompt has. An engine
+/// that reports only hits had none if it counted
 /// the prompt of a whole answer and reports nothing.
 fn cached_tokens(context: &RowContext, seen: &Exchange) -> Option<u64> {
     let usage = seen.usage?;

@@ -6,6 +6,7 @@ use crate::driver::address::Address;
 use crate::driver::container::{ContainerSpec, Gpus};
 use crate::driver::http::StreamEnd;
 use crate::driver::secrets;
+use crate::driver::text::is_harmless;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -147,6 +148,9 @@ impl EngineSpec {
     /// # Errors
     /// When there is nothing to be started, or more than one thing, or no key.
     pub fn check(&self) -> Result<(), String> {
+        if self.name.is_empty() || !self.name.chars().all(is_harmless) {
+            return Err(format!("`name` has to be one line of printable text, found {:?}", self.name));
+        }
         match (self.command.is_empty(), &self.url) {
             (true, None) => return Err("the command is empty: give program and arguments, or a `url`".into()),
             (false, Some(_)) => {

@@ -11,7 +11,7 @@ use crate::bench::workload::{
 use crate::bench::{CHAT_PATH, COMPLETIONS_PATH, Code, Event, MAX_SEND_LAG_S, Seen, Server, load};
 use crate::driver::address::Address;
 use crate::driver::http::Shards;
-use crate::driver::secrets::scrub;
+use crate::driver::text::shown;
 use crate::driver::{limits, probe};
 use crate::report::{RequestLog, Verbosity, Watch, experiment_table, result_width};
 use clap::{Args, ValueEnum};
@@ -160,7 +160,7 @@ pub fn run(args: &LoadArgs) -> u8 {
             Code::Interrupted.exit()
         }
         Err(Problem::Failed(problem)) => {
-            eprintln!("error: {problem}");
+            eprintln!("error: {}", shown(&problem));
             Code::Engine.exit()
         }
     }
@@ -258,7 +258,7 @@ async fn with_fitting_fields(
                 eprintln!(
                     "warning: the server refuses `ignore_eos`, so that its answers may be shorter than \
                      `--max-tokens`; `--no-ignore-eos` skips the question ({})",
-                    scrub(&words)
+                    shown(&words)
                 );
                 server.without_ignore_eos()
             }

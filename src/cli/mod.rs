@@ -19,6 +19,7 @@ mod sim;
 mod stage;
 
 use crate::driver::machine;
+use crate::driver::text::shown;
 use crate::driver::watchdog::Watchdogs;
 use crate::script::neighbour;
 use args::{Cli, Verb};
@@ -78,7 +79,7 @@ pub fn main() -> ExitCode {
 fn refuse(error: &clap::Error) -> ! {
     let text = error.to_string();
     let second = text.strip_prefix("error: the subcommand '").and_then(|rest| rest.split('\'').next());
-    let first = std::env::args().nth(1).unwrap_or_default();
+    let first = std::env::args_os().nth(1).unwrap_or_default().to_string_lossy().into_owned();
     match (second, run::verb_like(Path::new(&first))) {
         (None, _) => error.exit(),
         (_, Some(verb)) => complain(&format!("there is no verb `{first}`; did you mean `lmrun {verb}`?")),
@@ -126,6 +127,6 @@ fn runtime() -> Result<tokio::runtime::Runtime, &'static str> {
 
 /// Says what is wrong with the command line, in clap's manner.
 fn complain(problem: &str) -> u8 {
-    eprintln!("error: {problem}");
+    eprintln!("error: {}", shown(problem));
     exit::USAGE
 }

@@ -4,8 +4,8 @@
 //! fails to do can hold it up. What lmrun does is to keep a flooded log from filling the disk, and
 //! to take secrets out at the end.
 
-use super::secrets;
 use super::text::printable;
+use super::{files, secrets};
 use nix::fcntl::{FallocateFlags, fallocate};
 use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
@@ -35,9 +35,9 @@ impl Log {
     /// Opens a log to be added to.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written, or a link or a pipe is in its place.
     pub fn open(path: &Path) -> Result<(Self, File)> {
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let file = files::open_own(path, OpenOptions::new().create(true).append(true))?;
         let start = file.metadata()?.len();
         Ok((Self { path: path.into(), start, dropped: Arc::default() }, file))
     }
@@ -46,7 +46,7 @@ impl Log {
     pub fn tail(&self, lines: usize) -> String {
         const LOOKED_AT: u64 = 64 * 1024;
         let read = || -> Result<Vec<u8>> {
-            let mut file = File::open(&self.path)?;
+            let mut file = files::open(&self.path)?;
             let end = file.metadata()?.len();
             file.seek(SeekFrom::Start(self.start.max(end.saturating_sub(LOOKED_AT))))?;
             let mut bytes = Vec::new();
@@ -80,7 +80,7 @@ impl Log {
         if to < from + step {
             return Ok(());
         }
-        let file = OpenOptions::new().write(true).open(&self.path)?;
+        let file = files::open_own(&self.path, OpenOptions::new().write(true))?;
         let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
         fallocate(file, hole, from as i64, (to - from) as i64)?;
         self.dropped.store(to, Relaxed);

@@ -6,6 +6,7 @@
 pub mod address;
 pub mod clock;
 pub mod container;
+pub mod files;
 pub mod gpu;
 pub mod http;
 pub mod leftovers;

@@ -4,6 +4,7 @@
 //! lives, tells a later run that finds it whether its owner is gone. Nothing else is ever removed:
 //! what does not begin as a run's id does is somebody else's.
 
+use super::files;
 use parking_lot::Mutex;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
@@ -67,7 +68,7 @@ impl Scratch {
     /// The lock comes before the folder, so that no folder of a living run is without one.
     fn claim(&self) -> Result<File> {
         std::fs::create_dir_all(&self.root)?;
-        let lock = File::create(lock_of(&self.own))?;
+        let lock = File::create_new(lock_of(&self.own))?;
         lock.lock()?;
         Ok(lock)
     }
@@ -91,11 +92,15 @@ fn remove(folder: &Path) -> Result<()> {
     }
 }
 
-/// Removes the folders whose lock nobody holds any more.
+/// Removes the folders whose lock nobody holds any more. In a folder that a link leads to, nothing is
+/// removed: it may be somebody else's.
 fn remove_orphans(root: &Path) {
+    if root.is_symlink() {
+        return;
+    }
     let entries = std::fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
     for lock in entries.filter(|path| is_lock_of_a_run(path)) {
-        if File::open(&lock).is_ok_and(|file| file.try_lock().is_ok()) {
+        if files::open(&lock).is_ok_and(|file| file.try_lock().is_ok()) {
             // Where it fails, the next run tries again.
             let _ = remove(&lock.with_extension("")).and_then(|()| std::fs::remove_dir(root));
         }
@@ -154,6 +159,19 @@ mod tests {
         drop((living, other));
         assert_eq!(files(&root), ["theirs", "theirs.lock"]);
         assert!(root.join("theirs/disk").exists());
+    }
+
+    #[test]
+    fn behind_a_link_nothing_of_others_is_removed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (theirs, root) = (dir.path().join("theirs"), dir.path().join("scratch"));
+        std::fs::create_dir_all(theirs.join("lmrun-dead")).expect("a folder");
+        std::fs::write(theirs.join("lmrun-dead.lock"), "").expect("a lock that nobody holds");
+        std::os::unix::fs::symlink(&theirs, &root).expect("a link");
+        let scratch = Scratch::new(root, "lmrun-1");
+        scratch.folder("disk").expect("a folder");
+        drop(scratch);
+        assert_eq!(files(&theirs), ["lmrun-dead", "lmrun-dead.lock"]);
     }
 
     #[test]

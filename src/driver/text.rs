@@ -1,9 +1,25 @@
 //! What others wrote, made harmless.
 
+use super::secrets;
+
 /// A text of an engine's that can be shown on a terminal and written into a table: without escape
 /// sequences, control characters, and marks that turn the direction of writing.
 pub fn printable(text: &str) -> String {
     console::strip_ansi_codes(text).chars().filter(|c| is_harmless(*c)).collect()
+}
+
+/// A message that may repeat what others wrote, as it can be shown: its lines printable, and without secrets.
+pub fn shown(message: &str) -> String {
+    let lines: Vec<String> = message.split('\n').map(printable).collect();
+    secrets::scrub(&lines.join("\n"))
+}
+
+/// A script that can be shown: what is not printable, and secrets, give way to as many other bytes.
+pub fn shown_script(text: &str) -> String {
+    let is_shown = |c: char| is_harmless(c) || "\r\n".contains(c);
+    let text: String =
+        text.chars().map(|c| if is_shown(c) { c.into() } else { "?".repeat(c.len_utf8()) }).collect();
+    secrets::starred_script(&text)
 }
 
 /// Whether a character is only itself: it neither controls a terminal nor turns the direction of
@@ -25,6 +41,12 @@ mod tests {
             printable("\u{1b}[31mred\u{1b}[0m\u{7}\r\n\u{1b}]0;title\u{7} \u{202e}txt.\ta"),
             "red txt.\ta"
         );
+    }
+
+    #[test]
+    fn a_message_is_shown_without_escapes_and_secrets() {
+        assert_eq!(shown("a\u{1b}[31mb\nat redis://:pw@h\u{202e}"), "ab\nat redis://(removed)@h");
+        assert_eq!(shown_script("a\u{202e}b\u{7}\n"), "a???b?\n");
     }
 
     proptest! {

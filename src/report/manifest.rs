@@ -44,7 +44,7 @@ impl RunFacts {
         Self {
             lmrun: env!("CARGO_PKG_VERSION"),
             started_unix_s,
-            argv: std::env::args().collect(),
+            argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
             script,
             script_hash: hash(text),
             seed,

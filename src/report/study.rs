@@ -3,6 +3,7 @@
 use super::verdict::Verdict;
 use crate::bench;
 use crate::bench::results::{self, Record, Results, ResultsError};
+use crate::driver::files;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -84,7 +85,7 @@ impl Experiment {
 
 /// The manifest beside a CSV, if there is one that can be read.
 pub fn manifest_of(csv: &Path) -> Option<Value> {
-    let text = std::fs::read_to_string(csv.with_extension("manifest.json")).ok()?;
+    let text = files::read_text(&csv.with_extension("manifest.json")).ok()?;
     serde_json::from_str(&text).ok()
 }
 

@@ -5,6 +5,8 @@ use super::html;
 use super::outputs::latest;
 use super::study::Study;
 use crate::bench::results::{ResultsError, is_result};
+use crate::driver::files;
+use crate::driver::text::is_harmless;
 use crate::figure;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -55,13 +57,19 @@ pub fn write(paths: &[PathBuf], page: Option<&Path>) -> Result<Vec<PathBuf>, Rep
     let beside = || files[0].with_file_name("report.html");
     let path = page.map_or_else(beside, Path::to_owned);
     let title = if studies.len() == 1 { studies[0].name.clone() } else { "Results".into() };
-    keep(&path, html::page(&title, &studies, &groups).map(String::into_bytes).map_err(|e| e.to_string()))?;
+    let html = html::page(&title, &studies, &groups).map_err(|e| e.to_string());
+    keep(&path, html.map(|html| shown(&html).into_bytes()))?;
     written.push(path);
     Ok(written)
 }
 
+/// The page without what turns the direction of writing: names and manifests may be other people's.
+fn shown(html: &str) -> String {
+    html.chars().filter(|c| is_harmless(*c) || *c == '\n').collect()
+}
+
 fn keep(path: &Path, bytes: Result<Vec<u8>, String>) -> Result<(), ReportError> {
-    let written = bytes.and_then(|bytes| std::fs::write(path, bytes).map_err(|e| e.to_string()));
+    let written = bytes.and_then(|bytes| files::replace(path, &bytes).map_err(|e| e.to_string()));
     written.map_err(|problem| ReportError::Unwritten { path: path.into(), problem })
 }
 

@@ -1,6 +1,7 @@
 //! Errors of scripts: what is wrong, where, through imports, and what to do.
 
 use crate::bench::{Code, EngineError, RunError};
+use crate::driver::text::{shown, shown_script};
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity,
 };
@@ -209,16 +210,17 @@ impl Diagnosis {
         source: impl Fn(&str) -> Option<String>,
         color: bool,
     ) -> String {
-        let mut diagnostic = MietteDiagnostic::new(&self.message).with_severity(severity);
+        let mut diagnostic = MietteDiagnostic::new(shown(&self.message)).with_severity(severity);
         if let Some(help) = self.advice() {
-            diagnostic = diagnostic.with_help(help);
+            diagnostic = diagnostic.with_help(shown(&help));
         }
         let located = self.place.as_ref().and_then(|place| Some((place, source(&place.file)?)));
         let report = match located {
             Some((place, text)) => {
                 let span = self.span(place, &text);
                 let diagnostic = diagnostic.with_label(LabeledSpan::new_primary_with_span(None, span));
-                Report::new(diagnostic).with_source_code(NamedSource::new(&place.file, text))
+                Report::new(diagnostic)
+                    .with_source_code(NamedSource::new(shown(&place.file), shown_script(&text)))
             }
             None => Report::new(diagnostic),
         };
@@ -227,7 +229,7 @@ impl Diagnosis {
         let handler = GraphicalReportHandler::new_themed(theme).with_width(110).with_links(false);
         match handler.render_report(&mut drawing, report.as_ref()) {
             Ok(()) => drawing.trim_end().into(),
-            Err(_) => self.message.clone(),
+            Err(_) => shown(&self.message),
         }
     }
 

@@ -4,6 +4,7 @@ use super::api;
 use super::fault::{Fault, is_library};
 use super::source::shadowing;
 use super::suggest::nearest;
+use crate::driver::files;
 use rhai::{Dynamic, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
 
 use std::cell::RefCell;
@@ -87,7 +88,7 @@ impl Modules {
     /// The text of a module, by what errors call it.
     pub fn source(path: &str) -> Option<String> {
         let embedded = STD.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned());
-        embedded.or_else(|| std::fs::read_to_string(path).ok())
+        embedded.or_else(|| files::read_text(Path::new(path)).ok())
     }
 
     /// What errors call a module: its import path, or the file that it is.

@@ -1,7 +1,7 @@
 //! A CSV into records.
 
 use super::{Record, ResultsError};
-use std::fs::File;
+use crate::driver::files;
 use std::io::Read;
 use std::path::Path;
 
@@ -36,15 +36,15 @@ pub struct Results {
 /// When it cannot be read, or holds something else; the error says where.
 pub fn read(path: &Path) -> Result<Results, ResultsError> {
     let name = path.display().to_string();
-    let file = File::open(path)
+    let file = files::open(path)
         .map_err(|e| ResultsError::Unreadable { file: name.clone(), problem: e.to_string() })?;
     parse(file, &name)
 }
 
 /// Whether the file at `path` has the columns of a result, by its first line.
 pub fn is_result(path: &Path) -> bool {
-    csv::Reader::from_path(path)
-        .and_then(|mut reader| reader.headers().cloned())
+    let file = files::open(path).map_err(csv::Error::from);
+    file.and_then(|file| csv::Reader::from_reader(file).headers().cloned())
         .is_ok_and(|headers| missing(&headers).is_none())
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Cell, Table};
 use crate::bench::results::ResultsError;
-use std::fs::File;
+use crate::driver::files;
 use std::io::Read;
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use std::path::Path;
 /// When it cannot be read; the text names the file, and the line where there is one.
 pub fn read(path: &Path) -> Result<Table, String> {
     let name = path.display();
-    let file = File::open(path).map_err(|e| format!("cannot read {name}: {e}"))?;
+    let file = files::open(path).map_err(|e| format!("cannot read {name}: {e}"))?;
     parse(file).map_err(|e| ResultsError::of_csv(&name.to_string(), &e).to_string())
 }
 

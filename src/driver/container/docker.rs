@@ -1,5 +1,6 @@
 //! The daemon, and what it can be wrong with.
 
+use crate::driver::text::printable;
 use bollard::Docker;
 use std::time::Duration;
 use thiserror::Error;
@@ -63,8 +64,8 @@ impl ContainerError {
 /// What the daemon said, without what bollard puts around it.
 pub fn reason(error: &bollard::errors::Error) -> String {
     match error {
-        bollard::errors::Error::DockerResponseServerError { message, .. } => message.trim().to_owned(),
-        other => root_cause(other),
+        bollard::errors::Error::DockerResponseServerError { message, .. } => printable(message.trim()),
+        other => printable(&root_cause(other)),
     }
 }
 

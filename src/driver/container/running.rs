@@ -78,7 +78,7 @@ impl Container {
         let (exited, exit) = watch::channel(None);
         let container = Self {
             docker,
-            id: created.map_err(ContainerError::refused("make the container"))?.id,
+            id: printable(&created.map_err(ContainerError::refused("make the container"))?.id),
             exit,
             logs: Logs([stdout, stderr]),
             removed: AtomicBool::new(false),

@@ -6,6 +6,7 @@ use super::study::{Experiment, Study};
 use super::verdict::Verdict;
 use crate::bench::results::Record;
 use crate::bench::{Distribution, Tail};
+use crate::driver::secrets::scrub;
 use crate::figure::{Figure, escape, in_page, number, page_css};
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
@@ -103,7 +104,11 @@ fn part(number: usize, study: &Study, groups: &Groups, all: usize) -> StudyPart 
         simulated: study.is_simulated(),
         invalid: study.mark(),
         facts: facts(study),
-        manifest: study.manifest.as_ref().and_then(|json| serde_json::to_string_pretty(json).ok()),
+        manifest: study
+            .manifest
+            .as_ref()
+            .and_then(|json| serde_json::to_string_pretty(json).ok())
+            .map(|json| scrub(&json)),
         summary: summary(study),
         failures: failures(study),
         groups: groups.iter().map(group).collect(),
@@ -139,7 +144,7 @@ fn facts(study: &Study) -> Vec<(&'static str, String)> {
         ("run", "run_id"),
     ];
     let told = names.iter().filter_map(|(name, key)| Some((*name, words(manifest.get(*key)?))));
-    facts.extend(told.filter(|fact| !fact.1.is_empty()));
+    facts.extend(told.filter(|fact| !fact.1.is_empty()).map(|(name, fact)| (name, scrub(&fact))));
     let started = manifest.get("started_unix_s").and_then(Value::as_i64);
     let started = started.and_then(|s| jiff::Timestamp::from_second(s).ok());
     facts.extend(started.map(|moment| ("started", moment.to_string())));

@@ -6,6 +6,7 @@ use crate::bench::workload::{
     MultiTurn, PrefixReuse, Rag, Random, Request, RequestOptions, TextOptions, Trace, WorkloadConfig,
     estimate_tokens,
 };
+use crate::driver::files;
 use crate::driver::tokenizer::Tokenizer;
 use crate::script::fault::Fault;
 use crate::script::host::Host;
@@ -15,7 +16,6 @@ use crate::script::schema::Schema;
 use crate::script::suggest::{did_you_mean, neighbour, remedy};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module, NativeCallContext};
-use std::fs::File;
 use std::io::BufReader;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -146,7 +146,7 @@ fn trace(context: &NativeCallContext<'_>, path: &str, given: Map) -> Result<Work
             None => fault.help("paths are relative to the script"),
         }
     };
-    let reader = BufReader::new(File::open(&file).map_err(unreadable)?);
+    let reader = BufReader::new(files::open(&file).map_err(unreadable)?);
     let mut options = Parts::of(FUNCTION, given);
     let mut texts = Texts::take(&host, &mut options)?;
     let trace = options.take::<Trace>()?;

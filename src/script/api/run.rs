@@ -1,6 +1,7 @@
 //! The natives that every script has: `run`, `start`, `scratch`, `param`, `env`, `sleep`.
 
 use super::engine::{Handle, Spec, arm_of, wait};
+use super::files::utf8;
 use super::helper::Kept;
 use super::load::Workload;
 use super::seen::{Experiment, Key};
@@ -122,7 +123,7 @@ mod natives {
                 .at_word(name)
                 .help("give a plain name, such as `scratch(\"disk\")`")
         })?;
-        Ok(folder.display().to_string())
+        utf8(&folder)
     }
 
     /// The value that the command line gives with `-P name=value`, else `default`.
