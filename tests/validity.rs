@@ -65,6 +65,8 @@ fn an_invalid_experiment_is_marked_wherever_its_numbers_are_shown() {
         assert_eq!(experiment["valid"], false, "{experiment}");
         assert_eq!(experiment["invalid"][0]["code"], "send_lag");
     }
+    let rows = bench.rows("out/test_late.csv");
+    assert!(rows.len() == 60 && rows.iter().all(|row| row["valid"] == "false"), "{rows:?}");
     let summary = manifest["outcome"]["summary"].as_str().expect("a summary");
     assert!(summary.starts_with("invalid: experiment 0: lmrun sent"), "{summary}");
     assert!(summary.contains("; experiment 1: lmrun sent"), "{summary}");
@@ -81,6 +83,30 @@ fn an_invalid_experiment_is_marked_wherever_its_numbers_are_shown() {
     let exported: Value = serde_json::from_str(&exported).expect("JSON");
     let remark = exported["lmrun"]["remarks"]["validity"].as_str().expect("a remark");
     assert!(remark.starts_with("INVALID: lmrun sent"), "{remark}");
+}
+
+#[test]
+fn rows_are_valid_when_their_test_has_ended_and_of_a_killed_run_it_is_unknown() {
+    let bench = Bench::new().script(
+        "t.rhai",
+        "import \"std/load\" as load; import \"std/sim\" as sim;
+         fn test_a() { run(load::dummy(#{ requests: 3, gap_s: 0.05, context_len: 60, max_tokens: 2 }), [sim::engine()]); }
+         fn test_b() {
+             run(load::dummy(#{ requests: 3, gap_s: 0.05, context_len: 60, max_tokens: 2 }), [sim::engine()]);
+             loop { }
+         }",
+    );
+    let mut child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    eventually("rows", || rows_of(&bench.path("out/test_b.csv"), 0) == 3);
+    let valid = |csv: &str| {
+        let rows = bench.rows(csv);
+        rows.iter().map(|row| row["valid"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(valid("out/test_a.csv"), ["true", "true", "true"]);
+    child.kill().expect("SIGKILL");
+    child.wait().expect("its end");
+    assert_eq!(valid("out/test_b.csv"), ["", "", ""]);
+    eventually("nothing is left", || bench.left_running().is_empty());
 }
 
 #[test]

@@ -167,6 +167,8 @@ mod tests {
             std::thread::sleep(GAP);
         }
         behind();
+        // What joins the segments that are not read yet would move their stamp once more.
+        std::thread::sleep(GAP * 5);
         say(&format!("data: {{\"choices\":[],\"usage\":{{\"completion_tokens\":{MESSAGES}}}}}\n\n"));
         say("data: [DONE]\n\n");
     }

@@ -149,6 +149,8 @@ pub struct Row {
     pub chunks_stalled: usize,
     /// How much too late the first token may be stamped, because the sending thread stood still.
     pub ttft_late_s: Option<f64>,
+    /// Whether the numbers of its experiment can be believed; empty until its test has ended.
+    pub valid: Option<bool>,
 }
 
 impl Row {
@@ -233,6 +235,7 @@ impl Row {
             chunks_joined: seen.joined().count(),
             chunks_stalled: seen.stalled.chunks,
             ttft_late_s: seen.first_token.map(|_| seen.stalled.first_token_late_s),
+            valid: None,
         }
     }
 

@@ -35,6 +35,9 @@ impl Seen {
         let validity = Arc::new(Validity { reasons: client.faults() });
         for engine in &mut engines {
             engine.validity = validity.clone();
+            for row in Arc::make_mut(&mut engine.rows) {
+                row.valid = Some(validity.is_valid());
+            }
         }
         Self { expr_id, title, engines, client, validity }
     }

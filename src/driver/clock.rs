@@ -38,6 +38,9 @@ pub struct WallOffset {
 const FRESH_NS: u64 = 50_000_000;
 /// So is one by which bytes have waited for longer: nearly always they have not.
 const PLAUSIBLE_NS: u64 = 5_000_000;
+/// Two samples that differ by less are the same: one stamp of the kernel stays one point, however often it is
+/// moved over.
+const JITTER_NS: i128 = 5_000;
 /// Two samples that differ by more lie on both sides of a step.
 const STEP_NS: i128 = 1_000_000;
 
@@ -53,9 +56,13 @@ impl WallOffset {
     pub fn monotonic(&mut self, wall_ns: u64, now: Stamp) -> Option<Stamp> {
         let plausible = |stamp: Stamp| now.0.checked_sub(stamp.0).is_some_and(|lag| lag <= PLAUSIBLE_NS);
         if now.0.saturating_sub(self.sampled.0) > FRESH_NS || !plausible(self.at(wall_ns)) {
-            let before = self.offset_ns;
-            *self = Self { offset_ns: sample_ns(), sampled: now };
-            if (self.offset_ns - before).abs() > STEP_NS {
+            let offset_ns = sample_ns();
+            let change_ns = (offset_ns - self.offset_ns).abs();
+            self.sampled = now;
+            if change_ns > JITTER_NS {
+                self.offset_ns = offset_ns;
+            }
+            if change_ns > STEP_NS {
                 return None;
             }
         }
@@ -111,6 +118,15 @@ mod tests {
             let stamp = read_now().expect("from then on each has one");
             assert!(Stamp::now().since_s(stamp).abs() < 0.1, "{step_ns} {age_s}");
         }
+    }
+
+    #[test]
+    fn one_wall_time_is_one_point_in_every_read() {
+        let mut offset = WallOffset::default();
+        let wall = read(ClockId::CLOCK_REALTIME);
+        let mut stamp_after = |s: f64| offset.monotonic(wall, Stamp::now().plus_s(s)).expect("no step");
+        let stamps = [0.001, 0.02, 0.1, 0.2].map(&mut stamp_after); // each but the first takes a new sample
+        assert_eq!(stamps, [stamps[0]; 4]);
     }
 
     #[test]

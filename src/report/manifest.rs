@@ -118,6 +118,12 @@ impl Manifest {
         }
     }
 
+    /// The experiments that have ended, and whether each is valid.
+    pub fn judged(&self) -> BTreeMap<usize, bool> {
+        let judged = self.experiments.iter().map(|experiment| Some((experiment.expr_id, experiment.valid?)));
+        judged.flatten().collect()
+    }
+
     /// Adds a claim, and whether it holds.
     pub fn add_check(&mut self, passed: bool, what: String) {
         let expr_id = self.experiments.last().map(|experiment| experiment.expr_id);

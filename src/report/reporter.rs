@@ -168,7 +168,20 @@ impl Reporter {
         }
     }
 
+    /// Writes into the rows of the test whether their experiments are valid.
+    fn judge_rows(&mut self) {
+        if self.broken.is_some() {
+            return;
+        }
+        let judged = self.on_test(|test, _| {
+            let valid = test.manifest.judged();
+            test.rows.as_mut().map_or(Ok(()), |rows| rows.judge(&valid))
+        });
+        self.note_broken(judged);
+    }
+
     fn test_done(&mut self, test: String, outcome: Outcome, took_s: f64) {
+        self.judge_rows();
         let outcome = self.or_broken(outcome);
         self.note(|manifest| manifest.end(&outcome, took_s));
         let screen = &mut self.watch.screen;
@@ -232,6 +245,7 @@ impl Reporter {
     }
 
     fn close(mut self) -> Option<Code> {
+        self.judge_rows(); // of a session at the prompt, which has no other end
         let is_script = matches!(&self.lines[..], [line] if line.test == MAIN && line.has_no_check());
         if !self.lines.is_empty() && (!is_script || !self.written.is_empty()) {
             self.conclude();

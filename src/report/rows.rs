@@ -2,6 +2,7 @@
 
 use super::outputs::in_file;
 use crate::bench::Row;
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Result, Write};
 use std::os::unix::fs::MetadataExt;
@@ -38,6 +39,28 @@ impl Rows {
         line.and_then(|line| self.append(&line)).map_err(|e| in_file(&self.path, &e))
     }
 
+    /// Says of each row whether its experiment is `valid`, by its number. Rows of other experiments keep an
+    /// empty cell. The file is written anew, beside, and renamed: a kill leaves one or the other.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the file was removed, replaced or changed.
+    pub fn judge(&mut self, valid: &BTreeMap<usize, bool>) -> Result<()> {
+        let part = self.path.with_extension("csv.part");
+        let judged = self.check().and_then(|()| judged(&self.path, valid));
+        let written = judged.and_then(|text| {
+            let _ = std::fs::remove_file(&part); // mostly there is none
+            OpenOptions::new().write(true).create_new(true).open(&part)?.write_all(&text)?;
+            std::fs::rename(&part, &self.path)?;
+            self.file = OpenOptions::new().append(true).open(&self.path)?;
+            self.length = text.len() as u64;
+            Ok(())
+        });
+        written.map_err(|e| {
+            let _ = std::fs::remove_file(&part); // mostly there is none
+            in_file(&self.path, &e)
+        })
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -67,6 +90,21 @@ impl Rows {
     }
 }
 
+/// The CSV at `path` with `valid` in its last column.
+fn judged(path: &Path, valid: &BTreeMap<usize, bool>) -> Result<Vec<u8>> {
+    let mut reader = csv::Reader::from_path(path)?;
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(reader.byte_headers()?)?;
+    for cells in reader.records() {
+        let cells = cells?;
+        let expr_id = cells.get(0).and_then(|cell| cell.parse().ok());
+        let valid = expr_id.and_then(|expr_id: usize| valid.get(&expr_id)).map(bool::to_string);
+        let last = valid.as_deref().unwrap_or(&cells[cells.len() - 1]);
+        writer.write_record(cells.iter().take(cells.len() - 1).chain([last]))?;
+    }
+    writer.into_inner().map_err(|e| Error::other(e.to_string()))
+}
+
 fn line(row: &Row, with_header: bool) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new().has_headers(with_header).from_writer(Vec::new());
     writer.serialize(row)?;
@@ -82,6 +120,35 @@ fn header() -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_say_whether_their_experiment_is_valid_and_nothing_else_changes() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("a.csv");
+        let mut rows = Rows::create(path.clone()).expect("a file");
+        let row = |expr_id| Row {
+            expr_id,
+            gpu_memory: r#"{"gpu-0":1}"#.into(),
+            error: Some("a,\n\"b\"".into()),
+            ttft: Some(0.1),
+            ..Row::default()
+        };
+        for expr_id in [0, 1, 2] {
+            rows.write(&row(expr_id)).expect("a row");
+        }
+        let before = std::fs::read_to_string(&path).expect("the CSV");
+        rows.judge(&BTreeMap::from([(0, true), (1, false)])).expect("judged");
+        let after = std::fs::read_to_string(&path).expect("the CSV");
+        let records = crate::bench::results::read(&path).expect("results").records;
+        assert_eq!(
+            records.iter().map(|record| record.valid).collect::<Vec<_>>(),
+            [Some(true), Some(false), None]
+        );
+        assert_eq!(after.replace(",true\n", ",\n").replace(",false\n", ",\n"), before);
+        rows.write(&row(3)).expect("a row behind it");
+        assert_eq!(crate::bench::results::read(&path).expect("results").records.len(), 4);
+        assert!(!path.with_extension("csv.part").exists());
+    }
 
     #[test]
     fn a_file_that_was_replaced_or_changed_takes_no_further_row() {

@@ -101,6 +101,12 @@ pub fn invalid_by(manifest: &Value, expr_id: u64) -> Vec<String> {
 type Key = (Option<u64>, Option<u64>);
 type Engines = BTreeMap<(u64, Arc<str>), Vec<Record>>;
 
+/// The reason that rows give without a manifest.
+pub fn invalid_by_rows<'a>(mut rows: impl Iterator<Item = &'a Record>) -> Option<String> {
+    let reason = "its rows say so, and no manifest beside them says why";
+    rows.any(|row| row.valid == Some(false)).then(|| reason.to_owned())
+}
+
 fn experiments(results: Results, manifest: Option<&Value>) -> Vec<Experiment> {
     let mut groups: BTreeMap<Key, Engines> = BTreeMap::new();
     for record in results.records {
@@ -112,7 +118,10 @@ fn experiments(results: Results, manifest: Option<&Value>) -> Vec<Experiment> {
     groups.into_iter().map(experiment).collect()
 }
 
-fn experiment((case, number): Key, engines: Engines, invalid: Vec<String>) -> Experiment {
+fn experiment((case, number): Key, engines: Engines, mut invalid: Vec<String>) -> Experiment {
+    if invalid.is_empty() {
+        invalid.extend(invalid_by_rows(engines.values().flatten()));
+    }
     let mut engines: Vec<_> = engines.into_iter().map(|((_, name), records)| (name, records)).collect();
     for (_, records) in &mut engines {
         records.sort_by_key(|record| record.request_id);

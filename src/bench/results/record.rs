@@ -107,6 +107,7 @@ pub struct Record {
     pub chunks_stalled: Option<u64>,
     #[serde(default, deserialize_with = "finite")]
     pub ttft_late_s: Option<f64>,
+    pub valid: Option<bool>,
     /// Columns that lmrun does not know, as they stand, in the order of the file.
     #[serde(skip)]
     pub extra: Vec<String>,

@@ -97,6 +97,7 @@ fn full_row() -> crate::bench::Row {
         chunks_joined: 3,
         chunks_stalled: 2,
         ttft_late_s: Some(3.375),
+        valid: Some(false),
     }
 }
 

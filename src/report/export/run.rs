@@ -3,7 +3,7 @@
 use super::load::{Pace, RecordedLoad};
 use crate::bench;
 use crate::bench::results::{Record, Results};
-use crate::report::study::invalid_by;
+use crate::report::study::{invalid_by, invalid_by_rows};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -46,14 +46,17 @@ impl Run {
         let is_meant = |record: &&Record| of_engine(record) && record.expr_id == Some(experiment);
         let mut records: Vec<Record> = results.records.iter().filter(is_meant).cloned().collect();
         records.sort_by_key(|record| record.request_id);
-        Ok(Self { source: source.into(), engine, experiment, records, load: None, invalid: Vec::new() })
+        let invalid = invalid_by_rows(records.iter()).into_iter().collect();
+        Ok(Self { source: source.into(), engine, experiment, records, load: None, invalid })
     }
 
     /// Adds what the manifest beside the CSV tells of the experiment: its load, and why it is invalid.
     #[must_use]
     pub fn with_manifest(self, manifest: &Value) -> Self {
         let load = RecordedLoad::read(manifest, &self.engine, self.experiment);
-        Self { load, invalid: invalid_by(manifest, self.experiment), ..self }
+        let reasons = invalid_by(manifest, self.experiment);
+        let invalid = if reasons.is_empty() { self.invalid } else { reasons };
+        Self { load, invalid, ..self }
     }
 
     /// What the manifest tells of the load; `None` if there is no manifest that has this experiment.
