@@ -326,7 +326,7 @@ fn an_engine_that_dies_fails_its_requests_and_not_the_others() {
     let victim = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
     let mut victim =
         victim.filter(|process| process.cmdline().is_ok_and(|line| line.join(" ").contains(&mark)));
-    let victim = victim.find(|process| process.stat().is_ok_and(|stat| stat.ppid == child.id() as i32));
+    let victim = victim.find(|process| process.stat().is_ok_and(|stat| stat.session == stat.pid));
     kill(Pid::from_raw(victim.expect("the engine").pid), Signal::SIGKILL).expect("the signal");
     let began = Instant::now();
     let run = ran(&child.wait_with_output().expect("its end"));
