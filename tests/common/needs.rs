@@ -18,6 +18,7 @@ pub struct Need {
 
 pub const CHROMIUM: Need = Need::new("chromium", "apt-get install chromium", || on_path("chromium"));
 pub const PDFTOTEXT: Need = Need::new("pdftotext", "apt-get install poppler-utils", || on_path("pdftotext"));
+pub const TMUX: Need = Need::new("tmux", "apt-get install tmux", || on_path("tmux"));
 pub const PYTHON: Need = Need::new("python", "apt-get install python3 (3.10 or newer)", || {
     succeeds("python3", &["-c", "import sys; sys.exit(sys.version_info < (3, 10))"])
 });
@@ -40,11 +41,28 @@ pub const TRANSFORMERS: Need =
 pub const REDIS: Need = Need::new("redis", "scripts/engines/install.sh redis", || {
     on_path("redis-server") && on_path("redis-sentinel")
 });
+pub const GUIDELLM: Need = Need::new("guidellm", "scripts/engines/install.sh guidellm", || {
+    engines().join("guidellm/bin/python").exists()
+});
+pub const AIPERF: Need =
+    Need::new("aiperf", "scripts/engines/install.sh aiperf", || engines().join("aiperf/bin/python").exists());
 
-pub const TMUX: Need = Need::new("tmux", "apt-get install tmux", || on_path("tmux"));
-
-const ALL: [Need; 12] =
-    [TMUX, CHROMIUM, PDFTOTEXT, PYTHON, MOUNT, DOCKER, MODEL, LLAMACPP, VLLM, LMCACHE, TRANSFORMERS, REDIS];
+const ALL: [Need; 14] = [
+    TMUX,
+    CHROMIUM,
+    PDFTOTEXT,
+    PYTHON,
+    MOUNT,
+    DOCKER,
+    MODEL,
+    LLAMACPP,
+    VLLM,
+    LMCACHE,
+    TRANSFORMERS,
+    REDIS,
+    GUIDELLM,
+    AIPERF,
+];
 
 impl Need {
     const fn new(name: &'static str, remedy: &'static str, is_met: fn() -> bool) -> Self {
