@@ -36,13 +36,25 @@ pub enum Delivery {
 /// A request that is accepted.
 #[derive(Debug)]
 pub struct Plan {
+    /// Its answers: `n` for each prompt.
+    pub choices: Vec<Choice>,
+    /// How they come.
+    pub delivery: Delivery,
+}
+
+/// One answer of a request.
+#[derive(Debug)]
+pub struct Choice {
     /// What is to be computed.
     pub job: Job,
     /// The text.
     pub answer: Answer,
-    /// How it comes.
-    pub delivery: Delivery,
+    /// It is the first of its prompt, whose tokens count once.
+    pub is_first: bool,
 }
+
+/// The most answers of one request.
+const MOST_CHOICES: i64 = 1024;
 
 /// Accepts a request or refuses it.
 pub fn plan(
@@ -52,17 +64,32 @@ pub fn plan(
     mut request: CompletionRequest,
 ) -> Result<Plan, Refusal> {
     check_model(config, request.model.as_deref())?;
-    if request.n.is_some_and(|n| n != 1) {
-        return Err(Refusal::invalid("n", "the simulator gives one answer a request, expected `n` to be 1"));
-    }
+    let n = request.n.unwrap_or(1);
     let delivery = delivery(&request)?;
-    let prompt = prompt_tokens(api, &mut request)?;
+    let prompts = prompts(api, &mut request)?;
+    if !(1..=MOST_CHOICES / prompts.len() as i64).contains(&n) {
+        let message = format!("n must be at least 1, and at most {MOST_CHOICES} for all prompts, got {n}.");
+        return Err(Refusal::invalid("n", message));
+    }
+    if delivery != Delivery::Whole && prompts.len() as i64 * n > 1 {
+        return Err(Refusal::invalid(
+            "stream",
+            "the simulator streams one answer a request: expected one prompt, and `n` to be 1",
+        ));
+    }
     let salt = request.cache_salt.as_deref().map_or(0, |salt| salt.bytes().fold(1, salted));
     let seed = request.seed.map_or(config.seed, i64::cast_unsigned);
-    let answer_seed = sequence_hash(seed, &prompt);
-    let bounds = bounds(config, api, request, prompt.len() as u32, answer_seed)?;
-    let answer = Answer::new(answer_seed, &bounds);
-    Ok(Plan { job: job(config, storing, salt, prompt, &answer), answer, delivery })
+    let mut choices = Vec::new();
+    for prompt in prompts {
+        for number in 0..n as u64 {
+            let answer_seed = sequence_hash(seed.wrapping_add(number), &prompt);
+            let bounds = bounds(config, api, &request, prompt.len() as u32, answer_seed)?;
+            let answer = Answer::new(answer_seed, &bounds);
+            let job = job(config, storing, salt, prompt.clone(), &answer);
+            choices.push(Choice { job, answer, is_first: number == 0 });
+        }
+    }
+    Ok(Plan { choices, delivery })
 }
 
 /// Refuses a model that is not served.
@@ -91,12 +118,12 @@ fn delivery(request: &CompletionRequest) -> Result<Delivery, Refusal> {
     }))
 }
 
-fn prompt_tokens(api: Api, request: &mut CompletionRequest) -> Result<Vec<TokenId>, Refusal> {
+fn prompts(api: Api, request: &mut CompletionRequest) -> Result<Vec<Vec<TokenId>>, Refusal> {
     let missing = |param| Refusal::invalid(param, format!("Field required: `{param}`"));
     match api {
         Api::Chat => {
             let messages = request.messages.take().filter(|messages| !messages.is_empty());
-            Ok(chat_tokens(&messages.ok_or_else(|| missing("messages"))?, GenerationPrompt::Add))
+            Ok(vec![chat_tokens(&messages.ok_or_else(|| missing("messages"))?, GenerationPrompt::Add)])
         }
         Api::Completion => request.prompt.take().ok_or_else(|| missing("prompt"))?.tokens(),
     }
@@ -105,7 +132,7 @@ fn prompt_tokens(api: Api, request: &mut CompletionRequest) -> Result<Vec<TokenI
 fn bounds(
     config: &SimConfig,
     api: Api,
-    request: CompletionRequest,
+    request: &CompletionRequest,
     prompt_tokens: u32,
     seed: u64,
 ) -> Result<Bounds, Refusal> {
@@ -126,7 +153,7 @@ fn bounds(
         max_tokens,
         min_tokens,
         natural_tokens,
-        stop: request.stop.map(Into::into).unwrap_or_default(),
+        stop: request.stop.clone().map(Into::into).unwrap_or_default(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! The routes.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -16,6 +17,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::oneshot};
@@ -31,7 +33,7 @@ use super::{
         tokens::{self, GenerationPrompt, mix},
         truth::{Stamps, Truth},
     },
-    api::{self, Delivery, Plan, Storing},
+    api::{self, Choice, Delivery, Plan, Storing},
     body::{Start, StreamBody},
     error::Refusal,
     request::{self, CompletionRequest, TokenizeRequest, chat_tokens},
@@ -53,6 +55,8 @@ pub struct App {
     pub answers: AtomicU64,
     /// Number of requests for an answer so far.
     pub requests: AtomicU64,
+    /// Fields of requests of which it was said that they do nothing.
+    pub ignored: Mutex<BTreeSet<&'static str>>,
 }
 
 /// The socket a request came on.
@@ -172,17 +176,26 @@ async fn complete(
     let spoiler = Spoiler::new(app.meet(headers).await?);
     let arrived = app.engine.now();
     let request: CompletionRequest = request::parse(body)?;
-    let plan = api::plan(&app.config, app.storing, api, request)?;
-    let name = app.answer_name(api);
-    match plan.delivery {
-        Delivery::Whole => app.whole(api, name, arrived, plan).await,
+    app.say_what_is_ignored(&request);
+    let Plan { mut choices, delivery } = api::plan(&app.config, app.storing, api, request)?;
+    let name = app.answer_name(api, headers);
+    let mut response = match delivery {
+        Delivery::Whole => app.whole(api, name, arrived, choices).await?,
         Delivery::Stream(usage) => {
             let framing = if version == Version::HTTP_10 { Framing::UntilClose } else { Framing::Chunked };
             let events = Events::new(&name, &app.config.model, now_s(), api, usage, framing);
-            Ok(app.stream(name, arrived, plan, socket, events.spoiled(spoiler), stamps))
+            let choice = choices.swap_remove(0); // a stream has one
+            app.stream(name, arrived, choice, socket, events.spoiled(spoiler), stamps)
         }
+    };
+    if let Some(id) = headers.get(REQUEST_ID) {
+        response.headers_mut().insert(REQUEST_ID, id.clone());
     }
+    Ok(response)
 }
+
+/// The header by which a client names its request.
+const REQUEST_ID: &str = "x-request-id";
 
 impl App {
     /// Counts a request, and does what goes wrong before its answer. What goes wrong in it, is
@@ -201,12 +214,26 @@ impl App {
         refusal.map_or(Ok(faults), Err)
     }
 
-    fn answer_name(&self, api: Api) -> String {
+    /// Says once of each field that a request asks for what the simulator does not do.
+    fn say_what_is_ignored(&self, request: &CompletionRequest) {
+        for field in request.ignored() {
+            if self.ignored.lock().insert(field) {
+                eprintln!("warning: the simulator ignores `{field}` of requests");
+            }
+        }
+    }
+
+    /// The id of an answer: with the client's own of its request, as vLLM's.
+    fn answer_name(&self, api: Api, headers: &HeaderMap) -> String {
         let number = self.answers.fetch_add(1, Ordering::Relaxed);
         let prefix = match api {
             Api::Chat => "chatcmpl",
             Api::Completion => "cmpl",
         };
+        let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+        if let Some(id) = given {
+            return format!("{prefix}-{id}");
+        }
         format!("{prefix}-{:016x}-{number:08x}", mix(self.config.seed ^ mix(number)))
     }
 
@@ -214,52 +241,71 @@ impl App {
         &self,
         name: String,
         arrived: u64,
-        plan: Plan,
+        choice: Choice,
         socket: Arc<TcpStream>,
         events: Events,
         stamps: Option<Stamps>,
     ) -> Response {
-        let (output, written) = StreamOutput::new(socket, events, plan.answer, stamps);
+        let (output, written) = StreamOutput::new(socket, events, choice.answer, stamps);
         let engine = Arc::clone(&self.engine);
-        let body = StreamBody::new(Start { engine, name, arrived, job: plan.job, output, written });
+        let body = StreamBody::new(Start { engine, name, arrived, job: choice.job, output, written });
         ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], Body::new(body)).into_response()
     }
 
-    async fn whole(&self, api: Api, name: String, arrived: u64, plan: Plan) -> Result<Response, Refusal> {
-        let (reply, usage) = oneshot::channel();
-        let output = Output::Whole(WholeOutput { reply: Some(reply) });
-        let ticket = self.engine.submit(name.clone(), arrived, plan.job, output);
-        let usage = usage.await.map_err(|_| Refusal::Stopped)?;
-        drop(ticket);
-        let text = plan.answer.text(usage.completion_tokens);
-        Ok(Json(self.answer(api, &name, &text, plan.answer.finish().name(), usage)).into_response())
-    }
-
-    fn answer(&self, api: Api, name: &str, text: &str, finish: &str, usage: Usage) -> Value {
-        let choice = match api {
-            Api::Chat => json!({
-                "index": 0,
-                "message": { "role": "assistant", "content": text, "refusal": null, "tool_calls": [] },
-                "logprobs": null,
-                "finish_reason": finish,
-                "stop_reason": null,
-            }),
-            Api::Completion => json!({
-                "index": 0,
-                "text": text,
-                "logprobs": null,
-                "finish_reason": finish,
-                "stop_reason": null,
-            }),
-        };
-        json!({
+    async fn whole(
+        &self,
+        api: Api,
+        name: String,
+        arrived: u64,
+        choices: Vec<Choice>,
+    ) -> Result<Response, Refusal> {
+        let mut waiting = Vec::new();
+        for Choice { job, answer, is_first } in choices {
+            let (reply, usage) = oneshot::channel();
+            let output = Output::Whole(WholeOutput { reply: Some(reply) });
+            // A request that is given up drops its tickets, and with them what is computed for it.
+            let ticket = self.engine.submit(name.clone(), arrived, job, output);
+            waiting.push((ticket, usage, answer, is_first));
+        }
+        let (mut written, mut total) = (Vec::new(), Usage::default());
+        for (index, (_ticket, usage, answer, is_first)) in waiting.into_iter().enumerate() {
+            let usage = usage.await.map_err(|_| Refusal::Stopped)?;
+            let text = answer.text(usage.completion_tokens);
+            written.push(choice(api, index, &text, answer.finish().name()));
+            total.completion_tokens += usage.completion_tokens;
+            if is_first {
+                total.prompt_tokens += usage.prompt_tokens;
+                total.cached_tokens += usage.cached_tokens;
+            }
+        }
+        let answer = json!({
             "id": name,
             "object": if api == Api::Chat { "chat.completion" } else { "text_completion" },
             "created": now_s(),
             "model": self.config.model,
-            "choices": [choice],
-            "usage": usage.json(),
-        })
+            "choices": written,
+            "usage": total.json(),
+        });
+        Ok(Json(answer).into_response())
+    }
+}
+
+fn choice(api: Api, index: usize, text: &str, finish: &str) -> Value {
+    match api {
+        Api::Chat => json!({
+            "index": index,
+            "message": { "role": "assistant", "content": text, "refusal": null, "tool_calls": [] },
+            "logprobs": null,
+            "finish_reason": finish,
+            "stop_reason": null,
+        }),
+        Api::Completion => json!({
+            "index": index,
+            "text": text,
+            "logprobs": null,
+            "finish_reason": finish,
+            "stop_reason": null,
+        }),
     }
 }
 

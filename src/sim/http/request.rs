@@ -1,6 +1,10 @@
 //! The requests of the `OpenAI` API, as far as they matter here. Other fields are accepted and do nothing.
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error},
+};
+use serde_json::Value;
 
 use super::{
     super::tokens::{self, GenerationPrompt, TokenId},
@@ -9,20 +13,58 @@ use super::{
 
 /// The body of `/v1/chat/completions` and of `/v1/completions`.
 #[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub struct CompletionRequest {
     pub model: Option<String>,
     pub messages: Option<Vec<Message>>,
     pub prompt: Option<Prompt>,
+    #[serde(deserialize_with = "whole")]
     pub max_tokens: Option<i64>,
+    #[serde(deserialize_with = "whole")]
     pub max_completion_tokens: Option<i64>,
+    #[serde(deserialize_with = "whole")]
     pub min_tokens: Option<i64>,
     pub ignore_eos: Option<bool>,
+    #[serde(deserialize_with = "whole")]
     pub seed: Option<i64>,
     pub stop: Option<OneOrMany>,
     pub stream: Option<bool>,
     pub stream_options: Option<StreamOptions>,
+    #[serde(deserialize_with = "whole")]
     pub n: Option<i64>,
     pub cache_salt: Option<String>,
+    pub logprobs: Option<Value>,
+    pub echo: Option<Value>,
+    pub tools: Option<Value>,
+    pub tool_choice: Option<Value>,
+    pub response_format: Option<Value>,
+}
+
+/// Reads a whole number, which vLLM takes as `4.0`, too.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+    // The largest below which an f64 is exact.
+    const LARGEST: f64 = 9e15;
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else { return Ok(None) };
+    let whole = || number.as_f64().filter(|n| n.abs() < LARGEST && n.fract() == 0.0);
+    let read = number.as_i64().or_else(|| whole().map(|n| n as i64));
+    read.map(Some).ok_or_else(|| D::Error::custom(format!("expected an integer, got {number}")))
+}
+
+impl CompletionRequest {
+    /// The fields that ask for something that the simulator does not do.
+    pub fn ignored(&self) -> impl Iterator<Item = &'static str> {
+        let asks = |value: &Option<Value>, idle: &[Value]| {
+            value.as_ref().is_some_and(|value| !value.is_null() && !idle.contains(value))
+        };
+        let fields = [
+            ("logprobs", asks(&self.logprobs, &[false.into()])),
+            ("echo", asks(&self.echo, &[false.into()])),
+            ("tools", asks(&self.tools, &[Value::Array(Vec::new())])),
+            ("tool_choice", asks(&self.tool_choice, &["none".into(), "auto".into()])),
+            ("response_format", asks(&self.response_format, &[serde_json::json!({ "type": "text" })])),
+        ];
+        fields.into_iter().filter(|(_, asks)| *asks).map(|(name, _)| name)
+    }
 }
 
 /// The body of `/tokenize`.
@@ -70,10 +112,11 @@ pub enum Prompt {
     Text(String),
     Tokens(Vec<TokenId>),
     Texts(Vec<String>),
+    TokenLists(Vec<Vec<TokenId>>),
 }
 
 /// A text or several.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum OneOrMany {
     One(String),
@@ -115,15 +158,17 @@ impl Message {
 }
 
 impl Prompt {
-    /// The tokens of the prompt.
-    pub fn tokens(self) -> Result<Vec<TokenId>, Refusal> {
-        match self {
-            Self::Text(text) => Ok(tokens::prompt_ids(&text)),
-            Self::Texts(texts) if texts.len() == 1 => Ok(tokens::prompt_ids(&texts[0])),
-            Self::Tokens(tokens) if !tokens.is_empty() => Ok(tokens),
-            Self::Tokens(_) | Self::Texts(_) => {
-                Err(Refusal::invalid("prompt", "expected exactly one prompt"))
-            }
+    /// The tokens of each prompt.
+    pub fn tokens(self) -> Result<Vec<Vec<TokenId>>, Refusal> {
+        let prompts: Vec<Vec<TokenId>> = match self {
+            Self::Text(text) => vec![tokens::prompt_ids(&text)],
+            Self::Texts(texts) => texts.iter().map(|text| tokens::prompt_ids(text)).collect(),
+            Self::Tokens(tokens) => vec![tokens],
+            Self::TokenLists(lists) => lists,
+        };
+        if prompts.is_empty() || prompts.iter().any(Vec::is_empty) {
+            return Err(Refusal::invalid("prompt", "expected at least one prompt, and none that is empty"));
         }
+        Ok(prompts)
     }
 }

@@ -11,6 +11,7 @@ use std::{
 use axum::Router;
 use hyper::{Request, body::Incoming, server::conn::http1, service::Service, service::service_fn};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use parking_lot::Mutex;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream, lookup_host},
     sync::watch,
@@ -108,6 +109,7 @@ impl Simulator {
             storing: self.built.storing,
             answers: AtomicU64::new(0),
             requests: AtomicU64::new(0),
+            ignored: Mutex::default(),
             config: self.config,
         };
         announce(log, address);

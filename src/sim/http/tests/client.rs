@@ -48,10 +48,14 @@ impl Server {
     }
 
     pub async fn open(&self, method: &str, path: &str, body: &str) -> TcpStream {
+        self.open_with(method, path, "", body).await
+    }
+
+    pub async fn open_with(&self, method: &str, path: &str, headers: &str, body: &str) -> TcpStream {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         let length = body.len();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: sim\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nhost: sim\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n{body}"
         );
         socket.write_all(request.as_bytes()).await.unwrap();
         socket

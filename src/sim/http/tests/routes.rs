@@ -105,3 +105,78 @@ async fn a_port_that_is_taken_is_named() {
     let said = "Address already in use (os error 98); choose others with `--host` and `--port`";
     assert_eq!(error.unwrap().to_string(), format!("cannot listen on {}: {said}", server.address));
 }
+
+/// As vLLM takes them: lists of prompts and of tokens, several answers, floats that are whole.
+#[tokio::test]
+async fn several_prompts_have_n_answers_each() {
+    let server = Server::start(quick()).await;
+    let body =
+        json!({ "prompt": ["Hello", "some dummy text."], "n": 2, "max_tokens": 4.0, "ignore_eos": true });
+    let (status, answer) = server.post("/v1/completions", &body).await;
+    assert_eq!(status, 200, "{answer}");
+    let choices = answer["choices"].as_array().unwrap();
+    assert_eq!(choices.iter().map(|choice| &choice["index"]).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    let texts: std::collections::BTreeSet<_> =
+        choices.iter().map(|choice| choice["text"].as_str().unwrap()).collect();
+    assert_eq!(texts.len(), 4, "no two are the same: {texts:?}");
+    assert_eq!(
+        (&answer["usage"]["prompt_tokens"], &answer["usage"]["completion_tokens"]),
+        (&json!(7), &json!(16))
+    );
+
+    let lists = json!({ "prompt": [[1, 2, 3], [4, 5]], "max_tokens": 1 });
+    let (_, answer) = server.post("/v1/completions", &lists).await;
+    assert_eq!(
+        (answer["choices"].as_array().unwrap().len(), &answer["usage"]["prompt_tokens"]),
+        (2, &json!(5))
+    );
+
+    let (_, chat) =
+        server.post("/v1/chat/completions", &chat("Hello", &json!({ "n": 3, "max_tokens": 1 }))).await;
+    assert_eq!(chat["choices"].as_array().unwrap().len(), 3);
+    for (body, param) in [
+        (json!({ "prompt": [] }), "prompt"),
+        (json!({ "prompt": "a", "n": 0 }), "n"),
+        (json!({ "prompt": "a", "n": 2, "stream": true }), "stream"),
+    ] {
+        let (status, refused) = server.post("/v1/completions", &body).await;
+        assert_eq!((status, &refused["error"]["param"]), (400, &json!(param)), "{body}");
+    }
+    let (status, _) = server.post("/v1/completions", &json!({ "prompt": "a", "max_tokens": 4.5 })).await;
+    assert_eq!(status, 400);
+}
+
+#[tokio::test]
+async fn an_answer_has_the_id_of_its_request() {
+    let server = Server::start(quick()).await;
+    for (path, prefix, stream) in
+        [("/v1/chat/completions", "chatcmpl", false), ("/v1/completions", "cmpl", true)]
+    {
+        let mut body =
+            chat("Hello", &json!({ "prompt": "Hello", "max_tokens": 1, "stream": stream })).to_string();
+        body.push(' ');
+        let mut socket = server.open_with("POST", path, "x-request-id: mine-7\r\n", &body).await;
+        let mut answer = String::new();
+        tokio::io::AsyncReadExt::read_to_string(&mut socket, &mut answer).await.unwrap();
+        assert!(answer.contains("\r\nx-request-id: mine-7\r\n"), "{answer}");
+        assert!(answer.contains(&format!("\"id\":\"{prefix}-mine-7\"")), "{answer}");
+    }
+}
+
+#[test]
+fn fields_that_do_nothing_are_told_apart_from_those_that_ask_for_nothing() {
+    let ignored = |body: &Value| {
+        let request: super::super::request::CompletionRequest =
+            super::super::request::parse(body.to_string().as_bytes()).unwrap();
+        request.ignored().collect::<Vec<_>>()
+    };
+    let asks = json!({
+        "logprobs": true, "echo": true, "tools": [{}], "tool_choice": "required",
+        "response_format": { "type": "json_object" },
+    });
+    assert_eq!(ignored(&asks), ["logprobs", "echo", "tools", "tool_choice", "response_format"]);
+    let idle = json!({
+        "logprobs": false, "echo": null, "tools": [], "tool_choice": "auto", "response_format": { "type": "text" },
+    });
+    assert!(ignored(&idle).is_empty());
+}
