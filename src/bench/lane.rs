@@ -279,6 +279,10 @@ impl Plan for LanePlan {
         self.options.body(&self.model, &self.requests[index], &said, &self.engine_body)
     }
 
+    fn max_tokens(&self, index: usize) -> Option<u64> {
+        self.options.max_tokens(&self.requests[index], &self.engine_body)
+    }
+
     fn sending(&self) {
         self.counts.sending();
     }

@@ -226,6 +226,24 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_without_end_fails_and_does_not_grow() {
+        let seen = run_with(|listener, _, _| {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            read_request(&mut stream);
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+            let chunk = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
+            let mut written = stream.write_all(head.as_bytes());
+            while written.is_ok() {
+                written = stream.write_all(chunk.as_bytes()); // until lmrun closes the connection
+            }
+        });
+        let row = &seen.engines[0].rows[0];
+        let error = row.error.as_deref().expect("a failure");
+        assert!(error.ends_with("chunks, far more than the tokens that were asked for"), "{error}");
+        assert!(row.chunks < 3_000, "{}", row.chunks);
+    }
+
+    #[test]
     fn a_client_that_runs_knows_every_gap() {
         let seen = run_with(|listener, _, _| serve(listener, || {}, || {}));
         let row = &seen.engines[0].rows[0];

@@ -8,6 +8,7 @@ use super::drive::drive;
 use super::failure::Failure;
 use super::guard::Guard;
 use super::reader::Reader;
+use super::room::Room;
 use super::socket::Marks;
 use super::stalls::Stalled;
 use super::target::{StreamEnd, Target};
@@ -63,7 +64,23 @@ pub struct Exchange {
     pub failure: Option<Failure>,
 }
 
+/// One request as it is sent.
+pub struct Ask {
+    /// The `x-request-id`.
+    pub request_id: String,
+    /// The body.
+    pub body: Bytes,
+    /// The tokens that its answer may have; `None` where that is not known.
+    pub max_tokens: Option<u64>,
+}
+
 impl Exchange {
+    /// About how much memory it takes, without its fixed part.
+    fn bytes(&self) -> usize {
+        // A chunk has its stamp, and its count of tokens where the server tells it.
+        2 * size_of::<Stamp>() * self.chunks.capacity() + self.text.capacity()
+    }
+
     /// The moments of chunks that were read together with the one before: both have one stamp.
     pub fn joined(&self) -> impl Iterator<Item = Stamp> {
         self.chunks.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[1])
@@ -83,20 +100,19 @@ impl Exchange {
     }
 }
 
-/// Sends `body` over `connection` and reads the answer to its end or its failure.
+/// Sends what is asked over `connection` and reads the answer to its end or its failure.
 ///
 /// `true` beside the exchange means that the connection can serve again.
 pub async fn exchange(
     connection: &mut Connection,
     target: &Target,
-    request_id: &str,
-    body: Bytes,
+    ask: &Ask,
     guard: &Guard,
 ) -> (Exchange, bool) {
     let mut seen = Exchange::default();
     let Connection { sender, driver, marks } = connection;
     marks.arm();
-    let attempt = attempt(sender, marks, target, request_id, body, guard, &mut seen);
+    let attempt = attempt(sender, marks, target, ask, guard, &mut seen);
     let outcome = drive(driver, guard.watch(attempt)).await;
     seen.sent = seen.sent.or(marks.first_write.get());
     let reusable = outcome.is_ok();
@@ -119,13 +135,12 @@ async fn attempt(
     sender: &mut SendRequest<Full<Bytes>>,
     marks: &Marks,
     target: &Target,
-    request_id: &str,
-    body: Bytes,
+    ask: &Ask,
     guard: &Guard,
     seen: &mut Exchange,
 ) -> Result<(), Failure> {
     let broken = |chunks: usize| move |e: hyper::Error| Failure::Broken { chunks, reason: reason_of(&e) };
-    let request = post(target, request_id, body)?;
+    let request = post(target, &ask.request_id, ask.body.clone())?;
     let response = sender.send_request(request).await.map_err(broken(0))?;
     seen.sent = marks.first_write.get();
     seen.headers = marks.last_read.get();
@@ -135,6 +150,7 @@ async fn attempt(
         return Err(refusal(seen.status.unwrap_or_default(), &head.headers, incoming).await);
     }
     let mut reader = Reader::new(target.keep_text);
+    let mut room = Room::new(ask.max_tokens);
     let mut start = Vec::new();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(broken(seen.chunks.len()))?;
@@ -143,6 +159,7 @@ async fn attempt(
         seen.read_lag_s = seen.read_lag_s.max(arrival.lag_s());
         reader.feed(data, arrival, seen)?;
         guard.received(arrival.read, seen.chunks.len());
+        room.check(seen.chunks.len(), reader.held() + seen.bytes())?;
         marks.small_reads.set(seen.chunks.is_empty() && reader.held() < BODY_LOOKED_AT);
         if !reader.has_events() && start.len() < BODY_LOOKED_AT {
             start.extend_from_slice(data);

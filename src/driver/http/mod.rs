@@ -11,6 +11,7 @@ mod failure;
 mod guard;
 mod pacer;
 mod reader;
+mod room;
 #[cfg(test)]
 mod servers;
 mod shards;

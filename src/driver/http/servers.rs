@@ -1,7 +1,7 @@
 //! What servers answer that are not quite as the API promises, over a socket.
 
 use super::connection::Pool;
-use super::exchange::{Exchange, exchange};
+use super::exchange::{Ask, Exchange, exchange};
 use super::guard::Guards;
 use super::target::{Limits, StreamEnd, Target};
 use crate::driver::address::Scheme;
@@ -50,7 +50,9 @@ fn answered(answer: &[u8], end: StreamEnd) -> Exchange {
         let (guards, pool) = (Guards::start(), Pool::new(Arc::default()));
         let mut connection = pool.connect(&target).await.expect("a connection");
         let guard = guards.over(&target);
-        exchange(&mut connection, &target, "id", Bytes::from_static(b"{}"), &guard).await.0
+        let (request_id, body) = ("id".into(), Bytes::from_static(b"{}"));
+        let ask = Ask { request_id, body, max_tokens: None };
+        exchange(&mut connection, &target, &ask, &guard).await.0
     });
     let request = server.join().expect("the server");
     assert!(request.contains("accept-encoding: identity\r\n"), "{request}");

@@ -4,7 +4,7 @@
 //! shared, and neither the script nor the terminal nor the writer of rows runs there.
 
 use super::connection::{Connection, Pool};
-use super::exchange::{self, Arrival, Exchange};
+use super::exchange::{self, Arrival, Ask, Exchange};
 use super::failure::Failure;
 use super::guard::Guards;
 use super::pacer::Pacer;
@@ -42,6 +42,11 @@ pub trait Plan: Send + Sync {
 
     /// The body of one, asked for just before it is due.
     fn body(&self, index: usize) -> Bytes;
+
+    /// The tokens that the answer to one may have; `None` where that is not known.
+    fn max_tokens(&self, _: usize) -> Option<u64> {
+        None
+    }
 
     /// Told when one is handed to its connection. Whatever it does delays the request.
     fn sending(&self) {}
@@ -229,27 +234,19 @@ async fn run(job: &Job, plan: &dyn Plan, shard: &Shard) -> Exchange {
         Ok(prepared) => prepared,
         Err(failure) => return failed(failure),
     };
-    let request_id = plan.request_id(job.index);
+    let (request_id, max_tokens) = (plan.request_id(job.index), plan.max_tokens(job.index));
+    let ask = Ask { request_id, body, max_tokens };
     plan.sending();
-    let seen = send(target, &request_id, body.clone(), connection, shard).await;
-    let seen = if !is_new && seen.is_unanswered() {
-        send_again(target, &request_id, body, seen, shard).await
-    } else {
-        seen
-    };
+    let seen = send(target, &ask, connection, shard).await;
+    let seen =
+        if !is_new && seen.is_unanswered() { send_again(target, &ask, seen, shard).await } else { seen };
     plan.answered();
     Exchange { connected_late, ..seen }
 }
 
-async fn send(
-    target: &Target,
-    request_id: &str,
-    body: Bytes,
-    mut connection: Connection,
-    shard: &Shard,
-) -> Exchange {
+async fn send(target: &Target, ask: &Ask, mut connection: Connection, shard: &Shard) -> Exchange {
     let guard = shard.guards.over(target);
-    let (seen, reusable) = exchange::exchange(&mut connection, target, request_id, body, &guard).await;
+    let (seen, reusable) = exchange::exchange(&mut connection, target, ask, &guard).await;
     if reusable {
         shard.pool.give_back(target, connection);
     }
@@ -258,17 +255,11 @@ async fn send(
 
 /// The server closed an idle connection in the moment in which it was used again. Such a server
 /// closes behind every answer: no connection to it is used twice from here on.
-async fn send_again(
-    target: &Target,
-    request_id: &str,
-    body: Bytes,
-    first: Exchange,
-    shard: &Shard,
-) -> Exchange {
+async fn send_again(target: &Target, ask: &Ask, first: Exchange, shard: &Shard) -> Exchange {
     target.keeps_alive.store(false, Relaxed);
     match shard.pool.connect(target).await {
         Ok(connection) => {
-            let seen = send(target, request_id, body, connection, shard).await;
+            let seen = send(target, ask, connection, shard).await;
             Exchange { sent: first.sent.or(seen.sent), resent: true, ..seen }
         }
         Err(_) => first, // the server is gone: that the connection broke says more

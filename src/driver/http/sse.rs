@@ -6,7 +6,7 @@
 use memchr::{memchr, memchr2};
 
 /// An event longer than this is an attack or a defect, not an answer.
-pub const EVENT_LIMIT: usize = 128 * 1024 * 1024;
+pub const EVENT_LIMIT: usize = 8 * 1024 * 1024;
 
 /// A byte order mark, which the standard drops at the start of a stream.
 const BOM: &[u8] = b"\xef\xbb\xbf";
