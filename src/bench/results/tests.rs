@@ -53,7 +53,7 @@ fn full_row() -> crate::bench::Row {
         query_len: 16,
         gpu_memory: r#"{"gpu-0":40321}"#.into(),
         engine: "lmcache".into(),
-        engine_kind: "vllm".into(),
+        engine_kind: "kind".into(),
         simulated: true,
         model: "m".into(),
         session: 4,
