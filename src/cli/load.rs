@@ -13,14 +13,15 @@ use crate::driver::address::Address;
 use crate::driver::http::Shards;
 use crate::driver::text::shown;
 use crate::driver::{limits, probe};
-use crate::report::{RequestLog, Verbosity, Watch, experiment_table, result_width};
+use crate::report::{RequestLog, Watch, experiment_table, result_width};
 use clap::{Args, ValueEnum};
 use serde_json::Map;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::Builder;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -149,21 +150,36 @@ pub fn run(args: &LoadArgs) -> u8 {
         Ok(log) => log,
         Err(problem) => return complain(&problem),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let (Ok(runtime), Ok(shards)) = (runtime, Shards::for_this_machine()) else {
+    let cancel = CancellationToken::new();
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(problem) => return complain(problem),
+    };
+    let screen = Watch::new(args.shown.verbosity(), cancel.clone());
+    let (Ok(watch), Ok(shards)) = (screen, Shards::for_this_machine()) else {
         return complain("the system gives no threads to send from");
     };
-    match runtime.block_on(send(args, &workload, address, &shards, log)) {
-        Ok(seen) => conclude(&seen),
-        Err(Problem::Interrupted(seen)) => {
-            seen.as_deref().map(show);
-            Code::Interrupted.exit()
-        }
-        Err(Problem::Failed(problem)) => {
-            eprintln!("error: {}", shown(&problem));
-            Code::Engine.exit()
-        }
-    }
+    let (events, received) = channel();
+    let Ok(shown) = Builder::new().name("report".into()).spawn(move || report(&received, watch)) else {
+        return complain("the system gives no thread for the report");
+    };
+    let warnings = events.clone();
+    let tell = move |text: &str| drop(warnings.send(Event::Warned { text: text.into() }));
+    runtime.spawn(signals::heed(cancel.clone(), "giving up what is under way", tell));
+    let sending = Sending { workload, address, shards, log, events, cancel };
+    let code = runtime.block_on(sending.send(args));
+    let _ = shown.join(); // a panic of the report was printed by its thread
+    code
+}
+
+/// A load that is ready to be sent.
+struct Sending {
+    workload: WorkloadConfig,
+    address: Address,
+    shards: Shards,
+    log: Option<RequestLog>,
+    events: Sender<Event>,
+    cancel: CancellationToken,
 }
 
 fn create(rows: &PathBuf) -> Result<RequestLog, String> {
@@ -172,98 +188,128 @@ fn create(rows: &PathBuf) -> Result<RequestLog, String> {
     RequestLog::create(rows).map_err(unwritable)
 }
 
-/// Why there is no whole measurement.
-enum Problem {
-    /// A signal came; what was seen until then, if anything was sent.
-    Interrupted(Option<Box<Seen>>),
-    /// In words.
-    Failed(String),
-}
-
-impl From<String> for Problem {
-    fn from(problem: String) -> Self {
-        Self::Failed(problem)
-    }
-}
-
-async fn send(
-    args: &LoadArgs,
-    workload: &WorkloadConfig,
-    address: Address,
-    shards: &Shards,
-    mut log: Option<RequestLog>,
-) -> Result<Seen, Problem> {
-    let cancel = CancellationToken::new();
-    tokio::spawn(signals::heed(cancel.clone(), "giving up what is under way", signals::say));
-    let (abort, aborted) = watch::channel(None);
-    let run_id = format!("lmrun-{}", std::process::id());
-    let server = async {
-        let model = model_of(args, &address, &workload.request).await?;
-        let server = server(args, &model, address.clone(), aborted);
-        Ok::<_, String>(with_fitting_fields(args, server, &workload.request, shards, &run_id).await)
-    };
-    let server = cancel.run_until_cancelled(server).await.ok_or(Problem::Interrupted(None))??;
-    let give_up = |reason: &str| drop(abort.send_replace(Some(reason.into())));
-    let (mut unwritten, verbosity) = (None, args.shown.verbosity());
-    let (events, received) = channel();
-    let shown = std::thread::spawn(move || watch_load(&received, verbosity));
-    let load = load::Load { config: workload, server, run_id, max_send_lag_s: args.max_send_lag_s };
-    let seen = load::run(load, shards, &cancel, give_up, |told| {
-        let event = match told {
-            load::Told::Began(live) => Event::ExperimentStarted(Arc::new(live)),
-            load::Told::Ended(row, seen) => {
-                if let Some(Err(e)) = log.as_mut().map(|log| log.write(&row, &seen.chunks)) {
-                    unwritten.get_or_insert(e);
-                }
-                Event::RequestDone(row)
+impl Sending {
+    /// Sends it, says what was seen, and returns the exit code.
+    async fn send(mut self, args: &LoadArgs) -> u8 {
+        let (abort, aborted) = watch::channel(None);
+        let server = self.server(args, aborted);
+        let code = match self.cancel.run_until_cancelled(server).await {
+            None => Code::Interrupted.exit(),
+            Some(Ok(server)) => self.measure(args, server, &abort).await,
+            Some(Err(problem)) => {
+                eprintln!("error: {}", shown(&problem));
+                Code::Engine.exit()
             }
-            load::Told::Warned(text) => Event::Warned { text },
         };
-        let _ = events.send(event); // the screen may have gone
-    })
-    .await;
-    drop(events);
-    let _ = shown.join(); // a panic of the screen was printed by its thread
-    if let Some(e) = unwritten.or_else(|| log.and_then(|log| log.finish().err())) {
-        return Err(Problem::Failed(format!("the rows could not be written: {e}")));
+        self.tell(Event::RunDone);
+        code
     }
-    if cancel.is_cancelled() { Err(Problem::Interrupted(Some(seen.into()))) } else { Ok(seen) }
+
+    /// The server as it wants to be asked.
+    async fn server(
+        &self,
+        args: &LoadArgs,
+        aborted: watch::Receiver<Option<String>>,
+    ) -> Result<Server, String> {
+        let options = &self.workload.request;
+        let model = model_of(args, &self.address, options).await?;
+        let server = server(args, &model, self.address.clone(), aborted);
+        let refusal = match args.asked.ignore_eos() {
+            Some(true) => return Ok(server),
+            Some(false) => return Ok(server.without_ignore_eos()),
+            None => refusal_of_ignore_eos(server.clone(), options, &self.shards, &run_id()).await,
+        };
+        let Some(words) = refusal else { return Ok(server) };
+        self.warn(format!(
+            "the server refuses `ignore_eos`, so that its answers may be shorter than `--max-tokens`; \
+             `--no-ignore-eos` skips the question ({})",
+            shown(&words)
+        ));
+        Ok(server.without_ignore_eos())
+    }
+
+    async fn measure(
+        &mut self,
+        args: &LoadArgs,
+        server: Server,
+        abort: &watch::Sender<Option<String>>,
+    ) -> u8 {
+        let give_up = |reason: &str| drop(abort.send_replace(Some(reason.into())));
+        let config = &self.workload;
+        let load = load::Load { config, server, run_id: run_id(), max_send_lag_s: args.max_send_lag_s };
+        let mut unwritten = None;
+        let (log, events, cancel) = (&mut self.log, &self.events, &self.cancel);
+        let seen = load::run(load, &self.shards, cancel, give_up, |told| {
+            let event = match told {
+                load::Told::Began(live) => Event::ExperimentStarted(Arc::new(live)),
+                load::Told::Ended(row, seen) => {
+                    // A file with missing rows must not look complete.
+                    let log = log.as_mut().filter(|_| unwritten.is_none());
+                    if let Some(Err(e)) = log.map(|log| log.write(&row, &seen.chunks)) {
+                        unwritten = Some(e);
+                        cancel.cancel();
+                    }
+                    Event::RequestDone(row)
+                }
+                load::Told::Warned(text) => Event::Warned { text },
+            };
+            let _ = events.send(event); // a report that is gone shows nothing
+        })
+        .await;
+        let code = self.judge(&seen);
+        match unwritten {
+            Some(e) => {
+                self.warn(format!("the rows could not be written: {e}; earlier rows are kept"));
+                Code::Invalid.exit()
+            }
+            None if self.cancel.is_cancelled() => Code::Interrupted.exit(),
+            None => code,
+        }
+    }
+
+    /// Shows what was seen, and returns what it means for the exit code.
+    fn judge(&self, seen: &Seen) -> u8 {
+        self.tell(Event::Printed {
+            text: format!("{}\n{}", seen.title, experiment_table(seen, result_width())),
+        });
+        for reason in seen.validity.texts() {
+            self.warn(format!("invalid: {reason}"));
+        }
+        let known = Known::read().filter(|_| seen.validity.is_valid());
+        if let Some(text) = known.and_then(|known| known.exceeded_by(&seen.client)) {
+            self.warn(text);
+        }
+        let mut code = if seen.validity.is_valid() { exit::OK } else { Code::Invalid.exit() };
+        for (failure, times) in seen.engines.iter().flat_map(|engine| engine.failures()) {
+            self.warn(format!("{times} × {failure}"));
+            code = code.max(Code::Check.exit());
+        }
+        code
+    }
+
+    fn warn(&self, text: String) {
+        self.tell(Event::Warned { text });
+    }
+
+    fn tell(&self, event: Event) {
+        let _ = self.events.send(event); // a report that is gone shows nothing
+    }
 }
 
-fn watch_load(events: &Receiver<Event>, verbosity: Verbosity) {
-    let mut watch = Watch::new(verbosity);
+/// Shows what happens until the load is done.
+fn report(events: &Receiver<Event>, mut watch: Watch) {
     while let Some(event) = watch.next(events) {
         match event {
             Event::RequestDone(row) => watch.request(&row),
+            Event::Printed { text } => watch.screen.result(&text),
             Event::Warned { text } => watch.screen.warn(&text),
             _ => {}
         }
     }
 }
 
-/// The server, without `ignore_eos` in its requests if it refuses that, which one request finds out.
-async fn with_fitting_fields(
-    args: &LoadArgs,
-    server: Server,
-    options: &RequestOptions,
-    shards: &Shards,
-    run_id: &str,
-) -> Server {
-    match args.asked.ignore_eos() {
-        Some(true) => server,
-        Some(false) => server.without_ignore_eos(),
-        None => match refusal_of_ignore_eos(server.clone(), options, shards, run_id).await {
-            None => server,
-            Some(words) => {
-                eprintln!(
-                    "warning: the server refuses `ignore_eos`, so that its answers may be shorter than \
-                     `--max-tokens`; `--no-ignore-eos` skips the question ({})",
-                    shown(&words)
-                );
-                server.without_ignore_eos()
-            }
-        },
-    }
+fn run_id() -> String {
+    format!("lmrun-{}", std::process::id())
 }
 
 fn server(args: &LoadArgs, model: &str, address: Address, abort: watch::Receiver<Option<String>>) -> Server {
@@ -296,28 +342,4 @@ async fn model_of(args: &LoadArgs, address: &Address, options: &RequestOptions) 
     })?;
     let first = models.into_iter().next().map(|model| model.id);
     first.ok_or_else(|| "the server names no model: give it with `--model`".into())
-}
-
-fn show(seen: &Seen) {
-    println!("{}\n{}", seen.title, experiment_table(seen, result_width()));
-}
-
-fn conclude(seen: &Seen) -> u8 {
-    show(seen);
-    if !seen.validity.is_valid() {
-        for reason in seen.validity.texts() {
-            eprintln!("warning: invalid: {reason}");
-        }
-        return Code::Invalid.exit();
-    }
-    if let Some(text) = Known::read().and_then(|known| known.exceeded_by(&seen.client)) {
-        eprintln!("warning: {text}");
-    }
-    let failures = seen.engines.iter().flat_map(|engine| engine.failures());
-    let mut code = exit::OK;
-    for (failure, times) in failures {
-        eprintln!("warning: {times} × {failure}");
-        code = Code::Check.exit();
-    }
-    code
 }

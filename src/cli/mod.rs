@@ -18,14 +18,15 @@ mod signals;
 mod sim;
 mod stage;
 
-use crate::driver::machine;
 use crate::driver::text::shown;
 use crate::driver::watchdog::Watchdogs;
+use crate::driver::{limits, machine};
 use crate::script::neighbour;
 use args::{Cli, Verb};
 use clap::Parser;
 use std::path::Path;
 use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Exit codes that are not a test's: the others are [`crate::bench::Code`]'s.
 mod exit {
@@ -119,10 +120,24 @@ fn watchdogs() -> Result<Watchdogs, String> {
     Ok(Watchdogs::new(program, WATCHDOG))
 }
 
+/// Threads that a run starts: two workers, those that send, report and write to the screen, the one that starts
+/// engines, and some that block.
+const THREADS: usize = 16;
+
 /// Where all that waits does so.
 fn runtime() -> Result<tokio::runtime::Runtime, &'static str> {
+    const TOO_FEW: &str =
+        "the system gives too few threads; help: raise `ulimit -u`, or the container's limit of processes";
+    // Tokio panics or hangs if it gets none.
+    if !limits::can_start_threads(THREADS) {
+        return Err(TOO_FEW);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.map_err(|_| "the system gives no threads")
+    let runtime = runtime.map_err(|_| TOO_FEW)?;
+    // With a handler, a file that reaches `ulimit -f` is an error of its writer, not the end of this process.
+    // Engines do not inherit it.
+    runtime.block_on(async { drop(signal(SignalKind::from_raw(nix::libc::SIGXFSZ))) });
+    Ok(runtime)
 }
 
 /// Says what is wrong with the command line, in clap's manner.

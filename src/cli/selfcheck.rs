@@ -49,10 +49,13 @@ pub fn run(args: &SelfCheckArgs) -> u8 {
         Ok(checker) => checker,
         Err(problem) => return complain(&problem),
     };
-    runtime.spawn(signals::heed(checker.cancel.clone(), "ending the check", signals::say));
-    let mut screen = Screen::new(Verbosity::Usual);
+    let tell = |text: &str| signals::say(&format!("\n{text}")); // below the step in place
+    runtime.spawn(signals::heed(checker.cancel.clone(), "ending the check", tell));
+    let Ok(screen) = Screen::new(Verbosity::Usual, checker.cancel.clone()) else {
+        return complain("the system gives no thread for the screen");
+    };
     let outcome = runtime.block_on(checker.check(args.up_to, |title| screen.step(title)));
-    screen.clear();
+    drop(screen);
     let interrupted = checker.cancel.is_cancelled();
     drop(checker);
     let _ = scratch.clear(); // what stays, a later run finds

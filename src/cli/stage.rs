@@ -67,7 +67,8 @@ impl Stage {
             take_ignore_eos: parking_lot::Mutex::default(),
         });
         let name = format!("repl-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"));
-        let reporter = Reporter::new(prepared.outputs, facts, cancel.clone(), args.shown.verbosity());
+        let reporter = Reporter::new(prepared.outputs, facts, cancel.clone(), args.shown.verbosity())
+            .map_err(|_| "the system gives no thread for the screen")?;
         let reporting =
             std::thread::Builder::new().name("report".into()).spawn(move || reporter.work(&received));
         let reporting = reporting.map_err(|_| "the system gives no thread for the report")?;

@@ -3,6 +3,10 @@
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::close;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread::Builder;
 
 /// How many files this process may have open; `None` where the system does not tell.
 pub fn max_descriptors() -> Option<u64> {
@@ -25,6 +29,24 @@ pub fn prepare_descriptors() {
 
 /// As many files as one run is likely to have open; the table takes 8 bytes for each.
 const TABLE: u64 = 1 << 16;
+
+/// Returns true if the system lets this process start so many threads now.
+pub fn can_start_threads(count: usize) -> bool {
+    const STACK: usize = 64 << 10;
+    let (end, ended) = channel::<()>();
+    let ended = Arc::new(Mutex::new(ended));
+    let start = |_| {
+        let ended = ended.clone();
+        Builder::new().stack_size(STACK).spawn(move || ended.lock().recv())
+    };
+    let started: Vec<_> = (0..count).map(start).collect();
+    drop(end);
+    let all = started.iter().all(Result::is_ok);
+    for thread in started.into_iter().flatten() {
+        let _ = thread.join();
+    }
+    all
+}
 
 /// TCP segments that this machine has sent a second time so far; `None` where the system does not tell.
 pub fn retransmits() -> Option<u64> {

@@ -3,6 +3,7 @@
 use super::screen::{Screen, Verbosity};
 use crate::bench::{Finding, State};
 use std::fmt::Write;
+use tokio_util::sync::CancellationToken;
 
 /// The findings under their sections, with a remedy below each that needs one; lines no longer than
 /// `columns`, where there is a terminal.
@@ -46,19 +47,10 @@ pub fn columns() -> Option<usize> {
 }
 
 /// Says what is waited for on the terminal, if there is one, until it is dropped.
-pub fn wait(what: &str) -> Waiting {
-    let mut screen = Screen::new(Verbosity::Usual);
+pub fn wait(what: &str) -> Option<Screen> {
+    let screen = Screen::new(Verbosity::Usual, CancellationToken::new()).ok()?;
     screen.draw(&[what.to_owned()]);
-    Waiting(screen)
-}
-
-/// Something that is waited for.
-pub struct Waiting(Screen);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.clear();
-    }
+    Some(screen)
 }
 
 /// The findings as JSON.

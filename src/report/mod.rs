@@ -17,6 +17,7 @@ mod screen;
 pub mod selfcheck;
 mod study;
 mod tables;
+mod terminal;
 pub mod values;
 mod verdict;
 mod written;

@@ -37,10 +37,18 @@ struct Test {
 
 impl Reporter {
     /// A reporter that cancels the run when results can no longer be written.
-    pub fn new(outputs: Outputs, facts: RunFacts, cancel: CancellationToken, verbosity: Verbosity) -> Self {
+    ///
+    /// # Errors
+    /// When the system gives no thread for the screen.
+    pub fn new(
+        outputs: Outputs,
+        facts: RunFacts,
+        cancel: CancellationToken,
+        verbosity: Verbosity,
+    ) -> std::io::Result<Self> {
         let (lines, warnings, written) = Default::default();
-        let watch = Watch::new(verbosity);
-        Self { outputs, facts, watch, cancel, test: None, lines, warnings, written, broken: None }
+        let watch = Watch::new(verbosity, cancel.clone())?;
+        Ok(Self { outputs, facts, watch, cancel, test: None, lines, warnings, written, broken: None })
     }
 
     /// Works until the run is done; returns its gravest failure.
@@ -57,11 +65,8 @@ impl Reporter {
                 let manifest = Manifest::of_session(self.facts.clone(), name.clone());
                 self.begin(name, manifest);
             }
-            Event::Awaited { shown, aside } => {
-                self.watch.screen.lend(aside);
-                let _ = shown.send(()); // a prompt that no longer waits needs no answer
-            }
-            Event::Resumed => self.watch.screen.lend(None),
+            Event::Awaited { shown, aside } => self.watch.screen.lend(aside, shown),
+            Event::Resumed => self.watch.screen.resume(),
             Event::TestStarted { test } => self.test_started(test),
             Event::EngineStarting { name, port, argv, container, log } => {
                 self.watch.screen.note(&format!("  {name}: {}", shell(&argv)));
@@ -145,7 +150,7 @@ impl Reporter {
     }
 
     fn checked(&mut self, passed: bool, what: String) {
-        let screen = &mut self.watch.screen;
+        let screen = &self.watch.screen;
         if !passed || !screen.is_quiet() {
             screen.result(&format!("  {}: {what}", screen.verdict(passed)));
         }
@@ -159,7 +164,7 @@ impl Reporter {
     }
 
     fn experiment_done(&mut self, seen: &Seen) {
-        let screen = &mut self.watch.screen;
+        let screen = &self.watch.screen;
         screen.result(&format!("{}\n{}", seen.title, tables::experiment(seen, result_width())));
         for engine in &seen.engines {
             for (failure, times) in engine.failures() {
@@ -184,7 +189,7 @@ impl Reporter {
         self.judge_rows();
         let outcome = self.or_broken(outcome);
         self.note(|manifest| manifest.end(&outcome, took_s));
-        let screen = &mut self.watch.screen;
+        let screen = &self.watch.screen;
         if let Outcome::Failed { report, .. } = &outcome
             && !report.is_empty()
         {
@@ -260,7 +265,7 @@ impl Reporter {
 
     /// Everything that a reader wants to know who has not watched.
     fn conclude(&mut self) {
-        let screen = &mut self.watch.screen;
+        let screen = &self.watch.screen;
         screen.result(&format!("\n{}", tables::run(&self.lines, result_width())));
         if !self.warnings.is_empty() {
             let lines: Vec<String> = self.warnings.iter().map(|text| format!("\n  {text}")).collect();

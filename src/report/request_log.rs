@@ -4,11 +4,14 @@ use crate::bench::Row;
 use crate::driver::clock::Stamp;
 use serde::Serialize;
 use std::fs::File;
-use std::io::{BufWriter, Result, Write};
+use std::io::{Result, Write};
 use std::path::PathBuf;
 
-/// A file of JSON lines.
-pub struct RequestLog(BufWriter<File>);
+/// A file of JSON lines that has every request on disk as soon as it is written, and never half a line.
+pub struct RequestLog {
+    file: File,
+    length: u64,
+}
 
 /// What other tools read of a request; milliseconds.
 #[derive(Serialize)]
@@ -31,10 +34,10 @@ impl RequestLog {
     /// # Errors
     /// When it cannot be made.
     pub fn create(path: &PathBuf) -> Result<Self> {
-        File::create(path).map(BufWriter::new).map(Self)
+        Ok(Self { file: File::create(path)?, length: 0 })
     }
 
-    /// Appends a request whose chunks came at these moments.
+    /// Writes a request, whose chunks came at these moments, through to the file.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -52,15 +55,14 @@ impl RequestLog {
             connected_late: row.connected_late,
             error: row.error.as_deref(),
         };
-        serde_json::to_writer(&mut self.0, &line)?;
-        self.0.write_all(b"\n")
-    }
-
-    /// Writes what is left.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn finish(mut self) -> Result<()> {
-        self.0.flush()
+        let mut text = serde_json::to_vec(&line)?;
+        text.push(b'\n');
+        if let Err(error) = self.file.write_all(&text) {
+            // If even this fails, the file ends in half a line. It is no error of a pipe, which has no length.
+            let _ = self.file.set_len(self.length);
+            return Err(error);
+        }
+        self.length += text.len() as u64;
+        Ok(())
     }
 }

@@ -1,10 +1,11 @@
 //! The terminal: results on standard output, everything else on standard error.
 
-use super::live::Region;
+use super::terminal::Terminal;
 use crate::driver::secrets::scrub;
 use console::Term;
-use std::io::{IsTerminal, Write};
-use std::sync::mpsc::SyncSender;
+use std::io::{IsTerminal, Result};
+use std::sync::mpsc::{Sender, SyncSender};
+use tokio_util::sync::CancellationToken;
 
 /// How much is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,84 +28,78 @@ const NEVER_S: f64 = 3600.0;
 
 /// What people see of a run.
 pub struct Screen {
-    terminal: Term,
-    /// The lines in place, where there is a terminal and something may be shown.
-    region: Option<Region>,
+    terminal: Terminal,
+    /// Whether standard error is a terminal whose last lines are written over.
+    in_place: bool,
     verbosity: Verbosity,
     color: bool,
-    /// The way around a prompt that reads from the terminal.
-    aside: Option<SyncSender<String>>,
 }
 
 impl Screen {
-    /// The screen as this process has it.
-    pub fn new(verbosity: Verbosity) -> Self {
+    /// The screen as this process has it. After `cancel`, a terminal that takes nothing is given up soon.
+    ///
+    /// # Errors
+    /// When the system gives no thread to write from.
+    pub fn new(verbosity: Verbosity, cancel: CancellationToken) -> Result<Self> {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let in_place = std::io::stderr().is_terminal() && !is_dumb && verbosity != Verbosity::Quiet;
-        let region = in_place.then(Region::default);
-        Self { terminal: Term::stderr(), region, verbosity, color: color(), aside: None }
+        let terminal = Terminal::start(in_place, cancel)?;
+        Ok(Self { terminal, in_place, verbosity, color: color() })
     }
 
     /// Leaves the terminal to a prompt: until this is called with `None`, texts go to `aside`, and nothing is
-    /// drawn.
-    pub fn lend(&mut self, aside: Option<SyncSender<String>>) {
-        self.clear();
-        self.aside = aside;
+    /// drawn. Tells `shown` when everything before this is shown.
+    pub fn lend(&self, aside: Option<SyncSender<String>>, shown: Sender<()>) {
+        self.terminal.lend(aside);
+        self.terminal.flush(shown);
+    }
+
+    /// Takes the terminal back from the prompt.
+    pub fn resume(&self) {
+        self.terminal.lend(None);
     }
 
     /// A result.
-    pub fn result(&mut self, text: &str) {
-        if self.aside.is_some() {
-            return self.above(&scrub(text));
-        }
-        let lines = self.region.as_ref().map(|region| region.lines().to_vec()).unwrap_or_default();
-        self.draw(&[]);
-        // A reader that went away is not our failure.
-        let _ = writeln!(std::io::stdout(), "{}", scrub(text));
-        self.draw(&lines);
+    pub fn result(&self, text: &str) {
+        self.terminal.result(scrub(text));
     }
 
     /// What happens.
-    pub fn note(&mut self, text: &str) {
+    pub fn note(&self, text: &str) {
         if self.verbosity != Verbosity::Quiet {
-            self.above(&scrub(text));
+            self.terminal.note(scrub(text));
         }
     }
 
     /// What went wrong, as it was drawn.
-    pub fn fault(&mut self, text: &str) {
-        self.above(&scrub(text));
+    pub fn fault(&self, text: &str) {
+        self.terminal.warning(scrub(text));
     }
 
     /// What the reader must not miss.
-    pub fn warn(&mut self, text: &str) {
+    pub fn warn(&self, text: &str) {
         let mark = if self.color { "\u{1b}[33mwarning:\u{1b}[0m" } else { "warning:" };
-        self.above(&scrub(&format!("{mark} {text}")));
+        self.terminal.warning(scrub(&format!("{mark} {text}")));
     }
 
     /// What is going on now, instead of what was.
-    pub fn draw(&mut self, lines: &[String]) {
-        if self.aside.is_some() {
-            return;
-        }
-        let size = self.size();
-        let lines = lines.iter().map(|line| scrub(line)).collect();
-        if let Some(text) = self.region.as_mut().map(|region| region.replace("", lines, size)) {
-            self.send(&text);
+    pub fn draw(&self, lines: &[String]) {
+        if self.in_place {
+            self.terminal.frame(lines.iter().map(|line| scrub(line)).collect());
         }
     }
 
     /// How wide the lines in place may be; `None` where there are none.
     pub fn width(&self) -> Option<usize> {
-        self.region.as_ref().map(|_| self.size().1.saturating_sub(1))
+        self.in_place.then(|| usize::from(Term::stderr().size().1).saturating_sub(1))
     }
 
     /// So often what goes on is shown, seconds.
     pub fn frame_s(&self) -> f64 {
-        match (&self.region, self.verbosity) {
+        match (self.in_place, self.verbosity) {
             (_, Verbosity::Quiet) => NEVER_S,
-            (Some(_), _) => FRAME_S,
-            (None, _) => PLAIN_S,
+            (true, _) => FRAME_S,
+            (false, _) => PLAIN_S,
         }
     }
 
@@ -124,12 +119,12 @@ impl Screen {
     }
 
     /// What is done next, on a terminal in place of the last.
-    pub fn step(&mut self, text: &str) {
-        if self.region.is_some() { self.draw(&[text.to_owned()]) } else { self.note(text) }
+    pub fn step(&self, text: &str) {
+        if self.in_place { self.draw(&[text.to_owned()]) } else { self.note(text) }
     }
 
     /// Takes what goes on off the terminal until there is some again.
-    pub fn clear(&mut self) {
+    pub fn clear(&self) {
         self.draw(&[]);
     }
 
@@ -141,34 +136,6 @@ impl Screen {
             (false, true) => "\u{1b}[31mFAILED\u{1b}[0m",
             (false, false) => "FAILED",
         }
-    }
-
-    /// Prints above the lines in place, which stay.
-    fn above(&mut self, text: &str) {
-        if let Some(aside) = &self.aside {
-            let _ = aside.try_send(text.to_owned()); // a prompt that shows nothing more is at its end
-            return;
-        }
-        let size = self.size();
-        let text = match &mut self.region {
-            Some(region) => region.replace(text, region.lines().to_vec(), size),
-            None => format!("{text}\n"),
-        };
-        self.send(&text);
-    }
-
-    /// In one piece: a terminal shows no half of it.
-    fn send(&self, text: &str) {
-        if text.is_empty() {
-            return;
-        }
-        let mut terminal = &self.terminal;
-        let _ = terminal.write_all(text.as_bytes());
-    }
-
-    fn size(&self) -> (usize, usize) {
-        let (rows, columns) = self.terminal.size();
-        (rows.into(), columns.into())
     }
 }
 

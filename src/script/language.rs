@@ -3,13 +3,21 @@
 use super::api;
 use super::host::Host;
 use super::modules::Modules;
-use crate::bench::Event;
+use crate::bench::{Bench, Event};
 use rhai::{Dynamic, OptimizationLevel};
+use std::cell::Cell;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Rhai's debug builds allow little nesting, its release builds more: the same everywhere.
 const CALL_LEVELS: usize = 64;
 const EXPR_DEPTH: usize = 64;
+
+/// Bytes that a script may print before they are shown.
+const PRINTED_AHEAD: usize = 1 << 20;
+const LOOK: Duration = Duration::from_millis(100);
 
 /// An engine that can compile scripts, and run none.
 pub fn compiler() -> rhai::Engine {
@@ -33,15 +41,42 @@ pub fn interpreter(host: &Host, modules: Modules) -> rhai::Engine {
     engine.set_default_tag(Dynamic::from(host.clone()));
     engine.set_module_resolver(modules);
     api::register(&mut engine);
-    let bench = host.bench().clone();
-    engine.on_print(move |text| bench.emit(Event::Printed { text: text.into() }));
-    let bench = host.bench().clone();
+    let printer = Printer::new(host.bench().clone());
+    engine.on_print(move |text| printer.print(text.into()));
+    let printer = Printer::new(host.bench().clone());
     engine.on_debug(move |text, source, position| {
-        let text = format!("{}:{position}: {text}", source.unwrap_or_default());
-        bench.emit(Event::Printed { text });
+        printer.print(format!("{}:{position}: {text}", source.unwrap_or_default()));
     });
     heed(&mut engine, host.bench().interrupts.now());
     engine
+}
+
+/// Prints texts of a script. It waits for a reader that is far behind, so that they do not fill the memory.
+struct Printer {
+    bench: Arc<Bench>,
+    ahead: Cell<usize>,
+}
+
+impl Printer {
+    fn new(bench: Arc<Bench>) -> Self {
+        Self { bench, ahead: Cell::default() }
+    }
+
+    fn print(&self, text: String) {
+        self.ahead.set(self.ahead.get() + text.len());
+        self.bench.emit(Event::Printed { text });
+        if self.ahead.get() >= PRINTED_AHEAD {
+            self.ahead.set(0);
+            self.wait_for_reader();
+        }
+    }
+
+    fn wait_for_reader(&self) {
+        let (shown, is_shown) = channel();
+        self.bench.emit(Event::Awaited { shown, aside: None });
+        let cancel = self.bench.interrupts.now();
+        while is_shown.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) && !cancel.is_cancelled() {}
+    }
 }
 
 /// Ends scripts when `cancel` is cancelled.

@@ -1,12 +1,12 @@
 //! Signals: Ctrl-C ends an input, the others end the session.
 
-use super::say;
 use crate::bench::{Bench, Code, Event};
+use crate::cli::signals::{Incoming, Kind, Turn, Turns, kill, say};
 use crate::cli::stage::Stage;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// How long the editor may take to give up.
@@ -22,6 +22,7 @@ pub struct Signals {
     one_ends_all: AtomicBool,
     ends: Arc<AtomicBool>,
     is_ending: AtomicBool,
+    turns: Mutex<Turns>,
 }
 
 impl Signals {
@@ -35,11 +36,11 @@ impl Signals {
             one_ends_all: AtomicBool::default(),
             ends: Arc::default(),
             is_ending: AtomicBool::default(),
+            turns: Mutex::default(),
         });
         let _entered = stage.runtime.enter();
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        if let [Ok(interrupts), Ok(terminations), Ok(hangups)] = kinds.map(signal) {
-            stage.runtime.spawn(signals.clone().listen(interrupts, terminations, hangups));
+        if let Some(incoming) = Incoming::listen() {
+            stage.runtime.spawn(signals.clone().listen(incoming));
         }
         signals
     }
@@ -76,12 +77,11 @@ impl Signals {
         self.waits_for_interrupt.store(false, Relaxed);
     }
 
-    async fn listen(self: Arc<Self>, mut interrupts: Signal, mut terminations: Signal, mut hangups: Signal) {
+    async fn listen(self: Arc<Self>, mut incoming: Incoming) {
         loop {
-            tokio::select! {
-                _ = interrupts.recv() => self.interrupt(),
-                _ = terminations.recv() => self.terminate(),
-                _ = hangups.recv() => self.terminate(),
+            match incoming.next().await {
+                Kind::Interrupt => self.interrupt(),
+                Kind::Termination => self.terminate(),
             }
         }
     }
@@ -106,8 +106,10 @@ impl Signals {
     }
 
     fn terminate(self: &Arc<Self>) {
-        if self.session.is_cancelled() {
-            kill();
+        match self.turns.lock().next() {
+            Turn::First => {}
+            Turn::Same => return,
+            Turn::Second => kill(),
         }
         say("\ninterrupted: closing the engines; once more kills them");
         self.session.cancel();
@@ -127,10 +129,4 @@ impl Signals {
             std::process::exit(i32::from(Code::Interrupted.exit()));
         }
     }
-}
-
-/// This process ends at once, and the watchdog kills what it leaves.
-fn kill() -> ! {
-    say("killed");
-    std::process::exit(i32::from(Code::Interrupted.exit()))
 }

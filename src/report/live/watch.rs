@@ -4,8 +4,10 @@ use super::View;
 use crate::bench::{Event, Row};
 use crate::driver::clock::Stamp;
 use crate::report::screen::{Screen, Verbosity};
+use std::io::Result;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Hands out events, and shows what goes on.
 pub struct Watch {
@@ -17,8 +19,12 @@ pub struct Watch {
 
 impl Watch {
     /// Nothing goes on yet.
-    pub fn new(verbosity: Verbosity) -> Self {
-        Self { screen: Screen::new(verbosity), view: View::default(), shown: Stamp::now() }
+    ///
+    /// # Errors
+    /// As [`Screen::new`].
+    pub fn new(verbosity: Verbosity, cancel: CancellationToken) -> Result<Self> {
+        let screen = Screen::new(verbosity, cancel)?;
+        Ok(Self { screen, view: View::default(), shown: Stamp::now() })
     }
 
     /// The next event, `None` behind the last.

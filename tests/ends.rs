@@ -1,0 +1,234 @@
+//! How lmrun ends: signals that come twice or with a terminal, screens that take nothing, and limits of the system.
+#![allow(missing_docs, reason = "a test file")]
+
+mod common;
+
+use common::{Bench, Ran, Sim, eventually, ran};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const LMRUN: &str = env!("CARGO_BIN_EXE_lmrun");
+
+/// A test that sends `requests` requests, `rate` per second, to an engine that answers at once.
+fn script(requests: usize, rate: usize) -> String {
+    format!(
+        "import \"std/sim\" as sim;\nimport \"std/load\" as load;\n\
+         fn test_long() {{\n    run(load::dummy(#{{ requests: {requests}, gap_s: 1.0 / {rate}.0, context_len: 20, \
+         max_tokens: 2 }}), [sim::engine(#{{ flags: #{{ \"ttft-s\": 0.01, \"itl-s\": 0.001 }} }})]);\n}}\n"
+    )
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id() as i32), signal).expect("the signal");
+}
+
+/// Lines of a file without its header.
+fn rows(path: &Path) -> usize {
+    std::fs::read_to_string(path).map_or(0, |text| text.lines().count().saturating_sub(1))
+}
+
+/// The exit code, or `None` after `limit`, and then it is killed.
+fn ended(child: &mut Child, limit: Duration) -> Option<i32> {
+    let deadline = Instant::now() + limit;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().expect("its status") {
+            return Some(status.code().unwrap_or(-1));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().expect("killed");
+    None
+}
+
+/// The same command under another program, such as `timeout 2`.
+fn under(program: &[&str], command: &Command) -> Command {
+    let mut wrapped = Command::new(program[0]);
+    wrapped.args(&program[1..]).arg(command.get_program()).args(command.get_args());
+    wrapped.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    for (name, value) in command.get_envs() {
+        wrapped.env(name, value.unwrap_or_default());
+    }
+    wrapped
+}
+
+fn load(sim: &Sim, args: &[&str]) -> Command {
+    let mut command = Command::new(LMRUN);
+    command.args(["load", "--url", &sim.url(), "--max-tokens", "2"]).args(args).env("NO_COLOR", "1");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn output(mut command: Command) -> Ran {
+    ran(&command.output().expect("it runs"))
+}
+
+#[test]
+fn timeout_ends_loads_and_tests_in_order() {
+    let sim = Sim::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    for n in 0..4 {
+        let file = folder.path().join(n.to_string());
+        let args = ["--rate", "20", "--requests", "2000", "--rows", file.to_str().expect("a path")];
+        let run = output(under(&["timeout", "2"], &load(&sim, &args)));
+        assert_eq!(run.code, 124, "{}", run.stderr);
+        assert!(run.stderr.contains("interrupted") && !run.stderr.contains("killed"), "{}", run.stderr);
+        assert!(run.stderr.contains("× the run was interrupted"), "{}", run.stderr);
+        assert_eq!(std::fs::read_to_string(&file).expect("the rows").lines().count(), 2000);
+    }
+    for _ in 0..2 {
+        let bench = Bench::new().script("t.rhai", &script(2000, 20));
+        let run = output(under(&["timeout", "4"], &bench.command(&["t.rhai"])));
+        assert_eq!(run.code, 124, "{}", run.stderr);
+        assert!(run.stdout.contains("FAILED test_long") && !run.stderr.contains("killed"), "{}", run.stderr);
+        assert_eq!(bench.left_running(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_hangup_ends_a_run_in_order_unless_it_was_ignored() {
+    let bench = Bench::new().script("t.rhai", &script(2000, 20));
+    let csv = bench.path("out/test_long.csv");
+    let mut child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    eventually("rows", || rows(&csv) > 3);
+    send(&child, Signal::SIGHUP);
+    assert_eq!(ended(&mut child, Duration::from_secs(30)), Some(130));
+    assert_eq!((bench.left_running(), rows(&csv)), (Vec::new(), 2000));
+    let manifest = std::fs::read_to_string(bench.path("out/test_long.manifest.json")).expect("a manifest");
+    assert!(!manifest.contains("\"outcome\": null"), "{manifest}");
+
+    let bench = Bench::new().script("t.rhai", &script(60, 20));
+    let mut child = under(&["nohup"], &bench.command(&["t.rhai"])).spawn().expect("nohup");
+    eventually("rows", || rows(&bench.path("out/test_long.csv")) > 3);
+    send(&child, Signal::SIGHUP);
+    assert_eq!(ended(&mut child, Duration::from_secs(30)), Some(0));
+}
+
+#[test]
+fn a_pipe_that_takes_nothing_holds_back_no_row_and_no_end() {
+    const REQUESTS: usize = 3000;
+    let bench = Bench::new().script("t.rhai", &script(REQUESTS, 500));
+    let csv = bench.path("out/test_long.csv");
+    // Every request is a line of standard error, which nobody reads.
+    let mut child = bench.command(&["-v", "t.rhai"]).spawn().expect("lmrun");
+    eventually("all rows", || rows(&csv) == REQUESTS);
+    send(&child, Signal::SIGTERM);
+    std::thread::sleep(Duration::from_millis(1500));
+    send(&child, Signal::SIGTERM);
+    assert_eq!(ended(&mut child, Duration::from_secs(4)), Some(130), "a second signal ends it");
+    eventually("nothing is left", || bench.left_running().is_empty());
+
+    // A reader that reads again gets all that is a result, and the notes of a screen that stood still are counted.
+    let bench = Bench::new().script("t.rhai", &script(REQUESTS, 500));
+    let mut child = bench.command(&["-v", "t.rhai"]).spawn().expect("lmrun");
+    let csv = bench.path("out/test_long.csv");
+    eventually("all rows", || rows(&csv) == REQUESTS);
+    let mut notes = String::new();
+    child.stderr.take().expect("its notes").read_to_string(&mut notes).expect("read");
+    let mut results = String::new();
+    child.stdout.take().expect("its results").read_to_string(&mut results).expect("read");
+    assert_eq!(ended(&mut child, Duration::from_secs(20)), Some(0), "{results}{notes}");
+    assert!(results.contains("passed test_long") && results.contains("written:"), "{results}");
+    assert_eq!(notes.matches(": TTFT").count(), REQUESTS, "less than a mebibyte waited");
+}
+
+#[test]
+fn a_terminal_that_is_stopped_or_goes_away_loses_no_row() {
+    const REQUESTS: usize = 1500;
+    let bench = Bench::new().script("t.rhai", &script(REQUESTS, 150));
+    let csv = bench.path("out/test_long.csv");
+    let pair = native_pty_system().openpty(PtySize::default()).expect("a terminal");
+    let mut command = CommandBuilder::new(LMRUN);
+    let [p1, p2] = bench.ports.map(|port| port.to_string());
+    command.args(["-v", "t.rhai", "-o", "out", "-p", &p1, &p2, "--max-send-lag-s", "10"]);
+    command.cwd(bench.dir.path());
+    command.env("TERM", "xterm");
+    let mut child = pair.slave.spawn_command(command).expect("lmrun");
+    drop(pair.slave);
+    eventually("the first rows", || rows(&csv) > 10);
+    let mut keys = pair.master.take_writer().expect("the keys");
+    keys.write_all(b"\x13").expect("Ctrl-S");
+    eventually("all rows", || rows(&csv) == REQUESTS);
+    drop(keys);
+    drop(pair.master);
+    let mut code = None;
+    eventually("it ends with its terminal", || {
+        code = child.try_wait().expect("its status").map(|status| status.exit_code());
+        code.is_some()
+    });
+    assert_eq!((bench.left_running(), rows(&csv)), (Vec::new(), REQUESTS), "{code:?}");
+}
+
+#[test]
+fn rows_of_a_load_are_on_disk_when_it_is_killed() {
+    let sim = Sim::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("rows.jsonl");
+    let args = ["--rate", "100", "--requests", "2000", "--rows", file.to_str().expect("a path")];
+    let mut child = load(&sim, &args).spawn().expect("lmrun");
+    eventually("requests", || sim.requests() > 50);
+    let answered = sim.requests();
+    std::thread::sleep(Duration::from_millis(300));
+    child.kill().expect("SIGKILL");
+    child.wait().expect("its end");
+    let text = std::fs::read_to_string(&file).expect("the rows");
+    assert!(text.ends_with('\n'), "half a row: {}", text.lines().last().unwrap_or_default());
+    assert!(text.lines().count() as u64 >= answered, "{} of {answered}", text.lines().count());
+}
+
+#[test]
+fn rows_that_cannot_be_written_end_a_load() {
+    let sim = Sim::start(&[]);
+    let run = output(load(&sim, &["--rate", "20", "--requests", "2000", "--rows", "/dev/full"]));
+    assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("the rows could not be written: No space left"), "{}", run.stderr);
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_ends_a_run_with_whole_rows() {
+    let limited = ["bash", "-c", "ulimit -f 48; exec \"$@\"", "-"];
+    let bench = Bench::new().script("t.rhai", &script(400, 100));
+    let run = output(under(&limited, &bench.command(&["t.rhai"])));
+    assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("File too large"), "{}", run.stderr);
+    let text = std::fs::read_to_string(bench.path("out/test_long.csv")).expect("the rows");
+    assert!(text.ends_with('\n') && text.lines().count() > 20, "{} bytes", text.len());
+
+    let sim = Sim::start(&[]);
+    let file = bench.path("rows.jsonl");
+    let args = ["--rate", "100", "--requests", "2000", "--rows", file.to_str().expect("a path")];
+    let run = output(under(&limited, &load(&sim, &args)));
+    assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
+    let text = std::fs::read_to_string(&file).expect("the rows");
+    assert!(text.ends_with("}\n") && text.lines().count() > 20, "{} bytes", text.len());
+}
+
+#[test]
+fn too_few_threads_are_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("lmrun");
+    // The limit does not bind root: root tries it as another user, who may not read root's folders.
+    std::fs::copy(LMRUN, &program).expect("a copy");
+    for path in [folder.path(), &program] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("readable");
+    }
+    let is_root = nix::unistd::geteuid().is_root();
+    for limit in ["2", "4", "5", "8"] {
+        let run =
+            format!("ulimit -u {limit}; exec {} load --url http://127.0.0.1:9 --rate 1", program.display());
+        let user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"];
+        let words = user.into_iter().filter(|_| is_root).chain(["bash", "-c", &run]).collect::<Vec<_>>();
+        let mut command = Command::new("timeout");
+        let run = ran(&command.args(["20"]).args(words).output().expect("bash"));
+        assert_eq!(run.code, 2, "with {limit}: {}{}", run.stdout, run.stderr);
+        assert!(run.stderr.contains("too few threads"), "with {limit}: {}", run.stderr);
+    }
+}
