@@ -1,6 +1,7 @@
 //! The tests of a script, read without running it.
 
 use rhai::{AST, FnAccess};
+use std::collections::HashMap;
 
 /// A public function without parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,16 +34,26 @@ pub fn tests(ast: &AST, text: &str) -> Vec<TestFunction> {
         .map(|f| TestFunction { name: f.name.to_owned(), doc: doc(&f.comments) })
         .collect();
     // Rhai lists functions in no order.
-    tests.sort_by_key(|test| place(text, &test.name));
+    let places = places(text);
+    tests.sort_by_key(|test| places.get(test.name.as_str()).copied().unwrap_or(usize::MAX));
     tests
 }
 
-fn place(text: &str, name: &str) -> usize {
-    let defines = |line: &str| {
-        let rest = line.trim_start().strip_prefix("fn ").map(str::trim_start);
-        rest.and_then(|rest| rest.strip_prefix(name)).is_some_and(|rest| rest.trim_start().starts_with('('))
-    };
-    text.lines().position(defines).unwrap_or(usize::MAX)
+/// The line of each function, by name.
+fn places(text: &str) -> HashMap<&str, usize> {
+    let mut places = HashMap::new();
+    for (at, line) in text.lines().enumerate() {
+        if let Some(name) = defined(line) {
+            places.entry(name).or_insert(at);
+        }
+    }
+    places
+}
+
+/// The name of the public function whose definition begins a line.
+fn defined(line: &str) -> Option<&str> {
+    let (name, _) = line.trim_start().strip_prefix("fn ")?.split_once('(')?;
+    Some(name.trim())
 }
 
 /// Comments without their slashes.

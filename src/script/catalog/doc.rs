@@ -3,6 +3,7 @@
 use super::item::OptionKey;
 use crate::script::outline::first_sentence;
 use regex::Regex;
+use std::sync::LazyLock;
 
 /// A doc comment, taken apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,8 +53,11 @@ impl Doc {
 
 /// Reads `` key` (default): doc ``; several keys may share a doc: `` a`, `b`: doc ``.
 fn option_keys(item: &str) -> Vec<OptionKey> {
-    let form = Regex::new(r"^(\w+(?:`, `\w+)*)`(?: \((.*?)\))?(?:: (.*))?$").expect("a pattern");
-    let Some(parts) = form.captures(item) else { return Vec::new() };
+    // Compiling it takes far longer than any match.
+    static FORM: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"^((?-u:\w)+(?:`, `(?-u:\w)+)*)`(?: \((.*?)\))?(?:: (.*))?$").expect("a pattern")
+    });
+    let Some(parts) = FORM.captures(item) else { return Vec::new() };
     let part = |i| parts.get(i).map(|part| part.as_str().to_owned());
     let key =
         |name: &str| OptionKey { name: name.into(), default: part(2), doc: part(3).unwrap_or_default() };
