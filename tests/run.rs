@@ -385,3 +385,12 @@ fn two_engines_on_one_gpu_at_the_same_time_are_warned_of() {
         assert!(!apart.stderr.contains("at the same time"), "{}", apart.stderr);
     }
 }
+
+#[test]
+fn a_script_may_begin_with_a_byte_order_mark() {
+    let bench = Bench::new()
+        .script("t.rhai", "\u{feff}import \"own\" as own;\nfn test_a() { own::it() }\n")
+        .script("own.rhai", "\u{feff}fn it() { 1 }\n");
+    let run = bench.run(&["t.rhai"]);
+    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+}

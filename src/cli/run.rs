@@ -33,13 +33,15 @@ pub fn run(args: &RunArgs) -> u8 {
         return no_test(&program, script, &args.filter);
     }
     warn_of_missed(&program, &args.filter);
-    let declared = program.parameters();
     if args.list {
-        list(&tests, args.shown.is_verbose().then_some(&declared));
+        let declared = args.shown.is_verbose().then(|| program.parameters());
+        list(&tests, declared.as_ref());
         return exit::OK;
     }
     let names: Vec<String> = tests.iter().map(|test| test.name.clone()).collect();
     let given: Vec<&str> = args.parameters.iter().map(|(name, _)| name.as_str()).collect();
+    // The search takes a while in a script of thousands of tests.
+    let declared = if given.is_empty() { Declared::default() } else { program.parameters() };
     if let Some(problem) = parameters::unknown(&declared, &given) {
         return complain(&problem);
     }

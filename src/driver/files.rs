@@ -16,14 +16,19 @@ pub fn open(path: &Path) -> Result<File> {
     regular(OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?)
 }
 
-/// Reads a text whole.
+/// Reads a text whole, without a byte order mark at its start.
 ///
 /// # Errors
 /// As [`open`], or when it is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
     let mut text = String::new();
     open(path)?.read_to_string(&mut text)?;
-    Ok(text)
+    Ok(without_mark(text))
+}
+
+/// Removes the byte order mark that some editors write at the start of a text.
+pub fn without_mark(text: String) -> String {
+    text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
 }
 
 /// Opens a file in an output folder with `options`, which is not a link.

@@ -2,7 +2,7 @@
 
 use super::outputs::in_file;
 use crate::bench::{ClientSeen, EngineSpec, Outcome, Reason, Seen};
-use crate::driver::secrets;
+use crate::driver::{files, secrets};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -156,15 +156,13 @@ impl Manifest {
         });
     }
 
-    /// Writes it, in one piece: whoever reads it meanwhile, or after a kill, meets no half of it.
+    /// Writes it in one piece: a reader never meets half of it, not even after a kill.
+    ///
+    /// # Errors
+    /// When it cannot be written, or something else than a file is in its place.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let part = path.with_extension("part");
-        let written = self.text().and_then(|text| std::fs::write(&part, text));
-        let written = written.and_then(|()| std::fs::rename(&part, path));
-        written.map_err(|e| {
-            let _ = std::fs::remove_file(&part); // mostly there is none
-            in_file(path, &e)
-        })
+        let written = self.text().and_then(|text| files::replace(path, text.as_bytes()));
+        written.map_err(|e| in_file(path, &e))
     }
 
     fn text(&self) -> Result<String> {
