@@ -66,7 +66,14 @@ impl Parameters {
     fn get(&self, name: &str, default: Dynamic) -> Result<Dynamic, Fault> {
         self.asked.borrow_mut().insert(name.into(), default.to_string());
         let Some(text) = self.given.get(name) else { return Ok(default) };
-        parse(text, &default).ok_or_else(|| {
+        let value = parse(text, &default);
+        if value.as_ref().and_then(|value| value.as_float().ok()).is_some_and(|number| !number.is_finite()) {
+            return Err(Fault::new(format!(
+                "parameter `{name}` cannot be `{text}`: expected a finite number"
+            ))
+            .help(format!("give a finite number with `-P {name}=…`")));
+        }
+        value.ok_or_else(|| {
             Fault::new(format!("parameter `{name}` cannot be `{text}`: its default is {default}"))
                 .help(format!("give a value of the same kind with `-P {name}=…`"))
         })
@@ -219,6 +226,20 @@ mod tests {
         let error = parameters(&[("n", "many")]).get("n", 8.into()).expect_err("not a number");
         assert_eq!(error.message, "parameter `n` cannot be `many`: its default is 8");
         assert_eq!(error.help.as_deref(), Some("give a value of the same kind with `-P n=…`"));
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_refused() {
+        for (text, default) in
+            [("nan", 8.into()), ("inf", 0.5.into()), ("-inf", Dynamic::UNIT), ("1e999", 8.into())]
+        {
+            let error = parameters(&[("gap_s", text)]).get("gap_s", default).expect_err(text);
+            let message = format!("parameter `gap_s` cannot be `{text}`: expected a finite number");
+            assert_eq!(error.message, message);
+            assert_eq!(error.help.as_deref(), Some("give a finite number with `-P gap_s=…`"));
+        }
+        let name = parameters(&[("name", "inf")]).get("name", "x".into()).expect("a text");
+        assert_eq!(name.into_string(), Ok("inf".to_owned()));
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub fn fill(function: &str, given: &Map, defaults: &Map) -> Result<Map, Fault> {
     let known: Vec<&str> = defaults.keys().map(AsRef::as_ref).collect();
     check_keys(function, given, &known)?;
     given.iter().try_for_each(|(key, value)| fits(function, key, value, &defaults[key]))?;
+    given.iter().try_for_each(|(key, value)| check_finite(function, key, value))?;
     let mut filled = defaults.clone();
     filled.extend(given.iter().map(|(key, value)| (key.clone(), value.clone())));
     Ok(filled)
@@ -88,8 +89,25 @@ pub fn fits(function: &str, key: &str, value: &Dynamic, default: &Dynamic) -> Re
     if fits { Ok(()) } else { Err(of_option(function, key, &problem)) }
 }
 
+/// Refuses NaN and infinity anywhere in `value`: JSON writes them as `null`, which would read as "not given".
+fn check_finite(function: &str, path: &str, value: &Dynamic) -> Result<(), Fault> {
+    if value.as_float().is_ok_and(|number| !number.is_finite()) {
+        let problem = format!("expected a finite number, found {}", in_words(value));
+        return Err(of_option(function, path, &problem));
+    }
+    if let Ok(map) = value.as_map_ref() {
+        map.iter().try_for_each(|(key, value)| check_finite(function, &format!("{path}.{key}"), value))?;
+    }
+    if let Ok(array) = value.as_array_ref() {
+        let mut items = array.iter().enumerate();
+        items.try_for_each(|(at, item)| check_finite(function, &format!("{path}[{at}]"), item))?;
+    }
+    Ok(())
+}
+
 /// `()` stands for "not given".
 fn json(function: &str, given: &Map) -> Result<Value, Fault> {
+    given.iter().try_for_each(|(key, value)| check_finite(function, key, value))?;
     let given: Map =
         given.iter().filter(|(_, v)| !v.is_unit()).map(|(k, v)| (k.clone(), v.clone())).collect();
     let unreadable =
@@ -173,6 +191,23 @@ mod tests {
             error.message,
             "option `requests` of `load::dummy`: expected a whole number, zero or more, found -1"
         );
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_refused_at_every_depth() {
+        let stage = Dynamic::from_map(Map::from([("qps".into(), f64::INFINITY.into())]));
+        let cases = [
+            ("gap_s", Dynamic::from(f64::NAN), "`gap_s` of `f`: expected a finite number, found NaN"),
+            ("stages", vec![stage].into(), "`stages[0].qps` of `f`: expected a finite number, found inf"),
+        ];
+        for (key, value, message) in cases {
+            let given = Map::from([(key.into(), value)]);
+            let error = read::<Arrivals>("f", &given).expect_err(key);
+            assert_eq!(error.message, format!("option {message}"));
+            let defaults = Map::from([(key.into(), Dynamic::UNIT)]);
+            let error = fill("f", &given, &defaults).expect_err(key);
+            assert_eq!(error.message, format!("option {message}"));
+        }
     }
 
     #[test]
