@@ -1,4 +1,5 @@
-//! How lmrun ends: signals that come twice or with a terminal, screens that take nothing, and limits of the system.
+//! The end of lmrun: signals that come twice or with a terminal, screens that take nothing, and limits of the
+//! system.
 #![allow(missing_docs, reason = "a test file")]
 
 mod common;
@@ -33,7 +34,7 @@ fn rows(path: &Path) -> usize {
     std::fs::read_to_string(path).map_or(0, |text| text.lines().count().saturating_sub(1))
 }
 
-/// The exit code, or `None` after `limit`, and then it is killed.
+/// Returns the exit code, or `None` after `limit`; then the process is killed.
 fn ended(child: &mut Child, limit: Duration) -> Option<i32> {
     let deadline = Instant::now() + limit;
     while Instant::now() < deadline {
@@ -46,7 +47,7 @@ fn ended(child: &mut Child, limit: Duration) -> Option<i32> {
     None
 }
 
-/// The same command under another program, such as `timeout 2`.
+/// Returns the command under another program, such as `timeout 2`.
 fn under(program: &[&str], command: &Command) -> Command {
     let mut wrapped = Command::new(program[0]);
     wrapped.args(&program[1..]).arg(command.get_program()).args(command.get_args());
@@ -117,7 +118,7 @@ fn a_pipe_that_takes_nothing_holds_back_no_row_and_no_end() {
     const REQUESTS: usize = 3000;
     let bench = Bench::new().script("t.rhai", &script(REQUESTS, 500));
     let csv = bench.path("out/test_long.csv");
-    // Every request is a line of standard error, which nobody reads.
+    // Every request is a line of standard error, which is not read.
     let mut child = bench.command(&["-v", "t.rhai"]).spawn().expect("lmrun");
     eventually("all rows", || rows(&csv) == REQUESTS);
     send(&child, Signal::SIGTERM);
@@ -126,7 +127,7 @@ fn a_pipe_that_takes_nothing_holds_back_no_row_and_no_end() {
     assert_eq!(ended(&mut child, Duration::from_secs(4)), Some(130), "a second signal ends it");
     eventually("nothing is left", || bench.left_running().is_empty());
 
-    // A reader that reads again gets all that is a result, and the notes of a screen that stood still are counted.
+    // A reader that reads again gets all results, and the dropped notes of a stalled screen are counted.
     let bench = Bench::new().script("t.rhai", &script(REQUESTS, 500));
     let mut child = bench.command(&["-v", "t.rhai"]).spawn().expect("lmrun");
     let csv = bench.path("out/test_long.csv");

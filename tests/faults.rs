@@ -60,7 +60,7 @@ fn of<'r>(rows: &'r [Row], engine: &str) -> Vec<&'r Row> {
     rows.iter().filter(|row| row["engine"] == engine).collect()
 }
 
-/// A measure of a failed request would be a lie; its end is known all the same.
+/// A failed request has no measures, as they would be wrong; the time of its end is known.
 fn is_honest(row: &Row) -> bool {
     let has_end = !row["ended_s"].is_empty();
     let measured = !row["TTFT"].is_empty() && !row["latency"].is_empty();

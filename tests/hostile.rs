@@ -1,4 +1,4 @@
-//! Names, paths and files that others chose: nothing of them steers lmrun, its terminal or a spreadsheet.
+//! Names, paths and files that others chose must not control lmrun, its terminal or a spreadsheet.
 #![allow(missing_docs, reason = "a test file")]
 
 mod common;

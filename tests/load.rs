@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 fn load(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    // Other tests run beside it: how late requests are is no business of theirs.
+    // Other tests run at the same time, so requests may be late.
     command.arg("load").args(args).args(["--max-send-lag-s", "10"]).env("NO_COLOR", "1").stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command

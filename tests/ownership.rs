@@ -1,5 +1,5 @@
-//! Who owns a process: all that comes from an engine ends with it, however it has hidden and whichever of lmrun
-//! and the engine's watchdog is killed or stopped; and nothing else is ended.
+//! The processes of an engine: all that comes from an engine ends with it, however it has hidden and
+//! whichever of lmrun and the engine's watchdog is killed or stopped; and nothing else is ended.
 #![allow(missing_docs, reason = "a test file")]
 
 mod common;
@@ -162,8 +162,8 @@ async fn what_cannot_be_started_is_named() {
     assert!(error.to_string().starts_with("lmrun cannot start its watchdog: "), "{error}");
 }
 
-/// Twenty chains of which each link leaves the session, has one like itself, and dies a moment later:
-/// some are born between the look at all and the kill.
+/// Twenty chains. Each link leaves the session, starts one like itself, and ends a moment later: some are
+/// started between the look at all and the kill.
 #[tokio::test]
 async fn what_is_born_while_it_is_killed_dies_too() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -212,12 +212,12 @@ struct Run {
 const TWENTY: &str = "for i in $(seq 20); do env -i setsid --fork sleep MARK; done";
 
 impl Run {
-    /// Starts it, and waits until there are this many daemons.
+    /// Starts it, and waits until this number of daemons runs.
     fn start(daemons: &str, count: usize) -> Self {
         Self::start_for(600, daemons, count)
     }
 
-    /// Starts one that ends by itself after so many seconds.
+    /// Starts one that ends by itself after this number of seconds.
     fn start_for(seconds: u32, daemons: &str, count: usize) -> Self {
         let mark = mark();
         let engine = format!("{}\nexec \"$LMRUN\" sim --port \"$1\"", daemons.replace("MARK", &mark));
@@ -263,7 +263,7 @@ impl Run {
         self.child.wait().expect("its end");
     }
 
-    /// All that a later run in the same surroundings prints.
+    /// Returns the output of a later run in the same surroundings.
     fn next_run(&self) -> String {
         let run = ran(&self.bench.command(&["t.rhai", "-f", "next"]).output().expect("lmrun"));
         assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);

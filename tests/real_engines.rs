@@ -8,7 +8,7 @@ use common::{Bench, Ran, engines, root};
 use std::collections::HashMap;
 use std::process::ExitCode;
 
-/// One after another: each engine wants the cores for itself, and their ports are fixed.
+/// Runs engines one after another: each needs all the cores, and their ports are fixed.
 fn main() -> ExitCode {
     needs::run_in_series(vec![
         trial(lengths_are_those_of_a_real_tokenizer, &[MODEL]),

@@ -208,7 +208,7 @@ fn a_certificate_of_an_authority_is_refused_with_a_remedy() {
     }
 }
 
-/// A running `transformers serve`, say.
+/// The server could be a running `transformers serve`.
 #[test]
 fn a_strict_server_at_an_address_is_tested_with_fixed_lengths() {
     let server = Server::start(strict);
@@ -250,7 +250,7 @@ fn serve_tls(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> u16 {
     let config = Arc::new(config.expect("a config"));
     serve(move |stream| {
         let session = ServerConnection::new(config.clone()).expect("a session");
-        // Who does not trust us hangs up: nothing is left to be answered.
+        // A client that does not trust the certificate hangs up: nothing is left to answer.
         let _ = answer("key", &mut StreamOwned::new(session, stream));
     })
 }

@@ -106,7 +106,7 @@ fn what_a_manifest_does_not_tell_is_not_claimed() {
     assert_eq!(verdict(&page(&results(40))), None, "no manifest");
 }
 
-/// What a program prints.
+/// Returns the output of a program.
 fn shown_by(program: &str, args: &[&str]) -> Ran {
     ran(&Command::new(program).args(args).stdin(Stdio::null()).output().expect(program))
 }

@@ -1,4 +1,4 @@
-//! The folder of results: what an earlier run left is never lost, and a folder has one writer.
+//! The folder of results: results of an earlier run are never lost, and a folder has one writer.
 #![allow(missing_docs, reason = "a test file")]
 
 mod common;
@@ -23,7 +23,7 @@ fn bench() -> Bench {
     Bench::new().script("t.rhai", SCRIPT).script("typo.rhai", &typo)
 }
 
-/// The command without `-o`, so that the run makes a folder of its own.
+/// Returns the command without `-o`, so that the run makes its own folder.
 fn without_output(bench: &Bench, args: &[&str]) -> Ran {
     let [p1, p2] = bench.ports.map(|port| port.to_string());
     let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));

@@ -344,7 +344,7 @@ fn an_engine_that_dies_fails_its_requests_and_not_the_others() {
     );
 }
 
-/// Two programs of one's own, which is what lmrun cannot know to be simulators.
+/// Runs two user-defined programs, which lmrun cannot recognize as simulators.
 fn on_gpus(gpus: [&str; 2]) -> Ran {
     let engine = |name: &str, gpus: &str| {
         format!(

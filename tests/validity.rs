@@ -30,7 +30,7 @@ fn stall(child: &Child) {
     kill(pid, Signal::SIGCONT).expect("continued");
 }
 
-/// How many rows of an experiment are on disk.
+/// The number of rows of an experiment on disk.
 fn rows_of(csv: &Path, experiment: usize) -> usize {
     let text = std::fs::read_to_string(csv).unwrap_or_default();
     text.lines().filter(|line| line.starts_with(&format!("{experiment},"))).count()

@@ -16,19 +16,19 @@ use tokio::task::JoinHandle;
 pub struct ClientSeen {
     /// How late requests were sent.
     pub send_lag_s: Spread,
-    /// How late they may be sent.
+    /// The delay with which a request may be sent and still counts as on time, seconds.
     pub allowed_lag_s: f64,
-    /// How many requests were sent.
+    /// The number of requests that were sent.
     pub sent: usize,
-    /// How many of them later than is allowed.
+    /// The number of requests that were sent later than that.
     pub sent_late: usize,
     /// How long received bytes lay in the socket, the longest of each request.
     pub read_lag_s: Spread,
-    /// The longest stall of its sending thread that each request met.
+    /// The longest stall of the sending thread during each request, seconds.
     pub stall_s: Spread,
-    /// How long a stall may be.
+    /// The longest stall that is allowed, seconds.
     pub allowed_stall_s: f64,
-    /// How many requests met a longer one.
+    /// The number of requests that met a longer one.
     pub stalled: usize,
     /// Chunks of output.
     pub chunks: usize,
@@ -75,17 +75,19 @@ pub const MAX_SEND_LAG_S: f64 = 0.005;
 const BUSY: f64 = 0.9;
 /// A lag under this part of the median TTFT changes no conclusion.
 const PART_OF_TTFT: f64 = 0.05;
-/// A stall under this part of the median latency changes no conclusion,
+/// The part of the median latency below which a stall changes no conclusion.
 const PART_OF_LATENCY: f64 = 0.1;
-/// nor does a shorter one, seconds: stamps of the kernel do not move.
+/// The length below which a stall changes no conclusion, seconds: the kernel's stamps do not move.
 const SHORT_STALL_S: f64 = 0.1;
-/// If a larger part of the chunks came during stalls, the gaps between tokens that are left do not stand for all.
+/// The share of chunks that may come during stalls: above it, the known gaps between tokens are not a sample
+/// of all.
 const PART_OF_CHUNKS: f64 = 0.05;
-/// More than one request in so many is late: the load was not the planned one.
+/// An experiment is invalid if more than one request in this number is late: the load was not the planned
+/// one.
 const LATE_ONE_IN: usize = 100;
 /// The least time over which the CPU share of a thread is taken, seconds.
 const WINDOW_S: f64 = 1.0;
-/// How often the CPU time of the threads is read.
+/// The interval at which the CPU time of the threads is read.
 const SAMPLED_EVERY: Duration = Duration::from_millis(200);
 
 impl Spread {
@@ -191,8 +193,8 @@ impl CpuWindows {
 }
 
 impl ClientSeen {
-    /// What the rows tell, and what was spent on them. Requests may be sent `max_send_lag_s` late, or a
-    /// twentieth of the median TTFT if that is more.
+    /// Computes the client's values from the rows, and from the resources that were `spent` on them. Requests
+    /// may be sent `max_send_lag_s` late, or a twentieth of the median TTFT if that is more.
     pub fn of(engines: &[EngineSeen], spent: &Spent, max_send_lag_s: f64) -> Self {
         let rows = || engines.iter().flat_map(|engine| engine.rows.iter());
         let median = |measure: fn(&Row) -> Option<f64>| {
@@ -230,7 +232,7 @@ impl ClientSeen {
     }
 
     /// The reasons why the client spoiled the numbers of the experiment: too many requests were sent late,
-    /// or a sending thread stood still, had no time left, or stamped too many chunks together.
+    /// or a sending thread did not run, had no time left, or stamped too many chunks together.
     pub fn faults(&self) -> Vec<Reason> {
         let faults = [
             self.late_sends(),

@@ -86,7 +86,7 @@ impl Engine {
         self.spec.headers.clone().into_iter().chain(bearer).collect()
     }
 
-    /// Whether it takes the field `ignore_eos`; `None` while that is not known.
+    /// Returns true if it takes the field `ignore_eos`; `None` while that is not known.
     pub fn takes_ignore_eos(&self) -> Option<bool> {
         self.takes_ignore_eos.get().copied()
     }
@@ -168,7 +168,7 @@ impl Engine {
     /// Checks that what answers on its port is itself, as far as that can be seen.
     ///
     /// # Errors
-    /// When another process answers there.
+    /// Fails if another process answers there.
     pub async fn check_port(&self) -> Result<(), EngineError> {
         self.owned.check_port().await
     }

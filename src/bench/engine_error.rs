@@ -29,7 +29,7 @@ pub enum EngineError {
         port: u16,
         /// The process that answers there.
         other: String,
-        /// How to have it elsewhere.
+        /// The advice for moving it to another port.
         elsewhere: &'static str,
     },
     /// The process did not start.

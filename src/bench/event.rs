@@ -15,9 +15,9 @@ pub enum Event {
     },
     /// The prompt waits until everything before this is shown, and then reads from the terminal.
     Awaited {
-        /// Told when that is so.
+        /// Receives a message when that is so.
         shown: Sender<()>,
-        /// Takes what is to be said until [`Event::Resumed`]; without it, the terminal stays free.
+        /// Receives the texts to show until [`Event::Resumed`]; without it, the terminal stays free.
         aside: Option<SyncSender<String>>,
     },
     /// The prompt has read: the terminal is free again.

@@ -46,7 +46,7 @@ pub struct Bench {
     pub max_send_lag_s: f64,
     /// The words that engines were found to count as one token each.
     pub lexicons: Mutex<Vec<(EngineSpec, Arc<Lexicon>)>>,
-    /// Which engines were found to take the field `ignore_eos`.
+    /// The engines that were asked whether they take the field `ignore_eos`, each with the answer.
     pub take_ignore_eos: Mutex<Vec<(EngineSpec, bool)>>,
 }
 
@@ -253,7 +253,7 @@ impl Bench {
         dead.map_or(Ok(seen), |error| Err(error.into()))
     }
 
-    /// Keeps why an experiment is invalid for the end of its test.
+    /// Keeps the reasons why an experiment is invalid for the end of its test.
     fn note_invalid(&self, seen: &Seen) {
         for reason in seen.validity.texts() {
             self.emit(Event::Warned { text: format!("invalid: {reason}") });

@@ -54,10 +54,11 @@ impl Fleet {
         Ok(engine)
     }
 
-    /// Starts an engine for a script, which may look at it much later: that it is ready is noted when it is.
+    /// Starts an engine for a script, which may look at it much later, and notes the moment at which it is
+    /// ready.
     ///
     /// # Errors
-    /// As [`Fleet::start`].
+    /// Fails as [`Fleet::start`] does.
     pub async fn start_and_note(&self, spec: EngineSpec) -> Result<Arc<Engine>, EngineError> {
         let engine = self.start(spec).await?;
         tokio::spawn(engine::note_ready(Arc::downgrade(&engine)));

@@ -132,7 +132,7 @@ impl Lane {
         }
     }
 
-    /// A warning of rows whose count of output tokens cannot be.
+    /// Returns a warning of rows whose count of output tokens is impossible.
     pub fn impossible_count(&self, rows: &[Row]) -> Option<String> {
         let max_tokens =
             |row: &Row| self.options.max_tokens(&self.requests[row.request_id], &self.server.extra_body);
@@ -157,8 +157,8 @@ impl Lane {
     }
 }
 
-/// The row that `make` makes of an exchange. If it panics, the request has failed: an answer that lmrun
-/// cannot digest takes no other request's row with it.
+/// Returns the row that `make` makes of an exchange. If it panics, the request has failed: an answer that
+/// lmrun cannot process must not lose the rows of other requests.
 fn row_of(exchange: &Exchange, mut make: impl FnMut(&Exchange) -> Row) -> Row {
     if let Ok(row) = catch_unwind(AssertUnwindSafe(|| make(exchange))) {
         return row;

@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 pub struct Load<'a> {
     /// The workload.
     pub config: &'a WorkloadConfig,
-    /// Where it goes.
+    /// The server that it is sent to.
     pub server: Server,
-    /// Starts every `x-request-id`.
+    /// The start of every `x-request-id`.
     pub run_id: String,
-    /// How late requests may be sent before the numbers are invalid, seconds.
+    /// The delay with which requests may be sent before the numbers are invalid, seconds.
     pub max_send_lag_s: f64,
 }
 

@@ -81,7 +81,7 @@ impl Site {
         Self { log_dir, watchdogs, events, withheld: Mutex::default() }
     }
 
-    /// Warns of variables that `who` does not get from the environment, once of each in a run.
+    /// Warns of variables that `who` does not get from the environment, once per variable and run.
     pub fn warn_of_withheld(&self, who: &str, names: Vec<String>) {
         let mut known = self.withheld.lock();
         let fresh: Vec<String> = names.into_iter().filter(|name| known.insert(name.clone())).collect();
@@ -139,12 +139,12 @@ pub struct Owned {
 /// How far a process is in its life.
 #[derive(Default)]
 struct Life {
-    /// When it was ready, seconds since its start.
+    /// The time at which it was ready, seconds since its start.
     ready_after_s: OnceLock<f64>,
     closed: AtomicBool,
     /// Whether somebody was told that it has ended by itself.
     mourned: AtomicBool,
-    /// Whether it was said that the owner of its port cannot be seen.
+    /// True if a warning has said that the owner of its port cannot be seen.
     unseen: AtomicBool,
 }
 
@@ -200,7 +200,7 @@ impl Owned {
     /// Asks once. The first answer that it is ready is noted, with its moment: seconds since the start.
     ///
     /// # Errors
-    /// When it is not ready.
+    /// Fails if it is not ready.
     pub async fn look(&self, ask: &impl Ask) -> Result<f64, Missing> {
         let answer = ask.ask().await;
         if !matches!(answer, Err(Missing::Yet(_))) {
@@ -218,7 +218,7 @@ impl Owned {
     /// Checks that what answers on its port is its own process or container, as far as that can be seen.
     ///
     /// # Errors
-    /// When another process answers there.
+    /// Fails if another process answers there.
     pub async fn check_port(&self) -> Result<(), EngineError> {
         self.other_at_port().await.map_or(Ok(()), |other| Err(self.port_of_other(other)))
     }

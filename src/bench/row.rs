@@ -137,19 +137,21 @@ pub struct Row {
     pub connected_late: bool,
     /// Whether it was sent again, because the server had closed an idle connection.
     pub resent: bool,
-    /// When the workload's schedule wanted it sent; empty if it has no moment for this request.
+    /// The time at which the workload's schedule wanted it sent; empty if the schedule has no time for this
+    /// request.
     pub intended_s: Option<f64>,
-    /// When it ended, with an answer or not.
+    /// The time at which it ended, with an answer or not.
     pub ended_s: Option<f64>,
-    /// The longest time for which the client's sending thread stood still while the request ran.
+    /// The longest time for which the client's sending thread did not run while the request was in flight.
     pub stall_s: Option<f64>,
     /// Chunks that were read together with an earlier one: both have one stamp.
     pub chunks_joined: usize,
-    /// Those of `chunks_joined` that came while the sending thread stood still.
+    /// The number of `chunks_joined` that came while the sending thread did not run.
     pub chunks_stalled: usize,
-    /// How much too late the first token may be stamped, because the sending thread stood still.
+    /// The time by which the stamp of the first token may be too late, because the sending thread did not
+    /// run.
     pub ttft_late_s: Option<f64>,
-    /// Whether the numbers of its experiment can be believed; empty until its test has ended.
+    /// True if the numbers of its experiment can be believed; empty until its test has ended.
     pub valid: Option<bool>,
 }
 
@@ -245,15 +247,14 @@ impl Row {
     }
 }
 
-/// A word of the engine's that no spreadsheet takes for a formula.
+/// Returns a word of the engine's in a form that spreadsheets do not take for a formula.
 fn inert(word: &str) -> String {
     let is_formula = word.starts_with(['=', '+', '-', '@']);
     if is_formula { format!("'{word}") } else { word.to_owned() }
 }
 
-/// The cached tokens that the engine reports; `None` if they are more than the prompt has. An engine
-/// that reports only hits had none if it counted
-/// the prompt of a whole answer and reports nothing.
+/// Returns the cached tokens that the engine reports; `None` if they are more than the prompt has. An engine
+/// that reports only hits had none if it counted the prompt of a complete answer and reports nothing.
 fn cached_tokens(context: &RowContext, seen: &Exchange) -> Option<u64> {
     let usage = seen.usage?;
     let reported = usage.prompt_tokens_details.and_then(|details| details.cached_tokens);
@@ -315,7 +316,7 @@ fn chunk_tokens(seen: &Exchange, reported: Option<u64>) -> Option<(&'static str,
 
 /// The gaps between tokens. The tokens of a chunk share the gap before it, and that before chunks without a
 /// token; those of the first chunk came together. Of chunks that were read together only the last came at
-/// the moment of their stamp: a gap that begins or ends at another is unknown, and left out.
+/// the moment of their stamp: a gap that begins or ends at another is unknown, and skipped.
 fn token_gaps(chunks: &[Stamp], tokens: &[u64]) -> Weighted {
     let is_read_with_next = |i: usize| chunks.get(i + 1) == Some(&chunks[i]);
     let together = tokens.first().map_or(0, |first| first.saturating_sub(1));

@@ -20,7 +20,7 @@ pub enum Running {
     Elsewhere,
 }
 
-/// The end of what runs; `None` where that is elsewhere, and known by the requests that fail.
+/// The end of what runs; `None` if it runs elsewhere: its end is then known only by failed requests.
 #[derive(Clone)]
 pub struct End(Option<watch::Receiver<Option<String>>>);
 

@@ -17,13 +17,13 @@ pub struct Seen {
     pub engines: Vec<EngineSeen>,
     /// How well the client did.
     pub client: ClientSeen,
-    /// Whether its numbers can be believed.
+    /// The reasons why its numbers cannot be believed, if there are any.
     pub validity: Arc<Validity>,
 }
 
 impl Seen {
-    /// What `engines` did and the client `spent` on them, judged: requests may be sent `max_send_lag_s`
-    /// late.
+    /// Judges the rows of `engines` and the resources that the client `spent` on them: requests may be sent
+    /// `max_send_lag_s` late.
     pub fn new(
         expr_id: usize,
         title: String,
@@ -52,7 +52,7 @@ impl Seen {
         }
     }
 
-    /// The same without the requests that an interrupt cut off.
+    /// Returns it without the requests that an interrupt cut off.
     #[must_use]
     pub fn without_interrupted(mut self) -> Self {
         let is_complete = |row: &&Row| row.error.as_deref() != Some(INTERRUPTED);
@@ -77,7 +77,7 @@ pub struct EngineSeen {
     pub simulated: bool,
     /// Its requests, in their order.
     pub rows: Arc<Vec<Row>>,
-    /// Whether the numbers of its experiment can be believed.
+    /// The reasons why the numbers of its experiment cannot be believed, if there are any.
     pub validity: Arc<Validity>,
 }
 
@@ -114,7 +114,7 @@ impl EngineSeen {
         failures
     }
 
-    /// The share of the prompt tokens that a cache held; `None` if the engine does not report it.
+    /// The share of the prompt tokens that were cached; `None` if the engine does not report it.
     pub fn cached_share(&self) -> Option<f64> {
         let mut share = CachedShare::default();
         for row in self.rows.iter().filter(|row| row.is_ok()) {

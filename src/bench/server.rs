@@ -37,7 +37,7 @@ pub struct Server {
     pub completions_path: String,
     /// True if it reports cached tokens only for hits.
     pub reports_only_hits: bool,
-    /// Fields that every request to it carries; `null` leaves a field out.
+    /// Fields that every request to it carries; `null` removes a field.
     pub extra_body: Map<String, Value>,
     /// How long requests to it may take.
     pub limits: Limits,
@@ -48,7 +48,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// The same server without the field `ignore_eos` in its requests.
+    /// Returns the server without the field `ignore_eos` in its requests.
     #[must_use]
     pub fn without_ignore_eos(mut self) -> Self {
         self.extra_body.insert("ignore_eos".into(), Value::Null);
@@ -79,7 +79,7 @@ impl Server {
 /// Checks headers that a script or a command line gives.
 ///
 /// # Errors
-/// When one is not a header, or would have an API key written down.
+/// Fails if one is not a header, or if an API key in it would be written to the manifest.
 pub fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in headers {
         if name.eq_ignore_ascii_case("authorization") {

@@ -1,5 +1,5 @@
-//! One request beside those of a workload, on the path of those that are measured: to warm an engine up,
-//! or to see what it takes.
+//! One request beside those of a workload, sent in the same way as measured requests: to warm an engine up,
+//! or to find out which fields it takes.
 
 use super::Server;
 use super::workload::{Request, RequestOptions, Said};
@@ -11,18 +11,18 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// One request that is not measured.
 pub struct Single {
-    /// Where it goes.
+    /// The server that it is sent to.
     pub server: Server,
     /// Its `x-request-id`.
     pub request_id: String,
     /// Its prompt.
     pub text: String,
-    /// How it is to be answered.
+    /// The options of the request.
     pub options: RequestOptions,
 }
 
 impl Single {
-    /// Sends it from `shards`; returns why it has no complete answer, if it has none.
+    /// Sends it from `shards`; returns the reason if it has no complete answer.
     pub async fn send(self, shards: &Shards) -> Option<Failure> {
         let (sender, mut ended) = unbounded_channel();
         let target = self.server.target(&self.options);

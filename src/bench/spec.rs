@@ -90,11 +90,11 @@ pub struct EngineSpec {
     /// Further HTTP headers of every request to it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Whether it takes the field `ignore_eos`. Without a value, it is asked before its first workload
-    /// with fixed lengths.
+    /// True if it takes the field `ignore_eos`. Without a value, lmrun asks it before its first workload with
+    /// fixed lengths.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_eos: Option<bool>,
-    /// Fields that every request to it carries; `null` leaves a field out.
+    /// Fields that every request to it carries; `null` removes a field.
     #[serde(default)]
     pub extra_body: Map<String, Value>,
 }

@@ -68,7 +68,7 @@ impl Bench {
         }
     }
 
-    /// Finds out whether an engine takes `ignore_eos`, if that is not known, and says so if it does not.
+    /// Finds out whether an engine takes `ignore_eos`, if that is not known, and warns if it does not.
     async fn try_ignore_eos(&self, engine: &Engine, options: &RequestOptions, run: RunOptions) {
         if engine.takes_ignore_eos().is_some() {
             return;

@@ -23,7 +23,7 @@ impl Tail {
     }
 }
 
-/// The number of values that percentile `p` needs, from 0 to 100: with fewer, the largest value is no
+/// The number of values that percentile `p` needs, from 0 to 100: with fewer, the largest value is not an
 /// upper end of a two-sided 95 % interval, as all values may lie below the percentile.
 pub fn least_n(p: f64) -> usize {
     const ABOVE: f64 = 0.025;
@@ -97,10 +97,10 @@ impl Distribution {
     }
 }
 
-/// Values that each stand for a number of equal ones, sorted: a million equal values take the room of one.
+/// Sorted values, each with the number of times it occurs: a million equal values take the memory of one.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weighted {
-    /// Each value, and how many there are up to it.
+    /// Each value, and the number of values up to it.
     values: Vec<(f64, u64)>,
     sum: f64,
 }
@@ -120,12 +120,12 @@ impl FromIterator<(f64, u64)> for Weighted {
 }
 
 impl Weighted {
-    /// How many values there are.
+    /// The number of values.
     pub fn count(&self) -> u64 {
         self.values.last().map_or(0, |(_, count)| *count)
     }
 
-    /// The percentile `p` of 0 to 100, as [`Distribution::percentile`] has it.
+    /// The percentile `p` of 0 to 100, as [`Distribution::percentile`] computes it.
     pub fn percentile(&self, p: f64) -> Option<f64> {
         let last = self.count().checked_sub(1)?;
         let position = p / 100.0 * last as f64;

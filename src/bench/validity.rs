@@ -1,4 +1,4 @@
-//! Whether the numbers of an experiment can be believed, and why not.
+//! The reasons why the numbers of an experiment cannot be believed.
 
 use serde::Serialize;
 use std::fmt;
@@ -15,7 +15,7 @@ pub struct Validity {
 pub struct Reason {
     /// Its kind, for programs.
     pub code: ReasonCode,
-    /// The same with its numbers, for people.
+    /// The reason with its numbers, for people.
     pub text: String,
 }
 
@@ -25,11 +25,11 @@ pub struct Reason {
 pub enum ReasonCode {
     /// Requests were sent late: the load was not the planned one.
     SendLag,
-    /// A sending thread stood still for long.
+    /// A sending thread did not run for a long time.
     Stall,
     /// A sending thread had no CPU time left.
     Cpu,
-    /// Chunks that came while a sending thread stood still have one stamp.
+    /// Chunks that came while a sending thread did not run have one stamp.
     Joined,
     /// The engines generated different numbers of tokens.
     UnequalWork,
@@ -43,7 +43,7 @@ impl Reason {
 }
 
 impl Validity {
-    /// Returns true if there is no reason to doubt the numbers.
+    /// Returns true if the list of reasons is empty.
     pub fn is_valid(&self) -> bool {
         self.reasons.is_empty()
     }

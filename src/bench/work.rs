@@ -1,17 +1,17 @@
-//! Whether engines that are compared did the same work, and whether their own counts of it are possible.
+//! Checks that engines that are compared did the same work, and that their own counts of it are possible.
 
 use super::{EngineSeen, Row};
 use std::collections::BTreeMap;
 
-/// The share by which the output tokens of engines may differ before it is said.
+/// The share by which the output tokens of engines may differ without a warning.
 const NOTABLE: f64 = 0.01;
 
-/// By how much the output of two engines differs.
+/// The difference between the outputs of two engines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
     /// The share of tokens that the engine with the fewest lacks of those of the engine with the most.
     pub share: f64,
-    /// The same with its numbers, for people.
+    /// The difference with its numbers, for people.
     pub text: String,
 }
 
@@ -34,7 +34,7 @@ pub fn difference(engines: &[EngineSeen]) -> Option<Difference> {
     (share > NOTABLE).then_some(Difference { share, text })
 }
 
-/// The output tokens of each answered request, where the engine counted them.
+/// The output tokens of each answered request, if the engine counted them.
 fn counts(engine: &EngineSeen) -> BTreeMap<usize, u64> {
     let counted = engine.rows.iter().filter(|row| is_counted(row));
     counted.filter_map(|row| Some((row.request_id, row.output_tokens?))).collect()
@@ -44,8 +44,8 @@ fn is_counted(row: &Row) -> bool {
     row.is_ok() && row.output_tokens_from == Some("usage")
 }
 
-/// A warning of `rows` whose count of output tokens, by the engine, cannot be: more than the request allowed
-/// by `max_tokens`, or none although output came.
+/// Returns a warning of `rows` whose count of output tokens, by the engine, is impossible: more than the
+/// request allowed by `max_tokens`, or 0 although output came.
 pub fn impossible_count(rows: &[Row], max_tokens: impl Fn(&Row) -> Option<u64>) -> Option<String> {
     let is_impossible = |row: &&Row| {
         let tokens = row.output_tokens.unwrap_or_default();

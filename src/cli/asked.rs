@@ -57,7 +57,7 @@ enum End {
 }
 
 impl Asked {
-    /// How requests look.
+    /// The options of the requests.
     pub fn options(&self) -> RequestOptions {
         RequestOptions {
             endpoint: match self.endpoint {
@@ -71,7 +71,7 @@ impl Asked {
         }
     }
 
-    /// Whether `ignore_eos` is sent; `None` if the server decides.
+    /// Returns true if `ignore_eos` is sent; `None` if the server decides.
     pub fn ignore_eos(&self) -> Option<bool> {
         match (self.ignore_eos, self.no_ignore_eos) {
             (true, _) => Some(true),
@@ -80,7 +80,7 @@ impl Asked {
         }
     }
 
-    /// How its streams end.
+    /// The last event of the server's streams.
     pub fn stream_end(&self) -> StreamEnd {
         match self.stream_end {
             End::Done => StreamEnd::Done,
@@ -88,7 +88,7 @@ impl Asked {
         }
     }
 
-    /// How long each part of a request may take.
+    /// The time limits of the parts of a request.
     pub fn limits(&self) -> RequestLimits {
         read_limits(&self.limit).expect("each was read before")
     }

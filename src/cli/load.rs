@@ -189,7 +189,7 @@ fn create(rows: &PathBuf) -> Result<RequestLog, String> {
 }
 
 impl Sending {
-    /// Sends it, says what was seen, and returns the exit code.
+    /// Sends it, prints the results, and returns the exit code.
     async fn send(mut self, args: &LoadArgs) -> u8 {
         let (abort, aborted) = watch::channel(None);
         let server = self.server(args, aborted);
@@ -205,7 +205,7 @@ impl Sending {
         code
     }
 
-    /// The server as it wants to be asked.
+    /// The server with the options that the flags give.
     async fn server(
         &self,
         args: &LoadArgs,
@@ -267,7 +267,7 @@ impl Sending {
         }
     }
 
-    /// Shows what was seen, and returns what it means for the exit code.
+    /// Prints the results, and returns what they mean for the exit code.
     fn judge(&self, seen: &Seen) -> u8 {
         self.tell(Event::Printed {
             text: format!("{}\n{}", seen.title, experiment_table(seen, result_width())),

@@ -109,7 +109,7 @@ fn on_a_big_stack(work: impl FnOnce() -> u8 + Send + 'static) -> u8 {
 /// The watchdogs of what lmrun starts.
 ///
 /// # Errors
-/// When lmrun cannot find itself, or /proc does not show the processes that it would watch.
+/// Fails if lmrun cannot find its own program, or if /proc does not show the processes that it would watch.
 fn watchdogs() -> Result<Watchdogs, String> {
     if !machine::proc_is_ours() {
         return Err("/proc is not mounted, or shows the processes of another process-id namespace, so that lmrun \
@@ -128,7 +128,7 @@ const THREADS: usize = 16;
 fn runtime() -> Result<tokio::runtime::Runtime, &'static str> {
     const TOO_FEW: &str =
         "the system gives too few threads; help: raise `ulimit -u`, or the container's limit of processes";
-    // Tokio panics or hangs if it gets none.
+    // Tokio panics or hangs if it gets no thread.
     if !limits::can_start_threads(THREADS) {
         return Err(TOO_FEW);
     }

@@ -5,10 +5,11 @@ use crate::script::{Declared, nearest, quoted};
 /// Parameters that a flag sets: `-m` and `--seed`.
 const OF_FLAGS: [&str; 2] = ["model", "seed"];
 
-/// More parameters than these are not named in an error.
+/// The maximum number of parameters or tests that a message names one by one.
 const FEW: usize = 12;
 
-/// What is wrong with the names in `given`. If a script computes the names of parameters, any may be right.
+/// Returns an error for unknown names in `given`. If a script computes the names of parameters, any may be
+/// right.
 pub fn unknown(declared: &Declared, given: &[&str]) -> Option<String> {
     let is_known = |name: &&str| declared.all.contains(*name) || OF_FLAGS.contains(name);
     let name = given.iter().find(|name| !is_known(name)).filter(|_| !declared.is_open)?;
@@ -30,7 +31,7 @@ pub struct Idle {
     pub warning: String,
 }
 
-/// The parameters in `given` that the script has, but none of the selected `tests`.
+/// Warns of the parameters in `given` that the script has, but none of the selected `tests`.
 pub fn not_selected(declared: &Declared, given: &[&str], tests: &[String]) -> Vec<Idle> {
     let users = |name: &str| {
         let users = declared.by_test.iter().filter(|(_, parameters)| parameters.contains_key(name));
@@ -51,7 +52,7 @@ pub fn not_selected(declared: &Declared, given: &[&str], tests: &[String]) -> Ve
     unused.collect()
 }
 
-/// The parameters of a test with their defaults, a line each.
+/// The parameters of a test with their defaults, one per line.
 pub fn lines(declared: &Declared, test: &str) -> Vec<String> {
     let Some(parameters) = declared.by_test.get(test) else { return Vec::new() };
     let own = || parameters.iter().filter(|(name, _)| !OF_FLAGS.contains(&name.as_str()));

@@ -52,7 +52,7 @@ pub fn run(args: &RunArgs) -> u8 {
     }
 }
 
-/// Prints the tests, one a line; below each its parameters, with their defaults, if those are `shown`.
+/// Prints the tests, one per line; below each its parameters, with their defaults, if those are `shown`.
 fn list(tests: &[&TestFunction], shown: Option<&Declared>) {
     let width = tests.iter().map(|test| test.name.len()).max().unwrap_or(0);
     let lines = tests.iter().flat_map(|test| {
@@ -60,7 +60,7 @@ fn list(tests: &[&TestFunction], shown: Option<&Declared>) {
         std::iter::once(line).chain(shown.into_iter().flat_map(|shown| parameters::lines(shown, &test.name)))
     });
     for line in lines {
-        // A reader that went away has read enough.
+        // A reader that has closed the pipe has read enough.
         let _ = writeln!(std::io::stdout(), "{line}");
     }
 }

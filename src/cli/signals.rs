@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A second signal within this time is the first again: timeout(1) signals its child, and then its group.
+/// A second signal within this time counts as the first: timeout(1) signals its child, and then its group.
 const SAME: Duration = Duration::from_secs(1);
 
-/// What a signal asks for.
+/// The request that a signal makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Ctrl-C.
@@ -51,25 +51,25 @@ impl Incoming {
     }
 }
 
-/// Which signal one is.
+/// The position of a signal among those that came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// The first.
     First,
-    /// The first once more.
+    /// The first signal, sent again within a second.
     Same,
-    /// A second.
+    /// A second signal.
     Second,
 }
 
-/// Tells a second signal from one that comes twice.
+/// Distinguishes a second signal from one that was sent twice.
 #[derive(Default)]
 pub struct Turns {
     first: Option<Instant>,
 }
 
 impl Turns {
-    /// Notes a signal.
+    /// Records a signal, and returns its position.
     pub fn next(&mut self) -> Turn {
         match self.first {
             None => {
@@ -82,8 +82,8 @@ impl Turns {
     }
 }
 
-/// The first signal ends the work in order, `doing` what it says. At a second, a second later or more, this
-/// process ends at once, and the watchdog kills what it leaves. `tell` is given what to say.
+/// Ends the work in order at the first signal, and says `doing` with `tell`. At a second, a second later or
+/// more, this process ends at once, and the watchdog kills the processes that it leaves.
 pub async fn heed(cancel: CancellationToken, doing: &'static str, tell: impl Fn(&str) + Send) {
     let Some(mut incoming) = Incoming::listen() else { return };
     let mut turns = Turns::default();
@@ -100,13 +100,13 @@ pub async fn heed(cancel: CancellationToken, doing: &'static str, tell: impl Fn(
     }
 }
 
-/// This process ends at once, and the watchdog kills what it leaves.
+/// Ends this process at once. The watchdog kills the processes that it leaves.
 pub fn kill() -> ! {
     say("killed");
     std::process::exit(i32::from(Code::Interrupted.exit()))
 }
 
-/// Says something if standard error takes it now: a terminal that is stalled holds nothing up.
+/// Writes a text to standard error if it takes one now: a stalled terminal must not delay the end.
 pub fn say(text: &str) {
     let stderr = std::io::stderr();
     let mut polled = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];

@@ -17,7 +17,7 @@ use std::thread::JoinHandle;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-/// The folder of all runs that are not told where to write.
+/// The folder of all runs that have no `-o`.
 const OUTPUTS: &str = "outputs";
 
 /// What work stands on.

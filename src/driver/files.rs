@@ -1,5 +1,4 @@
-//! Files that are nothing but files: a link may lead out of the folder, and a pipe may let its reader
-//! wait without limit.
+//! Regular files only: a link may lead out of the folder, and a pipe may let its reader wait without limit.
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -11,7 +10,7 @@ use std::path::Path;
 /// Opens a file to read it, also through links.
 ///
 /// # Errors
-/// When it cannot be read, or is a pipe or a device.
+/// Fails if it cannot be read, or is a pipe or a device.
 pub fn open(path: &Path) -> Result<File> {
     regular(OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?)
 }
@@ -19,7 +18,7 @@ pub fn open(path: &Path) -> Result<File> {
 /// Reads a text whole, without a byte order mark at its start.
 ///
 /// # Errors
-/// As [`open`], or when it is not UTF-8.
+/// Fails as [`open`] does, or if it is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String> {
     let mut text = String::new();
     open(path)?.read_to_string(&mut text)?;
@@ -34,7 +33,7 @@ pub fn without_mark(text: String) -> String {
 /// Opens a file in an output folder with `options`, which is not a link.
 ///
 /// # Errors
-/// When it cannot be opened, or something else is in its place.
+/// Fails if it cannot be opened, or if it is not a regular file.
 pub fn open_own(path: &Path, options: &mut OpenOptions) -> Result<File> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file = options.custom_flags(flags.bits()).open(path).map_err(|e| {
@@ -50,7 +49,7 @@ pub fn open_own(path: &Path, options: &mut OpenOptions) -> Result<File> {
 /// Writes a file in one piece: a reader sees the old one or the new one.
 ///
 /// # Errors
-/// When it cannot be written, or something else than a file is in its place.
+/// Fails if it cannot be written, or if something other than a file has its name.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     match path.symlink_metadata() {
         Ok(found) if found.is_symlink() => return Err(in_its_place("a link")),
@@ -110,7 +109,7 @@ mod tests {
         {
             assert_eq!(refused.expect_err("a link").to_string(), "it is a link, not a file");
         }
-        // Nor does one at the place of the part.
+        // The same holds for a link that has the name of the part.
         std::os::unix::fs::symlink(&target, dir.path().join("new.part")).expect("a link");
         replace(&dir.path().join("new"), b"x").expect("a file");
         assert_eq!(std::fs::read(dir.path().join("new")).expect("the file"), b"x");

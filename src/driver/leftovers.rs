@@ -1,9 +1,10 @@
-//! What is left of an engine when both lmrun and the engine's watchdog were killed.
+//! The processes of an engine that remain when both lmrun and the engine's watchdog were killed.
 //!
-//! Each watchdog keeps a record of its engine's processes in the user's cache folder, and removes it when none
-//! is left. The record of a watchdog that has ended, as its lmrun has, tells a later run what to end. A process
-//! is ours if its number and start are recorded, if it has the engine's mark in its environment, or if it
-//! descends from such a process; and only if the record is of this boot, process-id namespace and user.
+//! Each watchdog keeps a record of its engine's processes in the user's cache folder, and removes it when all
+//! have ended. If a watchdog and its lmrun have ended, its record tells a later run which processes to kill.
+//! A process belongs to the engine if its number and start are recorded, if it has the engine's mark in its
+//! environment, or if it descends from such a process; and only if the record is of this boot, process-id
+//! namespace and user.
 
 use super::machine::cache_folder;
 use super::owner::{Fate, Owner};
@@ -18,14 +19,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often, and how far apart, the processes of a record are killed until none is left.
+/// The number of attempts to kill the processes of a record, and the time between two of them.
 const LOOKS: usize = 100;
 const EVERY: Duration = Duration::from_millis(20);
 /// The age at which the record of another boot is removed. The cache folder may be shared by machines, so that
 /// it may be another machine's.
 const OLD_S: u64 = 30 * 24 * 3600;
 
-/// What a watchdog knows of its engine.
+/// The processes of an engine, as its watchdog records them.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Record {
     /// The label of the lmrun that ordered the engine.
@@ -36,7 +37,7 @@ pub struct Record {
     program: String,
     /// The value of [`MARK`] in its environment.
     mark: String,
-    /// Its processes, at the last look.
+    /// Its processes, as last read.
     processes: BTreeSet<ProcessId>,
 }
 
@@ -52,7 +53,7 @@ impl Record {
         }
     }
 
-    /// Sets the processes, and writes the record if they are others than before.
+    /// Sets the processes, and writes the record if they have changed.
     pub fn update(&mut self, processes: Vec<ProcessId>) {
         let processes = processes.into_iter().collect();
         if self.processes != processes {
@@ -78,7 +79,7 @@ impl Record {
         Some(file_of(&folder()?, self.watchdog.as_deref()?))
     }
 
-    /// The living processes that are the engine's.
+    /// The living processes that belong to the engine.
     fn living(&self) -> BTreeSet<ProcessId> {
         let recorded = self.processes.iter().copied().filter(|process| process.is_alive());
         let mut living: BTreeSet<ProcessId> = recorded.chain(with_variable(MARK, &self.mark)).collect();
@@ -86,7 +87,7 @@ impl Record {
         living
     }
 
-    /// Kills them until none is left; returns those that were killed, and those that live on.
+    /// Kills them until all have ended; returns those that were killed, and those that live on.
     async fn end(&mut self) -> (BTreeSet<String>, BTreeSet<ProcessId>) {
         let mut ended = BTreeSet::new();
         for _ in 0..LOOKS {
@@ -106,7 +107,7 @@ impl Record {
     }
 }
 
-/// What an engine has left.
+/// The remaining processes of an engine.
 #[derive(Debug)]
 pub struct Leftover {
     record: Record,
@@ -124,7 +125,7 @@ impl Leftover {
         joined(self.record.living().iter().map(named))
     }
 
-    /// Kills them; says which there were.
+    /// Kills them; returns a description of those that there were.
     async fn end(mut self) -> String {
         let (ended, left) = self.record.end().await;
         if left.is_empty() {
@@ -145,7 +146,7 @@ pub fn find() -> Vec<Leftover> {
     folder().map(|folder| find_in(&folder)).unwrap_or_default()
 }
 
-/// Ends the leftovers of earlier runs; says which there were.
+/// Kills the leftovers of earlier runs; returns a description of them.
 pub async fn end_all() -> Vec<String> {
     let mut texts = Vec::new();
     for leftover in find() {
@@ -154,7 +155,7 @@ pub async fn end_all() -> Vec<String> {
     texts
 }
 
-/// Ends what a watchdog of this process has left, which was killed.
+/// Kills the processes that a killed watchdog of this process has left.
 pub async fn end_of(watchdog: ProcessId) {
     let file = folder().zip(Owner::near(watchdog)).map(|(folder, owner)| file_of(&folder, &owner.label()));
     if let Some((file, record)) = file.and_then(|file| Some((file.clone(), read(&file)?))) {
@@ -184,7 +185,7 @@ fn look_at(file: PathBuf, this: &Owner) -> Option<Leftover> {
     if living.is_empty() {
         let _ = std::fs::remove_file(&file); // else the next look does it
     }
-    // A run that one of them has started would end itself.
+    // A run that was started by one of them would otherwise kill itself.
     let is_among_them = living.iter().any(|process| process.pid == this.pid());
     (!living.is_empty() && !is_among_them).then_some(Leftover { record, file })
 }

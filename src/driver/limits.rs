@@ -30,7 +30,7 @@ pub fn prepare_descriptors() {
 /// As many files as one run is likely to have open; the table takes 8 bytes for each.
 const TABLE: u64 = 1 << 16;
 
-/// Returns true if the system lets this process start so many threads now.
+/// Returns true if the system lets this process start this number of threads now.
 pub fn can_start_threads(count: usize) -> bool {
     const STACK: usize = 64 << 10;
     let (end, ended) = channel::<()>();

@@ -35,7 +35,7 @@ impl Log {
     /// Opens a log to be added to.
     ///
     /// # Errors
-    /// When it cannot be written, or a link or a pipe is in its place.
+    /// Fails if it cannot be written, or if a link or a pipe has its name.
     pub fn open(path: &Path) -> Result<(Self, File)> {
         let file = files::open_own(path, OpenOptions::new().create(true).append(true))?;
         let start = file.metadata()?.len();

@@ -1,4 +1,4 @@
-//! The process that owns a container or other processes, told from those of other boots and machines.
+//! The process that owns a container or other processes, with the boot and machine that it belongs to.
 
 use super::tree::{self, ProcessId};
 use procfs::process::Process;
@@ -13,7 +13,7 @@ pub struct Owner {
     process: ProcessId,
 }
 
-/// Whether an owner can still look after what it owns.
+/// States if an owner can still look after what it owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It lives, or cannot be seen from here.

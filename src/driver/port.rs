@@ -69,7 +69,7 @@ pub enum Answering {
     Ours,
     /// Another process, as `process 1234 python3`.
     Other(String),
-    /// It cannot be seen from here.
+    /// A process that cannot be seen from here.
     Unknown,
 }
 
@@ -112,7 +112,7 @@ fn has_socket(pid: i32, inode: u64) -> bool {
     files.is_ok_and(|files| files.flatten().any(|file| file.target == FDTarget::Socket(inode)))
 }
 
-/// Returns false for a process of a container, or one that listens for it: whose container it is, is not seen.
+/// Returns false for a process of a container, or one that listens for it: its container is unknown.
 fn is_comparable(pid: i32, name: &str) -> bool {
     let namespace = |pid: String| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
     name != "docker-proxy" && namespace(pid.to_string()) == namespace("self".into())

@@ -32,7 +32,7 @@ pub enum ProbeError {
     /// A redirect, which is not followed: it may lead to any host.
     #[error("{url} answered {status}: answers are at `{to}`: give that as `url`")]
     Moved {
-        /// What was asked.
+        /// The address that was asked.
         url: String,
         /// The HTTP status.
         status: u16,
@@ -165,7 +165,7 @@ pub struct Model {
     pub owned_by: String,
 }
 
-/// What the server at `base` says it serves, asked with `headers`.
+/// Returns the models that the server at `base` serves, asked with `headers`.
 ///
 /// # Errors
 /// When it does not say.

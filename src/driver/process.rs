@@ -101,7 +101,8 @@ impl Default for Graces {
 /// After SIGKILL only a process stuck in the kernel is left.
 pub(super) const KILL_S: f64 = 10.0;
 
-/// How often, and how far apart, a dropped process is looked at before it is left to its watchdog.
+/// The number of times that a dropped process is checked before it is left to its watchdog, and the time
+/// between two.
 const DROP_LOOKS: usize = 100;
 const DROP_LOOK: Duration = Duration::from_millis(5);
 
@@ -146,7 +147,7 @@ impl Process {
         Ok(Self { leader, watchdog, leash: Mutex::new(Some(leash)), end, is_gone, logs })
     }
 
-    /// How it ended, once it did: to be waited for apart from it.
+    /// The end of the process, once it has ended. A caller can wait for it without holding the process.
     pub fn end(&self) -> watch::Receiver<Option<String>> {
         self.end.clone()
     }
@@ -175,7 +176,7 @@ impl Process {
         if is_gone { Vec::new() } else { self.members() }
     }
 
-    /// Waits until nothing that came from it lives; returns false after `limit_s` seconds.
+    /// Waits until all processes that came from it have ended; returns false after `limit_s` seconds.
     async fn is_gone_within(&self, limit_s: f64) -> bool {
         let mut is_gone = self.is_gone.clone();
         let gone = is_gone.wait_for(|is_gone| *is_gone);
@@ -189,15 +190,15 @@ impl Process {
         let _ = tokio::task::spawn_blocking(work).await; // a runtime that ends waits for nothing
     }
 
-    /// Sends `signal` to the leader's group and to every member outside it. Those that are stopped go on, or
-    /// they would not hear it; so does the watchdog.
+    /// Sends `signal` to the leader's group and to every member outside it, and continues those that are
+    /// stopped, as they would not receive it. The watchdog does so, too.
     fn signal(&self, signal: Signal) {
         let group_of = |pid: i32| nix::unistd::getpgid(Some(Pid::from_raw(pid))).map(Pid::as_raw);
         let (inside, outside): (Vec<ProcessId>, Vec<ProcessId>) = descendants([self.watchdog.pid])
             .into_iter()
             .partition(|process| group_of(process.pid) == Ok(self.leader));
         for signal in [signal, Signal::SIGCONT] {
-            // A member that is gone already is what we want. A group without one is not ours.
+            // A member that has ended already needs no signal. A group without a member is not ours.
             if !inside.is_empty() {
                 let _ = killpg(Pid::from_raw(self.leader), signal);
             }
@@ -243,7 +244,7 @@ impl CommandLine {
     }
 }
 
-/// Follows the reports of a watchdog, and keeps the logs short until nothing is left that writes to them.
+/// Reads the reports of a watchdog, and keeps the logs short until no process is left that writes to them.
 async fn follow(
     watchdog: ProcessId,
     mut reports: Reports,
@@ -256,7 +257,7 @@ async fn follow(
         let killed = || "its watchdog was killed, and the kernel killed it".into();
         let _ = ended.send(Some(status.map_or_else(killed, |status| status.to_string())));
         if !starter::collect(reports.child).await {
-            // What the watchdog had adopted has come here.
+            // The processes that the watchdog had adopted are now children of this one.
             leftovers::end_of(watchdog).await;
             strays::end_all().await;
         }

@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// How long a program and all that came from it may take to end once they are killed.
+/// The time within which a program and all that came from it must end once they are killed.
 const END: Duration = Duration::from_secs(10);
 /// Bytes of each stream of a program that are kept.
 const LONGEST_OUTPUT: usize = 64 << 10;
@@ -62,7 +62,7 @@ pub async fn output(argv: &[String], watchdogs: &Watchdogs, limit: Duration) -> 
     drop(leash);
     let rest = async {
         starter::collect(reports.child).await;
-        // With all of it ended, the pipes end, too.
+        // Once all of them have ended, the pipes are closed.
         read_rest(stdout, &mut printed).await;
         read_rest(stderr, &mut complained).await;
     };

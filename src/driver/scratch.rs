@@ -92,8 +92,8 @@ fn remove(folder: &Path) -> Result<()> {
     }
 }
 
-/// Removes the folders whose lock nobody holds any more. In a folder that a link leads to, nothing is
-/// removed: it may be somebody else's.
+/// Removes the folders whose lock is not held any more. If `root` is a link, nothing is removed: its target
+/// may belong to another program.
 fn remove_orphans(root: &Path) {
     if root.is_symlink() {
         return;

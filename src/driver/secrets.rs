@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 const ENDINGS: [&str; 9] =
     ["KEY", "KEYS", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS"];
 /// Last words of such names that have other meanings as the end of a word or before others: `COMPASS`,
-/// `COMPAT` and `SSH_AUTH_SOCK` are none.
+/// `COMPAT` and `SSH_AUTH_SOCK` are not secret.
 const LAST_WORDS: [&str; 6] = ["PASS", "AUTH", "PAT", "BEARER", "COOKIE", "AUTHORIZATION"];
 /// How a name ends that only says where a secret is.
 const ELSEWHERE: [&str; 5] = ["ENV", "FILE", "PATH", "DIR", "NAME"];
@@ -64,17 +64,17 @@ pub fn learn_urls(text: &str) {
     learn([("", text)]);
 }
 
-/// `text` without any secret that this program has seen, and without those in its URLs.
+/// Returns `text` without any secret that this program has seen, and without those in its URLs.
 pub fn scrub(text: &str) -> String {
     replaced(text, &KNOWN.read(), &|_| REMOVED.into())
 }
 
-/// The same with an asterisk for each byte, so that nothing else moves.
+/// Returns `text` with an asterisk for each byte of a secret, so that nothing else moves.
 pub fn starred(text: &str) -> String {
     replaced(text, &KNOWN.read(), &stars)
 }
 
-/// A script with asterisks for its secrets: also for texts beside names that say so.
+/// Returns a script with asterisks for its secrets, including texts whose names say that they are secret.
 pub fn starred_script(text: &str) -> String {
     static NAMED: LazyLock<Regex> = LazyLock::new(|| {
         let pair = r#"(?:([A-Za-z_][A-Za-z0-9_-]*)"?\s*[:=]|"--([A-Za-z0-9-]+)"\s*,)\s*"((?:[^"\\]|\\.)*)""#;
@@ -132,7 +132,7 @@ fn is_telling(value: &str) -> bool {
     value.len() >= SHORTEST && !value.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
-/// Of `scheme://user:password@host`, what stands between the slashes and the `@`.
+/// The part of `scheme://user:password@host` between the slashes and the `@`.
 static USER_INFO: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r#"://([^/?#\s"'`\\<>]*)@"#).expect("a pattern that a test uses"));
 /// A field of a URL's query and its value.

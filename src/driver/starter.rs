@@ -25,10 +25,10 @@ static STARTER: LazyLock<Sender<Work>> = LazyLock::new(|| {
     sender
 });
 
-/// The process ids of the children that were started here and not yet collected.
+/// The process ids of the children that were started here and are not collected yet.
 static CHILDREN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-/// Starts `command` as the leader of a session of its own that is continued when this process ends. Must
+/// Starts `command` as the leader of a new session. The kernel continues it when this process ends. Must
 /// be called on a tokio runtime.
 ///
 /// # Errors
@@ -40,7 +40,7 @@ pub fn start(mut command: Command) -> Result<Child> {
     let (sender, started) = channel();
     let work = move || {
         let _on = runtime.enter();
-        // The lock is held before the child exists: an unlisted child passes for an orphan.
+        // The lock is held before the child exists: an unlisted child would be mistaken for an orphan.
         let mut children = CHILDREN.lock();
         let child = tokio::process::Command::from(command).spawn();
         children.extend(child.iter().filter_map(Child::id).map(|pid| pid as i32));
@@ -61,7 +61,7 @@ pub async fn collect(mut child: Child) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// The children that were started here. None is added as long as the list is held.
+/// The children that were started here. While the list is held, no child is added.
 pub fn children() -> MutexGuard<'static, BTreeSet<i32>> {
     CHILDREN.lock()
 }
@@ -73,7 +73,7 @@ pub fn in_own_session(command: &mut Command) {
     unsafe { command.pre_exec(|| setsid().map(|_| ()).map_err(Into::into)) };
 }
 
-/// Lets the process of `command` get `signal` when the thread that starts it ends.
+/// Makes the kernel send `signal` to the process of `command` when the thread that starts it ends.
 #[expect(unsafe_code, reason = "pre_exec is the only door to prctl in the child")]
 pub fn when_we_end(command: &mut Command, signal: Signal) {
     let us = getpid();

@@ -1,4 +1,4 @@
-//! Orphans that come to this process: where a watchdog was killed, what it had adopted.
+//! Orphans that become children of this process: the processes that a killed watchdog had adopted.
 
 use super::starter;
 use super::tree::{self, ProcessId};
@@ -25,7 +25,7 @@ pub fn adopt_orphans() {
     ALL_OURS.store(adopts && std::process::id() != 1 && found().is_empty(), Relaxed);
 }
 
-/// Kills and collects them, and all that descends from them.
+/// Kills and collects the orphans, and all that descends from them.
 pub async fn end_all() {
     for _ in 0..LOOKS {
         let strays = if ALL_OURS.load(Relaxed) { found() } else { Vec::new() };
@@ -40,7 +40,7 @@ pub async fn end_all() {
     }
 }
 
-/// The children of this process that it has not started, also those that are to be collected.
+/// The children that this process has not started, including those that are to be collected.
 fn found() -> Vec<Stat> {
     let us = std::process::id() as i32;
     let started = starter::children();

@@ -8,13 +8,15 @@ pub fn printable(text: &str) -> String {
     console::strip_ansi_codes(text).chars().filter(|c| is_harmless(*c)).collect()
 }
 
-/// A message that may repeat what others wrote, as it can be shown: its lines printable, and without secrets.
+/// Returns a message that may repeat the texts of others in a form that can be shown: printable lines without
+/// secrets.
 pub fn shown(message: &str) -> String {
     let lines: Vec<String> = message.split('\n').map(printable).collect();
     secrets::scrub(&lines.join("\n"))
 }
 
-/// A script that can be shown: what is not printable, and secrets, give way to as many other bytes.
+/// Returns a script in a form that can be shown: other bytes replace unprintable ones and secrets, one for
+/// one.
 pub fn shown_script(text: &str) -> String {
     let is_shown = |c: char| is_harmless(c) || "\r\n".contains(c);
     let text: String =

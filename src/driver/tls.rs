@@ -23,7 +23,7 @@ pub fn config() -> ClientConfig {
     CONFIG.clone()
 }
 
-/// The reason why no connection could be made, with what to do about a certificate that is refused.
+/// The reason why a connection failed, with advice about a certificate that is refused.
 pub fn explained(reason: String) -> String {
     let remedy = if reason.contains("CaUsedAsEndEntity") {
         "the server's certificate is that of an authority (CA:TRUE): make it with \

@@ -13,7 +13,7 @@ use std::ffi::OsStr;
 pub struct ProcessId {
     /// The number.
     pub pid: i32,
-    /// When it started, in clock ticks since boot.
+    /// The time at which it started, in clock ticks since boot.
     pub started: u64,
 }
 
@@ -23,7 +23,7 @@ impl ProcessId {
         stat_of(pid).map(|stat| Self::from(&stat))
     }
 
-    /// Returns true until it has ended.
+    /// Returns true until the process has ended.
     pub fn is_alive(self) -> bool {
         stat_of(self.pid).is_some_and(|stat| Self::from(&stat) == self && is_alive(&stat))
     }
@@ -31,7 +31,7 @@ impl ProcessId {
     /// Sends `signal`, unless it has ended.
     ///
     /// # Errors
-    /// When the system does not let this process signal it.
+    /// Fails if the system does not let this process signal it.
     pub fn signal(self, signal: Signal) -> Result<(), Errno> {
         if self.is_alive() { kill(Pid::from_raw(self.pid), signal) } else { Ok(()) }
     }
@@ -84,7 +84,7 @@ pub fn resident_mib(pids: &[i32]) -> u64 {
     (pids.iter().filter_map(pages).sum::<u64>() * procfs::page_size()) >> 20
 }
 
-/// Every process, also those that have ended and are not collected.
+/// Every process, including those that have ended and are not collected.
 pub(super) fn all() -> Vec<Stat> {
     let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
     all.filter_map(|process| process.ok()?.stat().ok()).collect()
@@ -95,7 +95,7 @@ fn living() -> impl Iterator<Item = Stat> {
     all().into_iter().filter(is_alive)
 }
 
-/// A zombie whose other threads still end holds its ports and its memory.
+/// Returns true for a zombie whose other threads still end: it holds its ports and its memory.
 pub(super) fn is_alive(stat: &Stat) -> bool {
     !matches!(stat.state, 'Z' | 'X') || stat.num_threads > 1
 }

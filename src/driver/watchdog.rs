@@ -1,9 +1,9 @@
-//! The parent of each engine, which ends all that comes from it.
+//! The parent of each engine, which kills all processes that come from it.
 //!
-//! A watchdog is lmrun itself under a hidden verb, in a session of its own. It starts one program and adopts
-//! every process that comes from it and loses its parent. So what belongs to the program is what descends from
-//! its watchdog, whatever session, environment or parent it has left. When lmrun ends, however it ends, the
-//! socket between the two closes, and the watchdog kills all of it. It ends itself when nothing is left.
+//! A watchdog is lmrun itself under a hidden verb, in its own session. It starts one program and adopts every
+//! process that comes from it and loses its parent. So the processes of the program are the descendants of
+//! its watchdog, whatever session, environment or parent they have left. When lmrun ends, in whatever way,
+//! the socket between the two closes, and the watchdog kills all of them. It ends when it has no child left.
 
 use super::leftovers::Record;
 use super::owner::Owner;
@@ -29,35 +29,35 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Child;
 use tokio::task::JoinHandle;
 
-/// The variable that marks a program and all that inherit its environment.
+/// The variable that marks a program and all processes that inherit its environment.
 pub const MARK: &str = "LMRUN_FAMILY";
 
-/// How long a watchdog may take to start its program.
+/// The time within which a watchdog must start its program.
 const START: Duration = Duration::from_secs(30);
-/// How often a watchdog looks for new processes of its program, to record them.
+/// The interval at which a watchdog looks for new processes of its program, to record them.
 const LOOK: Duration = Duration::from_secs(2);
-/// How long a watchdog kills. After that only processes stuck in the kernel are left.
+/// The time for which a watchdog kills. After that only processes stuck in the kernel are left.
 const KILL: Duration = Duration::from_secs(15);
-/// How often it does so.
+/// The interval at which it kills.
 const KILL_AGAIN: Duration = Duration::from_millis(10);
 
 /// A program to start.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Program {
-    /// Program and arguments; no shell looks at them.
+    /// Program and arguments; they are not passed to a shell.
     pub argv: Vec<String>,
-    /// Added to the environment, also what `unset` names.
+    /// Added to the environment, also if `unset` names it.
     pub env: BTreeMap<String, String>,
     /// Removed from the inherited environment.
     pub unset: Vec<String>,
 }
 
-/// The first line that lmrun sends to a watchdog. There is no second.
+/// The first and only line that lmrun sends to a watchdog.
 #[derive(Serialize, Deserialize)]
 enum Order {
-    /// Start a program of the lmrun that this label names, and end all that comes from it.
+    /// Starts a program of the lmrun with this label, and ends all processes that come from it.
     Start { program: Program, lmrun: Option<String> },
-    /// Remove the containers of this lmrun when it has ended.
+    /// Removes the containers of this lmrun when it has ended.
     WatchContainers,
 }
 
@@ -72,10 +72,10 @@ enum Report {
     Ended(i32),
 }
 
-/// Why a program was not started.
+/// The reason why a program was not started.
 #[derive(Debug)]
 pub enum Refusal {
-    /// The watchdog was not.
+    /// The watchdog was not started.
     Watchdog(io::Error),
     /// The system refuses the program.
     Program(io::Error),
@@ -100,10 +100,10 @@ pub struct Watched {
     pub reports: Reports,
 }
 
-/// The end of the socket whose closing lets the watchdog kill.
+/// The end of the socket that keeps the watchdog waiting: it kills when this closes.
 pub struct Leash(OwnedWriteHalf);
 
-/// The end of the socket at which a watchdog reports, and the watchdog itself.
+/// The end of the socket that receives the watchdog's reports, and the watchdog itself.
 pub struct Reports {
     lines: Lines<tokio::io::BufReader<OwnedReadHalf>>,
     /// The watchdog; its output is the program's.
@@ -120,7 +120,7 @@ impl Watchdogs {
     /// runtime.
     ///
     /// # Errors
-    /// When the watchdog or the program does not start.
+    /// Fails if the watchdog or the program does not start.
     pub async fn start(
         &self,
         mut program: Program,
@@ -141,7 +141,7 @@ impl Watchdogs {
         }
     }
 
-    /// Lets one watchdog remove this lmrun's containers when lmrun has ended. Must be called on a tokio
+    /// Makes one watchdog remove this lmrun's containers when lmrun has ended. Must be called on a tokio
     /// runtime.
     ///
     /// # Errors
@@ -193,8 +193,8 @@ impl Reports {
         serde_json::from_str(&line).ok()
     }
 
-    /// Waits until the program has ended; returns how. Returns `None` if the watchdog was killed: then the
-    /// kernel kills the program.
+    /// Waits until the program has ended; returns its status. Returns `None` if the watchdog was killed: then
+    /// the kernel kills the program.
     pub async fn ended(&mut self) -> Option<ExitStatus> {
         match self.next().await {
             Some(Report::Ended(status)) => Some(ExitStatus::from_raw(status)),
@@ -209,7 +209,7 @@ fn line(message: &impl Serialize) -> Vec<u8> {
     line
 }
 
-/// The watchdog's whole life.
+/// Runs the watchdog, from its order to its end.
 pub fn keep_watch() {
     // `pkill -9 lmrun` is to leave it alive.
     let _ = prctl::set_name(c"engine-watchdog");
@@ -248,13 +248,13 @@ fn start_and_watch(program: &Program, owner: Option<String>, mut lmrun: UnixStre
         .until_nothing_is_left();
 }
 
-/// A watchdog at work.
+/// A running watchdog.
 struct Watch {
     leader: i32,
     lmrun: UnixStream,
     ends: SignalFd,
     record: Record,
-    /// The time of the next look.
+    /// The time at which it next looks for processes.
     look: Instant,
     /// The time until which it kills; `None` as long as lmrun holds the leash.
     kill_until: Option<Instant>,
@@ -265,7 +265,7 @@ impl Watch {
         while self.collect() {
             let now = Instant::now();
             match self.kill_until {
-                // What the kernel does not let go stays in the record.
+                // Processes stuck in the kernel stay in the record.
                 Some(limit) if now > limit => return,
                 Some(_) => kill_descendants(),
                 None if now >= self.look => {
@@ -332,7 +332,7 @@ fn start(program: &Program) -> io::Result<i32> {
     Ok(command.spawn()?.id() as i32)
 }
 
-/// What can be read when a child has ended.
+/// A descriptor that is readable when a child has ended.
 fn ends_of_children() -> io::Result<SignalFd> {
     let ends = SigSet::from(Signal::SIGCHLD);
     ends.thread_block()?;

@@ -4,7 +4,7 @@ use super::distribution::{condense, quantile, sorted};
 
 /// More points than this in a line become a band.
 pub(super) const MOST_POINTS: usize = 400;
-/// The number of values that a 5th and a 95th percentile need: of fewer, all may lie between them.
+/// The number of values that a 5th and a 95th percentile need: with fewer, all may lie between them.
 pub const LEAST_FOR_TAILS: usize = 72;
 
 /// A figure.
@@ -27,7 +27,7 @@ pub struct Figure {
 }
 
 impl Figure {
-    /// The same figure with INVALID in its title and `reasons` in its note, if there are any.
+    /// Returns the figure with INVALID in its title and `reasons` in its note, if there are any.
     #[must_use]
     pub fn invalid(mut self, reasons: &str) -> Self {
         if !reasons.is_empty() {
@@ -186,7 +186,7 @@ impl Series {
 }
 
 impl FiveNumbers {
-    /// The numbers of `values`; `None` of nothing.
+    /// The numbers of `values`; `None` if there are no values.
     pub fn of(x: f64, values: Vec<f64>) -> Option<Self> {
         let values = sorted(values);
         let count = values.len();

@@ -37,7 +37,7 @@ pub fn over_time(
     sums.iter().enumerate().map(|(i, sum)| ((i as f64 + 0.5) * step, sum / step)).collect()
 }
 
-/// The share of the prompt tokens that a cache held; `None` if the engine does not report it.
+/// The share of the prompt tokens that were cached; `None` if the engine does not report it.
 pub fn cached_share(records: &[Record]) -> Option<f64> {
     let mut share = CachedShare::default();
     for record in records.iter().filter(|record| record.is_ok()) {

@@ -12,8 +12,8 @@ const HEIGHT: usize = 12;
 /// The dots of a character, by column and row.
 const DOTS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
 
-/// A figure of lines and points for a terminal of `columns`, each series below the other on the same axes; `None`
-/// where it has other forms, or fewer than two points.
+/// Draws a figure of lines and points for a terminal of `columns`, each series below the other on the same
+/// axes; `None` if it has other forms, or fewer than two points.
 pub fn draw(figure: &Figure, columns: Option<u16>) -> Option<String> {
     let width = columns.map_or(WIDTH, |columns| usize::from(columns).saturating_sub(MARGIN).max(NARROWEST));
     let series: Vec<(&str, Vec<(f64, f64)>)> = figure

@@ -275,8 +275,8 @@ impl Experiment {
     }
 }
 
-/// MiB used on each GPU at the end of an experiment, by the last row of each engine: a row has the GPUs of
-/// its own engine.
+/// MiB used on each GPU at the end of an experiment, by the last row of each engine: a row has only the GPUs
+/// of its engine.
 fn memory_at_end(e: &Experiment) -> GpuMemory {
     let mut last: Vec<&Record> =
         e.engines.iter().filter_map(|(_, records)| records.iter().max_by_key(|record| record.line)).collect();

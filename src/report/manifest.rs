@@ -86,7 +86,7 @@ struct Experiment {
     requests: usize,
     engines: Vec<EngineSpec>,
     client: Option<ClientSeen>,
-    /// `null` until its end.
+    /// `null` until it has ended.
     valid: Option<bool>,
     invalid: Vec<Reason>,
 }
@@ -109,7 +109,7 @@ impl Manifest {
         self.experiments.push(Experiment { expr_id, workload, requests, engines, client, valid, invalid });
     }
 
-    /// Adds how well the client did in the experiment that has just ended, and whether it is valid.
+    /// Adds the client's values of the experiment that has just ended, and whether it is valid.
     pub fn end_experiment(&mut self, seen: &Seen) {
         if let Some(experiment) = self.experiments.last_mut() {
             experiment.client = Some(seen.client.clone());

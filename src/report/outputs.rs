@@ -9,19 +9,19 @@ use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The link beside the run folders that leads to the last run with results.
+/// The link in the folder of all runs to the last run with results.
 const LATEST: &str = "latest";
 /// The folder that takes the results of earlier runs, see [`Outputs::move_aside`].
 const EARLIER: &str = "earlier";
 /// The file whose lock the writer of a folder holds.
 const LOCK: &str = ".lmrun.lock";
 
-/// The place that a run's results are asked to go to.
+/// The requested place of a run's results.
 #[derive(Clone, Copy, Debug)]
 pub enum Destination<'a> {
     /// Exactly this folder, which holds one run at a time.
     Folder(&'a Path),
-    /// A new folder of the run's own, `BASE/DATE-TIME-LABEL`.
+    /// A new folder for this run, `BASE/DATE-TIME-LABEL`.
     NewFolder {
         /// The folder of all runs.
         base: &'a Path,
@@ -36,7 +36,7 @@ pub struct Outputs {
     folder: PathBuf,
     shared: PathBuf,
     suffix: String,
-    /// None of a new folder, which has one writer without it.
+    /// `None` for a new folder, which has only one writer.
     lock: Option<Arc<Lock>>,
 }
 
@@ -49,11 +49,11 @@ struct Lock {
 }
 
 impl Outputs {
-    /// Makes the folder, and proves that files can be written to it. With a `model`, its
+    /// Creates the folder, and checks that files can be written to it. With a `model`, its
     /// organisation, or the last part of a local path, is part of every file name.
     ///
     /// # Errors
-    /// When the folder cannot be made or written to, or another run writes to it.
+    /// Fails if the folder cannot be created or written to, or if another run writes to it.
     pub fn prepare(destination: Destination<'_>, model: Option<&str>) -> Result<Self> {
         let suffix = model.map_or_else(String::new, |model| format!("_{}", organisation(model)));
         match destination {
@@ -84,7 +84,7 @@ impl Outputs {
         &self.folder
     }
 
-    /// The folder for what a later run must find, as the leftovers of a killed run.
+    /// The folder for files that a later run must find, such as the leftovers of a killed run.
     pub fn shared(&self) -> &Path {
         &self.shared
     }
@@ -104,12 +104,11 @@ impl Outputs {
         !self.csv(test).exists() && !self.manifest(test).exists()
     }
 
-    /// Moves the results of `test` that an earlier run left to a folder of that run's own,
-    /// `earlier/DATE-TIME`, with the reports that were drawn from them. Returns that folder, `None`
-    /// without such results.
+    /// Moves the results of `test` that an earlier run left to a folder for that run, `earlier/DATE-TIME`,
+    /// with the reports that were drawn from them. Returns that folder, `None` without such results.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// Fails if the system refuses.
     pub fn move_aside(&self, test: &str) -> Result<Option<PathBuf>> {
         if self.is_free(test) {
             return Ok(None);
@@ -129,11 +128,11 @@ impl Outputs {
         Ok(Some(folder))
     }
 
-    /// Lets `latest` lead to this run, where it has a folder of its own.
+    /// Points `latest` to this run, if it has its own folder.
     pub fn mark_latest(&self) {
         let Some(name) = self.folder.file_name().filter(|_| self.folder != self.shared) else { return };
         let part = self.shared.join(format!(".{LATEST}-{}", std::process::id()));
-        // The link is a convenience: a file system without links, or a folder of that name, loses no result.
+        // The link is a convenience: without it (no links, or a folder of that name) no result is lost.
         let made = symlink(name, &part).and_then(|()| std::fs::rename(&part, self.shared.join(LATEST)));
         if made.is_err() {
             let _ = std::fs::remove_file(&part);
@@ -170,14 +169,14 @@ fn lock(folder: &Path) -> Result<Lock> {
     Ok(Lock { _file: file, missing })
 }
 
-/// The error that names the owner of a lock, as far as its file does.
+/// Returns the error that names the owner of a lock, if its file does.
 fn owned(lock: &mut File) -> Error {
     let mut owner = String::new();
     let _ = lock.read_to_string(&mut owner);
     Error::new(ErrorKind::ResourceBusy, format!("another lmrun writes there ({owner})"))
 }
 
-/// Makes `base/name`, or `base/name-2` and so on where that exists.
+/// Creates `base/name`, or `base/name-2` and so on if that exists.
 fn new_folder(base: &Path, name: String) -> Result<PathBuf> {
     for folder in numbered(base, name) {
         match std::fs::create_dir(&folder) {

@@ -39,7 +39,7 @@ impl Reporter {
     /// A reporter that cancels the run when results can no longer be written.
     ///
     /// # Errors
-    /// When the system gives no thread for the screen.
+    /// Fails if the system gives no thread for the screen.
     pub fn new(
         outputs: Outputs,
         facts: RunFacts,
@@ -89,7 +89,7 @@ impl Reporter {
                 self.watch.screen.note(&format!("experiment {expr_id}: {title}"));
                 let planned = self.on_test(|test, outputs| {
                     test.manifest.add(expr_id, workload, requests, engines);
-                    // Results of an earlier run stay until there is a row to take their place.
+                    // Results of an earlier run stay until a row is there to replace them.
                     if test.rows.is_none() && outputs.is_free(&test.name) {
                         test.open(outputs)?;
                     }
@@ -291,7 +291,7 @@ impl Test {
             && self.manifest.checks(true) + self.manifest.checks(false) == 0
     }
 
-    /// Makes the test's CSV.
+    /// Creates the CSV of the test.
     fn open(&mut self, outputs: &Outputs) -> std::io::Result<()> {
         self.rows = Some(Rows::create(outputs.csv(&self.name))?);
         outputs.mark_latest();

@@ -58,7 +58,8 @@ impl RequestLog {
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
         if let Err(error) = self.file.write_all(&text) {
-            // If even this fails, the file ends in half a line. It is no error of a pipe, which has no length.
+            // If even this fails, the file ends in half a line. A pipe has no length, so its error is
+            // ignored.
             let _ = self.file.set_len(self.length);
             return Err(error);
         }

@@ -16,11 +16,10 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Makes the file, which must not exist, with its header: a test without a row has a readable
-    /// file too.
+    /// Creates the file, which must not exist, with its header: a test without a row has a readable file too.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// Fails if it cannot be created.
     pub fn create(path: PathBuf) -> Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).open(&path);
         let file = file.map_err(|e| in_file(&path, &e))?;
@@ -33,17 +32,18 @@ impl Rows {
     /// Writes one row through to the file.
     ///
     /// # Errors
-    /// When it cannot be written, or the file was removed, replaced or changed.
+    /// Fails if it cannot be written, or if the file was removed, replaced or changed.
     pub fn write(&mut self, row: &Row) -> Result<()> {
         let line = line(row, false);
         line.and_then(|line| self.append(&line)).map_err(|e| in_file(&self.path, &e))
     }
 
-    /// Says of each row whether its experiment is `valid`, by its number. Rows of other experiments keep an
-    /// empty cell. The file is written anew, beside, and renamed: a kill leaves one or the other.
+    /// Writes into each row whether its experiment is `valid`, by its number. Rows of other experiments keep
+    /// an empty cell. The file is written again under another name, and renamed: a kill leaves one or the
+    /// other.
     ///
     /// # Errors
-    /// When it cannot be written, or the file was removed, replaced or changed.
+    /// Fails if it cannot be written, or if the file was removed, replaced or changed.
     pub fn judge(&mut self, valid: &BTreeMap<usize, bool>) -> Result<()> {
         let part = self.path.with_extension("csv.part");
         let judged = self.check().and_then(|()| judged(&self.path, valid));
@@ -76,8 +76,8 @@ impl Rows {
         self.check()
     }
 
-    /// Refuses a file that is no longer the one at its path, or that another process wrote to: its
-    /// rows would be incomplete without a word.
+    /// Refuses a file that was replaced at its path, or that another process wrote to: rows would be missing
+    /// without an error.
     fn check(&self) -> Result<()> {
         let own = self.file.metadata()?;
         let change = match self.path.symlink_metadata() {

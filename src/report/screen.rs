@@ -29,17 +29,18 @@ const NEVER_S: f64 = 3600.0;
 /// What people see of a run.
 pub struct Screen {
     terminal: Terminal,
-    /// Whether standard error is a terminal whose last lines are written over.
+    /// True if standard error is a terminal whose last lines are written over.
     in_place: bool,
     verbosity: Verbosity,
     color: bool,
 }
 
 impl Screen {
-    /// The screen as this process has it. After `cancel`, a terminal that takes nothing is given up soon.
+    /// Returns the screen of this process. After `cancel`, the wait for a terminal that takes nothing is
+    /// short.
     ///
     /// # Errors
-    /// When the system gives no thread to write from.
+    /// Fails if the system gives no thread to write from.
     pub fn new(verbosity: Verbosity, cancel: CancellationToken) -> Result<Self> {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let in_place = std::io::stderr().is_terminal() && !is_dumb && verbosity != Verbosity::Quiet;
@@ -47,8 +48,8 @@ impl Screen {
         Ok(Self { terminal, in_place, verbosity, color: color() })
     }
 
-    /// Leaves the terminal to a prompt: until this is called with `None`, texts go to `aside`, and nothing is
-    /// drawn. Tells `shown` when everything before this is shown.
+    /// Lends the terminal to a prompt: until this is called with `None`, texts go to `aside`, and nothing is
+    /// drawn. Sends to `shown` when everything before this is shown.
     pub fn lend(&self, aside: Option<SyncSender<String>>, shown: Sender<()>) {
         self.terminal.lend(aside);
         self.terminal.flush(shown);

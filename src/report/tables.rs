@@ -12,7 +12,7 @@ struct Line {
     value: Value,
 }
 
-/// What a row shows of each engine.
+/// The value of each engine in a row.
 enum Value {
     Of(fn(&EngineSeen) -> Option<f64>),
     /// The median of a measure: it has a ratio between engines.
@@ -68,8 +68,8 @@ impl Line {
         }
     }
 
-    /// The 99th percentiles; the maxima of all engines if one has too few values, as a percentile
-    /// compares with no maximum.
+    /// The 99th percentiles; the maxima of all engines if one has too few values, as a percentile cannot be
+    /// compared with a maximum.
     fn tails(&self, seen: &[Distribution]) -> (String, Vec<Option<f64>>) {
         let counts = || seen.iter().map(Distribution::count).filter(|count| *count > 0);
         let (least, most) = (counts().min().unwrap_or(0), counts().max().unwrap_or(0));
@@ -87,7 +87,7 @@ impl Line {
 }
 
 /// The engines of an experiment side by side, and the ratio of each one's medians to the first's;
-/// in a table of their own where the width asks for it. Above it stands why the experiment is invalid.
+/// in a separate table if the width asks for it. The reasons are above it if the experiment is invalid.
 pub fn experiment(seen: &Seen, width: Option<u16>) -> String {
     let table = engines(seen, width);
     if seen.validity.is_valid() { table } else { format!("{}\n{table}", seen.validity) }

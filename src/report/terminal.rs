@@ -1,5 +1,5 @@
-//! The thread that writes what people see. A terminal may take nothing for hours (Ctrl-S, a pager, a lost
-//! connection): that holds up this thread alone, and neither rows nor the run.
+//! The thread that writes texts for people. A terminal may take nothing for hours (Ctrl-S, a pager, a lost
+//! connection): that delays this thread only, and neither rows nor the run.
 
 use super::live::Region;
 use console::Term;
@@ -11,31 +11,31 @@ use std::thread::Builder;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Bytes of notes that may wait for the terminal; what comes beyond them is counted, not kept.
+/// The bytes of notes that may wait for the terminal; further notes are counted, not kept.
 const WAITING_NOTES: usize = 1 << 20;
-/// How long the end of a run waits for a terminal or a pipe that takes nothing.
+/// The time for which the end of a run waits for a terminal or a pipe that takes nothing.
 const PATIENCE: Duration = Duration::from_mins(10);
-/// The same for a run that was interrupted.
+/// The time for which the end of an interrupted run waits.
 const PATIENCE_INTERRUPTED: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Something to write.
 enum Piece {
-    /// To standard output; always written.
+    /// A text for standard output; always written.
     Result(String),
-    /// To standard error; always written.
+    /// A text for standard error; always written.
     Warning(String),
-    /// To standard error, as far as there is room for it.
+    /// A text for standard error; dropped if too much waits.
     Note(String),
     /// The lines in place.
     Frame(Vec<String>),
-    /// Leaves the terminal to the prompt, or takes it back.
+    /// Lends the terminal to the prompt, or takes it back.
     Lend(Option<SyncSender<String>>),
-    /// Tells that everything before it is written.
+    /// Sends a message when everything before it is written.
     Flush(Sender<()>),
 }
 
-/// How far the thread is.
+/// The progress of the thread.
 #[derive(Default)]
 struct Progress {
     pieces: AtomicUsize,
@@ -44,7 +44,7 @@ struct Progress {
     done: AtomicU64,
 }
 
-/// The way to the terminal. Dropping it waits until everything is written, as long as something is taken.
+/// The queue to the terminal. Dropping it waits until everything is written, as long as something is taken.
 pub struct Terminal {
     pieces: Option<Sender<Piece>>,
     progress: Arc<Progress>,
@@ -54,10 +54,10 @@ pub struct Terminal {
 
 impl Terminal {
     /// Starts the thread; with `in_place`, standard error is a terminal whose last lines are written over.
-    /// After `cancel`, a terminal that takes nothing is given up soon.
+    /// After `cancel`, the wait for a terminal that takes nothing is short.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// Fails if the system gives no thread.
     pub fn start(in_place: bool, cancel: CancellationToken) -> Result<Self> {
         let (pieces, received) = channel();
         let (end, ended) = channel();
@@ -91,20 +91,20 @@ impl Terminal {
         self.send(Piece::Note(text));
     }
 
-    /// Draws the lines in place, unless something still waits: the next frame is as good.
+    /// Draws the lines in place, unless something still waits: the next frame replaces them anyway.
     pub fn frame(&self, lines: Vec<String>) {
         if lines.is_empty() || self.progress.pieces.load(Relaxed) == 0 {
             self.send(Piece::Frame(lines));
         }
     }
 
-    /// Leaves the terminal to a prompt: until this is called with `None`, texts go to `aside`, and nothing is
+    /// Lends the terminal to a prompt: until this is called with `None`, texts go to `aside`, and nothing is
     /// drawn.
     pub fn lend(&self, aside: Option<SyncSender<String>>) {
         self.send(Piece::Lend(aside));
     }
 
-    /// Tells `flushed` when everything before this is written.
+    /// Sends to `flushed` when everything before this is written.
     pub fn flush(&self, flushed: Sender<()>) {
         self.send(Piece::Flush(flushed));
     }
@@ -187,7 +187,7 @@ impl Writer {
         }
         let lines = self.region.as_ref().map(|region| region.lines().to_vec()).unwrap_or_default();
         self.draw(Vec::new());
-        // A reader that went away is not our failure.
+        // A reader that has closed the pipe is not a failure of lmrun.
         let _ = writeln!(std::io::stdout(), "{text}");
         self.draw(lines);
     }
@@ -216,7 +216,7 @@ impl Writer {
         }
     }
 
-    /// In one piece: a terminal shows no half of it.
+    /// Writes in one piece: a terminal must not show half of it.
     fn send(&self, text: &str) {
         let mut terminal = &self.terminal;
         let _ = terminal.write_all(text.as_bytes());

@@ -58,7 +58,7 @@ pub fn pairs(pairs: impl IntoIterator<Item = (String, String)>) -> String {
     pairs.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// One measure: how many, and where they lie. Percentiles of too few values are left out.
+/// The count of one measure, and its distribution. Percentiles of too few values are missing.
 pub fn distribution(what: &str, unit: &str, values: &Distribution) -> String {
     let mut table = new_table(&["", "n", "mean", "p50", "p90", "p99", "max"]);
     let number = |value: Option<f64>| value.map_or_else(|| "-".into(), short);

@@ -63,7 +63,7 @@ pub fn write(paths: &[PathBuf], page: Option<&Path>) -> Result<Vec<PathBuf>, Rep
     Ok(written)
 }
 
-/// The page without what turns the direction of writing: names and manifests may be other people's.
+/// Returns the page without marks that turn the direction of writing: others may choose names and manifests.
 fn shown(html: &str) -> String {
     html.chars().filter(|c| is_harmless(*c) || *c == '\n').collect()
 }

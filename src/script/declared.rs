@@ -1,5 +1,5 @@
-//! The parameters that a script asks for, found without running it: `param("name", default)` in the script and in
-//! what it imports, also through functions that hand the name on.
+//! The parameters that a script asks for, found without running it: `param("name", default)` in the script
+//! and in its imports, including calls through functions that pass the name on.
 
 use super::api;
 use super::source::{Import, Source, Sources};
@@ -51,7 +51,7 @@ pub fn declared<'t>(
     Declared { all, is_open, by_test: tests.map(of_test).collect() }
 }
 
-/// A function, or what a script has outside of all functions.
+/// A function, or the part of a script outside of all functions.
 struct Site<'a> {
     path: &'a str,
     source: &'a Source,
@@ -69,7 +69,7 @@ struct Site<'a> {
     is_open: bool,
 }
 
-/// The sites of a script. Closures belong to the functions in which they stand.
+/// The sites of a script. Closures belong to the functions that contain them.
 fn sites<'a>(path: &'a str, source: &'a Source) -> Vec<Site<'a>> {
     let (closures, named): (Vec<_>, Vec<_>) =
         source.ast.iter_fn_def().partition(|f| f.name.starts_with("anon$"));
@@ -98,7 +98,7 @@ fn sites<'a>(path: &'a str, source: &'a Source) -> Vec<Site<'a>> {
     sites
 }
 
-/// Where a function begins and ends.
+/// The positions at which a function begins and ends.
 fn span(f: &rhai::ScriptFuncDef) -> ((usize, usize), (usize, usize)) {
     (order(f.body.start_position()), order(f.body.end_position()))
 }
@@ -175,12 +175,12 @@ struct Taker<'a> {
     path: &'a str,
     name: &'a str,
     arity: usize,
-    /// Which argument is the name.
+    /// The index of the argument that is the name.
     name_at: usize,
     default: DefaultFrom,
 }
 
-/// Where the default of a parameter comes from.
+/// The source of a parameter's default.
 #[derive(Clone, PartialEq, Eq)]
 enum DefaultFrom {
     Argument(usize),
@@ -297,7 +297,7 @@ fn arguments(text: &str, position: Position) -> impl Iterator<Item = String> {
     arguments.into_iter().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-/// The places of the sites that `test` may reach, by the names that they mention. What is outside of functions
+/// The places of the sites that `test` may reach, by the names that they mention. Code outside of functions
 /// runs before every test.
 fn reached(main: &str, test: &str, sites: &[Site<'_>]) -> BTreeSet<usize> {
     let mut by_name: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();

@@ -79,7 +79,7 @@ impl Parameters {
         })
     }
 
-    /// The parameters that were given and that no script asked for, each with a warning.
+    /// The given parameters that no script asked for, each with a warning.
     pub fn unused(&self) -> Vec<(String, String)> {
         let asked = self.asked.borrow();
         let unused = self

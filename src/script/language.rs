@@ -29,7 +29,7 @@ pub fn compiler() -> rhai::Engine {
         .set_fail_on_invalid_map_property(true)
         // A higher level calls natives while it compiles.
         .set_optimization_level(OptimizationLevel::Simple)
-        // Rhai's own division would otherwise take the place of ours, also in constant expressions.
+        // Without this, Rhai's own division would replace lmrun's, also in constant expressions.
         .set_fast_operators(false)
         .register_global_module(api::numbers().into());
     engine

@@ -160,7 +160,7 @@ fn concluded(bench: &Bench) -> Outcome {
     }
 }
 
-/// Why an experiment is invalid, with its number if the test has several.
+/// Returns the reasons why an experiment is invalid, with its number if the test has several.
 fn reasons(expr_id: usize, validity: &Validity, several: bool) -> String {
     let reasons = validity.texts().collect::<Vec<_>>().join("; ");
     if several { format!("experiment {expr_id}: {reasons}") } else { reasons }

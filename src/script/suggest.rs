@@ -58,7 +58,7 @@ pub fn remedy(function: &str, problem: &str) -> String {
 /// missing, or another where the rest is the same.
 pub fn neighbour(path: &Path) -> Option<PathBuf> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    // Runs have folders of their own, so results are not in the folder of all runs.
+    // Each run has its own folder, so results are not in the folder of all runs.
     let in_last_run = folder.unwrap_or(Path::new("")).join("latest").join(path.file_name()?);
     if in_last_run.exists() {
         return Some(in_last_run);

@@ -143,7 +143,7 @@ impl Drop for Sim {
     }
 }
 
-/// A request as a server of a test's own received it.
+/// A request that a test's own server received.
 #[derive(Clone, Debug)]
 pub struct Received {
     /// Method, path and headers, in small letters.
@@ -151,7 +151,7 @@ pub struct Received {
     pub body: String,
 }
 
-/// A server of a test's own: its port, and what it has received.
+/// A test's own server: its port, and the requests that it has received.
 #[derive(Clone)]
 pub struct Server {
     pub port: u16,
@@ -169,7 +169,7 @@ impl Server {
             for stream in listener.incoming() {
                 let (answer, received) = (answer.clone(), received.clone());
                 std::thread::spawn(move || {
-                    // A client that has gone needs no answer.
+                    // A client that has closed the connection needs no answer.
                     let _ = serve(&mut stream.expect("a connection"), &received, &*answer);
                 });
             }
@@ -213,7 +213,7 @@ fn serve(
     write!(stream, "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
 }
 
-/// What a server says that refuses fields it does not know, as `transformers serve` does, and ends its
+/// The answer of a server that refuses fields it does not know, as `transformers serve` does, and ends its
 /// streams without `[DONE]`.
 pub fn strict(request: &Received) -> (&'static str, String) {
     if request.head.starts_with("get /v1/models") {

@@ -1,4 +1,4 @@
-//! Tests that need what a machine may lack: a browser, a Docker daemon, a real engine.
+//! Tests that need programs or rights that a machine may lack: a browser, a Docker daemon, a real engine.
 //!
 //! The built-in harness knows at compile time which tests it ignores. A test file with such tests has
 //! `harness = false` in `Cargo.toml` instead, and a `main` that passes all its tests to [`run`]. A test

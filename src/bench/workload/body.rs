@@ -39,7 +39,7 @@ pub struct RequestOptions {
     /// Further HTTP headers.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Further fields of the request body, as the engine names them; `null` leaves a field out.
+    /// Further fields of the request body, as the engine names them; `null` removes a field.
     pub extra_body: Map<String, Value>,
 }
 

@@ -11,8 +11,8 @@ pub struct Due {
     pub request: usize,
     /// When, seconds from the start of the experiment; it may be past.
     pub at_s: f64,
-    /// When the schedule wants it sent, seconds from the start of the experiment, however long it has to
-    /// wait; `None` if the schedule has no moment for it.
+    /// The time at which the schedule wants it sent, seconds from the start of the experiment, however long
+    /// it has to wait; `None` if the schedule has no time for it.
     pub intended_s: Option<f64>,
     /// The request without whose answer it cannot be sent at all.
     pub without: Option<usize>,

@@ -137,7 +137,7 @@ trait Generate {
         None
     }
 
-    /// Whether any of its requests has a length of its own that its answer must have.
+    /// Returns true if one of its requests has its own length that the answer must have.
     fn fixes_lengths(&self) -> bool {
         false
     }
@@ -278,7 +278,7 @@ impl WorkloadConfig {
         inner.own_count().map_or_else(|| self.arrivals.count(inner.usual_count()), |(_, count)| count)
     }
 
-    /// Whether any answer must have a fixed length.
+    /// Returns true if one of its answers must have a fixed length.
     pub fn fixes_lengths(&self) -> bool {
         self.request.ignore_eos || self.generator.inner().fixes_lengths()
     }

@@ -65,7 +65,7 @@ fn first(logs: &[Log]) -> String {
     logs.first().map_or_else(|| "-".into(), |log| log.path().display().to_string())
 }
 
-/// The logs of an engine or a helper of this name; `None` where none runs.
+/// The logs of an engine or a helper of this name; `None` if it does not run.
 pub fn logs(host: &Host, name: &str) -> Option<Vec<Log>> {
     let fleet = &host.bench().fleet;
     let engine = fleet.live().into_iter().find(|engine| engine.spec.name == name).map(|engine| engine.logs());

@@ -37,11 +37,11 @@ impl Counted {
 impl Menu for Counted {
     fn menu_string(&self, lines: u16, is_colored: bool) -> String {
         let menu = self.0.menu_string(lines, is_colored);
-        // Where the terminal has no line for the count, the entries have it.
+        // If the terminal has no line for the count, the entries take it.
         if self.footer_lines() == 0 || menu.lines().count() >= usize::from(lines) {
             return menu;
         }
-        // The entries stand below what is completed.
+        // The entries are drawn below the text that is completed.
         let indent = menu.chars().take_while(|c| *c == ' ').count();
         format!("{menu}\r\n{:indent$}{}", "", self.footer(is_colored))
     }

@@ -17,7 +17,7 @@ pub struct Signals {
     bench: Arc<Bench>,
     session: CancellationToken,
     works: AtomicBool,
-    /// Whether an interrupt is the way to leave what is at work.
+    /// True if an interrupt is the way to end what is running.
     waits_for_interrupt: AtomicBool,
     one_ends_all: AtomicBool,
     ends: Arc<AtomicBool>,
@@ -66,7 +66,7 @@ impl Signals {
         self.works.store(true, Relaxed);
     }
 
-    /// What was begun goes on until it is interrupted: an interrupt needs no warning.
+    /// Marks what was begun as running until it is interrupted: an interrupt then needs no warning.
     pub fn wait_for_interrupt(&self) {
         self.waits_for_interrupt.store(true, Relaxed);
     }

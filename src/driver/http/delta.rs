@@ -189,8 +189,8 @@ pub fn read(frame: Frame<'_>, keep_text: bool) -> Event {
     }
 }
 
-/// An event with neither `choices` nor `usage`: an error by another name, or one that other clients
-/// pass over as well.
+/// Returns the event for data with neither `choices` nor `usage`: an error under another name, or an event
+/// that other clients skip as well.
 fn other(wire: &Wire<'_>, data: &[u8]) -> Event {
     let is_error = wire.object.as_ref().is_some_and(|object| object == "error") || wire.code.is_some();
     match &wire.message {
@@ -325,7 +325,7 @@ pub fn error_of(body: &[u8]) -> String {
 pub fn excerpt(data: &[u8]) -> String {
     const SHOWN: usize = 200;
     const LOOKED_AT: usize = 64 * 1024;
-    // Secrets first: one that is cut in two would not be known any more.
+    // Secrets first: half of a secret would not be recognized.
     let text = secrets::scrub(&String::from_utf8_lossy(&data[..data.len().min(LOOKED_AT)]));
     let shown = &text[..text.floor_char_boundary(SHOWN)];
     let dots = if shown.len() < text.len() { "…" } else { "" };
@@ -497,7 +497,7 @@ mod tests {
         assert_eq!(excerpt("a\u{202e}b".as_bytes()), "a\u{fffd}b", "what turns the direction of writing");
     }
 
-    /// A secret lies across the end of the excerpt: what is left of it would not be known any more.
+    /// A secret crosses the end of the excerpt: half of it would not be recognized.
     #[test]
     fn an_excerpt_loses_its_secrets_before_it_is_cut() {
         let key = "sk-excerpt-0123456789abcdefghijklmnopqrstuvwxyz";

@@ -43,7 +43,7 @@ pub struct Exchange {
     pub chunk_tokens: ChunkTokens,
     /// The end of the stream.
     pub done: Option<Arrival>,
-    /// When it ended, with an answer or not.
+    /// The time at which it ended, with an answer or not.
     pub ended: Option<Stamp>,
     /// Why the generation ended.
     pub finish_reason: Option<String>,
@@ -53,7 +53,7 @@ pub struct Exchange {
     pub text: String,
     /// The longest that received bytes lay in the socket, seconds.
     pub read_lag_s: f64,
-    /// What stalls of the sending thread did to it.
+    /// The effect of the sending thread's stalls on it.
     pub stalled: Stalled,
     /// Whether the request had to wait for its connection.
     pub connected_late: bool,
@@ -70,12 +70,12 @@ pub struct Ask {
     pub request_id: String,
     /// The body.
     pub body: Bytes,
-    /// The tokens that its answer may have; `None` where that is not known.
+    /// The tokens that its answer may have; `None` if that is not known.
     pub max_tokens: Option<u64>,
 }
 
 impl Exchange {
-    /// About how much memory it takes, without its fixed part.
+    /// The approximate memory that it takes, without its fixed part, bytes.
     fn bytes(&self) -> usize {
         // A chunk has its stamp, and its count of tokens where the server tells it.
         2 * size_of::<Stamp>() * self.chunks.capacity() + self.text.capacity()
@@ -116,7 +116,7 @@ pub async fn exchange(
     let outcome = drive(driver, guard.watch(attempt)).await;
     seen.sent = seen.sent.or(marks.first_write.get());
     let reusable = outcome.is_ok();
-    // Behind `[DONE]` the connection alone can break.
+    // After `[DONE]` only the connection can fail.
     seen.failure = outcome.err().filter(|failure| !(seen.is_whole() && failure.is_of_connection()));
     (seen, reusable)
 }
@@ -172,7 +172,8 @@ async fn attempt(
     if seen.is_whole() { Ok(()) } else { Err(incomplete(seen, &reader, &head.headers, &start)) }
 }
 
-/// Why an answer that has ended is not whole. `start` is what it began with, up to its first event.
+/// Returns the reason why an answer that has ended is not complete. `start` is its beginning, up to its first
+/// event.
 fn incomplete(seen: &Exchange, reader: &Reader, headers: &HeaderMap, start: &[u8]) -> Failure {
     let chunks = seen.chunks.len();
     match (seen.done, reader.unknown()) {
@@ -216,7 +217,7 @@ fn post(target: &Target, request_id: &str, body: Bytes) -> Result<Request<Full<B
     request.body(Full::new(body)).map_err(|e| Failure::Aborted { reason: format!("not a request: {e}") })
 }
 
-/// So much of a body is looked at for the server's words.
+/// The number of bytes of a body that are searched for the server's message.
 const BODY_LOOKED_AT: usize = 64 * 1024;
 
 /// The failure that a refused request is, with the server's own words.

@@ -99,7 +99,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Returns true if the connection failed, or was given up, and not the answer itself.
+    /// Returns true if the connection failed or was closed by lmrun, and not the answer itself.
     pub fn is_of_connection(&self) -> bool {
         matches!(self, Self::Broken { .. } | Self::Timeout { .. } | Self::Aborted { .. })
     }

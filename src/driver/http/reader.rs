@@ -12,7 +12,7 @@ pub struct Reader {
     notes: Notes,
 }
 
-/// How events are noted.
+/// The state of reading events.
 #[derive(Default)]
 struct Notes {
     shape: Shape,
@@ -35,10 +35,10 @@ impl Reader {
         self.splitter.feed(bytes, |event| self.notes.take(event, arrival, seen))
     }
 
-    /// Notes in `seen` what is left at the end of the bytes. An event that was cut off is none.
+    /// Adds to `seen` what the last bytes say. An event that was cut off is ignored.
     ///
     /// # Errors
-    /// When it says that the answer failed.
+    /// Fails if it says that the answer failed.
     pub fn finish(&mut self, arrival: Arrival, seen: &mut Exchange) -> Result<(), Failure> {
         match self.splitter.finish(|event| self.notes.take(event, arrival, seen)) {
             Err(Failure::Invalid { .. }) => Ok(()),
@@ -51,7 +51,7 @@ impl Reader {
         self.notes.events
     }
 
-    /// The first event that the API does not have, an excerpt.
+    /// An excerpt of the first event that the API does not have.
     pub fn unknown(&self) -> Option<&str> {
         self.notes.unknown.as_deref()
     }

@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The bytes that all answers in flight may take together.
 const ALL: usize = 1 << 30;
-/// An answer is counted only if it takes more than this: sound ones do not.
+/// The growth in bytes from which an answer is counted again; most valid answers never are.
 const SMALL: usize = 64 * 1024;
-/// An answer may have so many chunks for each token that was asked for, and so many more.
+/// The number of chunks that an answer may have: this many per requested token, plus `FURTHER_CHUNKS`.
 const CHUNKS_A_TOKEN: u64 = 16;
 const FURTHER_CHUNKS: u64 = 1_000;
 
 /// The bytes that answers in flight take, as far as they are counted.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// The room of one answer. What it takes is free again when it is dropped.
+/// The memory of one answer. It is free again when this is dropped.
 pub struct Room<'a> {
     all: &'a AtomicUsize,
     taken: usize,
@@ -22,7 +22,7 @@ pub struct Room<'a> {
 }
 
 impl Room<'static> {
-    /// The room for the answer to a request of so many tokens at most.
+    /// The memory for the answer to a request of at most `max_tokens` tokens.
     pub fn new(max_tokens: Option<u64>) -> Self {
         Self::within(&TAKEN, max_tokens)
     }
@@ -35,7 +35,7 @@ impl<'a> Room<'a> {
         Self { all, taken: 0, chunks }
     }
 
-    /// Returns without an error if the answer may have so many chunks and take so many bytes.
+    /// Succeeds if the answer may have this number of chunks and take this number of bytes.
     pub fn check(&mut self, chunks: usize, bytes: usize) -> Result<(), Failure> {
         if chunks > self.chunks {
             let message = format!("{chunks} chunks, far more than the tokens that were asked for");

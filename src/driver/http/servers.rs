@@ -1,4 +1,4 @@
-//! What servers answer that are not quite as the API promises, over a socket.
+//! Tests with servers whose answers, over a socket, differ from the API.
 
 use super::connection::Pool;
 use super::exchange::{Ask, Exchange, exchange};
@@ -17,7 +17,7 @@ const A: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_rea
 const LAST: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"b\"},\"finish_reason\":\"stop\"}]}\n\n";
 const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7.0,\"completion_tokens\":2.0}}\n\n";
 
-/// One request to a server that reads it, answers with `answer` and closes.
+/// Sends one request to a server that reads it, answers with `answer` and closes.
 fn answered(answer: &[u8], end: StreamEnd) -> Exchange {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let authority = listener.local_addr().expect("its address").to_string();

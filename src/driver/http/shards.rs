@@ -26,7 +26,7 @@ pub struct Job {
     pub index: usize,
     /// When to send it; at once where that is past.
     pub due: Stamp,
-    /// When its schedule wanted it sent, whatever it had to wait for; it has no part in sending.
+    /// The time at which its schedule wanted it sent, whatever it had to wait for; sending ignores it.
     pub intended: Option<Stamp>,
     /// Why it cannot be sent at all.
     pub unsent: Option<String>,
@@ -43,7 +43,7 @@ pub trait Plan: Send + Sync {
     /// The body of one, asked for just before it is due.
     fn body(&self, index: usize) -> Bytes;
 
-    /// The tokens that the answer to one may have; `None` where that is not known.
+    /// The tokens that the answer to one may have; `None` if that is not known.
     fn max_tokens(&self, _: usize) -> Option<u64> {
         None
     }

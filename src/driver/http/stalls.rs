@@ -1,4 +1,4 @@
-//! Stalls of a sending thread, and what they do to the stamps of an answer.
+//! Stalls of a sending thread, and their effect on the stamps of an answer.
 //!
 //! Bytes that arrive during a stall wait in the socket. The kernel joins segments that wait, and keeps the
 //! stamp of the last: the first chunk then seems to come as late as the last.
@@ -9,13 +9,14 @@ use crate::driver::clock::Stamp;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// How often a shard shows that it runs.
+/// The interval at which a shard shows that it runs, seconds.
 const EVERY_S: f64 = 0.005;
-/// A shorter delay is not a stall.
+/// A shorter delay is not a stall, seconds.
 const LEAST_S: f64 = 0.001;
-/// A stamp so long after a stall belongs to it: bytes are read when their thread runs again.
+/// A stamp within this time after a stall belongs to it, seconds: bytes are read when their thread runs
+/// again.
 const AFTER_S: f64 = 0.001;
-/// The most stalls that are kept: more than a request of 15 minutes meets on a machine that is of any use.
+/// The maximum number of stalls that are kept: more than a request of 15 minutes meets on a usable machine.
 const MOST: usize = 4096;
 
 /// A time in which a sending thread did not run.
@@ -28,25 +29,25 @@ struct Stall {
 }
 
 impl Stall {
-    /// How long it did not run at least, seconds.
+    /// The shortest time for which it may have lasted, seconds.
     fn length_s(&self) -> f64 {
         self.length_since_s(self.from)
     }
 
-    /// The same, without what lies before `moment`.
+    /// The shortest time for which it may have lasted after `moment`, seconds.
     fn length_since_s(&self, moment: Stamp) -> f64 {
         self.until.since_s(self.from.max(moment)) - EVERY_S
     }
 }
 
-/// What stalls of the sending thread did to a request.
+/// The effect of the sending thread's stalls on a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Stalled {
     /// The longest stall between its send and its end, seconds.
     pub longest_s: f64,
     /// Chunks that came during a stall and were read together with an earlier one.
     pub chunks: usize,
-    /// How much too late the stamp of the first token may be, seconds.
+    /// The time by which the stamp of the first token may be too late, seconds.
     pub first_token_late_s: f64,
 }
 
@@ -60,7 +61,7 @@ struct Inner {
 }
 
 impl Stalls {
-    /// Begins to watch the current thread, until the shard ends.
+    /// Watches the current thread from now on, until the shard ends.
     pub fn start(pacer: Pacer) -> Self {
         let stalls = Self::new(Stamp::now());
         let watched = stalls.clone();
@@ -96,7 +97,7 @@ impl Stalls {
         (stall.length_s() > LEAST_S).then_some(stall)
     }
 
-    /// What stalls did to a request that has ended `now`.
+    /// Returns the effect of stalls on a request that has ended `now`.
     pub fn effect_on(&self, seen: &Exchange, now: Stamp) -> Stalled {
         let Some(sent) = seen.sent else { return Stalled::default() };
         let past = self.0.past.borrow();
@@ -174,7 +175,7 @@ mod tests {
     fn a_server_that_writes_chunks_together_is_not_stalled() {
         let stalled = ran(&[0, 5, 10, 15, 20, 25]).effect_on(&seen(&[12, 12, 12, 22]), at(26));
         assert_eq!(stalled, Stalled::default());
-        // A stall elsewhere in its life is seen, and touches none of its stamps.
+        // A stall at another time during the request is found, and changes none of its stamps.
         let stalled = ran(&[0, 5, 10, 15, 60]).effect_on(&seen(&[12, 12, 12, 40]), at(61));
         assert_eq!((ms(stalled.longest_s), stalled.chunks, ms(stalled.first_token_late_s)), (40, 0, 0));
     }

@@ -1,10 +1,10 @@
-//! The load of an experiment as the manifest beside the CSV tells it.
+//! The load of an experiment, read from the manifest beside the CSV.
 
 use crate::bench::workload::{Endpoint, Spacing};
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What was sent, and when the run started.
+/// The load that was sent, and the start of the run.
 #[derive(Clone, Debug)]
 pub struct RecordedLoad {
     /// The start of the run, seconds since 1970.
@@ -38,7 +38,7 @@ struct RequestOptions {
     endpoint: Endpoint,
 }
 
-/// How the requests of a load follow each other.
+/// The schedule of the requests of a load.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Pace {
     /// A fixed number in flight.
@@ -51,7 +51,7 @@ pub enum Pace {
     Poisson(f64),
     /// Requests per second with gamma-distributed gaps, and their shape.
     Gamma(f64, f64),
-    /// Anything that one rate does not describe: stages, bursts, recorded times.
+    /// A schedule that one rate does not describe: stages, bursts, recorded times.
     Other,
 }
 
@@ -80,7 +80,7 @@ impl RecordedLoad {
         self.workload.tokenizer.as_deref()
     }
 
-    /// How the requests follow each other.
+    /// The schedule of the requests.
     pub fn pace(&self) -> Pace {
         let LoadOptions { qps, gap_s, concurrency, burstiness, .. } = self.workload;
         if let Some(concurrency) = concurrency {

@@ -1,5 +1,6 @@
 //! One engine's requests of one experiment in the formats of other tools: each number by the tool's own
-//! definition, from the moments of the rows. What neither they nor the manifest tell is left out, and said.
+//! definition, from the moments of the rows. Values that neither rows nor manifest contain are missing, and a
+//! remark says so.
 
 mod aiperf;
 mod guidellm;

@@ -50,7 +50,8 @@ impl Run {
         Ok(Self { source: source.into(), engine, experiment, records, load: None, invalid })
     }
 
-    /// Adds what the manifest beside the CSV tells of the experiment: its load, and why it is invalid.
+    /// Adds the values that the manifest beside the CSV has for the experiment: its load, and the reasons if
+    /// it is invalid.
     #[must_use]
     pub fn with_manifest(self, manifest: &Value) -> Self {
         let load = RecordedLoad::read(manifest, &self.engine, self.experiment);
@@ -59,12 +60,12 @@ impl Run {
         Self { load, invalid, ..self }
     }
 
-    /// What the manifest tells of the load; `None` if there is no manifest that has this experiment.
+    /// The load in the manifest; `None` if the manifest is missing or does not have this experiment.
     pub fn load(&self) -> Option<&RecordedLoad> {
         self.load.as_ref()
     }
 
-    /// How the requests followed each other. A rate of sessions is none of requests.
+    /// The schedule of the requests. A rate of sessions is not a rate of requests.
     pub fn pace(&self) -> Pace {
         let has_turns = self.records.iter().any(|record| record.turn.is_some_and(|turn| turn > 0));
         match self.load.as_ref().map(RecordedLoad::pace) {
@@ -151,7 +152,7 @@ fn one<T: Ord + ToString>(
     }
 }
 
-/// When a request ended, as far as its row tells it.
+/// The time at which a request ended, if its row has one.
 pub fn ended_s(record: &Record) -> Option<f64> {
     // CSVs of earlier versions have no `ended_s`.
     record.ended_s.or(record.done_s).or(record.last_token_s).or(record.headers_s).or(record.sent_s)

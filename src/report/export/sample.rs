@@ -23,7 +23,7 @@ pub fn linear(values: &[f64], p: f64) -> Option<f64> {
     values.iter().copied().collect::<Distribution>().percentile(p)
 }
 
-/// Values and the share of the weight that each has, ascending. A value without weight is left out.
+/// Values and the share of the weight that each has, ascending. A value without weight is skipped.
 #[derive(Debug)]
 pub struct Weighted(Vec<(f64, f64)>);
 

@@ -78,7 +78,7 @@ fn vllms_numbers_start_at_the_first_event() {
     assert_eq!(remark, "left out: a row has no list of gaps");
 }
 
-/// The fields of vLLM's result that say what load it was, for a workload in the manifest.
+/// The fields of vLLM's result that describe the load, for a workload in the manifest.
 fn asked(workload: &Value) -> [Option<Value>; 6] {
     let manifest = json!({
         "started_unix_s": 1_795_558_478,

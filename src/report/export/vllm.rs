@@ -17,7 +17,7 @@ const REMARKS: [(&str, &str); 6] = [
     ("errors, generated_texts, start_times", "left out: failed requests would need entries of 0"),
 ];
 
-/// What is left out of this run, or is not what the tool has.
+/// Remarks on fields that are missing in this run or that differ from the tool's own.
 pub fn remarks(run: &Run) -> Vec<(&'static str, &'static str)> {
     let mut remarks = REMARKS.to_vec();
     if run.load().is_none() {
@@ -50,7 +50,8 @@ pub fn fields(run: &Run) -> Map<String, Value> {
     fields
 }
 
-/// What the tool was asked for. `null` is its own word for no tokenizer, and for any number of requests at once.
+/// Adds the options of the load. The tool itself writes `null` for no tokenizer, and for unlimited
+/// concurrency.
 fn add_load(fields: &mut Map<String, Value>, load: &RecordedLoad, pace: Pace) {
     let backend = match load.endpoint() {
         Endpoint::Chat => "openai-chat",
@@ -80,7 +81,7 @@ fn add_load(fields: &mut Map<String, Value>, load: &RecordedLoad, pace: Pace) {
     }
 }
 
-/// The tool's form of a date.
+/// A date in the tool's format.
 fn date(unix_s: i64) -> Option<String> {
     let moment = jiff::Timestamp::from_second(unix_s).ok()?;
     Some(moment.strftime("%Y%m%d-%H%M%S").to_string())

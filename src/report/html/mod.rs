@@ -194,7 +194,7 @@ fn line(experiment: &Experiment, name: &str, records: &[Record]) -> Vec<String> 
     ]
 }
 
-/// `text` about an experiment, behind the word that it is invalid where it is.
+/// Returns `text` about an experiment, preceded by INVALID if the experiment is invalid.
 fn with_mark(experiment: &Experiment, text: &str) -> String {
     if experiment.invalid.is_empty() { text.to_owned() } else { format!("INVALID: {text}") }
 }

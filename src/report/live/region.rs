@@ -15,7 +15,7 @@ const CLEAR: &str = "\u{1b}[J";
 
 impl Region {
     /// What a terminal of this size must be sent to show `scrolled`, which stays, and below it
-    /// `lines` instead of those that stand there; nothing where nothing is shown and nothing is to be.
+    /// `lines` instead of those that are shown; nothing if nothing is shown and nothing is to be.
     pub fn replace(&mut self, scrolled: &str, lines: Vec<String>, (rows, width): (usize, usize)) -> String {
         if scrolled.is_empty() && lines.is_empty() && self.lines.is_empty() {
             return String::new();

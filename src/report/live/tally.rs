@@ -17,7 +17,7 @@ pub struct Tally {
     pub latency: Measure,
     /// How late the client was.
     pub send_lag: Measure,
-    /// Prompt tokens that a cache held, over all.
+    /// The share of all prompt tokens that were cached.
     pub cached_share: CachedShare,
 }
 

@@ -21,7 +21,7 @@ impl Watch {
     /// Nothing goes on yet.
     ///
     /// # Errors
-    /// As [`Screen::new`].
+    /// Fails as [`Screen::new`] does.
     pub fn new(verbosity: Verbosity, cancel: CancellationToken) -> Result<Self> {
         let screen = Screen::new(verbosity, cancel)?;
         Ok(Self { screen, view: View::default(), shown: Stamp::now() })

@@ -80,7 +80,7 @@ mod natives {
     }
 }
 
-/// A path as a script's text, which an engine is to find again.
+/// A path as a script's text, in a form with which an engine finds it.
 pub fn utf8(path: &Path) -> Result<String, Box<EvalAltResult>> {
     path.to_str().map(str::to_owned).ok_or_else(|| {
         Fault::new(format!("the path {} is not UTF-8, which texts of scripts are", path.display()))

@@ -24,7 +24,7 @@ pub struct Quantity {
 }
 
 impl Quantity {
-    /// The quantity in a column of the CSV. Of a column that is not lmrun's the name may tell the unit.
+    /// The quantity in a column of the CSV. The name of a column that is not lmrun's may tell the unit.
     pub fn of_column(column: &str) -> Self {
         let (name, unit, better) = match column {
             "TTFT" | "latency" => (column, "s", Some(Better::Lower)),
@@ -93,7 +93,7 @@ impl Measure {
 /// `at_least` allows `seen` to be worse.
 ///
 /// # Errors
-/// When the two are not one quantity, or neither direction of it is better.
+/// Fails if the two are different quantities, or if neither direction of the quantity is better.
 pub fn faster(seen: &Measure, than: &Measure, at_least: f64) -> Result<(bool, String), Fault> {
     let name = &seen.quantity.name;
     if seen.quantity != than.quantity {
@@ -130,7 +130,7 @@ pub fn faster(seen: &Measure, than: &Measure, at_least: f64) -> Result<(bool, St
     Ok((holds, format!("{subject} is {relation} ({values}; {}; one run)", required(better, at_least))))
 }
 
-/// How `value` relates to `other`, and the preposition behind it.
+/// Returns the words that relate `value` to `other`, and the preposition after them.
 fn relation(value: f64, other: f64) -> (String, &'static str) {
     let word = match value.total_cmp(&other) {
         Ordering::Equal => return ("equal".into(), "to"),
@@ -171,7 +171,7 @@ mod tests {
         Measure { engine: Some(name.into()), ..Measure::of_column(column, values.iter().copied().collect()) }
     }
 
-    /// What `faster` says of the medians of one measure of `a` and `b`.
+    /// Returns what `faster` says of the medians of one measure of `a` and `b`.
     fn claim(column: &str, a: f64, b: f64, at_least: f64) -> (bool, String) {
         faster(&of("a", column, &[a]), &of("b", column, &[b]), at_least).expect("one quantity")
     }
@@ -245,7 +245,7 @@ mod tests {
         let columns = [1.0, 2.0].map(|value| Measure::of_column("TTFT", [value].into_iter().collect()));
         let (_, text) = faster(&columns[0], &columns[1], 1.0).expect("one quantity");
         assert!(text.starts_with("TTFT p50 is 2.00x lower (1.00 s vs 2.00 s;"), "{text}");
-        // A baseline that was read from a file is compared with what was just measured.
+        // A baseline that was read from a file is compared with values of this run.
         assert!(
             faster(
                 &of("a", "tpot_s", &[1.0]),

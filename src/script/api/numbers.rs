@@ -1,10 +1,10 @@
-//! Division of whole numbers: exact, or rounded down where a script says so.
+//! Division of whole numbers: exact, or rounded down if a script asks for it.
 
 use crate::script::fault::Fault;
 use rhai::plugin::*;
 use rhai::{EvalAltResult, Module, Position};
 
-/// What every script has in place of Rhai's division, which drops a remainder without a word.
+/// The functions that replace Rhai's division in every script, which drops a remainder silently.
 pub fn module() -> Module {
     exported_module!(natives)
 }
@@ -29,7 +29,7 @@ fn floored(a: i64, b: i64) -> Result<i64, Box<EvalAltResult>> {
     Ok(if is_above { quotient - 1 } else { quotient })
 }
 
-/// Why `a / b` is refused, which leaves a remainder.
+/// Returns the error for `a / b`, which leaves a remainder.
 pub fn remainder(a: i64, b: i64) -> Fault {
     let fraction = a as f64 / b as f64;
     let floored = floored(a, b).unwrap_or_default();

@@ -39,7 +39,7 @@ fn finding(call: &FnCallExpr, position: Position) -> Option<Finding> {
     Some(Finding::warning(position, fault))
 }
 
-/// Whether an expression is certainly a whole number, whatever the variables in it are.
+/// Returns true if an expression is certainly a whole number, whatever the variables in it are.
 fn is_whole(expr: &Expr) -> bool {
     match expr {
         Expr::IntegerConstant(..) => true,
@@ -53,7 +53,7 @@ fn is_whole(expr: &Expr) -> bool {
 /// The property, or the method without arguments, at the end of `a.b[c].d`.
 fn last_name(expr: &Expr) -> Option<&str> {
     match expr {
-        // Where the chain ends here, what follows is an index, and no part of it.
+        // If the chain ends here, the rest is an index, and not part of it.
         Expr::Index(_, flags, _) if flags.contains(ASTFlags::BREAK) => None,
         Expr::Dot(chain, ..) | Expr::Index(chain, ..) => last_name(&chain.rhs),
         Expr::Property(property, _) => Some(&property.2),

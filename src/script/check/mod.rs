@@ -78,13 +78,13 @@ pub fn check(paths: &[PathBuf], color: bool) -> Vec<Found> {
     found.filter(|found| drawn.insert(found.drawing.clone())).collect()
 }
 
-/// Warnings before a run of the script `title`, whose imports are relative to `folder`: of what may make its results
-/// wrong or useless.
+/// Returns warnings before a run of the script `title`, whose imports are relative to `folder`: of mistakes
+/// that may make its results wrong or useless.
 pub fn warnings(title: &str, text: &str, folder: &Path) -> Vec<String> {
     let mut sources = Sources::empty(folder);
     let loaded = Source::parse(title, text).is_ok_and(|source| sources.add(title, source).is_ok());
     if !loaded {
-        // What does not compile is told when it is run.
+        // Compile errors are reported when the script is run.
         return Vec::new();
     }
     let divisions = sources.own().flat_map(|(_, source)| {

@@ -22,7 +22,7 @@ pub fn of(sources: &Sources, path: &str, source: &Source) -> Vec<Finding> {
     pairs(sources, path, source).into_iter().map(|twins| finding(&twins)).collect()
 }
 
-/// What to say before a run of `sources`; `None` where they keep apart.
+/// Returns the warning before a run of `sources`; `None` if no two functions can be confused.
 pub fn warning(sources: &Sources) -> Option<String> {
     let (source, twins) = sources
         .own()

@@ -45,7 +45,7 @@ pub struct Session {
     text: String,
     kept: Vec<Kept>,
     loaded: Vec<Loaded>,
-    /// Whether a variable of the user's has the name [`LAST`].
+    /// True if the user has declared a variable with the name [`LAST`].
     has_own_last: bool,
 }
 
@@ -79,7 +79,7 @@ impl Session {
         path.rsplit('/').next().unwrap_or(path)
     }
 
-    /// Evaluates what was typed. It can be interrupted alone. A value that it gives is in [`LAST`] afterwards.
+    /// Evaluates an input. It can be interrupted alone. Its value, if it has one, is in [`LAST`] afterwards.
     ///
     /// # Errors
     /// When it does not compile, fails, or is interrupted.
@@ -117,8 +117,8 @@ impl Session {
             }
             Err(error) => {
                 let diagnosis = self.diagnose(&error);
-                // What it declared before it failed goes; what it changed stays. What was measured before an
-                // interrupt stays, too.
+                // Declarations of a failed input are removed; its changes stay, and so do results that were
+                // measured before an interrupt.
                 if diagnosis.code != Code::Interrupted {
                     self.scope.rewind(depth);
                     self.functions = functions;

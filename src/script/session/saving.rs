@@ -10,14 +10,14 @@ pub struct Kept {
     declares: String,
     /// What is done.
     acts: String,
-    /// Whether it only looks at something.
+    /// True if it only looks at something.
     looks: bool,
-    /// Whether its value was put into [`LAST`].
+    /// True if its value was put into [`LAST`].
     gives: bool,
 }
 
 impl Kept {
-    /// `input`, of which `ast` was made. `gives` tells whether its value was put into [`LAST`].
+    /// `input`, whose syntax tree is `ast`. `gives` is true if its value was put into [`LAST`].
     pub fn of(input: &str, ast: &AST, gives: bool) -> Self {
         let input = input.trim();
         let (declares, acts) = input.split_at(declared(input, ast));
@@ -73,8 +73,8 @@ pub fn script(kept: &[Kept], test: &str) -> String {
     head.into_iter().chain([test]).collect::<Vec<_>>().join("\n\n")
 }
 
-/// What is done, one input after the other. Where one reads [`LAST`], the input that gave its value declares it;
-/// what only looks at something is left out.
+/// Returns the statements of the inputs in order. If one reads [`LAST`], the input that gave its value
+/// declares it; inputs that only look at something are skipped.
 fn acts(kept: &[Kept]) -> Vec<String> {
     let (mut acts, mut is_read) = (Vec::new(), false);
     for kept in kept.iter().rev().filter(|kept| !kept.acts.is_empty()) {

@@ -38,7 +38,7 @@ pub enum Delivery {
 pub struct Plan {
     /// Its answers: `n` for each prompt.
     pub choices: Vec<Choice>,
-    /// How they come.
+    /// The way in which they are sent.
     pub delivery: Delivery,
 }
 
@@ -49,7 +49,7 @@ pub struct Choice {
     pub job: Job,
     /// The text.
     pub answer: Answer,
-    /// It is the first of its prompt, whose tokens count once.
+    /// True for the first answer of its prompt, whose tokens count once.
     pub is_first: bool,
 }
 

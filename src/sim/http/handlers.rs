@@ -55,7 +55,7 @@ pub struct App {
     pub answers: AtomicU64,
     /// Number of requests for an answer so far.
     pub requests: AtomicU64,
-    /// Fields of requests of which it was said that they do nothing.
+    /// Fields of requests that a warning has named as without effect.
     pub ignored: Mutex<BTreeSet<&'static str>>,
 }
 
@@ -214,7 +214,7 @@ impl App {
         refusal.map_or(Ok(faults), Err)
     }
 
-    /// Says once of each field that a request asks for what the simulator does not do.
+    /// Warns once per field that a request asks for something that the simulator does not do.
     fn say_what_is_ignored(&self, request: &CompletionRequest) {
         for field in request.ignored() {
             if self.ignored.lock().insert(field) {
@@ -223,7 +223,7 @@ impl App {
         }
     }
 
-    /// The id of an answer: with the client's own of its request, as vLLM's.
+    /// The id of an answer: with the client's id of its request, as in vLLM.
     fn answer_name(&self, api: Api, headers: &HeaderMap) -> String {
         let number = self.answers.fetch_add(1, Ordering::Relaxed);
         let prefix = match api {
@@ -263,7 +263,7 @@ impl App {
         for Choice { job, answer, is_first } in choices {
             let (reply, usage) = oneshot::channel();
             let output = Output::Whole(WholeOutput { reply: Some(reply) });
-            // A request that is given up drops its tickets, and with them what is computed for it.
+            // A cancelled request drops its tickets, and with them what is computed for it.
             let ticket = self.engine.submit(name.clone(), arrived, job, output);
             waiting.push((ticket, usage, answer, is_first));
         }

@@ -40,7 +40,7 @@ pub struct CompletionRequest {
     pub response_format: Option<Value>,
 }
 
-/// Reads a whole number, which vLLM takes as `4.0`, too.
+/// Reads a whole number; like vLLM, also one written as `4.0`.
 fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     // The largest below which an f64 is exact.
     const LARGEST: f64 = 9e15;

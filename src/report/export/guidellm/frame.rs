@@ -1,4 +1,4 @@
-//! What stands around the metrics in a report of guidellm.
+//! The parts of a guidellm report around its metrics.
 
 use super::super::load::{Pace, RecordedLoad};
 use super::super::run::{Run, ended_s};
@@ -59,15 +59,15 @@ fn written_by() -> String {
     format!("lmrun {}", env!("CARGO_PKG_VERSION"))
 }
 
-/// From the first send to the last end.
+/// Returns the time from the first send to the last end.
 fn window(run: &Run) -> Window {
     let start_s = run.first_sent_s().unwrap_or(0.0);
     let end_s = run.all().iter().filter_map(ended_s).fold(start_s, f64::max);
     Window { start_s, end_s }
 }
 
-/// The profile and the strategy of a pace. What no rate describes is told by the times of the requests, as in a
-/// replay of a trace.
+/// The profile and the strategy of a pace. A pace that one rate does not describe is given by the times of
+/// the requests, as in a replay of a trace.
 fn pace(pace: Pace) -> (Value, Value) {
     match pace {
         Pace::Closed(streams) => (

@@ -6,9 +6,9 @@ use super::summary::of_values;
 use crate::bench::results::Record;
 use serde_json::{Map, Value, json};
 
-/// A value of a request, and how much it weighs.
+/// A value of a request, and its weight.
 type WeightedMeasure = fn(&Record) -> Option<(f64, f64)>;
-/// What a request adds to a rate: moments, and how much came at each.
+/// The moments at which a request adds to a rate, and the amount at each.
 type RateEvents = fn(&Record) -> Vec<(f64, f64)>;
 
 const MEASURES: [(&str, WeightedMeasure); 8] = [
@@ -20,7 +20,7 @@ const MEASURES: [(&str, WeightedMeasure); 8] = [
         let gaps = record.output_tokens?.checked_sub(1).filter(|gaps| *gaps > 0)? as f64;
         Some(((record.last_token_s? - record.first_token_s?) * 1e3 / gaps, gaps))
     }),
-    // Of the whole time, that to the first token too.
+    // Over the whole time, including that to the first token.
     ("time_per_output_token_ms", |record| {
         let tokens = record.output_tokens.filter(|tokens| *tokens > 0)? as f64;
         Some(((record.last_token_s? - record.sent_s?) * 1e3 / tokens, tokens))
@@ -40,11 +40,11 @@ const RATES: [(&str, RateEvents); 4] = [
 const ITERATIONS: [(&str, RateEvents); 2] =
     [("output_tokens_per_iteration", output_events), ("iter_tokens_per_iteration", later_events)];
 
-/// What the tool requires and rows do not tell.
+/// Metrics that the tool requires and rows do not contain.
 const WITHOUT_VALUES: [&str; 3] =
     ["request_streaming_iterations_count", "time_to_last_round_trip_ms", "avg_round_trip_time_ms"];
 
-/// What the tool may lack.
+/// Metrics that the tool does not require: they are `null`.
 const LEFT_OUT: [(&str, &[&str]); 5] = [
     ("text", &["tokens", "words", "characters"]),
     ("image", &["tokens", "images", "pixels", "bytes"]),
@@ -58,14 +58,14 @@ fn once(value: f64) -> Option<(f64, f64)> {
     Some((value, 1.0))
 }
 
-/// The prompt counts when the first token is there.
+/// Returns the tokens of the prompt, at the moment of the first token.
 fn prompt_events(record: &Record) -> Vec<(f64, f64)> {
     let tokens = record.prompt_tokens.unwrap_or(0) as f64;
     record.first_token_s.or_else(|| ended_s(record)).map(|at_s| (at_s, tokens)).into_iter().collect()
 }
 
-/// One token at the first chunk, the others evenly over the later ones; all at the end where there is no later
-/// chunk.
+/// Returns one token at the first chunk, and the others evenly over the later ones; all at the end if there
+/// is no later chunk.
 fn output_events(record: &Record) -> Vec<(f64, f64)> {
     let tokens = record.output_tokens.unwrap_or(0) as f64;
     match (record.first_token_s, record.last_token_s, record.chunks) {
@@ -76,7 +76,7 @@ fn output_events(record: &Record) -> Vec<(f64, f64)> {
     }
 }
 
-/// The tokens after the first, evenly over the chunks after the first.
+/// Returns the tokens after the first, evenly over the chunks after the first.
 fn later_events(record: &Record) -> Vec<(f64, f64)> {
     let (Some(first_s), Some(last_s)) = (record.first_token_s, record.last_token_s) else {
         return Vec::new();
@@ -132,7 +132,8 @@ fn intervals(records: &[&Record]) -> Vec<(f64, f64)> {
     records.iter().filter_map(|record| Some((record.sent_s?, ended_s(record)?))).collect()
 }
 
-/// A summary of the requests of each status. lmrun has no incomplete ones: a request that was cut off has failed.
+/// A summary of the requests of each status. lmrun has no incomplete ones: it counts a request that was cut
+/// off as failed.
 fn by_status(run: &Run, summarize: impl Fn(&[&Record]) -> Value) -> Value {
     let all: Vec<&Record> = run.all().iter().collect();
     let (successful, errored): (Vec<&Record>, Vec<&Record>) = all.iter().partition(|record| record.is_ok());

@@ -8,7 +8,7 @@ mod summary;
 
 pub use frame::fields;
 
-/// What is left out, or is not what the tool has.
+/// Remarks on fields that are missing or that differ from the tool's own.
 pub const REMARKS: &[(&str, &str)] = &[
     ("times", "seconds from the start of the experiment; the tool's are Unix times"),
     ("time_to_first_output_token_ms", "to the first content; the tool takes a tool call as well"),

@@ -18,7 +18,7 @@ pub struct Window {
     pub end_s: f64,
 }
 
-/// Summarizes how many events there were per second. Each event is a moment and a weight.
+/// Summarizes the number of events per second. Each event is a moment and a weight.
 pub fn rates(mut events: Vec<(f64, f64)>, window: Window) -> Value {
     let count: f64 = events.iter().map(|(_, weight)| weight).sum();
     events.extend([(window.start_s, 0.0), (window.end_s, 0.0)]);
@@ -37,7 +37,7 @@ pub fn rates(mut events: Vec<(f64, f64)>, window: Window) -> Value {
     summary(&Weighted::new(rates), count.round())
 }
 
-/// Summarizes how many of the intervals were open at the same time.
+/// Summarizes the number of intervals that were open at the same time.
 pub fn concurrency(intervals: &[(f64, f64)], window: Window) -> Value {
     let mut events: Vec<(f64, f64)> =
         intervals.iter().flat_map(|(start_s, end_s)| [(*start_s, 1.0), (*end_s, -1.0)]).collect();

@@ -1,4 +1,4 @@
-//! The summary of a sample, as guidellm has it.
+//! The summary of a sample, as guidellm defines it.
 
 use super::super::sample::Weighted;
 use serde_json::{Map, Value, json};
@@ -17,7 +17,7 @@ const PERCENTILES: [(&str, f64); 11] = [
     ("p999", 0.999),
 ];
 
-/// Returns the summary of a sample, whose observations are `count`. The tool has zeros where a sample has no
+/// Returns the summary of a sample, whose observations are `count`. The tool writes zeros if a sample has no
 /// value.
 pub fn summary(sample: &Weighted, count: f64) -> Value {
     let quantile = |share| sample.quantile(share).unwrap_or(0.0);

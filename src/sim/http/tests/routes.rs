@@ -106,7 +106,7 @@ async fn a_port_that_is_taken_is_named() {
     assert_eq!(error.unwrap().to_string(), format!("cannot listen on {}: {said}", server.address));
 }
 
-/// As vLLM takes them: lists of prompts and of tokens, several answers, floats that are whole.
+/// Sends requests that vLLM takes: lists of prompts and of tokens, several answers, floats that are whole.
 #[tokio::test]
 async fn several_prompts_have_n_answers_each() {
     let server = Server::start(quick()).await;
