@@ -60,6 +60,7 @@ fn mistakes_are_named_as_they_were_written() {
         (&[], 2, "--rate <RATE>"),
         (&["--rate", "0"], 2, "`--rate` must be greater than zero"),
         (&["--concurrency", "0"], 2, "`--concurrency` must be at least one"),
+        (&["--rate", "1e-308"], 2, "`--rate` would make the requests last for over 1000000000 seconds"),
         (&["--rate", "1", "--requests", "0"], 2, "`--requests` "),
         (&["--rate", "1", "--max-tokens", "0"], 2, "invalid value '0' for '--max-tokens <MAX_TOKENS>'"),
         (&["--rate", "1", "--api-key-env", "NO_SUCH_KEY"], 2, "`--api-key-env` "),

@@ -53,5 +53,5 @@ pub use seen::{CachedShare, EngineSeen, Seen};
 pub use server::{CHAT_PATH, COMPLETIONS_PATH, Server};
 pub use spec::EngineSpec;
 pub use stats::{Distribution, Tail, Weighted, least_n};
-pub use units::Seconds;
+pub use units::{LONGEST_S, Seconds};
 pub use validity::{Reason, ReasonCode, Validity, invalid};

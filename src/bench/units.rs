@@ -4,7 +4,10 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
-/// A span of time in seconds, finite and not negative; `8` and `8.0` are the same.
+/// The longest span of time that options take, in seconds: over 31 years, which a stamp in nanoseconds can hold.
+pub const LONGEST_S: f64 = 1e9;
+
+/// A span of time in seconds, not negative and at most [`LONGEST_S`]; `8` and `8.0` are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize)]
 pub struct Seconds(pub f64);
 
@@ -32,7 +35,9 @@ impl Visitor<'_> for Number {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<f64, E> {
-        if value.is_finite() && value >= 0.0 {
+        if value.is_finite() && value > LONGEST_S {
+            Err(E::custom(format_args!("expected at most {LONGEST_S} seconds, found {value:e}")))
+        } else if value >= 0.0 && value.is_finite() {
             Ok(value)
         } else {
             Err(E::invalid_value(serde::de::Unexpected::Float(value), &self))
@@ -43,6 +48,13 @@ impl Visitor<'_> for Number {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seconds_beyond_the_longest_span_are_refused() {
+        assert_eq!(serde_json::from_str::<Seconds>("1e9").expect("the longest"), Seconds(LONGEST_S));
+        let error = serde_json::from_str::<Seconds>("1e300").expect_err("too long").to_string();
+        assert!(error.contains("expected at most 1000000000 seconds, found 1e300"), "{error}");
+    }
 
     #[test]
     fn whole_and_broken_numbers_are_seconds() {

@@ -8,16 +8,19 @@ use nix::time::{ClockId, clock_gettime};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(pub u64);
 
+/// The furthest point, over 100 years after the clock's start: the kernel's timers take no point beyond `i64::MAX`.
+const FURTHEST_NS: u64 = 1 << 62;
+
 impl Stamp {
     /// This moment.
     pub fn now() -> Self {
         Self(read(ClockId::CLOCK_MONOTONIC))
     }
 
-    /// This point moved by `seconds`, never before the clock's start.
+    /// This point moved by `seconds`, never before the clock's start and at most to its furthest point.
     #[must_use]
     pub fn plus_s(self, seconds: f64) -> Self {
-        Self((self.0 as f64 + seconds * 1e9).max(0.0) as u64)
+        Self((self.0 as f64 + seconds * 1e9).clamp(0.0, FURTHEST_NS as f64) as u64)
     }
 
     /// Seconds from `earlier` to this point, negative when it lies before.
@@ -135,5 +138,12 @@ mod tests {
         assert!((late.since_s(early) - 2.5).abs() < 1e-12);
         assert!((early.since_s(late) + 2.5).abs() < 1e-12);
         assert_eq!(early.plus_s(2.5), late);
+    }
+
+    #[test]
+    fn a_point_moved_beyond_the_clock_stays_on_it() {
+        assert_eq!(Stamp(5).plus_s(1e300), Stamp(FURTHEST_NS));
+        assert_eq!(Stamp(5).plus_s(f64::INFINITY), Stamp(FURTHEST_NS));
+        assert_eq!(Stamp(5).plus_s(-1e300), Stamp(0));
     }
 }

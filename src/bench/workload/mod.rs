@@ -242,6 +242,7 @@ impl WorkloadConfig {
         let arrivals = arrivals.checked(Own { gap_s: inner.usual_gap_s(), count: inner.own_count() })?;
         let config = Self { generator, arrivals, text, request, lexicon: Arc::default() };
         limits::requests(config.count() as u64, config.arrivals.requests.is_some())?;
+        config.arrivals.check_length(config.arrival_count())?;
         Ok(config)
     }
 

@@ -73,7 +73,7 @@ impl Inner {
 
     /// Sets the timer. A moment that has passed rings at once.
     fn set(&self, due: Stamp) {
-        let expiration = Expiration::OneShot(TimeSpec::nanoseconds(due.0 as i64));
+        let expiration = Expiration::OneShot(TimeSpec::nanoseconds(i64::try_from(due.0).unwrap_or(i64::MAX)));
         let timer = &self.timer.get_ref().0;
         timer
             .set(expiration, TimerSetTimeFlags::TFD_TIMER_ABSTIME)
@@ -155,5 +155,17 @@ mod tests {
             }
         });
         assert_eq!(*order.borrow(), [0, 10, 20, 30]);
+    }
+
+    #[test]
+    fn sleepers_of_the_furthest_moments_wait() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        LocalSet::new().block_on(&runtime, async {
+            let pacer = Pacer::start().expect("a timer");
+            for due in [Stamp::now().plus_s(1e300), Stamp(u64::MAX)] {
+                let slept = tokio::time::timeout(std::time::Duration::from_millis(5), pacer.sleep_until(due));
+                assert!(slept.await.is_err(), "{due:?}");
+            }
+        });
     }
 }

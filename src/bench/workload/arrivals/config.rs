@@ -1,7 +1,7 @@
 //! The options that say when requests come, and which of them go together.
 
 use super::super::ConfigError;
-use crate::bench::Seconds;
+use crate::bench::{LONGEST_S, Seconds};
 use serde::{Deserialize, Serialize};
 
 /// When the requests of a workload come, or its sessions where it has some.
@@ -187,6 +187,21 @@ impl Arrivals {
             None => return Ok(()),
         };
         ConfigError::first(&spacing.map(|(given, option)| (given, option, problem)))
+    }
+
+    /// Refuses a schedule of `count` arrivals that would last for longer than [`LONGEST_S`].
+    ///
+    /// # Errors
+    /// When it would: the error names the option that sets the rate.
+    pub fn check_length(&self, count: u64) -> Result<(), ConfigError> {
+        let length_s: f64 = self.timetable(count).iter().map(|stage| stage.duration_s.0).sum();
+        let option = match (self.qps, self.gap_s) {
+            (Some(_), _) => "qps",
+            (None, Some(_)) => "gap_s",
+            (None, None) => "stages",
+        };
+        let problem = format!("would make the requests last for over {LONGEST_S} seconds");
+        ConfigError::first(&[(self.offset_s.0 + length_s > LONGEST_S, option, &problem)])
     }
 
     /// How many come; `default` where nothing says it.

@@ -89,6 +89,23 @@ fn a_count_of_its_own_needs_no_other_and_is_served_in_time() {
 }
 
 #[test]
+fn schedules_beyond_the_longest_span_are_refused() {
+    let long = |option| format!("`{option}` would make the requests last for over 1000000000 seconds");
+    let (too_long, most) = (["qps", "gap_s", "stages"].map(long), 100);
+    for (json, message) in [
+        (r#"{"qps": 1e-308}"#, &too_long[0]),
+        (r#"{"qps": 1e-8}"#, &too_long[0]),
+        (r#"{"gap_s": 1e8}"#, &too_long[1]),
+        (r#"{"stages": [{"duration_s": 1e9, "qps": 1}, {"duration_s": 1e9, "qps": 1}]}"#, &too_long[2]),
+    ] {
+        assert_eq!(&read(json).check_length(most).expect_err(json).to_string(), message);
+    }
+    for json in [r#"{"qps": 1}"#, r#"{"gap_s": 1e7}"#, r#"{"gap_s": 0}"#, r#"{"concurrency": 3}"#, "{}"] {
+        assert_eq!(read(json).check_length(most), Ok(()), "{json}");
+    }
+}
+
+#[test]
 fn what_would_have_no_effect_is_refused() {
     let timed = Own { gap_s: None, count: None };
     let needs_rate = "needs a rate (`qps`, `gap_s` or `stages`): the requests have their own times";

@@ -17,7 +17,7 @@ impl Arrivals {
     }
 
     /// The rates, one after the other, for `count` requests.
-    fn timetable(&self, count: u64) -> Vec<Stage> {
+    pub(super) fn timetable(&self, count: u64) -> Vec<Stage> {
         if !self.stages.is_empty() {
             return self.stages.clone();
         }
