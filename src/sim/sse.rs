@@ -50,6 +50,19 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Adds the usage of another answer to the same request.
+    pub fn add(&mut self, other: Self) {
+        self.prompt_tokens += other.prompt_tokens;
+        self.completion_tokens += other.completion_tokens;
+        self.cached_tokens += other.cached_tokens;
+    }
+
+    /// Returns the part that counts for a further answer to a prompt: its output only.
+    #[must_use]
+    pub fn without_prompt(self) -> Self {
+        Self { completion_tokens: self.completion_tokens, ..Self::default() }
+    }
+
     /// The `usage` object of the API.
     pub fn json(self) -> serde_json::Value {
         json!({
@@ -59,6 +72,19 @@ impl Usage {
             "prompt_tokens_details": { "cached_tokens": self.cached_tokens },
         })
     }
+}
+
+/// A part of the answer with this index.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'a> {
+    /// Index of the answer in its request.
+    pub index: u32,
+    /// The text, made of letters and spaces: it needs no escapes.
+    pub text: &'a str,
+    /// The reason why the answer ends; set in its last part.
+    pub finish: Option<FinishReason>,
+    /// Usage of this answer so far.
+    pub usage: Usage,
 }
 
 /// Formats the events of one stream.
@@ -112,23 +138,27 @@ impl Events {
         self.chunks
     }
 
-    /// What comes before the first token.
-    pub fn open(&mut self, out: &mut Vec<u8>, usage: Usage) {
-        if self.api == Api::Chat {
-            let choice = r#"{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}"#;
-            self.begin();
-            self.line.extend_from_slice(choice.as_bytes());
+    /// Writes the events before the first token: a role for each of the answers in a chat.
+    pub fn open(&mut self, out: &mut Vec<u8>, answers: u32, usage: Usage) {
+        if self.api == Api::Completion {
+            return;
+        }
+        let rest = r#""delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}"#;
+        for index in 0..answers {
+            self.begin_choice(index);
+            self.line.extend_from_slice(rest.as_bytes());
             self.end(out, usage, None);
         }
     }
 
-    /// One token. Its text is made of letters and spaces, and needs no escapes.
-    pub fn token(&mut self, out: &mut Vec<u8>, text: &str, finish: Option<FinishReason>, usage: Usage) {
+    /// Writes one part of one answer.
+    pub fn part(&mut self, out: &mut Vec<u8>, part: Part<'_>) {
+        let Part { index, text, finish, usage } = part;
         let (before, after): (&[u8], &[u8]) = match self.api {
-            Api::Chat => (br#"{"index":0,"delta":{"content":""#, br#""},"logprobs":null,"finish_reason":"#),
-            Api::Completion => (br#"{"index":0,"text":""#, br#"","logprobs":null,"finish_reason":"#),
+            Api::Chat => (br#""delta":{"content":""#, br#""},"logprobs":null,"finish_reason":"#),
+            Api::Completion => (br#""text":""#, br#"","logprobs":null,"finish_reason":"#),
         };
-        self.begin();
+        self.begin_choice(index);
         self.line.extend_from_slice(before);
         self.line.extend_from_slice(text.as_bytes());
         self.line.extend_from_slice(after);
@@ -160,6 +190,11 @@ impl Events {
     fn begin(&mut self) {
         self.line.clear();
         self.line.extend_from_slice(self.head.as_bytes());
+    }
+
+    fn begin_choice(&mut self, index: u32) {
+        self.begin();
+        write!(self.line, "{{\"index\":{index},").expect("a buffer takes any text");
     }
 
     fn end(&mut self, out: &mut Vec<u8>, usage: Usage, chunk: Option<u32>) {
@@ -206,8 +241,9 @@ mod tests {
     fn stream(api: Api, usage: UsageChunks, framing: Framing) -> String {
         let mut events = Events::new("x-1", "a \"b\"", 7, api, usage, framing);
         let mut out = Vec::new();
-        events.open(&mut out, Usage { completion_tokens: 0, ..USAGE });
-        events.token(&mut out, " moon", Some(FinishReason::Length), USAGE);
+        events.open(&mut out, 1, Usage { completion_tokens: 0, ..USAGE });
+        let finish = Some(FinishReason::Length);
+        events.part(&mut out, Part { index: 0, text: " moon", finish, usage: USAGE });
         events.close(&mut out, USAGE);
         String::from_utf8(out).unwrap()
     }

@@ -71,12 +71,6 @@ pub fn plan(
         let message = format!("n must be at least 1, and at most {MOST_CHOICES} for all prompts, got {n}.");
         return Err(Refusal::invalid("n", message));
     }
-    if delivery != Delivery::Whole && prompts.len() as i64 * n > 1 {
-        return Err(Refusal::invalid(
-            "stream",
-            "the simulator streams one answer a request: expected one prompt, and `n` to be 1",
-        ));
-    }
     let salt = request.cache_salt.as_deref().map_or(0, |salt| salt.bytes().fold(1, salted));
     let seed = request.seed.map_or(config.seed, i64::cast_unsigned);
     let mut choices = Vec::new();

@@ -24,10 +24,8 @@ pub struct Start {
     pub name: String,
     /// When it arrived.
     pub arrived: Nanos,
-    /// What is to be computed.
-    pub job: Job,
-    /// Where the chunks go.
-    pub output: StreamOutput,
+    /// What is to be computed for each answer, and where its chunks go.
+    pub answers: Vec<(Job, StreamOutput)>,
     /// Ends when all chunks are written.
     pub written: oneshot::Receiver<()>,
 }
@@ -41,7 +39,7 @@ enum State {
     /// The head is written.
     Opened(Box<Start>),
     /// The pacing thread has the socket.
-    Running { written: oneshot::Receiver<()>, ticket: Ticket },
+    Running { written: oneshot::Receiver<()>, tickets: Vec<Ticket> },
     /// All is written.
     Over,
 }
@@ -68,14 +66,17 @@ impl Body for StreamBody {
                 Poll::Pending
             }
             State::Opened(start) => {
-                let Start { engine, name, arrived, job, output, written } = *start;
-                let ticket = engine.submit(name, arrived, job, Output::Stream(Box::new(output)));
-                self.0 = State::Running { written, ticket };
+                let Start { engine, name, arrived, answers, written } = *start;
+                let submit = |(job, output)| {
+                    engine.submit(name.clone(), arrived, job, Output::Stream(Box::new(output)))
+                };
+                let tickets = answers.into_iter().map(submit).collect();
+                self.0 = State::Running { written, tickets };
                 self.poll_frame(cx)
             }
-            State::Running { mut written, ticket } => match Pin::new(&mut written).poll(cx) {
+            State::Running { mut written, tickets } => match Pin::new(&mut written).poll(cx) {
                 Poll::Pending => {
-                    self.0 = State::Running { written, ticket };
+                    self.0 = State::Running { written, tickets };
                     Poll::Pending
                 }
                 Poll::Ready(Ok(())) => Poll::Ready(None),

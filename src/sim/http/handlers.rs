@@ -27,11 +27,11 @@ use super::{
         config::SimConfig,
         fault::{AnswerFault, Fault, Spoiler},
         metrics::Identity,
-        pacer::{Engine, Output, StreamOutput, WholeOutput},
+        pacer::{Engine, Output, Stream, StreamOutput, WholeOutput},
         scheduler::ResetTiers,
         sse::{Api, Events, Framing, Usage},
         tokens::{self, GenerationPrompt, mix},
-        truth::{Stamps, Truth},
+        truth::Truth,
     },
     api::{self, Choice, Delivery, Plan, Storing},
     body::{Start, StreamBody},
@@ -177,15 +177,15 @@ async fn complete(
     let arrived = app.engine.now();
     let request: CompletionRequest = request::parse(body)?;
     app.say_what_is_ignored(&request);
-    let Plan { mut choices, delivery } = api::plan(&app.config, app.storing, api, request)?;
+    let Plan { choices, delivery } = api::plan(&app.config, app.storing, api, request)?;
     let name = app.answer_name(api, headers);
     let mut response = match delivery {
         Delivery::Whole => app.whole(api, name, arrived, choices).await?,
         Delivery::Stream(usage) => {
             let framing = if version == Version::HTTP_10 { Framing::UntilClose } else { Framing::Chunked };
             let events = Events::new(&name, &app.config.model, now_s(), api, usage, framing);
-            let choice = choices.swap_remove(0); // a stream has one
-            app.stream(name, arrived, choice, socket, events.spoiled(spoiler), stamps)
+            let stream = Stream::new(socket, events.spoiled(spoiler), stamps);
+            app.stream(name, arrived, choices, stream)
         }
     };
     if let Some(id) = headers.get(REQUEST_ID) {
@@ -241,14 +241,13 @@ impl App {
         &self,
         name: String,
         arrived: u64,
-        choice: Choice,
-        socket: Arc<TcpStream>,
-        events: Events,
-        stamps: Option<Stamps>,
+        choices: Vec<Choice>,
+        (stream, written): (Arc<Mutex<Stream>>, oneshot::Receiver<()>),
     ) -> Response {
-        let (output, written) = StreamOutput::new(socket, events, choice.answer, stamps);
+        let output = |Choice { job, answer, is_first }| (job, StreamOutput::new(&stream, answer, is_first));
+        let answers = choices.into_iter().map(output).collect();
         let engine = Arc::clone(&self.engine);
-        let body = StreamBody::new(Start { engine, name, arrived, job: choice.job, output, written });
+        let body = StreamBody::new(Start { engine, name, arrived, answers, written });
         ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], Body::new(body)).into_response()
     }
 
@@ -272,11 +271,7 @@ impl App {
             let usage = usage.await.map_err(|_| Refusal::Stopped)?;
             let text = answer.text(usage.completion_tokens);
             written.push(choice(api, index, &text, answer.finish().name()));
-            total.completion_tokens += usage.completion_tokens;
-            if is_first {
-                total.prompt_tokens += usage.prompt_tokens;
-                total.cached_tokens += usage.cached_tokens;
-            }
+            total.add(if is_first { usage } else { usage.without_prompt() });
         }
         let answer = json!({
             "id": name,

@@ -6,4 +6,4 @@ mod output;
 mod thread;
 
 pub use engine::{Engine, Ticket};
-pub use output::{Output, StreamOutput, WholeOutput};
+pub use output::{Output, Stream, StreamOutput, WholeOutput};

@@ -2,11 +2,12 @@
 
 use std::{io, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::{net::TcpStream, sync::oneshot};
 
 use super::super::{
-    scheduler::Step,
-    sse::{Events, Usage},
+    scheduler::{Nanos, Step},
+    sse::{Events, Part, Usage},
     truth::Stamps,
     words::Answer,
 };
@@ -36,7 +37,7 @@ impl Output {
     /// Takes a token that is due.
     pub fn put(&mut self, step: &Step) -> Progress {
         match self {
-            Self::Stream(stream) => stream.put(step),
+            Self::Stream(output) => output.put(step),
             Self::Whole(whole) => whole.put(step),
         }
     }
@@ -44,79 +45,85 @@ impl Output {
     /// Goes on with what a blocked socket left over.
     pub fn flush(&mut self) -> Progress {
         match self {
-            Self::Stream(stream) => stream.flush(),
+            Self::Stream(output) => output.stream.lock().flush(),
             Self::Whole(_) => Progress::Written,
         }
     }
 
-    /// Tells whoever waits that all is written.
+    /// Ends an answer of which all is written.
     pub fn finish(self) {
-        if let Self::Stream(stream) = self {
-            // An error means that nobody waits any more.
-            let _ = stream.done.send(());
+        if let Self::Stream(output) = self {
+            output.stream.lock().finish();
         }
     }
 }
 
-/// Writes an answer to a socket, one write a token.
-pub struct StreamOutput {
+/// A stream to a socket, which carries all answers to one request: one write per token.
+pub struct Stream {
     socket: Arc<TcpStream>,
     events: Events,
-    answer: Answer,
-    answer_bytes: usize,
-    /// Text of the chunk that is not full yet.
-    chunk: String,
     pending: Vec<u8>,
     sent_bytes: usize,
     stamps: Option<Stamps>,
-    done: oneshot::Sender<()>,
+    answers: u32,
+    finished: u32,
+    opened: bool,
+    /// Usage of the answers that are finished.
+    total: Usage,
+    /// Dropped without a message if the stream breaks.
+    done: Option<oneshot::Sender<()>>,
 }
 
-impl StreamOutput {
-    /// A stream to this socket, and what ends when all of it is written.
+impl Stream {
+    /// Returns a stream to this socket, and a receiver that is told when all of it is written.
     pub fn new(
         socket: Arc<TcpStream>,
         events: Events,
-        answer: Answer,
         stamps: Option<Stamps>,
-    ) -> (Self, oneshot::Receiver<()>) {
+    ) -> (Arc<Mutex<Self>>, oneshot::Receiver<()>) {
         let (done, written) = oneshot::channel();
-        let pending = Vec::with_capacity(1024);
-        let chunk = String::new();
-        (
-            Self { socket, events, answer, answer_bytes: 0, chunk, pending, sent_bytes: 0, stamps, done },
-            written,
-        )
+        let stream = Self {
+            socket,
+            events,
+            pending: Vec::with_capacity(1024),
+            sent_bytes: 0,
+            stamps,
+            answers: 0,
+            finished: 0,
+            opened: false,
+            total: Usage::default(),
+            done: Some(done),
+        };
+        (Arc::new(Mutex::new(stream)), written)
     }
 
-    fn put(&mut self, step: &Step) -> Progress {
-        let usage = usage(step);
-        if let Some(progress) = self.fault() {
-            return progress;
-        }
-        if step.index == 0 {
-            self.events.open(&mut self.pending, Usage { completion_tokens: 0, ..usage });
-        }
-        let text = self.answer.piece(step.index, self.answer_bytes);
-        self.answer_bytes += text.len();
-        self.chunk.push_str(text);
-        if step.finish.is_some() || (step.index + 1).is_multiple_of(self.events.spoiler().tokens_per_chunk())
-        {
-            self.events.token(&mut self.pending, &self.chunk, step.finish, usage);
-            self.chunk.clear();
-            self.stamps.iter_mut().for_each(|stamps| stamps.chunk(step.due));
-        }
-        if step.finish.is_some() {
-            self.events.close(&mut self.pending, usage);
-        }
-        self.flush()
-    }
-
-    /// What goes wrong in the place of the next chunk.
-    fn fault(&self) -> Option<Progress> {
+    /// Returns the fault in the place of the next chunk.
+    fn fault(&mut self) -> Option<Progress> {
         let (spoiler, chunks) = (self.events.spoiler(), self.events.chunks());
-        let stalled = spoiler.stalls(chunks).then_some(Progress::Stalled);
-        stalled.or(spoiler.closes(chunks).then_some(Progress::Broken))
+        if spoiler.stalls(chunks) {
+            return Some(Progress::Stalled);
+        }
+        spoiler.closes(chunks).then(|| self.break_off())
+    }
+
+    fn open(&mut self, usage: Usage) {
+        if !std::mem::replace(&mut self.opened, true) {
+            self.events.open(&mut self.pending, self.answers, Usage { completion_tokens: 0, ..usage });
+        }
+    }
+
+    fn part(&mut self, part: Part<'_>, due: Nanos) {
+        self.events.part(&mut self.pending, part);
+        self.stamps.iter_mut().for_each(|stamps| stamps.chunk(due));
+    }
+
+    /// Counts an answer that is finished; the last one closes the stream.
+    fn close_answer(&mut self, usage: Usage) {
+        self.total.add(usage);
+        self.finished += 1;
+        if self.finished == self.answers {
+            self.events.close(&mut self.pending, self.total);
+        }
     }
 
     fn flush(&mut self) -> Progress {
@@ -125,12 +132,70 @@ impl StreamOutput {
                 Ok(bytes) => self.sent_bytes += bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Blocked,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return Progress::Broken,
+                Err(_) => return self.break_off(),
             }
         }
         self.pending.clear();
         self.sent_bytes = 0;
         Progress::Written
+    }
+
+    /// Ends the stream at once, so that it does not wait for the next token of another answer.
+    fn break_off(&mut self) -> Progress {
+        self.done = None;
+        Progress::Broken
+    }
+
+    /// Reports that all is written, if no answer is left.
+    fn finish(&mut self) {
+        if self.finished == self.answers {
+            // An error means that the client has left.
+            self.done.take().map(|done| done.send(()));
+        }
+    }
+}
+
+/// One answer of a stream. The lock is free whenever a token is due: only the pacing thread writes.
+pub struct StreamOutput {
+    stream: Arc<Mutex<Stream>>,
+    index: u32,
+    answer: Answer,
+    /// The first answer to its prompt, which counts the prompt's tokens.
+    is_first: bool,
+    answer_bytes: usize,
+    /// Text of the chunk that is not full yet.
+    chunk: String,
+}
+
+impl StreamOutput {
+    /// Adds an answer to a stream.
+    pub fn new(stream: &Arc<Mutex<Stream>>, answer: Answer, is_first: bool) -> Self {
+        let stream = Arc::clone(stream);
+        let index = stream.lock().answers;
+        stream.lock().answers += 1;
+        Self { stream, index, answer, is_first, answer_bytes: 0, chunk: String::new() }
+    }
+
+    fn put(&mut self, step: &Step) -> Progress {
+        let usage = usage(step);
+        let mut stream = self.stream.lock();
+        if let Some(progress) = stream.fault() {
+            return progress;
+        }
+        stream.open(usage);
+        let text = self.answer.piece(step.index, self.answer_bytes);
+        self.answer_bytes += text.len();
+        self.chunk.push_str(text);
+        let tokens_per_chunk = stream.events.spoiler().tokens_per_chunk();
+        if step.finish.is_some() || (step.index + 1).is_multiple_of(tokens_per_chunk) {
+            let part = Part { index: self.index, text: &self.chunk, finish: step.finish, usage };
+            stream.part(part, step.due);
+            self.chunk.clear();
+        }
+        if step.finish.is_some() {
+            stream.close_answer(if self.is_first { usage } else { usage.without_prompt() });
+        }
+        stream.flush()
     }
 }
 

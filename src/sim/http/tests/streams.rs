@@ -9,9 +9,20 @@ use tokio::{
 };
 
 use super::{
-    super::super::{SimConfig, Timing, tokens::count},
+    super::super::{SimConfig, Timing, fault::Faults, tokens::count},
     client::{Server, chat, first_event, joined, quick},
 };
+
+const RUNNING: &str = "vllm:num_requests_running{engine=\"0\",model_name=\"m\"}";
+
+async fn wait_until_idle(server: &Server) {
+    let idle = async {
+        while server.metric(RUNNING).await > 0.0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(5), idle).await.unwrap();
+}
 
 fn text(events: &[Value]) -> String {
     events.iter().filter_map(|event| event["choices"][0]["delta"]["content"].as_str()).collect()
@@ -52,14 +63,9 @@ async fn a_client_that_leaves_aborts_its_request() {
     let body = chat("Hello", &json!({ "stream": true, "max_tokens": 30_000, "ignore_eos": true }));
     let mut socket = server.open("POST", "/v1/chat/completions", &body.to_string()).await;
     first_event(&mut socket).await;
-    assert_eq!(server.metric("vllm:num_requests_running{engine=\"0\",model_name=\"m\"}").await as u64, 1);
+    assert_eq!(server.metric(RUNNING).await as u64, 1);
     drop(socket);
-    let gone = async {
-        while server.metric("vllm:num_requests_running{engine=\"0\",model_name=\"m\"}").await > 0.0 {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(Duration::from_secs(5), gone).await.unwrap();
+    wait_until_idle(&server).await;
     let aborted = "vllm:request_success_total{engine=\"0\",model_name=\"m\",finished_reason=\"abort\"}";
     assert_eq!(server.metric(aborted).await as u64, 1);
 }
@@ -77,6 +83,94 @@ async fn a_reader_that_is_slow_gets_every_byte() {
     let body = joined(body);
     assert_eq!(body.matches("data: {").count(), 30_001);
     assert!(body.ends_with("data: [DONE]\n\n"));
+}
+
+/// The events that carry a choice with this index.
+fn of_answer(events: &[Value], index: u64) -> impl Iterator<Item = &Value> {
+    events.iter().map(|event| &event["choices"][0]).filter(move |choice| choice["index"] == index)
+}
+
+#[tokio::test]
+async fn a_stream_interleaves_the_answers_to_several_prompts() {
+    let server = Server::start(quick()).await;
+    let mut body = json!({
+        "prompt": ["Hello", "some dummy text."], "n": 2, "max_tokens": 20, "ignore_eos": true,
+    });
+    let (_, whole) = server.post("/v1/completions", &body).await;
+    body["stream"] = json!(true);
+    body["stream_options"] = json!({ "include_usage": true });
+    let events = server.stream("/v1/completions", &body).await;
+    let (usage, parts) = events.split_last().unwrap();
+    assert_eq!(parts.len(), 4 * 20);
+    for index in 0..4 {
+        let text: String = of_answer(parts, index).map(|choice| choice["text"].as_str().unwrap()).collect();
+        assert_eq!(whole["choices"][index as usize]["text"], text, "answer {index}");
+        let reasons: Vec<_> = of_answer(parts, index).map(|choice| &choice["finish_reason"]).collect();
+        assert_eq!(reasons[19], "length");
+        assert!(reasons[..19].iter().all(|reason| reason.is_null()), "{reasons:?}");
+    }
+    let end_of_first = parts.iter().rposition(|part| part["choices"][0]["index"] == 0).unwrap();
+    let start_of_last = parts.iter().position(|part| part["choices"][0]["index"] == 3).unwrap();
+    assert!(start_of_last < end_of_first, "the answers are not interleaved");
+    assert_eq!(usage["choices"], json!([]));
+    assert_eq!(
+        (&usage["usage"]["prompt_tokens"], &usage["usage"]["completion_tokens"]),
+        (&json!(7), &json!(80))
+    );
+}
+
+#[tokio::test]
+async fn a_chat_streams_a_role_and_a_usage_of_each_of_n_answers() {
+    let server = Server::start(quick()).await;
+    let body = json!({
+        "stream": true, "n": 3, "max_tokens": 2, "ignore_eos": true,
+        "stream_options": { "include_usage": true, "continuous_usage_stats": true },
+    });
+    let events = server.stream("/v1/chat/completions", &chat("Hello", &body)).await;
+    assert_eq!(events.len(), 3 * (1 + 2) + 1);
+    for (index, event) in events[..3].iter().enumerate() {
+        let role = json!({ "role": "assistant", "content": "" });
+        assert_eq!((&event["choices"][0]["index"], &event["choices"][0]["delta"]), (&json!(index), &role));
+    }
+    for index in 0..3 {
+        let of_this = events.iter().filter(|event| event["choices"][0]["index"] == index);
+        let tokens: Vec<_> = of_this.map(|event| &event["usage"]["completion_tokens"]).collect();
+        assert_eq!(tokens, [0, 1, 2]);
+    }
+    assert_eq!(events[9]["usage"]["completion_tokens"], 6);
+    assert_eq!(events[9]["usage"]["prompt_tokens"], events[0]["usage"]["prompt_tokens"]);
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_every_byte_of_all_answers() {
+    let timing = Timing { itl_s: 0.0, ..quick().timing };
+    let server = Server::start(SimConfig { timing, ..quick() }).await;
+    let body = chat("Hello", &json!({ "stream": true, "n": 3, "max_tokens": 10_000, "ignore_eos": true }));
+    let mut socket = server.open("POST", "/v1/chat/completions", &body.to_string()).await;
+    sleep(Duration::from_millis(300)).await;
+    let mut answer = String::new();
+    timeout(Duration::from_secs(20), socket.read_to_string(&mut answer)).await.unwrap().unwrap();
+    let body = joined(answer.split_once("\r\n\r\n").unwrap().1);
+    assert_eq!(body.matches("data: {").count(), 3 * 10_001);
+    assert_eq!(body.matches("\"finish_reason\":\"length\"").count(), 3);
+    assert!(body.ends_with("data: [DONE]\n\n"));
+}
+
+/// The tokens are far apart: the end must not wait for the next one of another answer.
+#[tokio::test]
+async fn a_fault_closes_a_stream_of_several_answers_at_once() {
+    let timing = Timing { itl_s: 30.0, ..quick().timing };
+    let faults = Faults(vec!["close-after=1".parse().unwrap()]);
+    let server = Server::start(SimConfig { timing, faults, ..quick() }).await;
+    let body = chat("Hello", &json!({ "stream": true, "n": 2, "max_tokens": 9, "ignore_eos": true }));
+    let mut socket = server.open("POST", "/v1/chat/completions", &body.to_string()).await;
+    let mut answer = Vec::new();
+    // A connection that is cut may end in an error.
+    let _ = timeout(Duration::from_secs(10), socket.read_to_end(&mut answer)).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert_eq!(answer.matches("\"role\"").count(), 2, "{answer}");
+    assert!(!answer.contains("[DONE]"), "{answer}");
+    wait_until_idle(&server).await;
 }
 
 #[tokio::test]
