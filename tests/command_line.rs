@@ -149,7 +149,7 @@ fn every_flag_says_what_it_takes() {
         ),
         (
             &["t.rhai", "--seed", "x"],
-            "error: invalid value 'x' for '--seed <SEED>': expected a whole number, zero or more",
+            "error: invalid value 'x' for '--seed <SEED>': expected a whole number, from 0 to 9223372036854775807",
         ),
         (
             &["scripts/tests.rhai", "--log-dir", "scripts/tests.rhai"],

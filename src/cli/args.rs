@@ -146,7 +146,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "S", default_value_t = crate::bench::MAX_SEND_LAG_S, value_parser = seconds)]
     pub max_send_lag_s: f64,
     /// The seed of everything random: the simulator's words and times.
-    #[arg(long, default_value_t = 0, value_parser = whole)]
+    #[arg(long, default_value_t = 0, value_parser = seed)]
     pub seed: u64,
     /// What is shown.
     #[command(flatten)]
@@ -184,8 +184,10 @@ fn port(text: &str) -> Result<u16, String> {
     text.parse().ok().filter(|port| *port > 0).ok_or_else(|| "expected a port, from 1 to 65535".into())
 }
 
-fn whole(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| "expected a whole number, zero or more".into())
+/// Reads a seed that a script can hold: its whole numbers are `i64`.
+pub(super) fn seed(text: &str) -> Result<u64, String> {
+    let seed = text.parse().ok().filter(|seed: &u64| i64::try_from(*seed).is_ok());
+    seed.ok_or_else(|| format!("expected a whole number, from 0 to {}", i64::MAX))
 }
 
 pub(super) fn seconds(text: &str) -> Result<f64, String> {
@@ -195,6 +197,7 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
 
 fn parameter(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
+        Some(("seed", value)) => seed(value).map(|seed| ("seed".into(), seed.to_string())),
         Some((name, value)) if !name.is_empty() => Ok((name.into(), value.into())),
         _ => Err("expected NAME=VALUE, such as gap_s=0.5".into()),
     }
@@ -218,6 +221,23 @@ mod tests {
         assert_eq!(cli.run.ports, [8100, 8101]);
         assert_eq!(cli.run.parameters, [("gap_s".to_owned(), "2".to_owned())]);
         assert!(cli.run.list);
+    }
+
+    #[test]
+    fn a_seed_is_one_that_scripts_can_hold() {
+        let parses = |verb: &[&str], seed: &str| {
+            let flag = format!("--seed={seed}");
+            Cli::try_parse_from([&["lmrun"], verb, &[&flag]].concat()).is_ok()
+        };
+        let verbs: [&[&str]; 3] = [&["t.rhai"], &["sim"], &["load", "--url", "u", "--rate", "1"]];
+        let largest = i64::MAX.to_string();
+        assert_eq!(parameter(&format!("seed={largest}")), Ok(("seed".into(), largest.clone())));
+        assert!(verbs.iter().all(|verb| parses(verb, &largest)));
+        for refused in ["9223372036854775808", "18446744073709551615", "-1", "1.5", "x"] {
+            let problem = format!("expected a whole number, from 0 to {largest}");
+            assert_eq!(parameter(&format!("seed={refused}")), Err(problem), "{refused}");
+            assert!(!verbs.iter().any(|verb| parses(verb, refused)), "{refused}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `lmrun load`: a load without a script, on the same path as a test's.
 
-use super::args::{Shown, seconds};
+use super::args::{Shown, seconds, seed};
 use super::asked::Asked;
 use super::{complain, exit, signals};
 use crate::bench::selfcheck::Known;
@@ -66,7 +66,7 @@ pub struct LoadArgs {
     #[arg(long, value_name = "FILE")]
     rows: Option<PathBuf>,
     /// The seed of prompts and arrivals.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = seed)]
     seed: u64,
     /// How late requests may be sent before the numbers are invalid; a twentieth of the median TTFT
     /// is always allowed.

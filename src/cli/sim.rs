@@ -1,5 +1,6 @@
 //! `lmrun sim`.
 
+use super::args::seed;
 use super::exit;
 use crate::driver::limits;
 use crate::sim::{Fault, Faults, LmcacheSource, SimConfig, fault_help, serve};
@@ -27,7 +28,7 @@ pub struct SimArgs {
     #[arg(long, default_value_t = 0.1)]
     startup_s: f64,
     /// Seed of the words, their number and the jitter.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = seed)]
     seed: u64,
     /// Longest prompt and answer together, tokens.
     #[arg(long, default_value_t = 32_768)]
