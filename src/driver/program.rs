@@ -39,7 +39,7 @@ pub fn python_of(program: &Path) -> Option<Vec<String>> {
 /// What a program printed, and whether it was content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Printed {
-    /// Its output and then its errors, the first [`LONGEST_OUTPUT`] bytes of each; harmless on a terminal.
+    /// Its output and then its errors, the first `LONGEST_OUTPUT` bytes of each; harmless on a terminal.
     pub text: String,
     /// Whether it ended with 0.
     pub ok: bool,

@@ -79,7 +79,7 @@ impl Session {
         path.rsplit('/').next().unwrap_or(path)
     }
 
-    /// Evaluates an input. It can be interrupted alone. Its value, if it has one, is in [`LAST`] afterwards.
+    /// Evaluates an input. It can be interrupted alone. Its value, if it has one, is in `LAST` afterwards.
     ///
     /// # Errors
     /// When it does not compile, fails, or is interrupted.
