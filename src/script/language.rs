@@ -31,7 +31,8 @@ pub fn compiler() -> rhai::Engine {
         .set_optimization_level(OptimizationLevel::Simple)
         // Without this, Rhai's own division would replace lmrun's, also in constant expressions.
         .set_fast_operators(false)
-        .register_global_module(api::numbers().into());
+        .register_global_module(api::numbers().into())
+        .register_global_module(api::sizes().into());
     engine
 }
 

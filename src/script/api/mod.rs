@@ -12,6 +12,7 @@ mod options;
 mod plot;
 mod run;
 mod seen;
+mod sizes;
 mod table;
 
 pub use engine::Handle;
@@ -19,6 +20,7 @@ pub use load::refused as refused_by_generator;
 pub use measure::Measure;
 pub use numbers::{module as numbers, remainder};
 pub use seen::Experiment;
+pub use sizes::module as sizes;
 
 use super::plot::schemas;
 use super::schema::Schema;

@@ -1,0 +1,168 @@
+//! Limits of strings, blobs and arrays that scripts make.
+//!
+//! Rhai's own limits are not set: with one of them, Rhai measures a whole array or map after each
+//! call of a method on it, which makes loops over them quadratic.
+
+use crate::script::fault::Fault;
+use rhai::plugin::*;
+use rhai::{Array, Blob, EvalAltResult, ImmutableString, Module};
+
+/// The most characters of a padded string, and the most bytes of a blob or of two joined strings.
+const MAX_LENGTH: usize = 256 << 20;
+/// The most items of a padded array, which take as many bytes.
+const MAX_ITEMS: usize = MAX_LENGTH / size_of::<Dynamic>();
+
+/// The functions that replace Rhai's, which abort lmrun if the memory does not suffice.
+pub fn module() -> Module {
+    exported_module!(natives)
+}
+
+/// Returns `length`, which `function` was asked for, or the error that it is above `max`. A negative length is 0.
+fn limited(function: &str, length: i64, unit: &str, max: usize) -> Result<usize, Fault> {
+    let length = usize::try_from(length).unwrap_or_default();
+    if length <= max {
+        return Ok(length);
+    }
+    Err(Fault::new(format!("`{function}` to {length} {unit}: at most {max}")).help("give a smaller length"))
+}
+
+/// Checks the length of two strings that are joined.
+fn check_joined(a: &str, b: &str) -> Result<(), Fault> {
+    let length = a.len() + b.len();
+    if length <= MAX_LENGTH {
+        return Ok(());
+    }
+    let problem = format!("the joined string would have {length} bytes: at most {MAX_LENGTH}");
+    Err(Fault::new(problem).help("keep the parts in an array, or check the loop that joins them"))
+}
+
+/// Sizes.
+#[export_module]
+mod natives {
+    /// Pads a string with a character to a number of characters.
+    #[rhai_fn(name = "pad", return_raw)]
+    pub fn pad_with_char(
+        string: &mut ImmutableString,
+        length: i64,
+        padding: char,
+    ) -> Result<(), Box<EvalAltResult>> {
+        pad_with_string(string, length, padding.encode_utf8(&mut [0; 4]))
+    }
+
+    /// Pads a string with another to a number of characters.
+    #[rhai_fn(name = "pad", return_raw)]
+    pub fn pad_with_string(
+        string: &mut ImmutableString,
+        length: i64,
+        padding: &str,
+    ) -> Result<(), Box<EvalAltResult>> {
+        let length = limited("pad", length, "characters", MAX_LENGTH)?;
+        let missing = length.saturating_sub(string.chars().count());
+        if missing == 0 {
+            return Ok(());
+        }
+        let width = padding.chars().count();
+        if width == 0 {
+            return Err(Fault::new("`pad` with an empty string").help("give at least one character").into());
+        }
+        let mut added = padding.repeat(missing / width);
+        added.extend(padding.chars().take(missing % width));
+        *string += added;
+        Ok(())
+    }
+
+    /// Pads an array with an item to a number of items.
+    #[rhai_fn(name = "pad", return_raw)]
+    pub fn pad_array(array: &mut Array, length: i64, item: Dynamic) -> Result<(), Box<EvalAltResult>> {
+        let length = limited("pad", length, "items", MAX_ITEMS)?;
+        array.resize(length.max(array.len()), item);
+        Ok(())
+    }
+
+    /// Pads a blob with the lowest 8 bits of a number to a number of bytes.
+    #[rhai_fn(name = "pad", return_raw)]
+    pub fn pad_blob(blob: &mut Blob, length: i64, value: i64) -> Result<(), Box<EvalAltResult>> {
+        let length = limited("pad", length, "bytes", MAX_LENGTH)?;
+        blob.resize(length.max(blob.len()), value as u8);
+        Ok(())
+    }
+
+    /// Makes a blob of zeros.
+    #[rhai_fn(name = "blob", return_raw)]
+    pub fn blob_of_zeros(length: i64) -> Result<Blob, Box<EvalAltResult>> {
+        blob_of(length, 0)
+    }
+
+    /// Makes a blob of the lowest 8 bits of a number.
+    #[rhai_fn(name = "blob", return_raw)]
+    pub fn blob_of(length: i64, value: i64) -> Result<Blob, Box<EvalAltResult>> {
+        Ok(vec![value as u8; limited("blob", length, "bytes", MAX_LENGTH)?])
+    }
+
+    /// Joins two strings.
+    #[rhai_fn(name = "+", return_raw)]
+    pub fn join(a: &str, b: &str) -> Result<ImmutableString, Box<EvalAltResult>> {
+        check_joined(a, b)?;
+        Ok([a, b].concat().into())
+    }
+
+    /// Adds a string to a variable.
+    #[rhai_fn(name = "+=", name = "append", return_raw)]
+    pub fn add(a: &mut ImmutableString, b: ImmutableString) -> Result<(), Box<EvalAltResult>> {
+        check_joined(a, &b)?;
+        *a += b;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::script::fault::Diagnosis;
+    use crate::script::language::compiler;
+
+    fn evaluated(expression: &str) -> Result<String, String> {
+        let value = compiler().eval::<rhai::Dynamic>(expression);
+        value.map(|value| value.to_string()).map_err(|error| Diagnosis::of(&error, "test").message)
+    }
+
+    #[test]
+    fn allocations_over_the_limit_are_errors() {
+        for (expression, message) in [
+            ("let s = ``; s.pad(1000000000, 'x')", "`pad` to 1000000000 characters: at most 268435456"),
+            ("let s = ``; s.pad(5000000000, `xy`)", "`pad` to 5000000000 characters: at most 268435456"),
+            ("let a = []; a.pad(100000000, 0)", "`pad` to 100000000 items: at most 16777216"),
+            ("let b = blob(); b.pad(100000000000, 0)", "`pad` to 100000000000 bytes: at most 268435456"),
+            ("blob(100000000000)", "`blob` to 100000000000 bytes: at most 268435456"),
+            ("blob(100000000000, 7)", "`blob` to 100000000000 bytes: at most 268435456"),
+            ("let s = ``; s.pad(5, ``)", "`pad` with an empty string"),
+        ] {
+            assert_eq!(evaluated(expression), Err(message.into()), "{expression}");
+        }
+    }
+
+    #[test]
+    fn doubling_a_string_ends_at_the_limit() {
+        let message = "the joined string would have 536870912 bytes: at most 268435456".to_owned();
+        for doubling in ["s += s", "s = s + s", "s.append(s)"] {
+            let script = format!("let s = ` `; loop {{ {doubling}; }}");
+            assert_eq!(evaluated(&script), Err(message.clone()), "{doubling}");
+        }
+    }
+
+    #[test]
+    fn allocations_below_the_limit_work() {
+        for (expression, value) in [
+            ("let s = `é`; s.pad(4, 'x'); s", "éxxx"),
+            ("let s = `é`; s.pad(6, `12`); s", "é12121"),
+            ("let s = `long`; s.pad(2, ' '); s.pad(-1, ' '); s", "long"),
+            ("let a = [1]; a.pad(3, `x`); a.pad(2, 0); a.pad(-1, 0); a", r#"[1, "x", "x"]"#),
+            ("let b = blob(2, 0x142); b.pad(3, 1); b.pad(-1, 1); b.to_array()", "[66, 66, 1]"),
+            ("blob(-1).len() + blob(3).len()", "3"),
+            ("let s = `a` + `b`; s += `c`; s += s; s.append(`d`); s", "abcabcd"),
+            ("let s = `a` + 1; s += 2; s += 'c'; s + ()", "a12c"),
+            ("let s = ``; s.pad(100000000, 'x'); s += s; s.len()", "200000000"),
+        ] {
+            assert_eq!(evaluated(expression).as_deref(), Ok(value), "{expression}");
+        }
+    }
+}
