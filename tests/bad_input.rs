@@ -122,6 +122,16 @@ fn an_error_in_the_library_is_drawn_at_the_users_line() {
 }
 
 #[test]
+fn an_error_in_a_long_line_is_drawn_with_what_is_around_it() {
+    let long = "x".repeat(60_000);
+    let (_, run) = failing(&format!("let a = \"{long}\" + nope(1) + \"{long}\";"));
+    let drawing = drawing(&run);
+    assert!(drawing.contains("[t.rhai:5:60018]"), "{drawing}");
+    assert!(drawing.contains(&format!("…{}\" + nope(1) + \"x", &long[..146])), "{drawing}");
+    assert!(drawing.lines().all(|line| line.chars().count() < 320), "{drawing}");
+}
+
+#[test]
 fn a_function_that_is_not_there() {
     let (_, run) = failing("load::dumy(#{});");
     insta::assert_snapshot!(drawing(&run));

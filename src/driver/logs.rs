@@ -22,6 +22,8 @@ const HEAD: u64 = 64 << 20;
 const TAIL: u64 = 448 << 20;
 /// What is dropped at the least: a hole has a price.
 const STEP: u64 = 64 << 20;
+/// The most characters of a line that are shown.
+const MAX_CHARS: usize = 1000;
 
 /// One log file, as far as one process has written it.
 #[derive(Clone, Debug)]
@@ -122,8 +124,21 @@ fn last_lines(bytes: &[u8], lines: usize) -> String {
     // Progress bars write over their line.
     let last_written = |line: &str| line.trim_end().rsplit('\r').next().map(printable).unwrap_or_default();
     let shown = text.lines().map(last_written).filter(|line| !line.trim().is_empty());
-    let shown: Vec<String> = shown.collect();
+    let shown: Vec<String> = shown.map(line_end).collect();
     shown[shown.len().saturating_sub(lines)..].join("\n")
+}
+
+/// Returns the end of a long line, the whole of another.
+fn line_end(line: String) -> String {
+    if line.chars().count() <= MAX_CHARS {
+        return line;
+    }
+    // A secret that is cut would not be recognized.
+    let line = secrets::scrub(&line);
+    match line.char_indices().nth_back(MAX_CHARS - 1) {
+        Some((start, _)) if start > 0 => format!("…{}", &line[start..]),
+        _ => line,
+    }
 }
 
 #[cfg(test)]
@@ -136,6 +151,16 @@ mod tests {
     #[test]
     fn of_a_line_that_was_written_over_the_last_is_seen() {
         assert_eq!(last_lines(b"a\nloading: 1 %\rloading: 100 %\r\n", 2), "a\nloading: 100 %");
+    }
+
+    #[test]
+    fn of_a_long_line_the_end_is_seen() {
+        let long = format!("redis://user:word@host {}the end", "é".repeat(60_000));
+        let shown = last_lines(format!("{long}\nshort").as_bytes(), 2);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(lines, [&format!("…{}the end", "é".repeat(993)), "short"]);
+        let secret = format!("redis://user:word@host{}", "x".repeat(990));
+        assert!(!last_lines(secret.as_bytes(), 1).contains("rd@host"), "a secret is cut after it is removed");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Errors of scripts: what is wrong, where, through imports, and what to do.
 
+use super::excerpt::excerpt;
 use crate::bench::{Code, EngineError, RunError};
 use crate::driver::text::{shown, shown_script};
 use miette::{
@@ -217,16 +218,23 @@ impl Diagnosis {
         let located = self.place.as_ref().and_then(|place| Some((place, source(&place.file)?)));
         let report = match located {
             Some((place, text)) => {
-                let span = self.span(place, &text);
+                let (start, length) = self.span(place, &text);
+                let line_start = text[..start].rfind('\n').map_or(0, |end| end + 1);
+                let (line, column) = (place.position.line().unwrap_or(1), start - line_start + 1);
+                let name = format!("{}:{line}:{column}", shown(&place.file));
+                let (text, span) = excerpt(&shown_script(&text), start..start + length);
                 let diagnostic = diagnostic.with_label(LabeledSpan::new_primary_with_span(None, span));
-                Report::new(diagnostic)
-                    .with_source_code(NamedSource::new(shown(&place.file), shown_script(&text)))
+                Report::new(diagnostic).with_source_code(NamedSource::new(name, text))
             }
             None => Report::new(diagnostic),
         };
         let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let mut drawing = String::new();
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(110).with_links(false);
+        // The name has the place in the script, whose lines may be longer than what is drawn.
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_width(110)
+            .with_links(false)
+            .without_primary_span_start();
         match handler.render_report(&mut drawing, report.as_ref()) {
             Ok(()) => drawing.trim_end().into(),
             Err(_) => shown(&self.message),

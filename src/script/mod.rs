@@ -8,6 +8,7 @@ pub mod catalog;
 mod check;
 mod declared;
 mod doctor;
+mod excerpt;
 mod fault;
 mod habits;
 mod hint;
