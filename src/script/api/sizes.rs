@@ -26,14 +26,14 @@ fn limited(function: &str, length: i64, unit: &str, max: usize) -> Result<usize,
     Err(Fault::new(format!("`{function}` to {length} {unit}: at most {max}")).help("give a smaller length"))
 }
 
-/// Checks the length of two strings that are joined.
-fn check_joined(a: &str, b: &str) -> Result<(), Fault> {
-    let length = a.len() + b.len();
-    if length <= MAX_LENGTH {
+/// Checks the length of two values that are joined into a `kind`.
+fn check_joined(kind: &str, lengths: [usize; 2], unit: &str, max: usize) -> Result<(), Fault> {
+    let length = lengths[0] + lengths[1];
+    if length <= max {
         return Ok(());
     }
-    let problem = format!("the joined string would have {length} bytes: at most {MAX_LENGTH}");
-    Err(Fault::new(problem).help("keep the parts in an array, or check the loop that joins them"))
+    let problem = format!("the joined {kind} would have {length} {unit}: at most {max}");
+    Err(Fault::new(problem).help("check the loop that joins them, or keep the parts apart"))
 }
 
 /// Sizes.
@@ -102,15 +102,45 @@ mod natives {
     /// Joins two strings.
     #[rhai_fn(name = "+", return_raw)]
     pub fn join(a: &str, b: &str) -> Result<ImmutableString, Box<EvalAltResult>> {
-        check_joined(a, b)?;
+        check_joined("string", [a.len(), b.len()], "bytes", MAX_LENGTH)?;
         Ok([a, b].concat().into())
     }
 
     /// Adds a string to a variable.
     #[rhai_fn(name = "+=", name = "append", return_raw)]
     pub fn add(a: &mut ImmutableString, b: ImmutableString) -> Result<(), Box<EvalAltResult>> {
-        check_joined(a, &b)?;
+        check_joined("string", [a.len(), b.len()], "bytes", MAX_LENGTH)?;
         *a += b;
+        Ok(())
+    }
+
+    /// Joins two arrays.
+    #[rhai_fn(name = "+", return_raw)]
+    pub fn join_arrays(mut a: Array, b: Array) -> Result<Array, Box<EvalAltResult>> {
+        add_array(&mut a, b)?;
+        Ok(a)
+    }
+
+    /// Adds the items of an array to a variable.
+    #[rhai_fn(name = "+=", name = "append", return_raw)]
+    pub fn add_array(a: &mut Array, b: Array) -> Result<(), Box<EvalAltResult>> {
+        check_joined("array", [a.len(), b.len()], "items", MAX_ITEMS)?;
+        a.extend(b);
+        Ok(())
+    }
+
+    /// Joins two blobs.
+    #[rhai_fn(name = "+", return_raw)]
+    pub fn join_blobs(mut a: Blob, b: Blob) -> Result<Blob, Box<EvalAltResult>> {
+        add_blob(&mut a, b)?;
+        Ok(a)
+    }
+
+    /// Adds the bytes of a blob to a variable.
+    #[rhai_fn(name = "+=", name = "append", return_raw)]
+    pub fn add_blob(a: &mut Blob, b: Blob) -> Result<(), Box<EvalAltResult>> {
+        check_joined("blob", [a.len(), b.len()], "bytes", MAX_LENGTH)?;
+        a.extend(b);
         Ok(())
     }
 }
@@ -141,11 +171,16 @@ mod tests {
     }
 
     #[test]
-    fn doubling_a_string_ends_at_the_limit() {
-        let message = "the joined string would have 536870912 bytes: at most 268435456".to_owned();
-        for doubling in ["s += s", "s = s + s", "s.append(s)"] {
-            let script = format!("let s = ` `; loop {{ {doubling}; }}");
-            assert_eq!(evaluated(&script), Err(message.clone()), "{doubling}");
+    fn doubling_ends_at_the_limit() {
+        for (start, message) in [
+            ("`x`", "the joined string would have 536870912 bytes: at most 268435456"),
+            ("[0]", "the joined array would have 33554432 items: at most 16777216"),
+            ("blob(1)", "the joined blob would have 536870912 bytes: at most 268435456"),
+        ] {
+            for doubling in ["s += s", "s = s + s", "s.append(s)"] {
+                let script = format!("let s = {start}; loop {{ {doubling}; }}");
+                assert_eq!(evaluated(&script), Err(message.into()), "{script}");
+            }
         }
     }
 
@@ -159,6 +194,8 @@ mod tests {
             ("let b = blob(2, 0x142); b.pad(3, 1); b.pad(-1, 1); b.to_array()", "[66, 66, 1]"),
             ("blob(-1).len() + blob(3).len()", "3"),
             ("let s = `a` + `b`; s += `c`; s += s; s.append(`d`); s", "abcabcd"),
+            ("let a = [1] + [2]; a += [3]; a += 4; a.append([5]); a += a; a.len()", "10"),
+            ("let b = blob(1, 2) + blob(1, 3); b += b; b.append(b); b += 4; b.to_array().len()", "9"),
             ("let s = `a` + 1; s += 2; s += 'c'; s + ()", "a12c"),
             ("let s = ``; s.pad(100000000, 'x'); s += s; s.len()", "200000000"),
         ] {
