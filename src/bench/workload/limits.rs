@@ -8,6 +8,9 @@ pub const LONGEST: u64 = 10_000_000;
 /// There are no more of anything.
 const MOST: u64 = 10_000_000;
 
+/// The number of requests that a workload may plan: each takes about 1 KiB, so these take 2 GiB.
+const MOST_REQUESTS: u64 = 2_000_000;
+
 /// That there are some of each option, and not too many.
 pub fn counts(options: &[(&'static str, u64)]) -> Result<(), ConfigError> {
     options.iter().try_for_each(|(option, count)| {
@@ -33,6 +36,6 @@ pub fn requests(count: u64, given: bool) -> Result<(), ConfigError> {
     } else {
         "must be at least one (`duration_s` × `qps`, rounded down)"
     };
-    let many = format!("would be {count}: at most {MOST} can be planned");
-    ConfigError::first(&[(count == 0, "requests", few), (count > MOST, "requests", &many)])
+    let many = format!("would be {count}: at most {MOST_REQUESTS} can be planned");
+    ConfigError::first(&[(count == 0, "requests", few), (count > MOST_REQUESTS, "requests", &many)])
 }
