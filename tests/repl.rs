@@ -49,10 +49,24 @@ impl Terminal {
         Self { child, keys, seen, screen, _master: pair.master }
     }
 
-    /// Types, and waits until what is printed after that has `expected`.
+    /// Types at the prompt, and waits until what is printed after that has `expected`.
     fn enter(&self, text: &str, expected: &str) {
+        self.waits_for_input();
         self.press(&format!("{text}\r"));
         self.sees(expected);
+    }
+
+    /// Returns when the last line is an empty prompt, at the latest after ten seconds: keys that arrive
+    /// while the editor takes the terminal over are now and then lost.
+    fn waits_for_input(&self) {
+        let limit = Instant::now() + Duration::from_secs(10);
+        let is_ready = || {
+            let screen = self.screen.lock().expect("no panic").screen().contents();
+            [PROMPT.trim_end(), "|"].iter().any(|prompt| screen.trim_end().ends_with(prompt))
+        };
+        while !is_ready() && Instant::now() < limit {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn press(&self, keys: &str) {
