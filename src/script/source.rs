@@ -19,6 +19,7 @@ pub struct Source {
     pub ast: AST,
     /// What it imports, by alias.
     pub imports: BTreeMap<String, Import>,
+    functions: Vec<Function>,
 }
 
 /// One `import`.
@@ -54,23 +55,13 @@ impl Source {
         engine.set_optimization_level(OptimizationLevel::None);
         let ast = engine.compile(text).map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
         let imports = imports(&ast);
-        Ok(Self { title: title.into(), text: text.into(), ast, imports })
+        let functions = functions(&ast, text);
+        Ok(Self { title: title.into(), text: text.into(), ast, imports, functions })
     }
 
     /// Its functions in their order, without closures.
-    pub fn functions(&self) -> Vec<Function> {
-        let named = self.ast.iter_fn_def().filter(|f| !f.name.starts_with("anon$"));
-        let mut functions: Vec<Function> = named
-            .map(|f| Function {
-                name: f.name.to_string(),
-                params: f.params.iter().map(ToString::to_string).collect(),
-                is_public: f.access == FnAccess::Public,
-                doc: doc(&f.comments.iter().map(AsRef::as_ref).collect::<Vec<_>>()),
-                position: name_position(&self.text, &f.name, f.body.start_position()),
-            })
-            .collect();
-        functions.sort_by_key(|f| (f.position.line(), f.position.position()));
-        functions
+    pub fn functions(&self) -> &[Function] {
+        &self.functions
     }
 
     /// Its `//!` comment, without the slashes.
@@ -93,15 +84,31 @@ impl Source {
     }
 }
 
-/// Where a function's name stands; Rhai only says where its body begins.
-fn name_position(text: &str, name: &str, body: Position) -> Position {
+fn functions(ast: &AST, text: &str) -> Vec<Function> {
+    let lines: Vec<&str> = text.lines().collect();
+    let named = ast.iter_fn_def().filter(|f| !f.name.starts_with("anon$"));
+    let mut functions: Vec<Function> = named
+        .map(|f| Function {
+            name: f.name.to_string(),
+            params: f.params.iter().map(ToString::to_string).collect(),
+            is_public: f.access == FnAccess::Public,
+            doc: doc(&f.comments.iter().map(AsRef::as_ref).collect::<Vec<_>>()),
+            position: name_position(&lines, &f.name, f.body.start_position()),
+        })
+        .collect();
+    functions.sort_by_key(|f| (f.position.line(), f.position.position()));
+    functions
+}
+
+/// The position of a function's name in the `lines` of its script; Rhai only says where its body begins.
+fn name_position(lines: &[&str], name: &str, body: Position) -> Position {
     let is_name = |rest: &str| rest.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('('));
     let column = |line: &str| {
         let at = line.match_indices(name).map(|(at, _)| at).find(|at| is_name(&line[*at..]))?;
         Some(line[..at].chars().count() + 1)
     };
-    let lines: Vec<&str> = text.lines().take(body.line().unwrap_or_default()).collect();
-    let found = (1..=lines.len()).rev().find_map(|line| Some((line, column(lines[line - 1])?)));
+    let last = body.line().unwrap_or_default().min(lines.len());
+    let found = (1..=last).rev().find_map(|line| Some((line, column(lines[line - 1])?)));
     found.map_or(body, |(line, column)| Position::new(line as u16, column as u16))
 }
 
@@ -111,7 +118,8 @@ pub fn shadowing(ast: &AST, text: &str) -> Option<(Position, Fault)> {
     let fault = Fault::new(format!("`{}` is lmrun's own function", f.name))
         .at_word(&f.name)
         .help("give yours another name: the library would call it in place of lmrun's");
-    Some((name_position(text, &f.name, f.body.start_position()), fault))
+    let lines: Vec<&str> = text.lines().collect();
+    Some((name_position(&lines, &f.name, f.body.start_position()), fault))
 }
 
 fn imports(ast: &AST) -> BTreeMap<String, Import> {

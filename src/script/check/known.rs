@@ -6,7 +6,7 @@ use super::options::{Owner, mistakes, refused};
 use super::signature::{Signature, Table, natives, of_module, table, wrong_arguments};
 use crate::script::catalog::{Key, generator, native_keys, taken};
 use crate::script::fault::Fault;
-use crate::script::source::{Function, Source, Sources};
+use crate::script::source::{Source, Sources};
 use crate::script::suggest::{did_you_mean, nearest};
 
 /// What Rhai itself makes of these depends on the moment.
@@ -29,8 +29,8 @@ pub struct Known<'a> {
 impl<'a> Known<'a> {
     /// What `source` can call. `main` is the script that is run.
     pub fn new(sources: &'a Sources, main: &str, path: &'a str, source: &'a Source) -> Self {
-        let mut own = table(&source.functions());
-        for (name, signatures) in sources.get(main).map(|main| table(&main.functions())).unwrap_or_default() {
+        let mut own = table(source.functions());
+        for (name, signatures) in sources.get(main).map(|main| table(main.functions())).unwrap_or_default() {
             own.entry(name).or_default().extend(signatures);
         }
         let map_keys = sources.all().flat_map(|(_, source)| map_keys(source)).collect();
@@ -111,8 +111,7 @@ impl<'a> Known<'a> {
     /// The public functions of a module; `None` where it is not there, which is said at its import.
     fn module(&self, path: &str) -> Option<Table> {
         if let Some(source) = self.sources.get(path) {
-            let public: Vec<Function> = source.functions().into_iter().filter(|f| f.is_public).collect();
-            return Some(table(&public));
+            return Some(table(source.functions().iter().filter(|f| f.is_public)));
         }
         of_module(path)
     }

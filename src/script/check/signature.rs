@@ -93,7 +93,7 @@ pub fn wrong_arguments(call: &Call, signatures: &[Signature]) -> Option<Finding>
 }
 
 /// The functions of a script.
-pub fn table(functions: &[Function]) -> Table {
+pub fn table<'a>(functions: impl IntoIterator<Item = &'a Function>) -> Table {
     let mut table = Table::new();
     for f in functions {
         let params = f.params.iter().map(|name| Param { name: name.clone(), kind: None }).collect();

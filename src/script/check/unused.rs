@@ -15,8 +15,8 @@ pub fn tests(source: &Source) -> Vec<Finding> {
     let calls = calls::of(source);
     let is_called = |f: &Function| calls.iter().any(|call| call.expr.name == f.name.as_str());
     let is_lost = |f: &Function| f.name.starts_with(TEST) && !can_run(f);
-    let functions = source.functions().into_iter().filter(|f| is_lost(f) && !is_called(f));
-    functions.map(|f| lost(&f)).collect()
+    let functions = source.functions().iter().filter(|f| is_lost(f) && !is_called(f));
+    functions.map(lost).collect()
 }
 
 /// Whether `-f` can choose it.
@@ -65,7 +65,7 @@ pub fn functions(sources: &Sources, path: &str, source: &Source, beside: &BTreeS
     if !has_tests || evaluates(&Names::of(&source.ast)) {
         return Vec::new();
     }
-    let reached = reached(source, &functions, can_run, known);
+    let reached = reached(source, functions, can_run, known);
     // A test that is none has a finding of its own.
     let unused = functions.iter().filter(|f| !reached.contains(&f.name) && !f.name.starts_with(TEST));
     unused.map(idle).collect()
