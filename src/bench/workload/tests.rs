@@ -259,7 +259,7 @@ fn what_cannot_be_generated_is_named() {
         (
             Generator::Chat(read(r#"{"users": 10000000, "turns": 10000000}"#)),
             "{}",
-            "`requests` would be 100000000000000: at most 10000000 can be planned",
+            "`requests` would be 100000000000000: at most 2000000 can be planned",
         ),
         (
             Generator::Rag(read(r#"{"document_len": 18446744073709551615}"#)),
