@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Bench, Ran, eventually, ran, root};
+use common::{Bench, Ran, eventually, ran, root, unrecognized_simulator};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
@@ -346,13 +346,7 @@ fn an_engine_that_dies_fails_its_requests_and_not_the_others() {
 
 /// Runs two user-defined programs, which lmrun cannot recognize as simulators.
 fn on_gpus(gpus: [&str; 2]) -> Ran {
-    let engine = |name: &str, gpus: &str| {
-        format!(
-            "command::engine(#{{ name: \"{name}\", model: \"m\", gpus: {gpus}, command: [
-                 \"{}\", \"sim\", \"--startup-s\", \"0\", \"--model\", \"m\", \"--port\", \"{{port}}\"] }})",
-            env!("CARGO_BIN_EXE_lmrun")
-        )
-    };
+    let engine = |name, gpus| unrecognized_simulator(name, &format!("gpus: {gpus}"));
     let bench = Bench::new().script(
         "t.rhai",
         &format!(

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Bench, Ran, Sim, eventually, ran};
+use common::{Bench, Ran, Sim, eventually, ran, unrecognized_simulator};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -125,13 +125,8 @@ fn the_table_of_a_load_is_marked_too() {
 
 /// Two programs that answer a workload for 16 tokens; the second with `second` tokens.
 fn compared(second: u32, options: &str) -> (Bench, Ran) {
-    let engine = |name: &str, tokens: u32| {
-        format!(
-            "command::engine(#{{ name: \"{name}\", model: \"m\", extra_body: #{{ max_tokens: {tokens} }}, command: [
-                 \"{}\", \"sim\", \"--startup-s\", \"0\", \"--model\", \"m\", \"--port\", \"{{port}}\"] }})",
-            env!("CARGO_BIN_EXE_lmrun")
-        )
-    };
+    let engine =
+        |name, tokens: u32| unrecognized_simulator(name, &format!("extra_body: #{{ max_tokens: {tokens} }}"));
     let bench = Bench::new().script(
         "t.rhai",
         &format!(

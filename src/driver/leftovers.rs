@@ -6,6 +6,7 @@
 //! environment, or if it descends from such a process; and only if the record is of this boot, process-id
 //! namespace and user.
 
+use super::files;
 use super::machine::cache_folder;
 use super::owner::{Fate, Owner};
 use super::text::printable;
@@ -69,10 +70,7 @@ impl Record {
 
     fn write(&self, file: &Path) -> std::io::Result<()> {
         file.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-        // No later run sees half of it.
-        let part = file.with_extension("part");
-        std::fs::write(&part, serde_json::to_vec(self)?)?;
-        std::fs::rename(part, file)
+        files::replace(file, &serde_json::to_vec(self)?)
     }
 
     fn file(&self) -> Option<PathBuf> {

@@ -159,7 +159,7 @@ impl Manifest {
     /// Writes it in one piece: a reader never meets half of it, not even after a kill.
     ///
     /// # Errors
-    /// When it cannot be written, or something else than a file is in its place.
+    /// Fails if it cannot be written, or if something else than a file is in its place.
     pub fn write(&self, path: &Path) -> Result<()> {
         let written = self.text().and_then(|text| files::replace(path, text.as_bytes()));
         written.map_err(|e| in_file(path, &e))

@@ -2,6 +2,7 @@
 
 use super::outputs::in_file;
 use crate::bench::Row;
+use crate::driver::files;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Result, Write};
@@ -45,20 +46,16 @@ impl Rows {
     /// # Errors
     /// Fails if it cannot be written, or if the file was removed, replaced or changed.
     pub fn judge(&mut self, valid: &BTreeMap<usize, bool>) -> Result<()> {
-        let part = self.path.with_extension("csv.part");
-        let judged = self.check().and_then(|()| judged(&self.path, valid));
-        let written = judged.and_then(|text| {
-            let _ = std::fs::remove_file(&part); // mostly there is none
-            OpenOptions::new().write(true).create_new(true).open(&part)?.write_all(&text)?;
-            std::fs::rename(&part, &self.path)?;
-            self.file = OpenOptions::new().append(true).open(&self.path)?;
-            self.length = text.len() as u64;
-            Ok(())
-        });
-        written.map_err(|e| {
-            let _ = std::fs::remove_file(&part); // mostly there is none
-            in_file(&self.path, &e)
-        })
+        self.replace(valid).map_err(|e| in_file(&self.path, &e))
+    }
+
+    fn replace(&mut self, valid: &BTreeMap<usize, bool>) -> Result<()> {
+        self.check()?;
+        let text = judged(&self.path, valid)?;
+        files::replace(&self.path, &text)?;
+        self.file = OpenOptions::new().append(true).open(&self.path)?;
+        self.length = text.len() as u64;
+        Ok(())
     }
 
     /// The file.

@@ -257,6 +257,15 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// The call that makes an engine of a simulator which lmrun cannot recognize as one, with further `options`.
+pub fn unrecognized_simulator(name: &str, options: &str) -> String {
+    let lmrun = env!("CARGO_BIN_EXE_lmrun");
+    format!(
+        "command::engine(#{{ name: \"{name}\", model: \"m\", {options}, command: [
+             \"{lmrun}\", \"sim\", \"--startup-s\", \"0\", \"--model\", \"m\", \"--port\", \"{{port}}\"] }})"
+    )
+}
+
 /// The root of the repository.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

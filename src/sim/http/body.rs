@@ -24,7 +24,7 @@ pub struct Start {
     pub name: String,
     /// When it arrived.
     pub arrived: Nanos,
-    /// What is to be computed for each answer, and where its chunks go.
+    /// The work for each answer, and the place that its chunks go to.
     pub answers: Vec<(Job, StreamOutput)>,
     /// Ends when all chunks are written.
     pub written: oneshot::Receiver<()>,

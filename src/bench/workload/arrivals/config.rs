@@ -192,7 +192,7 @@ impl Arrivals {
     /// Refuses a schedule of `count` arrivals that would last for longer than [`LONGEST_S`].
     ///
     /// # Errors
-    /// When it would: the error names the option that sets the rate.
+    /// Fails if it would; the error names the option that sets the rate.
     pub fn check_length(&self, count: u64) -> Result<(), ConfigError> {
         let length_s: f64 = self.timetable(count).iter().map(|stage| stage.duration_s.0).sum();
         let option = match (self.qps, self.gap_s) {
