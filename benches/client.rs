@@ -24,26 +24,35 @@ fn reads(events: usize) -> Vec<Vec<u8>> {
     let tail = r#"},"logprobs":null,"finish_reason":null,"token_ids":null}]}"#;
     let event = |i: usize| format!("{head} word{i}\"{tail}\n\n");
     let all: Vec<String> = (0..CHUNKS).map(event).collect();
-    all.chunks(events).map(|part| part.concat().into_bytes()).collect()
+    all.chunks(events)
+        .map(|part| part.concat().into_bytes())
+        .collect()
 }
 
 /// From the bytes of a read to its stamped chunks; an item is a chunk.
 #[divan::bench(args = [1, 16])]
 fn read_answer(bencher: Bencher, events_a_read: usize) {
     let reads = reads(events_a_read);
-    bencher.counter(ItemsCount::new(CHUNKS)).bench(|| read(&reads, false));
+    bencher
+        .counter(ItemsCount::new(CHUNKS))
+        .bench(|| read(&reads, false));
 }
 
 /// The same where the text is kept, for a conversation.
 #[divan::bench]
 fn read_answer_and_keep_its_text(bencher: Bencher) {
     let reads = reads(1);
-    bencher.counter(ItemsCount::new(CHUNKS)).bench(|| read(&reads, true));
+    bencher
+        .counter(ItemsCount::new(CHUNKS))
+        .bench(|| read(&reads, true));
 }
 
 fn read(reads: &[Vec<u8>], keep_text: bool) -> Exchange {
     let (mut reader, mut seen) = (Reader::new(keep_text), Exchange::default());
-    let arrival = Arrival { kernel: Some(Stamp(1)), read: Stamp(2) };
+    let arrival = Arrival {
+        kernel: Some(Stamp(1)),
+        read: Stamp(2),
+    };
     for bytes in reads {
         assert!(reader.feed(bytes, arrival, &mut seen).is_ok());
     }
@@ -53,10 +62,19 @@ fn read(reads: &[Vec<u8>], keep_text: bool) -> Exchange {
 
 /// Ten thousand requests with their moments, as `lmrun load` plans them.
 fn config() -> WorkloadConfig {
-    let arrivals = Arrivals { requests: Some(10_000), qps: Some(400.0), ..Arrivals::default() };
+    let arrivals = Arrivals {
+        requests: Some(10_000),
+        qps: Some(400.0),
+        ..Arrivals::default()
+    };
     let generator = Generator::Random(Random::default());
-    WorkloadConfig::new(generator, arrivals, TextOptions::default(), RequestOptions::default())
-        .expect("a workload")
+    WorkloadConfig::new(
+        generator,
+        arrivals,
+        TextOptions::default(),
+        RequestOptions::default(),
+    )
+    .expect("a workload")
 }
 
 /// From a config to its requests and the moments of the first; an item is a request.
@@ -77,8 +95,11 @@ fn body(bencher: Bencher) {
     let requests = config.generate(lexicon);
     let (request, options) = (&requests[0], RequestOptions::default());
     bencher.bench(|| {
-        let said: Vec<_> =
-            request.messages.iter().map(|message| (message.role.clone(), message.text(lexicon))).collect();
+        let said: Vec<_> = request
+            .messages
+            .iter()
+            .map(|message| (message.role.clone(), message.text(lexicon)))
+            .collect();
         options.body("m", black_box(request), &said, &Map::new())
     });
 }
@@ -88,8 +109,13 @@ fn body(bencher: Bencher) {
 fn write_row(bencher: Bencher) {
     let path = std::env::temp_dir().join(format!("lmrun-bench-{}.csv", std::process::id()));
     let mut rows = Rows::create(path.clone()).expect("a file");
-    let row =
-        Row { ttft: Some(0.5), latency: Some(2.5), throughput: Some(40.0), status: "ok", ..Row::default() };
+    let row = Row {
+        ttft: Some(0.5),
+        latency: Some(2.5),
+        throughput: Some(40.0),
+        status: "ok",
+        ..Row::default()
+    };
     bencher.bench_local(|| rows.write(black_box(&row)));
     std::fs::remove_file(path).expect("it was there");
 }
@@ -97,8 +123,9 @@ fn write_row(bencher: Bencher) {
 /// A million samples, sorted once, and three percentiles of them.
 #[divan::bench]
 fn distribution_of_a_million(bencher: Bencher) {
-    let samples: Vec<f64> =
-        (0..1_000_000_u64).map(|i| (i.wrapping_mul(2_654_435_761) % 1_000_003) as f64).collect();
+    let samples: Vec<f64> = (0..1_000_000_u64)
+        .map(|i| (i.wrapping_mul(2_654_435_761) % 1_000_003) as f64)
+        .collect();
     bencher.bench(|| {
         let seen: Distribution = samples.iter().copied().collect();
         [50.0, 90.0, 99.0].map(|p| seen.percentile(p))

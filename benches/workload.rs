@@ -17,11 +17,16 @@ fn main() {
     let generators = [
         Generator::Dummy(options(r#"{"context_len": 8000}"#)),
         Generator::PrefixReuse(options(r#"{"prefixes": 1000, "context_len": 8000}"#)),
-        Generator::Rag(options(r#"{"documents": 1000, "retrieved": 4, "document_len": 2000}"#)),
+        Generator::Rag(options(
+            r#"{"documents": 1000, "retrieved": 4, "document_len": 2000}"#,
+        )),
         Generator::Random(options(r#"{"input_len": {"lognormal": [8000, 4000]}}"#)),
     ];
     if let Ok(name) = std::env::var(ONLY) {
-        return generators.into_iter().filter(|generator| generator.name() == name).for_each(measure);
+        return generators
+            .into_iter()
+            .filter(|generator| generator.name() == name)
+            .for_each(measure);
     }
     println!("{REQUESTS} requests      plan s   MiB held   bodies s   GiB of text   peak MiB");
     for generator in generators {
@@ -37,7 +42,11 @@ fn options<T: serde::de::DeserializeOwned>(json: &str) -> T {
 
 fn measure(generator: Generator) {
     let name = generator.name();
-    let arrivals = Arrivals { requests: Some(REQUESTS), qps: Some(100.0), ..Arrivals::default() };
+    let arrivals = Arrivals {
+        requests: Some(REQUESTS),
+        qps: Some(100.0),
+        ..Arrivals::default()
+    };
     let request = RequestOptions::default();
     let config = WorkloadConfig::new(generator, arrivals, TextOptions::default(), request.clone());
     let (config, lexicon) = (config.expect("a workload"), Lexicon::default());
@@ -47,19 +56,30 @@ fn measure(generator: Generator) {
     let began = Instant::now();
     let mut bytes = 0;
     for each in &requests {
-        let said: Vec<Said> =
-            each.messages.iter().map(|message| (message.role.clone(), message.text(&lexicon))).collect();
+        let said: Vec<Said> = each
+            .messages
+            .iter()
+            .map(|message| (message.role.clone(), message.text(&lexicon)))
+            .collect();
         bytes += black_box(request.body("m", each, &said, &serde_json::Map::new())).len();
     }
-    let (bodies_s, gib, peak) =
-        (began.elapsed().as_secs_f64(), bytes as f64 / f64::from(1 << 30), memory_mib("VmHWM:"));
+    let (bodies_s, gib, peak) = (
+        began.elapsed().as_secs_f64(),
+        bytes as f64 / f64::from(1 << 30),
+        memory_mib("VmHWM:"),
+    );
     println!("{name:<20} {plan_s:8.2} {held:10.0} {bodies_s:10.1} {gib:13.2} {peak:10.0}");
 }
 
 /// A line of `/proc/self/status`, MiB.
 fn memory_mib(line: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib =
-        status.lines().find_map(|l| l.strip_prefix(line)?.split_whitespace().next()?.parse::<f64>().ok());
+    let kib = status.lines().find_map(|l| {
+        l.strip_prefix(line)?
+            .split_whitespace()
+            .next()?
+            .parse::<f64>()
+            .ok()
+    });
     kib.unwrap_or_default() / 1024.0
 }

@@ -53,10 +53,24 @@ fn a_mistake_in_a_main_is_shown_at_its_line() {
     let script = "import \"std/results\" as results;\nfn main() { results::read(\"original.csv\").column(\"TTTF\") }\n";
     let ran = bench().script("a.rhai", script).run(&["a.rhai"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, "FAILED main\n"));
-    assert!(ran.stderr.contains("there is no column `TTTF`"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("did you mean `TTFT`?"), "{}", ran.stderr);
-    let missing = bench().script("a.rhai", &script.replace("original", "other")).run(&["a.rhai"]);
-    assert!(missing.stderr.contains("No such file"), "{}", missing.stderr);
+    assert!(
+        ran.stderr.contains("there is no column `TTTF`"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.contains("did you mean `TTFT`?"),
+        "{}",
+        ran.stderr
+    );
+    let missing = bench()
+        .script("a.rhai", &script.replace("original", "other"))
+        .run(&["a.rhai"]);
+    assert!(
+        missing.stderr.contains("No such file"),
+        "{}",
+        missing.stderr
+    );
 }
 
 #[test]
@@ -64,7 +78,11 @@ fn a_script_with_tests_does_not_run_its_main() {
     let script = "fn main() { print(\"main\"); }\nfn test_a() { print(\"a\"); }\n";
     let bench = Bench::new().script("a.rhai", script);
     let ran = bench.run(&["a.rhai"]);
-    assert!(ran.stdout.contains("passed test_a") && !ran.stdout.contains("main"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("passed test_a") && !ran.stdout.contains("main"),
+        "{}",
+        ran.stdout
+    );
     assert_eq!(bench.run(&["a.rhai", "-f", "nothing"]).code, 4);
 }
 
@@ -89,7 +107,12 @@ fn with_and_without_a_cache_are_summed_up_in_a_row() {
     let expected = "latency mean s, cache; latency mean s, none; latency p90 s, cache; latency p90 s, none; \
         TTFT mean s, cache; TTFT mean s, none; ITL mean s, cache; ITL mean s, none\n\
         1.2333; 3.5; 1.66; 3.9; 0.4333; 1.5; 0.0417; 0.1\n";
-    assert_eq!((ran.code, ran.stdout.as_str()), (0, expected), "{}", ran.stderr);
+    assert_eq!(
+        (ran.code, ran.stdout.as_str()),
+        (0, expected),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -107,7 +130,10 @@ fn test_option() { plot::cdf(#{ tilte: "a", series: [] }); }
     let ran = bench.run(&["a.rhai"]);
     assert_eq!(ran.code, 1);
     let svg = std::fs::read_to_string(bench.path("a.svg")).expect("the SVG");
-    assert!(svg.starts_with("<svg ") && svg.contains("a&lt;b") && svg.contains("1.5"), "{svg}");
+    assert!(
+        svg.starts_with("<svg ") && svg.contains("a&lt;b") && svg.contains("1.5"),
+        "{svg}"
+    );
     for problem in [
         "an SVG holds one figure, not 2",
         "`a.png` cannot be written: its name ends neither in .svg nor in .pdf",
@@ -143,22 +169,54 @@ fn test_exported() {
     let number = |row: &std::collections::HashMap<String, String>, column: &str| {
         row[column].parse::<f64>().expect("a number")
     };
-    let mean =
-        rows.iter().map(|row| number(row, "first_chunk_s") - number(row, "sent_s")).sum::<f64>() / 3.0 * 1e3;
-    assert!((export["mean_ttft_ms"].as_f64().expect("a mean") - mean).abs() < 1e-6, "{mean} in {export}");
-    assert_eq!((&export["completed"], &export["lmrun"]["simulated"]), (&3.into(), &true.into()));
+    let mean = rows
+        .iter()
+        .map(|row| number(row, "first_chunk_s") - number(row, "sent_s"))
+        .sum::<f64>()
+        / 3.0
+        * 1e3;
+    assert!(
+        (export["mean_ttft_ms"].as_f64().expect("a mean") - mean).abs() < 1e-6,
+        "{mean} in {export}"
+    );
+    assert_eq!(
+        (&export["completed"], &export["lmrun"]["simulated"]),
+        (&3.into(), &true.into())
+    );
     // From the manifest beside the CSV.
-    assert_eq!((&export["request_rate"], &export["backend"]), (&20.0.into(), &"openai-chat".into()));
+    assert_eq!(
+        (&export["request_rate"], &export["backend"]),
+        (&20.0.into(), &"openai-chat".into())
+    );
     assert_eq!(export["max_concurrency"], serde_json::Value::Null);
-    let ran = lmrun(&["export", "out/test_exported.csv", "--to", "aiperf", "-o", "aiperf.json"]);
+    let ran = lmrun(&[
+        "export",
+        "out/test_exported.csv",
+        "--to",
+        "aiperf",
+        "-o",
+        "aiperf.json",
+    ]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
     assert!(
-        std::fs::read_to_string(bench.path("aiperf.json")).expect("the file").contains("\"request_latency\"")
+        std::fs::read_to_string(bench.path("aiperf.json"))
+            .expect("the file")
+            .contains("\"request_latency\"")
     );
-    let ran = lmrun(&["export", "out/test_exported.csv", "--to", "guidellm", "--engine", "x"]);
+    let ran = lmrun(&[
+        "export",
+        "out/test_exported.csv",
+        "--to",
+        "guidellm",
+        "--engine",
+        "x",
+    ]);
     assert_eq!(
         (ran.code, ran.stderr.as_str()),
-        (2, "error: out/test_exported.csv has no engine `x`; `--engine` takes `sim`\n")
+        (
+            2,
+            "error: out/test_exported.csv has no engine `x`; `--engine` takes `sim`\n"
+        )
     );
     assert_eq!(lmrun(&["export", "absent.csv", "--to", "vllm"]).code, 2);
 }

@@ -12,7 +12,12 @@ const REFERENCE: &str = "book/src/reference/api";
 
 fn lmrun(args: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    let output = command.current_dir(root()).args(args).env("NO_COLOR", "1").output().expect("lmrun runs");
+    let output = command
+        .current_dir(root())
+        .args(args)
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("lmrun runs");
     common::ran(&output)
 }
 
@@ -25,9 +30,15 @@ fn written(flag: &str) -> Vec<(String, String)> {
 }
 
 fn files(folder: &std::path::Path) -> Vec<(String, String)> {
-    let entries = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("a file").path());
+    let entries = std::fs::read_dir(folder)
+        .expect("the folder")
+        .map(|entry| entry.expect("a file").path());
     let read = |path: std::path::PathBuf| {
-        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
         (name, std::fs::read_to_string(path).expect("a text"))
     };
     let mut files: Vec<_> = entries.map(read).collect();
@@ -57,7 +68,14 @@ fn examples() -> Vec<(String, String)> {
 /// Every module under its usual name.
 fn imports() -> String {
     let modules = std::fs::read_dir(root().join("stdlib")).expect("the folder");
-    let names = modules.map(|entry| entry.expect("a file").path().file_stem().expect("a name").to_owned());
+    let names = modules.map(|entry| {
+        entry
+            .expect("a file")
+            .path()
+            .file_stem()
+            .expect("a name")
+            .to_owned()
+    });
     let import = |name: std::ffi::OsString| {
         let name = name.to_string_lossy();
         format!("import \"std/{name}\" as {name};")
@@ -76,11 +94,16 @@ const EXPERIMENT: &str = "
 #[test]
 fn every_example_is_free_of_mistakes_and_passes_on_the_simulator() {
     let needs_a_program = |code: &str| code.contains("start(redis::");
-    let (started, others): (Vec<_>, Vec<_>) =
-        examples().into_iter().partition(|(_, code)| needs_a_program(code));
-    let (seen, alone): (Vec<_>, Vec<_>) = others.into_iter().partition(|(_, code)| code.contains("plain]"));
-    let block = |(place, code): &(String, String)| format!("    // {place}\n    {{\n{code}\n    }}\n");
-    let blocks = |examples: &[(String, String)]| examples.iter().map(block).collect::<Vec<_>>().concat();
+    let (started, others): (Vec<_>, Vec<_>) = examples()
+        .into_iter()
+        .partition(|(_, code)| needs_a_program(code));
+    let (seen, alone): (Vec<_>, Vec<_>) = others
+        .into_iter()
+        .partition(|(_, code)| code.contains("plain]"));
+    let block =
+        |(place, code): &(String, String)| format!("    // {place}\n    {{\n{code}\n    }}\n");
+    let blocks =
+        |examples: &[(String, String)]| examples.iter().map(block).collect::<Vec<_>>().concat();
     let text = format!(
         "{}fn test_seen() {{{EXPERIMENT}{}}}\nfn test_alone() {{{EXPERIMENT}{}}}\nfn checked_only() {{\n{}}}\n",
         imports(),
@@ -105,13 +128,22 @@ fn every_example_is_free_of_mistakes_and_passes_on_the_simulator() {
     let checked = common::ran(&checked.expect("lmrun runs"));
     assert_eq!(checked.code, 0, "{}", checked.stderr);
     // Examples start several engines, which get the ports that follow.
-    let are_free =
-        |first: &u16| (*first..first + 8).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
-    let first = (21_000..24_000).step_by(10).find(are_free).expect("eight ports");
+    let are_free = |first: &u16| {
+        (*first..first + 8).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
+    };
+    let first = (21_000..24_000)
+        .step_by(10)
+        .find(are_free)
+        .expect("eight ports");
     bench.ports = [first, first + 1];
     let mut command = bench.command(&["examples.rhai", "--engine", "sim"]);
-    let ran =
-        common::ran(&command.env("EXAMPLE_KEY", "k").env("HF_TOKEN", "k").output().expect("lmrun runs"));
+    let ran = common::ran(
+        &command
+            .env("EXAMPLE_KEY", "k")
+            .env("HF_TOKEN", "k")
+            .output()
+            .expect("lmrun runs"),
+    );
     assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
     assert_eq!(bench.left_running(), Vec::<String>::new());
 }
@@ -120,7 +152,12 @@ fn every_example_is_free_of_mistakes_and_passes_on_the_simulator() {
 fn the_reference_is_that_of_today() {
     let renew = format!("the reference is stale: `cargo run -- api --book {REFERENCE}` renews it");
     let (today, there) = (written("--book"), files(&root().join(REFERENCE)));
-    let names = |files: &[(String, String)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    let names = |files: &[(String, String)]| {
+        files
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(names(&today), names(&there), "{renew}");
     for ((name, today), (_, there)) in today.iter().zip(&there) {
         assert!(today == there, "{name}: {renew}");
@@ -131,7 +168,11 @@ fn the_reference_is_that_of_today() {
 fn every_function_has_a_definition() {
     let files = written("--definitions");
     let of = |name: &str| {
-        files.iter().find(|(file, _)| file == name).map(|(_, text)| text.as_str()).expect("the file")
+        files
+            .iter()
+            .find(|(file, _)| file == name)
+            .map(|(_, text)| text.as_str())
+            .expect("the file")
     };
     assert!(of("lmrun.d.rhai").contains("\nfn start(engine: EngineSpec) -> Engine;\n"));
     assert!(of("lmrun.d.rhai").contains("\nfn get ttft(this: EngineSeen) -> Distribution;\n"));
@@ -146,10 +187,17 @@ fn one_function_in_full_and_the_nearest_to_a_slip() {
     let slip = lmrun(&["api", "load::dumy"]);
     assert_eq!(
         (slip.code, slip.stderr.trim_end()),
-        (2, "error: scripts have no `load::dumy`; did you mean `load::dummy`?")
+        (
+            2,
+            "error: scripts have no `load::dumy`; did you mean `load::dummy`?"
+        )
     );
     let list = lmrun(&["api"]).stdout;
-    for title in ["run(workload, engines)", "Engine.close()", "load::dummy(options)"] {
+    for title in [
+        "run(workload, engines)",
+        "Engine.close()",
+        "load::dummy(options)",
+    ] {
         assert!(list.contains(title), "{list}");
     }
     assert!(!list.contains("core/"), "{list}");
@@ -160,14 +208,21 @@ fn a_new_test_has_no_mistakes_and_passes() {
     let bench = Bench::new();
     let new = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-        let output = command.current_dir(bench.dir.path()).args(["new", "test"]).args(args).output();
+        let output = command
+            .current_dir(bench.dir.path())
+            .args(["new", "test"])
+            .args(args)
+            .output();
         common::ran(&output.expect("lmrun runs"))
     };
     assert_eq!(new(&["mine"]).code, 0);
     let again = new(&["mine"]);
     assert_eq!(
         (again.code, again.stderr.trim_end()),
-        (2, "error: `mine.rhai` is there already; choose another with `-o FILE`")
+        (
+            2,
+            "error: `mine.rhai` is there already; choose another with `-o FILE`"
+        )
     );
     assert_eq!(
         new(&["a b"]).stderr.trim_end(),
@@ -182,8 +237,14 @@ fn a_new_test_has_no_mistakes_and_passes() {
 fn shells_are_told_of_all_verbs() {
     for shell in ["bash", "zsh", "fish"] {
         let text = lmrun(&["completions", shell]).stdout;
-        assert!(text.contains("doctor") && text.contains("max-send-lag-s"), "{shell}");
+        assert!(
+            text.contains("doctor") && text.contains("max-send-lag-s"),
+            "{shell}"
+        );
     }
     let page = lmrun(&["man"]).stdout;
-    assert!(page.contains(".TH lmrun 1") && page.contains("doctor"), "{page}");
+    assert!(
+        page.contains(".TH lmrun 1") && page.contains("doctor"),
+        "{page}"
+    );
 }

@@ -10,7 +10,10 @@ const IMPORTS: &str =
 
 /// Runs one test whose body is `body`, with the usual imports.
 fn failing(body: &str) -> (Bench, Ran) {
-    let bench = Bench::new().script("t.rhai", &format!("{IMPORTS}fn test_a() {{\n    {body}\n}}\n"));
+    let bench = Bench::new().script(
+        "t.rhai",
+        &format!("{IMPORTS}fn test_a() {{\n    {body}\n}}\n"),
+    );
     let run = bench.run(&["t.rhai", "--engine", "sim"]);
     assert_eq!(bench.left_running(), Vec::<String>::new());
     (bench, run)
@@ -18,7 +21,10 @@ fn failing(body: &str) -> (Bench, Ran) {
 
 /// The drawing of the error, without the lines around it.
 fn drawing(run: &Ran) -> String {
-    let start = run.stderr.find("  ×").unwrap_or_else(|| panic!("no error drawn: {}", run.stderr));
+    let start = run
+        .stderr
+        .find("  ×")
+        .unwrap_or_else(|| panic!("no error drawn: {}", run.stderr));
     run.stderr[start..].trim_end().to_owned()
 }
 
@@ -43,7 +49,8 @@ fn no_script_at_all() {
     let run = bench.run(&[]);
     assert_eq!(run.code, 2);
     assert!(
-        run.stderr.starts_with("error: which script? For example `lmrun scripts/tests.rhai`"),
+        run.stderr
+            .starts_with("error: which script? For example `lmrun scripts/tests.rhai`"),
         "{}",
         run.stderr
     );
@@ -51,9 +58,16 @@ fn no_script_at_all() {
 
 #[test]
 fn a_bad_regex() {
-    let run = Bench::new().script("t.rhai", "fn test_a() {}").run(&["t.rhai", "-f", "("]);
+    let run = Bench::new()
+        .script("t.rhai", "fn test_a() {}")
+        .run(&["t.rhai", "-f", "("]);
     assert_eq!(run.code, 2);
-    assert!(run.stderr.starts_with("error: `-f (` is not a regular expression: "), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .starts_with("error: `-f (` is not a regular expression: "),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -83,7 +97,9 @@ fn a_script_that_does_not_compile() {
 
 #[test]
 fn an_unwritable_output_folder_is_found_before_any_engine_starts() {
-    let bench = Bench::new().script("t.rhai", "fn test_a() {}\n").script("out", "a file stands in the way\n");
+    let bench = Bench::new()
+        .script("t.rhai", "fn test_a() {}\n")
+        .script("out", "a file stands in the way\n");
     let run = bench.run(&["t.rhai"]);
     assert_eq!(run.code, 2);
     assert_eq!(
@@ -104,7 +120,10 @@ fn an_unknown_engine() {
 #[test]
 fn a_runtime_error_deep_in_an_import() {
     let bench = Bench::new()
-        .script("t.rhai", "import \"lib/inner\" as inner;\nfn test_a() {\n    inner::outer(3);\n}\n")
+        .script(
+            "t.rhai",
+            "import \"lib/inner\" as inner;\nfn test_a() {\n    inner::outer(3);\n}\n",
+        )
         .script(
             "lib/inner.rhai",
             "fn outer(x) {\n    deepest(x)\n}\nfn deepest(x) {\n    x + #{ a: 1 }.b\n}\n",
@@ -127,8 +146,14 @@ fn an_error_in_a_long_line_is_drawn_with_what_is_around_it() {
     let (_, run) = failing(&format!("let a = \"{long}\" + nope(1) + \"{long}\";"));
     let drawing = drawing(&run);
     assert!(drawing.contains("[t.rhai:5:60018]"), "{drawing}");
-    assert!(drawing.contains(&format!("…{}\" + nope(1) + \"x", &long[..146])), "{drawing}");
-    assert!(drawing.lines().all(|line| line.chars().count() < 320), "{drawing}");
+    assert!(
+        drawing.contains(&format!("…{}\" + nope(1) + \"x", &long[..146])),
+        "{drawing}"
+    );
+    assert!(
+        drawing.lines().all(|line| line.chars().count() < 320),
+        "{drawing}"
+    );
 }
 
 #[test]
@@ -154,8 +179,9 @@ fn modules_that_import_each_other() {
 
 #[test]
 fn an_engine_command_that_does_not_exist() {
-    let (_, run) =
-        failing("run(load::dummy(), [vllm::engine(#{ program: \"no-such-vllm\", model: \"m\" })]);");
+    let (_, run) = failing(
+        "run(load::dummy(), [vllm::engine(#{ program: \"no-such-vllm\", model: \"m\" })]);",
+    );
     assert_eq!(run.code, 3);
     insta::assert_snapshot!(drawing(&run));
 }
@@ -167,8 +193,8 @@ fn an_engine_that_dies_during_start_shows_the_end_of_its_log() {
     );
     assert_eq!(run.code, 3);
     insta::assert_snapshot!(drawing(&run).replace(&bench.ports[0].to_string(), "PORT1"));
-    let log =
-        std::fs::read_to_string(bench.path(&format!("out/{}-stdout.log", bench.ports[0]))).expect("the log");
+    let log = std::fs::read_to_string(bench.path(&format!("out/{}-stdout.log", bench.ports[0])))
+        .expect("the log");
     assert_eq!(log, "no such model\n");
 }
 
@@ -184,17 +210,27 @@ fn an_engine_that_never_gets_ready() {
 #[test]
 fn a_port_that_another_server_has() {
     let other = Sim::start(&[]);
-    let (_, run) = failing(&format!("run(load::dummy(), [sim::engine(#{{ port: {} }})]);", other.port));
+    let (_, run) = failing(&format!(
+        "run(load::dummy(), [sim::engine(#{{ port: {} }})]);",
+        other.port
+    ));
     assert_eq!(run.code, 3);
-    assert!(run.stderr.contains("is in use by an HTTP server that serves `m`"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("is in use by an HTTP server that serves `m`"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn a_port_in_use_is_found_before_the_engine_starts() {
     let bench = Bench::new();
     let _listener = std::net::TcpListener::bind(("127.0.0.1", bench.ports[0])).expect("the port");
-    let bench =
-        bench.script("t.rhai", &format!("{IMPORTS}fn test_a() {{ run(load::dummy(), [sim::engine()]); }}"));
+    let bench = bench.script(
+        "t.rhai",
+        &format!("{IMPORTS}fn test_a() {{ run(load::dummy(), [sim::engine()]); }}"),
+    );
     let run = bench.run(&["t.rhai"]);
     assert_eq!(run.code, 3);
     let expected = format!(
@@ -202,13 +238,22 @@ fn a_port_in_use_is_found_before_the_engine_starts() {
         bench.ports[0]
     );
     assert!(run.stderr.contains(&expected), "{}", run.stderr);
-    assert!(run.stderr.contains("stop it, or choose other ports with `-p P1 P2`"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("stop it, or choose other ports with `-p P1 P2`"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn a_lmcache_config_that_is_not_there() {
     let (_, run) = failing("sim::engine(#{ lmcache: \"nowhere.yaml\" });");
-    assert!(drawing(&run).contains("there is no file `nowhere.yaml`"), "{}", run.stderr);
+    assert!(
+        drawing(&run).contains("there is no file `nowhere.yaml`"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -218,10 +263,15 @@ fn requests_that_fail_fail_the_test() {
     );
     assert_eq!(run.code, 1, "{}", run.stderr);
     assert!(
-        run.stdout.contains("FAILED: `sim` answers every request: 2 of 2 failed: HTTP 400: "),
+        run.stdout
+            .contains("FAILED: `sim` answers every request: 2 of 2 failed: HTTP 400: "),
         "{}",
         run.stdout
     );
     let rows = bench.rows("out/test_a.csv");
-    assert!(rows.iter().all(|row| row["TTFT"].is_empty() && row["http_status"] == "400"), "{rows:?}");
+    assert!(
+        rows.iter()
+            .all(|row| row["TTFT"].is_empty() && row["http_status"] == "400"),
+        "{rows:?}"
+    );
 }

@@ -16,7 +16,10 @@ const LIMIT: Duration = Duration::from_mins(2);
 fn pages() -> Vec<(String, String)> {
     let mut pages = vec!["README.md".to_owned(), "outputs/README.md".to_owned()];
     pages.extend(files_under(&root().join("book/src")));
-    pages.into_iter().map(|page| (page.clone(), text_of(&page))).collect()
+    pages
+        .into_iter()
+        .map(|page| (page.clone(), text_of(&page)))
+        .collect()
 }
 
 fn text_of(page: &str) -> String {
@@ -52,7 +55,11 @@ fn blocks(page: &str, text: &str) -> Vec<Block> {
         match (line.strip_prefix("```"), open.take()) {
             (Some(info), None) => {
                 let place = format!("{page}:{}", number + 1);
-                open = Some(Block { place, info: info.trim().to_owned(), text: String::new() });
+                open = Some(Block {
+                    place,
+                    info: info.trim().to_owned(),
+                    text: String::new(),
+                });
             }
             (Some(_), Some(block)) => blocks.push(block),
             (None, Some(mut block)) => {
@@ -71,9 +78,16 @@ fn blocks(page: &str, text: &str) -> Vec<Block> {
 
 /// The blocks of all pages whose info string is one of `infos`.
 fn blocks_marked(infos: &[&str]) -> Vec<Block> {
-    let all = pages().into_iter().flat_map(|(page, text)| blocks(&page, &text));
-    let found: Vec<Block> = all.filter(|block| infos.contains(&block.info.as_str())).collect();
-    assert!(!found.is_empty(), "no block is marked {infos:?}: the test would test nothing");
+    let all = pages()
+        .into_iter()
+        .flat_map(|(page, text)| blocks(&page, &text));
+    let found: Vec<Block> = all
+        .filter(|block| infos.contains(&block.info.as_str()))
+        .collect();
+    assert!(
+        !found.is_empty(),
+        "no block is marked {infos:?}: the test would test nothing"
+    );
     found
 }
 
@@ -106,7 +120,11 @@ fn bench_of(block: &Block) -> Bench {
     for folder in ["configs", "data"] {
         for entry in std::fs::read_dir(root().join("scripts").join(folder)).expect("a folder") {
             let path = entry.expect("an entry").path();
-            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
             let text = std::fs::read_to_string(&path).expect("a file");
             bench = bench.script(&format!("{folder}/{name}"), &text);
         }
@@ -126,7 +144,11 @@ fn every_script_compiles_and_has_a_test() {
 fn nothing_is_found_in_any_script() {
     for block in blocks_marked(&["rhai", "rhai,run"]) {
         let bench = bench_of(&block);
-        lmrun(&block.place, bench.dir.path(), &["check", "--deny-warnings", "block.rhai"]);
+        lmrun(
+            &block.place,
+            bench.dir.path(),
+            &["check", "--deny-warnings", "block.rhai"],
+        );
     }
 }
 
@@ -138,23 +160,41 @@ fn scripts_marked_run_pass() {
         let mut args = vec!["block.rhai", "--engine", "sim", "-o", "out", "-p", &p1, &p2];
         args.extend(BESIDE_OTHERS);
         lmrun(&block.place, bench.dir.path(), &args);
-        assert_eq!(bench.left_running(), Vec::<String>::new(), "{}", block.place);
+        assert_eq!(
+            bench.left_running(),
+            Vec::<String>::new(),
+            "{}",
+            block.place
+        );
     }
 }
 
 #[test]
 fn commands_marked_run_work() {
     for block in blocks_marked(&["console,run"]) {
-        let commands: Vec<&str> =
-            block.text.lines().filter_map(|line| line.strip_prefix("$ lmrun ")).collect();
-        assert!(!commands.is_empty(), "{}: no line starts with `$ lmrun `", block.place);
+        let commands: Vec<&str> = block
+            .text
+            .lines()
+            .filter_map(|line| line.strip_prefix("$ lmrun "))
+            .collect();
+        assert!(
+            !commands.is_empty(),
+            "{}: no line starts with `$ lmrun `",
+            block.place
+        );
         for command in commands {
             let bench = Bench::new();
             let out = bench.path("out").display().to_string();
             let mut args: Vec<&str> = command.split_whitespace().collect();
-            args.iter_mut().filter(|arg| **arg == "OUT").for_each(|arg| *arg = &out);
+            args.iter_mut()
+                .filter(|arg| **arg == "OUT")
+                .for_each(|arg| *arg = &out);
             let lists = args.contains(&"-l");
-            assert!(lists || args.contains(&out.as_str()), "{}: no `-o OUT`", block.place);
+            assert!(
+                lists || args.contains(&out.as_str()),
+                "{}: no `-o OUT`",
+                block.place
+            );
             let [p1, p2] = bench.ports.map(|port| port.to_string());
             args.extend(["--engine", "sim", "-p", &p1, &p2]);
             args.extend(BESIDE_OTHERS);
@@ -166,15 +206,28 @@ fn commands_marked_run_work() {
 /// Its words up to what the shell takes for itself; what stands between quotes is one.
 fn words(command: &str) -> Vec<&str> {
     let is_shells = |word: &&str| [">", "|", "#", "&", "2>/dev/null"].contains(word);
-    let part = |(i, part)| if i % 2 == 1 { vec![part] } else { str::split_whitespace(part).collect() };
+    let part = |(i, part)| {
+        if i % 2 == 1 {
+            vec![part]
+        } else {
+            str::split_whitespace(part).collect()
+        }
+    };
     let words = command.split('\'').enumerate().flat_map(part);
-    words.take_while(|word| !is_shells(word)).filter(|word| *word != "…").collect()
+    words
+        .take_while(|word| !is_shells(word))
+        .filter(|word| *word != "…")
+        .collect()
 }
 
 #[test]
 fn every_command_line_is_understood() {
     for block in blocks_marked(&["console", "console,run", "sh", "text"]) {
-        for command in block.text.lines().filter_map(|line| line.strip_prefix("$ lmrun ")) {
+        for command in block
+            .text
+            .lines()
+            .filter_map(|line| line.strip_prefix("$ lmrun "))
+        {
             // The help is shown when all before it was understood.
             let mut args = words(command);
             args.push("--help");
@@ -186,9 +239,16 @@ fn every_command_line_is_understood() {
 #[test]
 fn every_shell_script_and_every_yaml_is_well_formed() {
     for block in blocks_marked(&["bash"]) {
-        let checked =
-            std::process::Command::new("bash").args(["-n", "-c", &block.text]).output().expect("bash");
-        assert!(checked.status.success(), "{}: {}", block.place, String::from_utf8_lossy(&checked.stderr));
+        let checked = std::process::Command::new("bash")
+            .args(["-n", "-c", &block.text])
+            .output()
+            .expect("bash");
+        assert!(
+            checked.status.success(),
+            "{}: {}",
+            block.place,
+            String::from_utf8_lossy(&checked.stderr)
+        );
     }
     for block in blocks_marked(&["yaml"]) {
         let read = serde_saphyr::from_str::<serde_json::Value>(&block.text);
@@ -205,7 +265,10 @@ fn links(text: &str) -> Vec<String> {
         !fence && !in_block
     });
     let prose = prose.collect::<Vec<_>>().join("\n");
-    let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+    let targets = prose
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'));
     targets.map(|(target, _)| target.to_owned()).collect()
 }
 
@@ -219,7 +282,9 @@ fn anchors(text: &str) -> BTreeSet<String> {
     let headings = text.lines().filter(|line| line.starts_with('#'));
     let anchor = |heading: &str| {
         let kept = heading.trim_start_matches('#').trim().to_lowercase();
-        let kept = kept.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+        let kept = kept
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
         kept.collect::<String>().replace(' ', "-")
     };
     headings.map(anchor).collect()
@@ -230,27 +295,50 @@ fn every_relative_link_leads_somewhere() {
     let mut seen = 0;
     let changelog = ("CHANGELOG.md".to_owned(), text_of("CHANGELOG.md"));
     for (page, text) in pages().into_iter().chain([changelog]) {
-        let folder = root().join(&page).parent().map(PathBuf::from).expect("a folder");
-        for link in links(&text).into_iter().filter(|link| !link.starts_with("http")) {
+        let folder = root()
+            .join(&page)
+            .parent()
+            .map(PathBuf::from)
+            .expect("a folder");
+        for link in links(&text)
+            .into_iter()
+            .filter(|link| !link.starts_with("http"))
+        {
             seen += 1;
             let (path, anchor) = link.split_once('#').unwrap_or((&link, ""));
-            let target = if path.is_empty() { root().join(&page) } else { folder.join(path) };
+            let target = if path.is_empty() {
+                root().join(&page)
+            } else {
+                folder.join(path)
+            };
             assert!(target.is_file(), "{page}: `{link}` leads nowhere");
             let stays = !page.starts_with("book/") || is_below(&target, "book/src");
-            assert!(stays, "{page}: `{link}` leads out of the book, which mdBook does not follow");
+            assert!(
+                stays,
+                "{page}: `{link}` leads out of the book, which mdBook does not follow"
+            );
             if !anchor.is_empty() {
                 let text = std::fs::read_to_string(&target).expect("a page");
-                assert!(anchors(&text).contains(anchor), "{page}: `{link}` has no such heading");
+                assert!(
+                    anchors(&text).contains(anchor),
+                    "{page}: `{link}` has no such heading"
+                );
             }
         }
     }
-    assert!(seen > 20, "only {seen} links were found: the test looks in the wrong place");
+    assert!(
+        seen > 20,
+        "only {seen} links were found: the test looks in the wrong place"
+    );
 }
 
 #[test]
 fn the_summary_lists_every_page_once() {
     let summary = links(&text_of("book/src/SUMMARY.md"));
-    let listed: Vec<String> = summary.iter().map(|link| format!("book/src/{link}")).collect();
+    let listed: Vec<String> = summary
+        .iter()
+        .map(|link| format!("book/src/{link}"))
+        .collect();
     let mut there = files_under(&root().join("book/src"));
     there.retain(|page| page != "book/src/SUMMARY.md");
     let mut sorted = listed.clone();
@@ -262,8 +350,15 @@ fn the_summary_lists_every_page_once() {
 fn first_cells(text: &str, heading: &str) -> Vec<String> {
     let section = text.split_once(&format!("\n{heading}\n")).expect(heading).1;
     let section = section.split("\n## ").next().unwrap_or_default();
-    let cells = section.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
-    let names = cells.flat_map(|cell| cell.split('`').step_by(2).map(str::to_owned).collect::<Vec<_>>());
+    let cells = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+    let names = cells.flat_map(|cell| {
+        cell.split('`')
+            .step_by(2)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    });
     names.filter(|name| !name.is_empty()).collect()
 }
 
@@ -281,10 +376,18 @@ fn real_run() -> (Vec<String>, serde_json::Value) {
     args.extend(BESIDE_OTHERS);
     lmrun("a short run", bench.dir.path(), &args);
     let csv = std::fs::read_to_string(bench.path("out/test_columns.csv")).expect("the CSV");
-    let header = csv.lines().next().expect("a header").split(',').map(str::to_owned);
-    let manifest =
-        std::fs::read_to_string(bench.path("out/test_columns.manifest.json")).expect("the manifest");
-    (header.collect(), serde_json::from_str(&manifest).expect("JSON"))
+    let header = csv
+        .lines()
+        .next()
+        .expect("a header")
+        .split(',')
+        .map(str::to_owned);
+    let manifest = std::fs::read_to_string(bench.path("out/test_columns.manifest.json"))
+        .expect("the manifest");
+    (
+        header.collect(),
+        serde_json::from_str(&manifest).expect("JSON"),
+    )
 }
 
 #[test]
@@ -292,30 +395,52 @@ fn every_column_and_every_key_of_the_manifest_is_described() {
     let (header, manifest) = real_run();
     let described = text_of("outputs/README.md");
     assert_eq!(first_cells(&described, "## The CSV"), header);
-    let keys: Vec<String> = manifest.as_object().expect("an object").keys().cloned().collect();
+    let keys: Vec<String> = manifest
+        .as_object()
+        .expect("an object")
+        .keys()
+        .cloned()
+        .collect();
     assert_eq!(first_cells(&described, "## The manifest"), keys);
     let measures = text_of("book/src/reference/measures.md");
     for column in header {
-        assert!(measures.contains(&format!("`{column}`")), "reference/measures.md lacks `{column}`");
+        assert!(
+            measures.contains(&format!("`{column}`")),
+            "reference/measures.md lacks `{column}`"
+        );
     }
 }
 
 /// The words of an option in the help, such as `--filter`.
 fn long_options(help: &str) -> BTreeSet<String> {
-    let words = help.lines().filter(|line| line.trim_start().starts_with('-'));
-    let options = words.flat_map(|line| line.split([' ', ',']).filter(|word| word.starts_with("--")));
-    options.map(|word| word.trim_end_matches("...").to_owned()).collect()
+    let words = help
+        .lines()
+        .filter(|line| line.trim_start().starts_with('-'));
+    let options =
+        words.flat_map(|line| line.split([' ', ',']).filter(|word| word.starts_with("--")));
+    options
+        .map(|word| word.trim_end_matches("...").to_owned())
+        .collect()
 }
 
 #[test]
 fn every_option_is_described() {
-    let help = assert_cmd::Command::cargo_bin("lmrun").expect("lmrun").arg("--help").output();
+    let help = assert_cmd::Command::cargo_bin("lmrun")
+        .expect("lmrun")
+        .arg("--help")
+        .output();
     let help = String::from_utf8(help.expect("lmrun runs").stdout).expect("text");
     let options = long_options(&help);
     assert!(options.contains("--filter"), "{help}");
     let page = text_of("book/src/reference/command-line.md");
-    for option in options.iter().filter(|option| !["--help", "--version"].contains(&option.as_str())) {
-        assert!(page.contains(option.as_str()), "reference/command-line.md lacks `{option}`");
+    for option in options
+        .iter()
+        .filter(|option| !["--help", "--version"].contains(&option.as_str()))
+    {
+        assert!(
+            page.contains(option.as_str()),
+            "reference/command-line.md lacks `{option}`"
+        );
     }
 }
 
@@ -324,7 +449,10 @@ fn the_readers_of_this_file_can_fail() {
     let page = "a [x](y.md) `b`\n```rhai,run\n[z](w.md)\n```\n## It's `so`, here\n";
     assert_eq!(links(page), ["y.md"]);
     let found = blocks("p", page);
-    assert_eq!((found[0].info.as_str(), found[0].text.as_str()), ("rhai,run", "[z](w.md)\n"));
+    assert_eq!(
+        (found[0].info.as_str(), found[0].text.as_str()),
+        ("rhai,run", "[z](w.md)\n")
+    );
     assert_eq!(found[0].place, "p:2");
     assert_eq!(anchors(page), BTreeSet::from(["its-so-here".to_owned()]));
     let table = "\n## T\n| `a`, `b` | s |\n| c | d |\n\n## U\n| `e` | f |\n";

@@ -9,7 +9,11 @@ use std::process::Command;
 /// Checks scripts of `tests/check/`.
 fn check(args: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    command.current_dir(root().join("tests/check")).arg("check").args(args).env("NO_COLOR", "1");
+    command
+        .current_dir(root().join("tests/check"))
+        .arg("check")
+        .args(args)
+        .env("NO_COLOR", "1");
     ran(&command.output().expect("lmrun runs"))
 }
 
@@ -45,7 +49,11 @@ fn what_is_not_used_and_what_is_taken_for_another() {
 
 #[test]
 fn what_does_not_compile_or_must_not_be_named_so() {
-    insta::assert_snapshot!(format!("{}\n{}", seen("broken.rhai"), seen("shadowing.rhai")));
+    insta::assert_snapshot!(format!(
+        "{}\n{}",
+        seen("broken.rhai"),
+        seen("shadowing.rhai")
+    ));
 }
 
 #[test]
@@ -56,26 +64,44 @@ fn divisions_that_may_lose_a_remainder() {
 #[test]
 fn what_looks_odd_and_is_right() {
     let ran = check(&["-D", "right.rhai"]);
-    assert_eq!((ran.code, ran.stderr.as_str(), ran.stdout.as_str()), (0, "", "no mistakes found\n"));
+    assert_eq!(
+        (ran.code, ran.stderr.as_str(), ran.stdout.as_str()),
+        (0, "", "no mistakes found\n")
+    );
 }
 
 #[test]
 fn warnings_alone_are_let_pass_unless_they_are_denied() {
     let allowed = check(&["warnings.rhai"]);
-    assert_eq!((allowed.code, allowed.stdout.as_str()), (0, "no mistakes found, 10 warnings\n"));
+    assert_eq!(
+        (allowed.code, allowed.stdout.as_str()),
+        (0, "no mistakes found, 10 warnings\n")
+    );
     let denied = check(&["--deny-warnings", "warnings.rhai", "right.rhai"]);
     assert_eq!((denied.code, denied.stdout.as_str()), (2, ""));
-    assert!(denied.stderr.ends_with("error: no mistakes found, 10 warnings\n"), "{}", denied.stderr);
+    assert!(
+        denied
+            .stderr
+            .ends_with("error: no mistakes found, 10 warnings\n"),
+        "{}",
+        denied.stderr
+    );
 }
 
 #[test]
 fn a_function_that_another_of_the_scripts_uses_is_not_unused() {
     let bench = Bench::new()
         .script("a.rhai", "fn test_a() {}\nfn twice(x) { x * 2 }\n")
-        .script("b.rhai", "import \"a\" as a;\nfn test_b() { a::twice(1) }\n");
+        .script(
+            "b.rhai",
+            "import \"a\" as a;\nfn test_b() { a::twice(1) }\n",
+        );
     let check = |scripts: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-        command.current_dir(bench.dir.path()).arg("check").args(scripts);
+        command
+            .current_dir(bench.dir.path())
+            .arg("check")
+            .args(scripts);
         ran(&command.output().expect("lmrun runs")).stdout
     };
     assert_eq!(check(&["a.rhai"]), "no mistakes found, 1 warning\n");
@@ -86,8 +112,17 @@ fn a_function_that_another_of_the_scripts_uses_is_not_unused() {
 #[test]
 fn what_is_found_in_a_script_that_several_import_is_told_once() {
     let both = check(&["functions.rhai", "warnings.rhai"]);
-    assert_eq!(both.stderr.matches("`std/gpus` is imported").count(), 1, "{}", both.stderr);
-    assert!(both.stderr.ends_with("error: 9 mistakes, 10 warnings\n"), "{}", both.stderr);
+    assert_eq!(
+        both.stderr.matches("`std/gpus` is imported").count(),
+        1,
+        "{}",
+        both.stderr
+    );
+    assert!(
+        both.stderr.ends_with("error: 9 mistakes, 10 warnings\n"),
+        "{}",
+        both.stderr
+    );
 }
 
 /// What `check` calls a mistake in a value, a run calls the same.
@@ -95,8 +130,15 @@ fn what_is_found_in_a_script_that_several_import_is_told_once() {
 fn a_run_refuses_what_is_called_a_mistake() {
     let text = std::fs::read_to_string(root().join("tests/check/values.rhai")).expect("the script");
     let (head, body) = text.split_once("fn test_values() {\n").expect("the test");
-    let calls: Vec<&str> = body.trim_end().trim_end_matches('}').split_inclusive(");\n").collect();
-    let tests = calls.iter().enumerate().map(|(i, call)| format!("fn test_{i}() {{ {call} }}\n"));
+    let calls: Vec<&str> = body
+        .trim_end()
+        .trim_end_matches('}')
+        .split_inclusive(");\n")
+        .collect();
+    let tests = calls
+        .iter()
+        .enumerate()
+        .map(|(i, call)| format!("fn test_{i}() {{ {call} }}\n"));
     let bench = Bench::new().script("t.rhai", &format!("{head}{}", tests.collect::<String>()));
     let run = bench.run(&["t.rhai", "-q"]);
     let failed = run.stderr.matches("  × ").count();
@@ -109,7 +151,12 @@ fn a_run_warns_of_a_division_that_may_lose_a_remainder() {
     let run = Bench::new().script("t.rhai", script).run(&["t.rhai"]);
     let warning = "warning: t.rhai:1:48: dividing whole numbers fails if a remainder is left (`error_rate` is the share \
                    of failed requests)";
-    assert_eq!((run.code, run.stderr.contains(warning)), (1, true), "{}", run.stderr);
+    assert_eq!(
+        (run.code, run.stderr.contains(warning)),
+        (1, true),
+        "{}",
+        run.stderr
+    );
 }
 
 /// A script and a module of its own that call functions named alike, and how they are run.
@@ -126,11 +173,22 @@ fn a_run_warns_once_of_functions_that_are_taken_for_each_other() {
     let told = "warning: `part` at half.rhai:1:14 and at t.rhai:2:15 may be taken for each other, as Rhai keeps calls \
                 without a module apart by name only: give one of the two functions another name (`lmrun check` \
                 shows all such)";
-    assert_eq!((run.code, run.stderr.matches("warning: `part`").count()), (0, 1), "{}", run.stderr);
+    assert_eq!(
+        (run.code, run.stderr.matches("warning: `part`").count()),
+        (0, 1),
+        "{}",
+        run.stderr
+    );
     assert!(run.stderr.contains(told), "{}", run.stderr);
     let prompt = twins().run(&["repl", "t.rhai"]);
     assert_eq!(prompt.code, 0, "{}", prompt.stderr);
-    assert!(prompt.stderr.contains("half.rhai:1:14 and at t.rhai:2:15 may be taken"), "{}", prompt.stderr);
+    assert!(
+        prompt
+            .stderr
+            .contains("half.rhai:1:14 and at t.rhai:2:15 may be taken"),
+        "{}",
+        prompt.stderr
+    );
 }
 
 #[test]
@@ -140,5 +198,10 @@ fn a_run_of_scripts_that_keep_apart_does_not_warn() {
         "import \"half\" as half;\nfn test_a() { other(half::half(12)); }\nfn other(x) { x / 3 }\n",
     );
     let run = bench.run(&["t.rhai"]);
-    assert_eq!((run.code, run.stderr.contains("warning")), (0, false), "{}", run.stderr);
+    assert_eq!(
+        (run.code, run.stderr.contains("warning")),
+        (0, false),
+        "{}",
+        run.stderr
+    );
 }

@@ -8,10 +8,16 @@ use common::{Bench, ran};
 /// The answer of the program in a folder with `scripts/tests.rhai` and `outputs/test_a.csv`.
 fn answer(args: &[&str]) -> (i32, String) {
     let script = "fn test_prefix_cache() {}\nfn test_local_cpu() {}\nfn test_local_disk() {}\n";
-    let bench = Bench::new().script("scripts/tests.rhai", script).script("outputs/test_a.csv", "a\n");
+    let bench = Bench::new()
+        .script("scripts/tests.rhai", script)
+        .script("outputs/test_a.csv", "a\n");
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    let run =
-        ran(&command.args(args).current_dir(bench.dir.path()).env("NO_COLOR", "1").output().expect("lmrun"));
+    let run = ran(&command
+        .args(args)
+        .current_dir(bench.dir.path())
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("lmrun"));
     (
         run.code,
         run.stderr
@@ -85,7 +91,11 @@ fn a_verb_a_script_or_a_file_that_is_not_there_has_its_nearest() {
             "  × cannot read the script `reprot`: No such file or directory (os error 2)\n  \
              help: did you mean `lmrun report`?",
         ),
-        (&["reprot", "outputs/"], 2, "error: there is no verb `reprot`; did you mean `lmrun report`?"),
+        (
+            &["reprot", "outputs/"],
+            2,
+            "error: there is no verb `reprot`; did you mean `lmrun report`?",
+        ),
         (
             &["scripts/tests.rhai", "scripts/tests.rhai"],
             2,
@@ -113,17 +123,29 @@ fn a_verb_a_script_or_a_file_that_is_not_there_has_its_nearest() {
             "error: cannot read output/test_a.csv: No such file or directory (os error 2); did you mean \
              `outputs/test_a.csv`?",
         ),
-        (&["api", "load::dumy"], 2, "error: scripts have no `load::dumy`; did you mean `load::dummy`?"),
+        (
+            &["api", "load::dumy"],
+            2,
+            "error: scripts have no `load::dumy`; did you mean `load::dummy`?",
+        ),
     ]);
 }
 
 #[test]
 fn of_many_tests_only_the_number_is_told() {
-    let script = (0..9).map(|i| format!("fn test_{i}() {{}}")).collect::<Vec<_>>().join("\n");
-    let run = Bench::new().script("t.rhai", &script).run(&["t.rhai", "-f", "zzz"]);
+    let script = (0..9)
+        .map(|i| format!("fn test_{i}() {{}}"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let run = Bench::new()
+        .script("t.rhai", &script)
+        .run(&["t.rhai", "-f", "zzz"]);
     assert_eq!(
         (run.code, run.stderr.trim_end()),
-        (4, "error: no test matches `zzz`; `lmrun t.rhai -l` lists the script's 9 tests")
+        (
+            4,
+            "error: no test matches `zzz`; `lmrun t.rhai -l` lists the script's 9 tests"
+        )
     );
 }
 
@@ -138,7 +160,10 @@ fn every_flag_says_what_it_takes() {
             &["t.rhai", "-p", "8000", "x"][..],
             "error: invalid value 'x' for '--ports <P1> <P2>': expected a port, from 1 to 65535",
         ),
-        (&["t.rhai", "-p", "8000"], "error: 2 values required for '--ports <P1> <P2>' but 1 was provided"),
+        (
+            &["t.rhai", "-p", "8000"],
+            "error: 2 values required for '--ports <P1> <P2>' but 1 was provided",
+        ),
         (
             &["t.rhai", "-P", "gap"],
             "error: invalid value 'gap' for '-P <NAME=VALUE>': expected NAME=VALUE, such as gap_s=0.5",
@@ -171,11 +196,24 @@ fn every_flag_says_what_it_takes() {
             "error: cannot write `nowhere/a.rhai`: No such file or directory (os error 2); choose another with `-o FILE`",
         ),
         (
-            &["load", "--url", url, "--model", "m", "--rate", "1", "--rows", "nowhere/x"],
+            &[
+                "load",
+                "--url",
+                url,
+                "--model",
+                "m",
+                "--rate",
+                "1",
+                "--rows",
+                "nowhere/x",
+            ],
             "error: cannot write the rows to `nowhere/x`: No such file or directory (os error 2); choose another \
              with `--rows FILE`",
         ),
-        (&["load", "--url", url, "--rate", "0"], "error: `--rate` must be greater than zero"),
+        (
+            &["load", "--url", url, "--rate", "0"],
+            "error: `--rate` must be greater than zero",
+        ),
         (
             &["load", "--url", url, "--rate", "1", "--requests", "0"],
             "error: `--requests` must be at least one",
@@ -188,9 +226,18 @@ fn every_flag_says_what_it_takes() {
 #[test]
 fn the_simulator_says_what_its_flags_take() {
     for (args, said) in [
-        (&["--jitter", "-1"][..], "error: `jitter` is -1, expected 0 or more"),
-        (&["--gpu-memory-utilization", "2"], "error: `gpu_memory_utilization` is 2, expected at most 1"),
-        (&["--max-num-seqs", "0"], "error: `max_num_seqs` is 0, expected above 0"),
+        (
+            &["--jitter", "-1"][..],
+            "error: `jitter` is -1, expected 0 or more",
+        ),
+        (
+            &["--gpu-memory-utilization", "2"],
+            "error: `gpu_memory_utilization` is 2, expected at most 1",
+        ),
+        (
+            &["--max-num-seqs", "0"],
+            "error: `max_num_seqs` is 0, expected above 0",
+        ),
         (
             &["--lmcache", "a.yaml"],
             "error: cannot read the LMCache configuration `a.yaml`: No such file or directory (os error 2)",
@@ -204,7 +251,10 @@ fn the_simulator_says_what_its_flags_take() {
             "error: cannot listen on 192.0.2.1:8000: Cannot assign requested address (os error 99); choose others \
              with `--host` and `--port`",
         ),
-        (&["--port", "99999"], "error: invalid value '99999' for '--port <PORT>': 99999 is not in 0..=65535"),
+        (
+            &["--port", "99999"],
+            "error: invalid value '99999' for '--port <PORT>': 99999 is not in 0..=65535",
+        ),
         (
             &["--prot", "1"],
             "error: unexpected argument '--prot' found\n\n  tip: a similar argument exists: '--port'",

@@ -35,7 +35,14 @@ impl Daemon {
         let log = std::fs::File::create(at("log")).expect("a log");
         let process = Command::new("dockerd")
             .args(["--storage-driver=vfs", "--iptables=false", "--bridge=none"])
-            .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
+            .args([
+                "--data-root",
+                &at("data"),
+                "--exec-root",
+                &at("exec"),
+                "--pidfile",
+                &at("pid"),
+            ])
             .args(["--host", &format!("unix://{}", at("socket"))])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -47,8 +54,12 @@ impl Daemon {
         while !daemon.docker(&["version"]).status.success() {
             let has_ended = daemon.process.try_wait().is_ok_and(|end| end.is_some());
             if has_ended || Instant::now() > patience {
-                let log = std::fs::read_to_string(daemon.folder.path().join("log")).unwrap_or_default();
-                panic!("dockerd does not start: {}", log.lines().last().unwrap_or_default());
+                let log =
+                    std::fs::read_to_string(daemon.folder.path().join("log")).unwrap_or_default();
+                panic!(
+                    "dockerd does not start: {}",
+                    log.lines().last().unwrap_or_default()
+                );
             }
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -60,7 +71,11 @@ impl Daemon {
     }
 
     fn docker(&self, args: &[&str]) -> std::process::Output {
-        Command::new("docker").env("DOCKER_HOST", self.address()).args(args).output().expect("docker")
+        Command::new("docker")
+            .env("DOCKER_HOST", self.address())
+            .args(args)
+            .output()
+            .expect("docker")
     }
 
     /// An image with lmrun and the libraries that it needs.
@@ -71,24 +86,44 @@ impl Daemon {
         std::fs::copy(env!("CARGO_BIN_EXE_lmrun"), &lmrun).expect("lmrun");
         // Each container copies it all: without debug information it is a tenth.
         let _ = Command::new("strip").arg(&lmrun).status();
-        let libraries = Command::new("ldd").arg(&lmrun).output().expect("ldd").stdout;
+        let libraries = Command::new("ldd")
+            .arg(&lmrun)
+            .output()
+            .expect("ldd")
+            .stdout;
         let libraries = String::from_utf8_lossy(&libraries).into_owned();
-        for library in libraries.split_whitespace().filter(|word| word.starts_with('/')) {
+        for library in libraries
+            .split_whitespace()
+            .filter(|word| word.starts_with('/'))
+        {
             let inside = root.join(library.trim_start_matches('/'));
             std::fs::create_dir_all(inside.parent().expect("a folder")).expect("the folder");
             std::fs::copy(library, inside).expect("a library");
         }
         let tar = self.folder.path().join("root.tar");
-        let packed = Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".").status();
+        let packed = Command::new("tar")
+            .arg("-C")
+            .arg(&root)
+            .arg("-cf")
+            .arg(&tar)
+            .arg(".")
+            .status();
         assert!(packed.expect("tar").success());
         let imported = self.docker(&["import", &tar.display().to_string(), IMAGE]);
-        assert!(imported.status.success(), "{}", String::from_utf8_lossy(&imported.stderr));
+        assert!(
+            imported.status.success(),
+            "{}",
+            String::from_utf8_lossy(&imported.stderr)
+        );
     }
 
     /// lmrun's containers, in whatever state.
     fn containers(&self) -> Vec<String> {
         let listed = self.docker(&["ps", "-aq", "--no-trunc", "--filter", "label=lmrun.owner"]);
-        String::from_utf8_lossy(&listed.stdout).lines().map(str::to_owned).collect()
+        String::from_utf8_lossy(&listed.stdout)
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 
     fn command(&self, bench: &Bench, args: &[&str]) -> Command {
@@ -161,24 +196,43 @@ fn engines_run_in_containers() {
 
 fn they_serve_are_logged_and_removed(daemon: &Daemon) {
     let bench = Bench::new().script("t.rhai", TESTS);
-    let run = ran(&daemon.command(&bench, &["t.rhai", "-f", "spec|handle"]).output().expect("lmrun"));
+    let run = ran(&daemon
+        .command(&bench, &["t.rhai", "-f", "spec|handle"])
+        .output()
+        .expect("lmrun"));
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    assert!(run.stderr.contains(", image lmrun-test\n"), "{}", run.stderr);
-    assert!(!run.stderr.contains("cannot be seen"), "who answers is known: {}", run.stderr);
+    assert!(
+        run.stderr.contains(", image lmrun-test\n"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        !run.stderr.contains("cannot be seen"),
+        "who answers is known: {}",
+        run.stderr
+    );
     let rows = bench.rows("out/test_spec.csv");
-    assert!(rows.len() == 6 && rows.iter().all(|row| row["status"] == "ok"), "{rows:?}");
+    assert!(
+        rows.len() == 6 && rows.iter().all(|row| row["status"] == "ok"),
+        "{rows:?}"
+    );
     for port in bench.ports {
-        let log = std::fs::read_to_string(bench.path(&format!("out/{port}-stdout.log"))).expect("a log");
+        let log =
+            std::fs::read_to_string(bench.path(&format!("out/{port}-stdout.log"))).expect("a log");
         assert!(log.contains("Application startup complete."), "{log}");
     }
-    let manifest = std::fs::read_to_string(bench.path("out/test_spec.manifest.json")).expect("a manifest");
+    let manifest =
+        std::fs::read_to_string(bench.path("out/test_spec.manifest.json")).expect("a manifest");
     assert!(manifest.contains(r#""image": "lmrun-test""#), "{manifest}");
     assert_eq!(daemon.containers(), Vec::<String>::new());
 }
 
 fn an_end_is_noticed(daemon: &Daemon) {
     let bench = Bench::new().script("t.rhai", TESTS);
-    let child = daemon.command(&bench, &["t.rhai", "-f", "long"]).spawn().expect("lmrun");
+    let child = daemon
+        .command(&bench, &["t.rhai", "-f", "long"])
+        .spawn()
+        .expect("lmrun");
     eventually("rows", || rows_of(&bench) > 3);
     daemon.docker(&["kill", &daemon.containers()[0]]);
     let began = Instant::now();
@@ -186,39 +240,75 @@ fn an_end_is_noticed(daemon: &Daemon) {
     assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
     let said = "engine `long` ended while it served (exit status: 137)";
     assert!(run.stderr.contains(said), "{}", run.stderr);
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
     assert_eq!(daemon.containers(), Vec::<String>::new());
 }
 
 fn mistakes_are_explained(daemon: &Daemon) {
     let bench = Bench::new().script("t.rhai", TESTS);
     for (test, message, help) in [
-        ("dies_at_start", "engine `dead` ended while it was starting (exit status: 2)", "--nonsense"),
-        ("no_image", "the image `no-such/image` is not on this machine, and `pull` is false", "docker pull"),
-        ("no_program", "Docker does not start the container", "given with `program`"),
+        (
+            "dies_at_start",
+            "engine `dead` ended while it was starting (exit status: 2)",
+            "--nonsense",
+        ),
+        (
+            "no_image",
+            "the image `no-such/image` is not on this machine, and `pull` is false",
+            "docker pull",
+        ),
+        (
+            "no_program",
+            "Docker does not start the container",
+            "given with `program`",
+        ),
     ] {
-        let run = ran(&daemon.command(&bench, &["t.rhai", "-f", test]).output().expect("lmrun"));
+        let run = ran(&daemon
+            .command(&bench, &["t.rhai", "-f", test])
+            .output()
+            .expect("lmrun"));
         // The drawing breaks lines.
-        let text = run.stderr.replace('│', " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = run
+            .stderr
+            .replace('│', " ")
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         assert_eq!(run.code, 3, "{}", run.stderr);
-        assert!(text.contains(message) && text.contains(help), "{message} | {help}: {}", run.stderr);
+        assert!(
+            text.contains(message) && text.contains(help),
+            "{message} | {help}: {}",
+            run.stderr
+        );
         assert_eq!(daemon.containers(), Vec::<String>::new(), "{test}");
     }
 }
 
 fn a_killed_lmrun_leaves_none(daemon: &Daemon) {
     let bench = Bench::new().script("t.rhai", TESTS);
-    let mut child = daemon.command(&bench, &["t.rhai", "-f", "long"]).spawn().expect("lmrun");
+    let mut child = daemon
+        .command(&bench, &["t.rhai", "-f", "long"])
+        .spawn()
+        .expect("lmrun");
     eventually("rows", || rows_of(&bench) > 3);
     assert_eq!(daemon.containers().len(), 1);
     child.kill().expect("SIGKILL");
     // Its parent has not waited for it yet: a zombie looks after nothing.
-    eventually("the watchdog removes the container", || daemon.containers().is_empty());
+    eventually("the watchdog removes the container", || {
+        daemon.containers().is_empty()
+    });
     child.wait().expect("its end");
 }
 
 fn the_next_run_removes_what_nobody_else_did(daemon: &Daemon) {
-    let (alive, killed) = (Bench::new().script("t.rhai", TESTS), Bench::new().script("t.rhai", TESTS));
+    let (alive, killed) = (
+        Bench::new().script("t.rhai", TESTS),
+        Bench::new().script("t.rhai", TESTS),
+    );
     let long = ["t.rhai", "-f", "long", "-P", "requests=100"];
     let mut survivor = daemon.command(&alive, &long).spawn().expect("lmrun");
     let mut victim = daemon.command(&killed, &long).spawn().expect("lmrun");
@@ -232,9 +322,16 @@ fn the_next_run_removes_what_nobody_else_did(daemon: &Daemon) {
     let next = Bench::new().script("t.rhai", "fn test_nothing() {}");
     let run = ran(&daemon.command(&next, &["t.rhai"]).output().expect("lmrun"));
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(run.stderr.contains("of lmrun-test, whose lmrun was killed"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("of lmrun-test, whose lmrun was killed"),
+        "{}",
+        run.stderr
+    );
     assert_eq!(daemon.containers().len(), 1);
-    assert!(survivor.wait().expect("its end").success(), "the container of a live lmrun is not touched");
+    assert!(
+        survivor.wait().expect("its end").success(),
+        "the container of a live lmrun is not touched"
+    );
     assert_eq!(alive.rows("out/test_long.csv").len(), 100);
     assert_eq!(daemon.containers(), Vec::<String>::new());
 }
@@ -242,11 +339,22 @@ fn the_next_run_removes_what_nobody_else_did(daemon: &Daemon) {
 fn without_a_daemon_the_remedy_is_said() {
     let bench = Bench::new().script("t.rhai", TESTS);
     let nowhere = format!("unix://{}", bench.path("no.sock").display());
-    let run = bench.command(&["t.rhai", "-f", "no_image"]).env("DOCKER_HOST", &nowhere).output();
+    let run = bench
+        .command(&["t.rhai", "-f", "no_image"])
+        .env("DOCKER_HOST", &nowhere)
+        .output();
     let run = ran(&run.expect("lmrun"));
     assert_eq!(run.code, 3, "{}", run.stderr);
-    assert!(run.stderr.contains("no Docker daemon answers at"), "{}", run.stderr);
-    assert!(run.stderr.contains("or name another in DOCKER_HOST"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("no Docker daemon answers at"),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        run.stderr.contains("or name another in DOCKER_HOST"),
+        "{}",
+        run.stderr
+    );
 }
 
 fn rows_of(bench: &Bench) -> usize {
@@ -254,7 +362,12 @@ fn rows_of(bench: &Bench) -> usize {
 }
 
 fn children_of(pid: i32) -> Vec<i32> {
-    let all = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
+    let all = procfs::process::all_processes()
+        .expect("/proc")
+        .filter_map(Result::ok);
     let stats = all.filter_map(|process| process.stat().ok());
-    stats.filter(|stat| stat.ppid == pid).map(|stat| stat.pid).collect()
+    stats
+        .filter(|stat| stat.ppid == pid)
+        .map(|stat| stat.pid)
+        .collect()
 }

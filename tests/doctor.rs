@@ -11,7 +11,10 @@ use std::process::Command;
 /// A machine on which only these programs can be found, beside a shell's.
 fn bench() -> Bench {
     Bench::new()
-        .program("redis-server", "echo 'Redis server v=7.0.15 sha=00000000:0 bits=64'")
+        .program(
+            "redis-server",
+            "echo 'Redis server v=7.0.15 sha=00000000:0 bits=64'",
+        )
         .program("llama-server", "echo 'version: 4242 (abc)' >&2")
         .program("vllm", "echo 'INFO 11-24 starting 1.2'; echo 0.24.0+cpu")
         .program("lmcache", "echo \"No module named 'torch'\" >&2; exit 1")
@@ -19,8 +22,14 @@ fn bench() -> Bench {
 
 fn doctor(bench: &Bench, args: &[&str]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    command.arg("doctor").args(args).current_dir(bench.dir.path()).env("NO_COLOR", "1");
-    command.env("PATH", bench.path("bin")).env("DOCKER_HOST", "unix:///no/such/socket");
+    command
+        .arg("doctor")
+        .args(args)
+        .current_dir(bench.dir.path())
+        .env("NO_COLOR", "1");
+    command
+        .env("PATH", bench.path("bin"))
+        .env("DOCKER_HOST", "unix:///no/such/socket");
     command.env("XDG_CACHE_HOME", bench.path("cache"));
     ran(&command.output().expect("lmrun"))
 }
@@ -29,27 +38,51 @@ fn doctor(bench: &Bench, args: &[&str]) -> Ran {
 fn it_finds_versions_and_who_has_a_port() {
     let bench = bench();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let taken = listener.local_addr().expect("its address").port().to_string();
+    let taken = listener
+        .local_addr()
+        .expect("its address")
+        .port()
+        .to_string();
     let free = free_port().to_string();
     let run = doctor(&bench, &["--json", "-p", &taken, &free]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     let findings: Vec<Value> = serde_json::from_str(&run.stdout).expect("JSON");
     let of = |name: &str| {
         let found = findings.iter().find(|finding| finding["name"] == name);
-        found.unwrap_or_else(|| panic!("no `{name}` in {}", run.stdout)).clone()
+        found
+            .unwrap_or_else(|| panic!("no `{name}` in {}", run.stdout))
+            .clone()
     };
     let bin = bench.path("bin").display().to_string();
     assert_eq!(of("redis")["found"], format!("7.0.15, {bin}/redis-server"));
-    assert_eq!(of("llama-server")["found"], format!("4242, {bin}/llama-server"));
+    assert_eq!(
+        of("llama-server")["found"],
+        format!("4242, {bin}/llama-server")
+    );
     assert_eq!(of("vllm")["found"], format!("0.24.0+cpu, {bin}/vllm"));
-    assert_eq!((&of("sglang")["state"], &of("docker")["state"]), (&"absent".into(), &"absent".into()));
-    assert_eq!((&of(&free)["state"], &of(&free)["found"]), (&"good".into(), &"free".into()));
+    assert_eq!(
+        (&of("sglang")["state"], &of("docker")["state"]),
+        (&"absent".into(), &"absent".into())
+    );
+    assert_eq!(
+        (&of(&free)["state"], &of(&free)["found"]),
+        (&"good".into(), &"free".into())
+    );
     let broken = of("lmcache");
     assert_eq!(broken["state"], "poor");
     let remedy = "it says: No module named 'torch'; `pip install lmcache` beside vLLM";
-    assert_eq!((&broken["remedy"], &of("vllm").get("remedy")), (&remedy.into(), &None));
+    assert_eq!(
+        (&broken["remedy"], &of("vllm").get("remedy")),
+        (&remedy.into(), &None)
+    );
     let mine = format!("(process {}) listens", std::process::id());
-    assert!(of(&taken)["found"].as_str().is_some_and(|found| found.ends_with(&mine)), "{}", of(&taken));
+    assert!(
+        of(&taken)["found"]
+            .as_str()
+            .is_some_and(|found| found.ends_with(&mine)),
+        "{}",
+        of(&taken)
+    );
     assert_eq!(of(&taken)["remedy"], "end it, or choose others: `-p P1 P2`");
     for name in ["cores", "memory", "open files", "clock", "disk", "driver"] {
         assert_ne!(of(name)["state"], "blocking");
@@ -61,10 +94,21 @@ fn the_screen_has_a_remedy_below_each_miss() {
     let run = doctor(&bench(), &["-p", &free_port().to_string()]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     let lines: Vec<&str> = run.stdout.lines().collect();
-    let miss = lines.iter().position(|line| line.contains("no `sglang` on the PATH")).expect("the miss");
+    let miss = lines
+        .iter()
+        .position(|line| line.contains("no `sglang` on the PATH"))
+        .expect("the miss");
     assert!(lines[miss].starts_with("  -    sglang"), "{}", run.stdout);
-    assert!(lines[miss + 1].contains("→ `pip install sglang`"), "{}", run.stdout);
-    assert!(lines.iter().all(|line| line.chars().count() < 200), "{}", run.stdout);
+    assert!(
+        lines[miss + 1].contains("→ `pip install sglang`"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        lines.iter().all(|line| line.chars().count() < 200),
+        "{}",
+        run.stdout
+    );
 }
 
 /// A script of Python's is not started: its package tells.
@@ -72,25 +116,48 @@ fn the_screen_has_a_remedy_below_each_miss() {
 fn the_python_of_a_script_is_asked_for_its_package() {
     let vllm = bench().program("python3", "echo \"$@\" >>asked; echo 1.2.3");
     // A script may not be run by a script: by way of `env`.
-    let script = format!("#!/usr/bin/env {}\nimport torch\n", vllm.path("bin/python3").display());
+    let script = format!(
+        "#!/usr/bin/env {}\nimport torch\n",
+        vllm.path("bin/python3").display()
+    );
     std::fs::write(vllm.path("bin/vllm"), script).expect("the script");
     let run = doctor(&vllm, &["-p", &free_port().to_string()]);
-    assert!(run.stdout.contains("ok   vllm          1.2.3, "), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("ok   vllm          1.2.3, "),
+        "{}",
+        run.stdout
+    );
     let asked = std::fs::read_to_string(vllm.path("asked")).expect("the question");
-    assert!(asked.starts_with("-c import importlib.metadata") && asked.ends_with(" vllm\n"), "{asked}");
+    assert!(
+        asked.starts_with("-c import importlib.metadata") && asked.ends_with(" vllm\n"),
+        "{asked}"
+    );
 }
 
 #[test]
 fn no_run_works_without_files() {
     let bench = bench();
     let lmrun = env!("CARGO_BIN_EXE_lmrun");
-    let limited = format!("ulimit -Hn 40; ulimit -n 40; exec {lmrun} doctor -p {}", free_port());
+    let limited = format!(
+        "ulimit -Hn 40; ulimit -n 40; exec {lmrun} doctor -p {}",
+        free_port()
+    );
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", &limited]).current_dir(bench.dir.path()).env("DOCKER_HOST", "unix:///no/such/socket");
-    let run = ran(&command.env("PATH", bench.path("bin")).output().expect("lmrun"));
+    command
+        .args(["-c", &limited])
+        .current_dir(bench.dir.path())
+        .env("DOCKER_HOST", "unix:///no/such/socket");
+    let run = ran(&command
+        .env("PATH", bench.path("bin"))
+        .output()
+        .expect("lmrun"));
     assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
     assert!(run.stdout.contains("FAIL open files"), "{}", run.stdout);
-    assert!(run.stdout.contains("→ raise it: `ulimit -Hn 65536`"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("→ raise it: `ulimit -Hn 65536`"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -99,8 +166,18 @@ fn a_program_that_prints_without_end_is_read_in_part_and_ended() {
     let endless = format!(
         "PATH=/usr/bin:/bin; env -i setsid --fork sleep {mark}; echo 'version: 4243 (abc)'; exec yes"
     );
-    let run = doctor(&bench().program("llama-server", &endless), &["-p", &free_port().to_string()]);
+    let run = doctor(
+        &bench().program("llama-server", &endless),
+        &["-p", &free_port().to_string()],
+    );
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(run.stdout.contains("ok   llama-server  4243, "), "{}", run.stdout);
-    assert_eq!(Bench::running(&format!("sleep {mark}")), Vec::<String>::new());
+    assert!(
+        run.stdout.contains("ok   llama-server  4243, "),
+        "{}",
+        run.stdout
+    );
+    assert_eq!(
+        Bench::running(&format!("sleep {mark}")),
+        Vec::<String>::new()
+    );
 }

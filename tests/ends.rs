@@ -50,8 +50,14 @@ fn ended(child: &mut Child, limit: Duration) -> Option<i32> {
 /// Returns the command under another program, such as `timeout 2`.
 fn under(program: &[&str], command: &Command) -> Command {
     let mut wrapped = Command::new(program[0]);
-    wrapped.args(&program[1..]).arg(command.get_program()).args(command.get_args());
-    wrapped.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    wrapped
+        .args(&program[1..])
+        .arg(command.get_program())
+        .args(command.get_args());
+    wrapped
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     if let Some(folder) = command.get_current_dir() {
         wrapped.current_dir(folder);
     }
@@ -63,8 +69,14 @@ fn under(program: &[&str], command: &Command) -> Command {
 
 fn load(sim: &Sim, args: &[&str]) -> Command {
     let mut command = Command::new(LMRUN);
-    command.args(["load", "--url", &sim.url(), "--max-tokens", "2"]).args(args).env("NO_COLOR", "1");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(["load", "--url", &sim.url(), "--max-tokens", "2"])
+        .args(args)
+        .env("NO_COLOR", "1");
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -78,18 +90,43 @@ fn timeout_ends_loads_and_tests_in_order() {
     let folder = tempfile::tempdir().expect("a folder");
     for n in 0..4 {
         let file = folder.path().join(n.to_string());
-        let args = ["--rate", "20", "--requests", "2000", "--rows", file.to_str().expect("a path")];
+        let args = [
+            "--rate",
+            "20",
+            "--requests",
+            "2000",
+            "--rows",
+            file.to_str().expect("a path"),
+        ];
         let run = output(under(&["timeout", "2"], &load(&sim, &args)));
         assert_eq!(run.code, 124, "{}", run.stderr);
-        assert!(run.stderr.contains("interrupted") && !run.stderr.contains("killed"), "{}", run.stderr);
-        assert!(run.stderr.contains("× the run was interrupted"), "{}", run.stderr);
-        assert_eq!(std::fs::read_to_string(&file).expect("the rows").lines().count(), 2000);
+        assert!(
+            run.stderr.contains("interrupted") && !run.stderr.contains("killed"),
+            "{}",
+            run.stderr
+        );
+        assert!(
+            run.stderr.contains("× the run was interrupted"),
+            "{}",
+            run.stderr
+        );
+        assert_eq!(
+            std::fs::read_to_string(&file)
+                .expect("the rows")
+                .lines()
+                .count(),
+            2000
+        );
     }
     for _ in 0..2 {
         let bench = Bench::new().script("t.rhai", &script(2000, 20));
         let run = output(under(&["timeout", "4"], &bench.command(&["t.rhai"])));
         assert_eq!(run.code, 124, "{}", run.stderr);
-        assert!(run.stdout.contains("FAILED test_long") && !run.stderr.contains("killed"), "{}", run.stderr);
+        assert!(
+            run.stdout.contains("FAILED test_long") && !run.stderr.contains("killed"),
+            "{}",
+            run.stderr
+        );
         assert_eq!(bench.left_running(), Vec::<String>::new());
     }
 }
@@ -103,11 +140,14 @@ fn a_hangup_ends_a_run_in_order_unless_it_was_ignored() {
     send(&child, Signal::SIGHUP);
     assert_eq!(ended(&mut child, Duration::from_secs(30)), Some(130));
     assert_eq!((bench.left_running(), rows(&csv)), (Vec::new(), 2000));
-    let manifest = std::fs::read_to_string(bench.path("out/test_long.manifest.json")).expect("a manifest");
+    let manifest =
+        std::fs::read_to_string(bench.path("out/test_long.manifest.json")).expect("a manifest");
     assert!(!manifest.contains("\"outcome\": null"), "{manifest}");
 
     let bench = Bench::new().script("t.rhai", &script(60, 20));
-    let mut child = under(&["nohup"], &bench.command(&["t.rhai"])).spawn().expect("nohup");
+    let mut child = under(&["nohup"], &bench.command(&["t.rhai"]))
+        .spawn()
+        .expect("nohup");
     eventually("rows", || rows(&bench.path("out/test_long.csv")) > 3);
     send(&child, Signal::SIGHUP);
     assert_eq!(ended(&mut child, Duration::from_secs(30)), Some(0));
@@ -124,7 +164,11 @@ fn a_pipe_that_takes_nothing_holds_back_no_row_and_no_end() {
     send(&child, Signal::SIGTERM);
     std::thread::sleep(Duration::from_millis(1500));
     send(&child, Signal::SIGTERM);
-    assert_eq!(ended(&mut child, Duration::from_secs(4)), Some(130), "a second signal ends it");
+    assert_eq!(
+        ended(&mut child, Duration::from_secs(4)),
+        Some(130),
+        "a second signal ends it"
+    );
     eventually("nothing is left", || bench.left_running().is_empty());
 
     // A reader that reads again gets all results, and the dropped notes of a stalled screen are counted.
@@ -133,12 +177,33 @@ fn a_pipe_that_takes_nothing_holds_back_no_row_and_no_end() {
     let csv = bench.path("out/test_long.csv");
     eventually("all rows", || rows(&csv) == REQUESTS);
     let mut notes = String::new();
-    child.stderr.take().expect("its notes").read_to_string(&mut notes).expect("read");
+    child
+        .stderr
+        .take()
+        .expect("its notes")
+        .read_to_string(&mut notes)
+        .expect("read");
     let mut results = String::new();
-    child.stdout.take().expect("its results").read_to_string(&mut results).expect("read");
-    assert_eq!(ended(&mut child, Duration::from_secs(20)), Some(0), "{results}{notes}");
-    assert!(results.contains("passed test_long") && results.contains("written:"), "{results}");
-    assert_eq!(notes.matches(": TTFT").count(), REQUESTS, "less than a mebibyte waited");
+    child
+        .stdout
+        .take()
+        .expect("its results")
+        .read_to_string(&mut results)
+        .expect("read");
+    assert_eq!(
+        ended(&mut child, Duration::from_secs(20)),
+        Some(0),
+        "{results}{notes}"
+    );
+    assert!(
+        results.contains("passed test_long") && results.contains("written:"),
+        "{results}"
+    );
+    assert_eq!(
+        notes.matches(": TTFT").count(),
+        REQUESTS,
+        "less than a mebibyte waited"
+    );
 }
 
 #[test]
@@ -146,10 +211,22 @@ fn a_terminal_that_is_stopped_or_goes_away_loses_no_row() {
     const REQUESTS: usize = 1500;
     let bench = Bench::new().script("t.rhai", &script(REQUESTS, 150));
     let csv = bench.path("out/test_long.csv");
-    let pair = native_pty_system().openpty(PtySize::default()).expect("a terminal");
+    let pair = native_pty_system()
+        .openpty(PtySize::default())
+        .expect("a terminal");
     let mut command = CommandBuilder::new(LMRUN);
     let [p1, p2] = bench.ports.map(|port| port.to_string());
-    command.args(["-v", "t.rhai", "-o", "out", "-p", &p1, &p2, "--max-send-lag-s", "10"]);
+    command.args([
+        "-v",
+        "t.rhai",
+        "-o",
+        "out",
+        "-p",
+        &p1,
+        &p2,
+        "--max-send-lag-s",
+        "10",
+    ]);
     command.cwd(bench.dir.path());
     command.env("TERM", "xterm");
     let mut child = pair.slave.spawn_command(command).expect("lmrun");
@@ -162,10 +239,17 @@ fn a_terminal_that_is_stopped_or_goes_away_loses_no_row() {
     drop(pair.master);
     let mut code = None;
     eventually("it ends with its terminal", || {
-        code = child.try_wait().expect("its status").map(|status| status.exit_code());
+        code = child
+            .try_wait()
+            .expect("its status")
+            .map(|status| status.exit_code());
         code.is_some()
     });
-    assert_eq!((bench.left_running(), rows(&csv)), (Vec::new(), REQUESTS), "{code:?}");
+    assert_eq!(
+        (bench.left_running(), rows(&csv)),
+        (Vec::new(), REQUESTS),
+        "{code:?}"
+    );
 }
 
 #[test]
@@ -173,7 +257,14 @@ fn rows_of_a_load_are_on_disk_when_it_is_killed() {
     let sim = Sim::start(&[]);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("rows.jsonl");
-    let args = ["--rate", "100", "--requests", "2000", "--rows", file.to_str().expect("a path")];
+    let args = [
+        "--rate",
+        "100",
+        "--requests",
+        "2000",
+        "--rows",
+        file.to_str().expect("a path"),
+    ];
     let mut child = load(&sim, &args).spawn().expect("lmrun");
     eventually("requests", || sim.requests() > 50);
     let answered = sim.requests();
@@ -181,16 +272,32 @@ fn rows_of_a_load_are_on_disk_when_it_is_killed() {
     child.kill().expect("SIGKILL");
     child.wait().expect("its end");
     let text = std::fs::read_to_string(&file).expect("the rows");
-    assert!(text.ends_with('\n'), "half a row: {}", text.lines().last().unwrap_or_default());
-    assert!(text.lines().count() as u64 >= answered, "{} of {answered}", text.lines().count());
+    assert!(
+        text.ends_with('\n'),
+        "half a row: {}",
+        text.lines().last().unwrap_or_default()
+    );
+    assert!(
+        text.lines().count() as u64 >= answered,
+        "{} of {answered}",
+        text.lines().count()
+    );
 }
 
 #[test]
 fn rows_that_cannot_be_written_end_a_load() {
     let sim = Sim::start(&[]);
-    let run = output(load(&sim, &["--rate", "20", "--requests", "2000", "--rows", "/dev/full"]));
+    let run = output(load(
+        &sim,
+        &["--rate", "20", "--requests", "2000", "--rows", "/dev/full"],
+    ));
     assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
-    assert!(run.stderr.contains("the rows could not be written: No space left"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("the rows could not be written: No space left"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -201,15 +308,30 @@ fn a_limit_on_the_size_of_files_ends_a_run_with_whole_rows() {
     assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
     assert!(run.stderr.contains("File too large"), "{}", run.stderr);
     let text = std::fs::read_to_string(bench.path("out/test_long.csv")).expect("the rows");
-    assert!(text.ends_with('\n') && text.lines().count() > 20, "{} bytes", text.len());
+    assert!(
+        text.ends_with('\n') && text.lines().count() > 20,
+        "{} bytes",
+        text.len()
+    );
 
     let sim = Sim::start(&[]);
     let file = bench.path("rows.jsonl");
-    let args = ["--rate", "100", "--requests", "2000", "--rows", file.to_str().expect("a path")];
+    let args = [
+        "--rate",
+        "100",
+        "--requests",
+        "2000",
+        "--rows",
+        file.to_str().expect("a path"),
+    ];
     let run = output(under(&limited, &load(&sim, &args)));
     assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
     let text = std::fs::read_to_string(&file).expect("the rows");
-    assert!(text.ends_with("}\n") && text.lines().count() > 20, "{} bytes", text.len());
+    assert!(
+        text.ends_with("}\n") && text.lines().count() > 20,
+        "{} bytes",
+        text.len()
+    );
 }
 
 #[test]
@@ -223,13 +345,28 @@ fn too_few_threads_are_told() {
     }
     let is_root = nix::unistd::geteuid().is_root();
     for limit in ["2", "4", "5", "8"] {
-        let run =
-            format!("ulimit -u {limit}; exec {} load --url http://127.0.0.1:9 --rate 1", program.display());
-        let user = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"];
-        let words = user.into_iter().filter(|_| is_root).chain(["bash", "-c", &run]).collect::<Vec<_>>();
+        let run = format!(
+            "ulimit -u {limit}; exec {} load --url http://127.0.0.1:9 --rate 1",
+            program.display()
+        );
+        let user = [
+            "setpriv",
+            "--reuid=54321",
+            "--regid=54321",
+            "--clear-groups",
+        ];
+        let words = user
+            .into_iter()
+            .filter(|_| is_root)
+            .chain(["bash", "-c", &run])
+            .collect::<Vec<_>>();
         let mut command = Command::new("timeout");
         let run = ran(&command.args(["20"]).args(words).output().expect("bash"));
         assert_eq!(run.code, 2, "with {limit}: {}{}", run.stdout, run.stderr);
-        assert!(run.stderr.contains("too few threads"), "with {limit}: {}", run.stderr);
+        assert!(
+            run.stderr.contains("too few threads"),
+            "with {limit}: {}",
+            run.stderr
+        );
     }
 }

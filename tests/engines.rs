@@ -38,11 +38,26 @@ fn test_commands() {
     );
     let run = bench.run(&["t.rhai", "-m", "org/m"]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    let out = bench.path("out").canonicalize().expect("the outputs").display().to_string();
+    let out = bench
+        .path("out")
+        .canonicalize()
+        .expect("the outputs")
+        .display()
+        .to_string();
     let commands = run.stdout.replace(&out, "OUT");
-    let commands = commands.split("test_commands\n").nth(1).expect("what was printed");
-    insta::assert_snapshot!(commands.split("passed").next().expect("the commands").trim());
-    let written = std::fs::read_to_string(bench.path("out/trtllm-trtllm.yaml")).expect("its settings");
+    let commands = commands
+        .split("test_commands\n")
+        .nth(1)
+        .expect("what was printed");
+    insta::assert_snapshot!(
+        commands
+            .split("passed")
+            .next()
+            .expect("the commands")
+            .trim()
+    );
+    let written =
+        std::fs::read_to_string(bench.path("out/trtllm-trtllm.yaml")).expect("its settings");
     let written: serde_json::Value = serde_json::from_str(&written).expect("JSON");
     let cache = serde_json::json!({ "enable_block_reuse": true, "free_gpu_memory_fraction": 0.8 });
     assert_eq!(written["kv_cache_config"], cache);
@@ -77,9 +92,19 @@ fn test_ends() {
     let run = bench.run(&["t.rhai"]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     let rows = bench.rows("out/test_ends.csv");
-    assert!(rows.iter().any(|row| row["error"].contains("without [DONE]")), "{rows:?}");
-    let complete = rows.iter().find(|row| row["status"] == "ok").expect("a complete answer");
-    assert!(!complete["latency"].is_empty() && complete["finish_reason"] == "stop", "{complete:?}");
+    assert!(
+        rows.iter()
+            .any(|row| row["error"].contains("without [DONE]")),
+        "{rows:?}"
+    );
+    let complete = rows
+        .iter()
+        .find(|row| row["status"] == "ok")
+        .expect("a complete answer");
+    assert!(
+        !complete["latency"].is_empty() && complete["finish_reason"] == "stop",
+        "{complete:?}"
+    );
 }
 
 /// Questions that an engine is asked about tokens in a test with this body.
@@ -108,10 +133,17 @@ fn test_a() {{ {body} }}
     let run = bench.run(&["t.rhai"]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     for row in bench.rows("out/test_a.csv") {
-        let by = if row["model"] == "m" { "engine" } else { "other_model" };
+        let by = if row["model"] == "m" {
+            "engine"
+        } else {
+            "other_model"
+        };
         assert_eq!(row["context_len_from"], by, "{row:?}");
     }
-    std::fs::read_to_string(bench.path("tokenized")).expect("the questions").lines().count()
+    std::fs::read_to_string(bench.path("tokenized"))
+        .expect("the questions")
+        .lines()
+        .count()
 }
 
 #[test]
@@ -170,7 +202,10 @@ fn a_port_is_one_engines() {
     );
     let run = bench.run(&["t.rhai", "-P", &format!("port={}", bench.ports[0])]);
     assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
-    let said = format!("cannot start engine `b`: port {} is in use by engine `a`", bench.ports[0]);
+    let said = format!(
+        "cannot start engine `b`: port {} is in use by engine `a`",
+        bench.ports[0]
+    );
     assert!(run.stderr.contains(&said), "{}", run.stderr);
     assert_eq!(bench.left_running(), Vec::<String>::new());
 }
@@ -213,5 +248,9 @@ fn engines_of_one_kind_do_not_change_those_of_another() {
     );
     let run = bench.run(&["t.rhai", "-m", "m"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(run.stdout.contains("sglang.launch_server"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("sglang.launch_server"),
+        "{}",
+        run.stdout
+    );
 }

@@ -11,8 +11,14 @@ use std::process::{Command, ExitCode};
 fn main() -> ExitCode {
     needs::run(vec![
         trial(vllm_computes_the_same_numbers, &[VLLM]),
-        trial(guidellm_reads_the_report_and_computes_the_same_metrics, &[GUIDELLM]),
-        trial(aiperf_reads_the_result_and_computes_the_same_statistics, &[AIPERF]),
+        trial(
+            guidellm_reads_the_report_and_computes_the_same_metrics,
+            &[GUIDELLM],
+        ),
+        trial(
+            aiperf_reads_the_result_and_computes_the_same_statistics,
+            &[AIPERF],
+        ),
     ])
 }
 
@@ -34,11 +40,19 @@ fn read_back(tool: &str, python: &Path, reader: &str) -> String {
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     let (csv, export) = (bench.path("out/test_a.csv"), bench.path("export.json"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    command.arg("export").arg(&csv).args(["--to", tool, "-o"]).arg(&export);
+    command
+        .arg("export")
+        .arg(&csv)
+        .args(["--to", tool, "-o"])
+        .arg(&export);
     let exported = ran(&command.output().expect("lmrun"));
     assert_eq!(exported.code, 0, "{}", exported.stderr);
     let mut command = Command::new(python);
-    command.arg("-I").arg(root().join("tests/exports").join(reader)).arg(&export).arg(&csv);
+    command
+        .arg("-I")
+        .arg(root().join("tests/exports").join(reader))
+        .arg(&export)
+        .arg(&csv);
     let read = ran(&command.output().expect("Python"));
     assert_eq!(read.code, 0, "{}{}", read.stdout, read.stderr);
     read.stdout
@@ -50,11 +64,19 @@ fn vllm_computes_the_same_numbers() {
 }
 
 fn guidellm_reads_the_report_and_computes_the_same_metrics() {
-    let said = read_back("guidellm", &engines().join("guidellm/bin/python"), "guidellm_report.py");
+    let said = read_back(
+        "guidellm",
+        &engines().join("guidellm/bin/python"),
+        "guidellm_report.py",
+    );
     assert!(said.contains("1205 numbers are guidellm's own"), "{said}");
 }
 
 fn aiperf_reads_the_result_and_computes_the_same_statistics() {
-    let said = read_back("aiperf", &engines().join("aiperf/bin/python"), "aiperf_result.py");
+    let said = read_back(
+        "aiperf",
+        &engines().join("aiperf/bin/python"),
+        "aiperf_result.py",
+    );
     assert!(said.contains("75 numbers are aiperf's own"), "{said}");
 }

@@ -35,8 +35,21 @@ struct Case {
     says: &'static str,
 }
 
-const fn case(fault: &'static str, code: i32, ok: usize, error: &'static str, says: &'static str) -> Case {
-    Case { fault, options: "", code, ok, error, says }
+const fn case(
+    fault: &'static str,
+    code: i32,
+    ok: usize,
+    error: &'static str,
+    says: &'static str,
+) -> Case {
+    Case {
+        fault,
+        options: "",
+        code,
+        ok,
+        error,
+        says,
+    }
 }
 
 /// Runs a faulty engine and a sound one side by side.
@@ -65,15 +78,26 @@ fn is_honest(row: &Row) -> bool {
     let has_end = !row["ended_s"].is_empty();
     let measured = !row["TTFT"].is_empty() && !row["latency"].is_empty();
     let explained = !row["error"].is_empty();
-    has_end && if row["status"] == "ok" { measured && !explained } else { !measured && explained }
+    has_end
+        && if row["status"] == "ok" {
+            measured && !explained
+        } else {
+            !measured && explained
+        }
 }
 
 fn check(case: &Case) {
     let (bench, run) = side_by_side(case);
     let all = format!("{}: {}{}", case.fault, run.stdout, run.stderr);
     assert_eq!(run.code, case.code, "{all}");
-    assert!(run.stdout.contains(case.says) || run.stderr.contains(case.says), "{all}");
-    assert!(!all.contains('\u{1b}'), "an escape sequence came through: {all:?}");
+    assert!(
+        run.stdout.contains(case.says) || run.stderr.contains(case.says),
+        "{all}"
+    );
+    assert!(
+        !all.contains('\u{1b}'),
+        "an escape sequence came through: {all:?}"
+    );
     assert_eq!(bench.left_running(), Vec::<String>::new(), "{all}");
     let rows = bench.rows("out/test_a.csv");
     assert!(rows.iter().all(is_honest), "{rows:?}");
@@ -82,9 +106,18 @@ fn check(case: &Case) {
     }
     let (faulty, sound) = (of(&rows, "faulty"), of(&rows, "sound"));
     let ok = |rows: &[&Row]| rows.iter().filter(|row| row["status"] == "ok").count();
-    assert_eq!((faulty.len(), ok(&faulty), ok(&sound)), (4, case.ok, 4), "{all}{faulty:?}");
+    assert_eq!(
+        (faulty.len(), ok(&faulty), ok(&sound)),
+        (4, case.ok, 4),
+        "{all}{faulty:?}"
+    );
     for row in faulty.iter().filter(|row| row["status"] == "failed") {
-        assert!(row["error"].starts_with(case.error), "{}: {}", case.fault, row["error"]);
+        assert!(
+            row["error"].starts_with(case.error),
+            "{}: {}",
+            case.fault,
+            row["error"]
+        );
     }
 }
 
@@ -94,8 +127,20 @@ const NO_ROWS: &str = "no rows";
 #[test]
 fn engines_that_do_not_start() {
     for case in [
-        case("die-at-start", 3, 0, NO_ROWS, "engine `faulty` ended while it was starting (exit status: 1)"),
-        case("die-at-start", 3, 0, NO_ROWS, "RuntimeError: died at the start, on purpose"),
+        case(
+            "die-at-start",
+            3,
+            0,
+            NO_ROWS,
+            "engine `faulty` ended while it was starting (exit status: 1)",
+        ),
+        case(
+            "die-at-start",
+            3,
+            0,
+            NO_ROWS,
+            "RuntimeError: died at the start, on purpose",
+        ),
         Case {
             options: "ready_timeout_s: 1",
             ..case(
@@ -108,7 +153,13 @@ fn engines_that_do_not_start() {
         },
         Case {
             options: "ready_timeout_s: 1",
-            ..case("wrong-model", 3, 0, NO_ROWS, "it serves `another-model`, not `sim-7b`")
+            ..case(
+                "wrong-model",
+                3,
+                0,
+                NO_ROWS,
+                "it serves `another-model`, not `sim-7b`",
+            )
         },
     ] {
         check(&case);
@@ -119,7 +170,13 @@ fn engines_that_do_not_start() {
 fn engines_that_do_not_live_as_they_should() {
     for case in [
         // The two that die with it are cut off or never sent.
-        case("die-at-request=3", 3, 2, "", "engine `faulty` ended while it served (exit status: 1)"),
+        case(
+            "die-at-request=3",
+            3,
+            2,
+            "",
+            "engine `faulty` ended while it served (exit status: 1)",
+        ),
         case(
             "unhealthy-after=2",
             1,
@@ -127,9 +184,18 @@ fn engines_that_do_not_live_as_they_should() {
             "",
             "FAILED: `faulty` is healthy after the workload: http://127.0.0.1:",
         ),
-        Case { options: "grace_s: 0.2", ..case("ignore-interrupts", 0, 4, "", "faulty: closed in") },
-        Case { options: "grace_s: 0.2", ..case("grandchild", 0, 4, "", "faulty: closed in") },
-        Case { options: "grace_s: 0.2", ..case("orphan", 0, 4, "", "faulty: closed in") },
+        Case {
+            options: "grace_s: 0.2",
+            ..case("ignore-interrupts", 0, 4, "", "faulty: closed in")
+        },
+        Case {
+            options: "grace_s: 0.2",
+            ..case("grandchild", 0, 4, "", "faulty: closed in")
+        },
+        Case {
+            options: "grace_s: 0.2",
+            ..case("orphan", 0, 4, "", "faulty: closed in")
+        },
         case("close-behind-answer", 0, 4, "", "passed test_a"),
     ] {
         check(&case);
@@ -139,13 +205,55 @@ fn engines_that_do_not_live_as_they_should() {
 #[test]
 fn answers_that_are_refused_or_do_not_come() {
     for case in [
-        case("refuse=429", 1, 0, "HTTP 429: refused on purpose", "4 of 4 failed: HTTP 429"),
-        case("refuse=500", 1, 0, "HTTP 500: refused on purpose", "4 of 4 failed: HTTP 500"),
-        case("refuse=503", 1, 0, "HTTP 503: refused on purpose (Retry-After: 1)", "4 of 4 failed: HTTP 503"),
-        case("refuse=500/2", 1, 2, "HTTP 500: refused on purpose", "2 of 4 failed: HTTP 500"),
-        case("no-answer", 1, 0, "no first token within 4 s, 0 chunks in", "4 of 4 failed"),
-        case("stall-after=5", 1, 0, "no further chunk within 4 s, 5 chunks in", "4 of 4 failed"),
-        case("close-after=5", 1, 0, "the connection broke after 5 chunks: ", "4 of 4 failed"),
+        case(
+            "refuse=429",
+            1,
+            0,
+            "HTTP 429: refused on purpose",
+            "4 of 4 failed: HTTP 429",
+        ),
+        case(
+            "refuse=500",
+            1,
+            0,
+            "HTTP 500: refused on purpose",
+            "4 of 4 failed: HTTP 500",
+        ),
+        case(
+            "refuse=503",
+            1,
+            0,
+            "HTTP 503: refused on purpose (Retry-After: 1)",
+            "4 of 4 failed: HTTP 503",
+        ),
+        case(
+            "refuse=500/2",
+            1,
+            2,
+            "HTTP 500: refused on purpose",
+            "2 of 4 failed: HTTP 500",
+        ),
+        case(
+            "no-answer",
+            1,
+            0,
+            "no first token within 4 s, 0 chunks in",
+            "4 of 4 failed",
+        ),
+        case(
+            "stall-after=5",
+            1,
+            0,
+            "no further chunk within 4 s, 5 chunks in",
+            "4 of 4 failed",
+        ),
+        case(
+            "close-after=5",
+            1,
+            0,
+            "the connection broke after 5 chunks: ",
+            "4 of 4 failed",
+        ),
     ] {
         check(&case);
     }
@@ -155,7 +263,13 @@ fn answers_that_are_refused_or_do_not_come() {
 fn streams_that_are_not_as_they_should_be() {
     let over = "not an event of the API: an event of over 8 MiB";
     for case in [
-        case("no-done", 1, 0, "the stream ended without [DONE], 8 chunks in", "4 of 4 failed"),
+        case(
+            "no-done",
+            1,
+            0,
+            "the stream ended without [DONE], 8 chunks in",
+            "4 of 4 failed",
+        ),
         case(
             "error-event/4",
             1,
@@ -163,8 +277,20 @@ fn streams_that_are_not_as_they_should_be() {
             "the engine reported in its stream: EngineCore encountered",
             "1 of 4 failed",
         ),
-        case("invalid-json", 1, 0, "not an event of the API: EOF while parsing", "4 of 4 failed"),
-        case("invalid-utf8", 1, 0, "not an event of the API: not UTF-8: ", "4 of 4 failed"),
+        case(
+            "invalid-json",
+            1,
+            0,
+            "not an event of the API: EOF while parsing",
+            "4 of 4 failed",
+        ),
+        case(
+            "invalid-utf8",
+            1,
+            0,
+            "not an event of the API: not UTF-8: ",
+            "4 of 4 failed",
+        ),
         case("crlf", 0, 4, "", "passed test_a"),
         case("comments", 0, 4, "", "passed test_a"),
         case("long-line=7MiB/4", 0, 4, "", "passed test_a"),
@@ -180,8 +306,14 @@ fn many_tokens_a_chunk_are_not_taken_for_one() {
     let (bench, run) = side_by_side(&case("tokens-per-chunk=4", 0, 4, "", ""));
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     for row in of(&bench.rows("out/test_a.csv"), "faulty") {
-        assert_eq!((row["chunks"].as_str(), row["output_tokens"].as_str()), ("2", "8"));
-        assert!(row["itl_mean_s"].is_empty() && !row["icl_mean_s"].is_empty(), "{row:?}");
+        assert_eq!(
+            (row["chunks"].as_str(), row["output_tokens"].as_str()),
+            ("2", "8")
+        );
+        assert!(
+            row["itl_mean_s"].is_empty() && !row["icl_mean_s"].is_empty(),
+            "{row:?}"
+        );
     }
 }
 
@@ -199,7 +331,10 @@ fn with_its_count_in_every_chunk_the_gaps_between_tokens_are_known() {
     let run = bench.run(&["t.rhai"]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     for row in bench.rows("out/test_a.csv") {
-        assert_eq!((row["chunks"].as_str(), row["output_tokens"].as_str()), ("3", "9"));
+        assert_eq!(
+            (row["chunks"].as_str(), row["output_tokens"].as_str()),
+            ("3", "9")
+        );
         assert_eq!(row["chunk_tokens_from"], "usage");
         // 4 + 4 + 1 tokens: 3 gaps of the first chunk are none, so the mean is that of 8 gaps.
         let [mean, gap]: [f64; 2] =
@@ -222,8 +357,15 @@ fn every_limit_of_a_request_can_be_set() {
     );
     let run = bench.run(&["t.rhai"]);
     assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-    assert!(bench.rows("out/test_a.csv")[0]["error"].starts_with("no end of the answer within 1 s, "));
-    assert!(run.stderr.contains("unknown option `first_tokn_s` in `limits` of `run`"), "{}", run.stderr);
+    assert!(
+        bench.rows("out/test_a.csv")[0]["error"].starts_with("no end of the answer within 1 s, ")
+    );
+    assert!(
+        run.stderr
+            .contains("unknown option `first_tokn_s` in `limits` of `run`"),
+        "{}",
+        run.stderr
+    );
 }
 
 /// A log that is flooded at a GiB a minute holds up neither the engine nor lmrun, nor fills memory.
@@ -236,13 +378,18 @@ fn a_flooded_log_is_nobodys_burden() {
     let mut child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
     let mut peak_kib = 0;
     while child.try_wait().expect("its state").is_none() {
-        let status = procfs::process::Process::new(child.id() as i32).and_then(|process| process.status());
+        let status =
+            procfs::process::Process::new(child.id() as i32).and_then(|process| process.status());
         peak_kib = peak_kib.max(status.ok().and_then(|status| status.vmhwm).unwrap_or(0));
         std::thread::sleep(Duration::from_millis(50));
     }
     let run = ran(&child.wait_with_output().expect("its end"));
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    let log = bench.path(&format!("out/{}-stdout.log", bench.ports[0])).metadata().expect("the log").len();
+    let log = bench
+        .path(&format!("out/{}-stdout.log", bench.ports[0]))
+        .metadata()
+        .expect("the log")
+        .len();
     assert!(log > 20 << 20, "it was flooded: {log} bytes");
     assert!(peak_kib < 256 << 10, "lmrun took {peak_kib} KiB");
 }
@@ -252,7 +399,10 @@ const LONG: &str =
     fn test_never_reached() {}";
 
 fn long(options: &str) -> (Bench, Child) {
-    let bench = Bench::new().script("t.rhai", &(IMPORTS.to_owned() + &LONG.replace("OPTIONS", options)));
+    let bench = Bench::new().script(
+        "t.rhai",
+        &(IMPORTS.to_owned() + &LONG.replace("OPTIONS", options)),
+    );
     let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
     eventually("rows are on disk", || rows_so_far(&bench) > 6);
     (bench, child)
@@ -269,9 +419,14 @@ fn send(pid: u32, signal: Signal) {
 /// The process that listens on a port of the bench and was started by lmrun.
 fn engine_at(port: u16) -> u32 {
     let mark = format!("--port {port}");
-    let all = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
-    let mut engines =
-        all.filter(|process| process.cmdline().is_ok_and(|line| line.join(" ").contains(&mark)));
+    let all = procfs::process::all_processes()
+        .expect("/proc")
+        .filter_map(Result::ok);
+    let mut engines = all.filter(|process| {
+        process
+            .cmdline()
+            .is_ok_and(|line| line.join(" ").contains(&mark))
+    });
     engines.next().expect("the engine").pid as u32
 }
 
@@ -291,7 +446,9 @@ fn the_second_ctrl_c_kills_at_once() {
     let run = ran(&child.wait_with_output().expect("its end"));
     assert_eq!(run.code, 130, "{}{}", run.stdout, run.stderr);
     assert!(run.stderr.ends_with("killed\n"), "{}", run.stderr);
-    eventually("the watchdog ends the engines", || bench.left_running().is_empty());
+    eventually("the watchdog ends the engines", || {
+        bench.left_running().is_empty()
+    });
 }
 
 #[test]
@@ -305,14 +462,28 @@ fn what_is_far_from_its_parents_does_not_outlive_a_killed_lmrun() {
 #[test]
 fn without_its_watchdog_engines_still_end_with_lmrun() {
     let (bench, mut child) = long("");
-    let watchdogs =
-        procfs::process::all_processes().expect("/proc").filter_map(Result::ok).filter(|process| {
-            process.stat().is_ok_and(|stat| stat.ppid == child.id() as i32)
-                && process.cmdline().is_ok_and(|line| line.iter().any(|word| word == "watchdog-of-lmrun"))
+    let watchdogs = procfs::process::all_processes()
+        .expect("/proc")
+        .filter_map(Result::ok)
+        .filter(|process| {
+            process
+                .stat()
+                .is_ok_and(|stat| stat.ppid == child.id() as i32)
+                && process
+                    .cmdline()
+                    .is_ok_and(|line| line.iter().any(|word| word == "watchdog-of-lmrun"))
         });
-    let watchdogs: Vec<_> = watchdogs.filter_map(|process| process.stat().ok()).collect();
+    let watchdogs: Vec<_> = watchdogs
+        .filter_map(|process| process.stat().ok())
+        .collect();
     // What is sent to all that are called lmrun does not reach them.
-    assert_eq!(watchdogs.iter().map(|stat| stat.comm.as_str()).collect::<Vec<_>>(), ["engine-watchdog"; 2]);
+    assert_eq!(
+        watchdogs
+            .iter()
+            .map(|stat| stat.comm.as_str())
+            .collect::<Vec<_>>(),
+        ["engine-watchdog"; 2]
+    );
     for watchdog in &watchdogs {
         send(watchdog.pid as u32, Signal::SIGKILL);
     }
@@ -332,7 +503,9 @@ fn an_engine_that_is_stopped_for_a_while_goes_on() {
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     let rows = bench.rows("out/test_long.csv");
     assert!(rows.len() == 800 && rows.iter().all(|row| row["status"] == "ok"));
-    let waited = of(&rows, "a").iter().any(|row| row["latency"].parse::<f64>().is_ok_and(|s| s > 1.0));
+    let waited = of(&rows, "a")
+        .iter()
+        .any(|row| row["latency"].parse::<f64>().is_ok_and(|s| s > 1.0));
     assert!(waited, "the pause is in the rows");
 }
 
@@ -350,7 +523,9 @@ fn lmrun_that_is_stopped_for_a_while_says_how_late_it_was() {
         run.stdout,
         run.stderr
     );
-    let late = rows.iter().any(|row| row["send_lag_s"].parse::<f64>().is_ok_and(|s| s > 0.5));
+    let late = rows
+        .iter()
+        .any(|row| row["send_lag_s"].parse::<f64>().is_ok_and(|s| s > 0.5));
     assert!(late, "the pause is in the rows");
     assert_eq!(bench.left_running(), Vec::<String>::new());
 }
@@ -388,12 +563,18 @@ fn a_handle_that_died_unseen_fails_its_test() {
     );
     let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
     eventually("its row", || {
-        std::fs::read_to_string(bench.path("out/test_a.csv")).is_ok_and(|rows| rows.contains("faulty"))
+        std::fs::read_to_string(bench.path("out/test_a.csv"))
+            .is_ok_and(|rows| rows.contains("faulty"))
     });
     send(engine_at(bench.ports[0]), Signal::SIGKILL);
     let run = ran(&child.wait_with_output().expect("its end"));
     assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
-    assert!(run.stderr.contains("engine `faulty` ended while it served (signal: 9"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("engine `faulty` ended while it served (signal: 9"),
+        "{}",
+        run.stderr
+    );
     assert!(run.stdout.contains("the next one runs"), "{}", run.stdout);
 }
 
@@ -416,7 +597,12 @@ fn what_has_left_no_trace_ends_with_the_test_all_the_same() {
     );
     let run = bench.run(&["t.rhai"]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    assert_eq!(Bench::running(&format!("sleep {mark}")), Vec::<String>::new(), "{}", run.stderr);
+    assert_eq!(
+        Bench::running(&format!("sleep {mark}")),
+        Vec::<String>::new(),
+        "{}",
+        run.stderr
+    );
     assert!(run.stdout.contains("the next one runs"), "{}", run.stdout);
 }
 
@@ -431,5 +617,10 @@ fn half_of_the_requests_failed_is_an_error_rate_of_a_half() {
     );
     let run = Bench::new().script("t.rhai", &script).run(&["t.rhai"]);
     assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-    assert!(run.stdout.contains("FAILED: error rate: at most 0.01, seen 0.5"), "{}", run.stdout);
+    assert!(
+        run.stdout
+            .contains("FAILED: error rate: at most 0.01, seen 0.5"),
+        "{}",
+        run.stdout
+    );
 }

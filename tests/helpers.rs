@@ -20,27 +20,46 @@ const IMPORTS: &str =
 fn bench(body: &str) -> Bench {
     let note = |name: &str| format!("echo {name} \"$@\" >>\"$BENCH/started\"\n");
     Bench::new()
-        .program("vllm", &(note("vllm") + "exec \"$LMRUN\" sim --port \"$6\" --model \"$8\""))
-        .program("lmcache_server", &(note("lmcache_server") + "exec \"$LMRUN\" sim --port \"$2\""))
-        .program("store", &(note("store") + "exec \"$LMRUN\" sim --port \"$1\""))
+        .program(
+            "vllm",
+            &(note("vllm") + "exec \"$LMRUN\" sim --port \"$6\" --model \"$8\""),
+        )
+        .program(
+            "lmcache_server",
+            &(note("lmcache_server") + "exec \"$LMRUN\" sim --port \"$2\""),
+        )
+        .program(
+            "store",
+            &(note("store") + "exec \"$LMRUN\" sim --port \"$1\""),
+        )
         .script("t.rhai", &format!("{IMPORTS}{body}"))
 }
 
 fn run(bench: &Bench) -> Ran {
-    ran(&bench.command_with_programs(&["t.rhai"]).output().expect("lmrun"))
+    ran(&bench
+        .command_with_programs(&["t.rhai"])
+        .output()
+        .expect("lmrun"))
 }
 
 /// The first words of what was started, in order.
 fn started(bench: &Bench) -> Vec<String> {
     let text = std::fs::read_to_string(bench.path("started")).unwrap_or_default();
-    text.lines().map(|line| line.split(' ').next().unwrap_or_default().to_owned()).collect()
+    text.lines()
+        .map(|line| line.split(' ').next().unwrap_or_default().to_owned())
+        .collect()
 }
 
 /// The lines of a run that say who got ready and who was closed, without their times.
 fn lifecycle(run: &Ran) -> Vec<String> {
     let lines = run.stdout.lines().chain(run.stderr.lines());
-    let told = lines.filter_map(|line| line.split_once(" after ").or_else(|| line.split_once(" in ")));
-    told.map(|(what, _)| what.trim().to_owned()).filter(|what| what.contains(": ")).collect()
+    let told = lines.filter_map(|line| {
+        line.split_once(" after ")
+            .or_else(|| line.split_once(" in "))
+    });
+    told.map(|(what, _)| what.trim().to_owned())
+        .filter(|what| what.contains(": "))
+        .collect()
 }
 
 fn store(port: u16) -> String {
@@ -60,9 +79,20 @@ fn a_helper_stands_before_its_engines_and_falls_after_them() {
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     assert_eq!(started(&bench), ["store", "vllm", "vllm"]);
     let told = lifecycle(&run);
-    assert_eq!(told.first().map(String::as_str), Some("store: ready"), "{told:?}");
-    assert_eq!(told.last().map(String::as_str), Some("store: closed"), "{told:?}");
-    assert!(bench.path(&format!("out/{port}-stdout.log")).exists(), "its log is kept");
+    assert_eq!(
+        told.first().map(String::as_str),
+        Some("store: ready"),
+        "{told:?}"
+    );
+    assert_eq!(
+        told.last().map(String::as_str),
+        Some("store: closed"),
+        "{told:?}"
+    );
+    assert!(
+        bench.path(&format!("out/{port}-stdout.log")).exists(),
+        "its log is kept"
+    );
 }
 
 #[test]
@@ -86,12 +116,28 @@ fn a_helper_that_is_kept_outlives_engines_and_ends_with_the_test() {
     ));
     let run = run(&bench);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    assert_eq!(started(&bench), ["store", "store", "vllm", "vllm"], "one store serves both experiments");
-    assert!(run.stdout.contains(&format!("before the end: store on 127.0.0.1:{kept}\n")), "{}", run.stdout);
+    assert_eq!(
+        started(&bench),
+        ["store", "store", "vllm", "vllm"],
+        "one store serves both experiments"
+    );
+    assert!(
+        run.stdout
+            .contains(&format!("before the end: store on 127.0.0.1:{kept}\n")),
+        "{}",
+        run.stdout
+    );
     let told = lifecycle(&run);
-    assert_eq!(told.iter().filter(|line| *line == "store: closed").count(), 2, "{told:?}");
+    assert_eq!(
+        told.iter().filter(|line| *line == "store: closed").count(),
+        2,
+        "{told:?}"
+    );
     for port in [kept, closed] {
-        assert_eq!(Bench::running(&format!("--port {port}")), Vec::<String>::new());
+        assert_eq!(
+            Bench::running(&format!("--port {port}")),
+            Vec::<String>::new()
+        );
     }
 }
 
@@ -111,7 +157,12 @@ fn a_helper_that_engines_still_use_ends_with_the_last_of_them() {
     ));
     let run = run(&bench);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    assert_eq!(lifecycle(&run).last().map(String::as_str), Some("store: closed"), "{}", run.stdout);
+    assert_eq!(
+        lifecycle(&run).last().map(String::as_str),
+        Some("store: closed"),
+        "{}",
+        run.stdout
+    );
 }
 
 #[test]
@@ -126,7 +177,10 @@ fn the_store_that_a_configuration_names_is_started_once_for_all_that_have_it() {
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     assert_eq!(started(&bench), ["lmcache_server", "vllm", "vllm"]);
     let first = std::fs::read_to_string(bench.path("started")).expect("the note");
-    assert!(first.starts_with(&format!("lmcache_server localhost {port} cpu\n")), "{first}");
+    assert!(
+        first.starts_with(&format!("lmcache_server localhost {port} cpu\n")),
+        "{first}"
+    );
 }
 
 #[test]
@@ -172,7 +226,8 @@ fn a_configuration_that_cannot_be_read_is_an_error_before_anything_starts() {
             "a `remote_url` of LMCache's server is lm://host:port, not lm://localhost",
         ),
     ] {
-        let bench = bench("fn test_a() { llm(\"a\", #{ lmcache: \"c.yaml\" }); }").script("c.yaml", yaml);
+        let bench =
+            bench("fn test_a() { llm(\"a\", #{ lmcache: \"c.yaml\" }); }").script("c.yaml", yaml);
         let run = run(&bench);
         assert_eq!((run.code, started(&bench)), (1, Vec::new()));
         assert!(error(&run).contains(expected), "{}", run.stderr);
@@ -181,8 +236,15 @@ fn a_configuration_that_cannot_be_read_is_an_error_before_anything_starts() {
 
 /// The error of a run, without what leads to it.
 fn error(run: &Ran) -> String {
-    let start = run.stderr.find("  ×").unwrap_or_else(|| panic!("no error drawn: {}", run.stderr));
-    run.stderr[start..].lines().take_while(|line| !line.contains("╭─")).collect::<Vec<_>>().join("\n")
+    let start = run
+        .stderr
+        .find("  ×")
+        .unwrap_or_else(|| panic!("no error drawn: {}", run.stderr));
+    run.stderr[start..]
+        .lines()
+        .take_while(|line| !line.contains("╭─"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]
@@ -196,7 +258,12 @@ fn a_port_that_somebody_else_has_is_no_helpers() {
         "  × cannot start helper `store`: port {port} is in use by a process that does not speak HTTP"
     );
     assert_eq!(error(&run), expected);
-    assert!(run.stderr.contains("help: stop it, or give it another `port`"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("help: stop it, or give it another `port`"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -210,11 +277,15 @@ fn a_helper_that_never_answers_as_it_should_is_not_ready() {
     let run = run(&bench);
     assert_eq!(run.code, 3);
     assert!(
-        error(&run).starts_with("  × helper `store` was not ready within 1 s: it does not answer yet"),
+        error(&run)
+            .starts_with("  × helper `store` was not ready within 1 s: it does not answer yet"),
         "{}",
         run.stderr
     );
-    assert_eq!(Bench::running(&format!("--port {port}")), Vec::<String>::new());
+    assert_eq!(
+        Bench::running(&format!("--port {port}")),
+        Vec::<String>::new()
+    );
 }
 
 /// The engine that needs it is given up, the one beside it finishes.
@@ -228,25 +299,53 @@ fn a_helper_that_dies_is_noticed_and_said() {
          }}",
         store(port)
     ));
-    let child = bench.command_with_programs(&["t.rhai"]).spawn().expect("lmrun");
+    let child = bench
+        .command_with_programs(&["t.rhai"])
+        .spawn()
+        .expect("lmrun");
     let csv = bench.path("out/test_a.csv");
-    eventually("rows", || std::fs::read_to_string(&csv).is_ok_and(|text| text.lines().count() > 6));
+    eventually("rows", || {
+        std::fs::read_to_string(&csv).is_ok_and(|text| text.lines().count() > 6)
+    });
     let mark = format!("--port {port}");
-    let mut all = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
-    let store = all.find(|process| process.cmdline().is_ok_and(|line| line.join(" ").contains(&mark)));
-    kill(Pid::from_raw(store.expect("the store").pid), Signal::SIGKILL).expect("the signal");
+    let mut all = procfs::process::all_processes()
+        .expect("/proc")
+        .filter_map(Result::ok);
+    let store = all.find(|process| {
+        process
+            .cmdline()
+            .is_ok_and(|line| line.join(" ").contains(&mark))
+    });
+    kill(
+        Pid::from_raw(store.expect("the store").pid),
+        Signal::SIGKILL,
+    )
+    .expect("the signal");
     let said = "helper `store` ended while it served (signal: 9 (SIGKILL))";
     let killed = Instant::now();
-    eventually("its requests fail", || std::fs::read_to_string(&csv).is_ok_and(|text| text.contains(said)));
-    assert!(killed.elapsed() < Duration::from_secs(1), "noticed after {:?}", killed.elapsed());
+    eventually("its requests fail", || {
+        std::fs::read_to_string(&csv).is_ok_and(|text| text.contains(said))
+    });
+    assert!(
+        killed.elapsed() < Duration::from_secs(1),
+        "noticed after {:?}",
+        killed.elapsed()
+    );
     let run = ran(&child.wait_with_output().expect("its end"));
     assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
     assert!(error(&run).contains(said), "{}", run.stderr);
     let told = format!("warning: {said}: requests to `needs it` are given up\n");
     assert!(run.stderr.contains(&told), "{}", run.stderr);
     let rows = bench.rows("out/test_a.csv");
-    assert!(rows.iter().any(|row| row["engine"] == "needs it" && row["error"] == said), "{rows:?}");
-    let ok = rows.iter().filter(|row| row["engine"] == "other" && row["status"] == "ok").count();
+    assert!(
+        rows.iter()
+            .any(|row| row["engine"] == "needs it" && row["error"] == said),
+        "{rows:?}"
+    );
+    let ok = rows
+        .iter()
+        .filter(|row| row["engine"] == "other" && row["status"] == "ok")
+        .count();
     assert_eq!((ok, rows.len()), (100, 200));
 }
 
@@ -267,12 +366,23 @@ fn a_kept_helper_that_dies_is_told_at_once_and_fails_the_test() {
     let run = run(&bench);
     assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
     let said = "helper `store` ended while it served (exit status: 7)";
-    let at = |text: &str| run.stderr.find(text).unwrap_or_else(|| panic!("{text}: {}", run.stderr));
-    assert!(at(&format!("warning: {said}\n")) < at("sim: closed in"), "{}", run.stderr);
+    let at = |text: &str| {
+        run.stderr
+            .find(text)
+            .unwrap_or_else(|| panic!("{text}: {}", run.stderr))
+    };
+    assert!(
+        at(&format!("warning: {said}\n")) < at("sim: closed in"),
+        "{}",
+        run.stderr
+    );
     assert!(error(&run).contains(said), "{}", run.stderr);
     assert!(!run.stdout.contains("not reached") && run.stdout.contains("the next one runs"));
     let rows = bench.rows("out/test_a.csv");
-    assert!(rows.len() == 100 && rows.iter().all(|row| row["status"] == "ok"), "{rows:?}");
+    assert!(
+        rows.len() == 100 && rows.iter().all(|row| row["status"] == "ok"),
+        "{rows:?}"
+    );
 }
 
 /// Kept over experiments, it may die between them.
@@ -290,15 +400,28 @@ fn a_helper_that_died_is_not_used_again() {
     ));
     let run = run(&bench);
     assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
-    assert!(error(&run).contains("helper `store` ended while it served (exit status: 7)"), "{}", run.stderr);
+    assert!(
+        error(&run).contains("helper `store` ended while it served (exit status: 7)"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn a_helper_without_a_command_or_with_an_unknown_option_is_refused() {
     for (options, expected) in [
-        ("#{ name: \"a\", port: 1 }", "`helper::command` needs the option `command`"),
-        ("#{ name: \"a\", command: [], port: 1 }", "`helper::command`: the command is empty"),
-        ("#{ nmae: \"a\" }", "unknown option `nmae` of `helper::command`"),
+        (
+            "#{ name: \"a\", port: 1 }",
+            "`helper::command` needs the option `command`",
+        ),
+        (
+            "#{ name: \"a\", command: [], port: 1 }",
+            "`helper::command`: the command is empty",
+        ),
+        (
+            "#{ nmae: \"a\" }",
+            "unknown option `nmae` of `helper::command`",
+        ),
     ] {
         let bench = bench(&format!("fn test_a() {{ helper::command({options}); }}"));
         assert_eq!(error(&run(&bench)), format!("  × {expected}"));
@@ -314,7 +437,10 @@ const SCRATCH: &str = "private fn fill() {
     }\n";
 
 fn scratch_bench(body: &str, port: u16) -> Bench {
-    bench(&format!("{}{body}", SCRATCH.replace("PORT", &port.to_string())))
+    bench(&format!(
+        "{}{body}",
+        SCRATCH.replace("PORT", &port.to_string())
+    ))
 }
 
 #[test]
@@ -328,10 +454,16 @@ fn a_scratch_folder_goes_with_its_test_and_no_path_is_one() {
     );
     let run = run(&bench);
     assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-    assert!(run.stdout.contains("filled\n"), "{}{}", run.stdout, run.stderr);
+    assert!(
+        run.stdout.contains("filled\n"),
+        "{}{}",
+        run.stdout,
+        run.stderr
+    );
     assert!(run.stdout.contains("passed test_2\n"), "{}", run.stdout);
     assert!(
-        run.stderr.contains("no scratch folder `../precious`: its name may have letters"),
+        run.stderr
+            .contains("no scratch folder `../precious`: its name may have letters"),
         "{}",
         run.stderr
     );
@@ -340,17 +472,28 @@ fn a_scratch_folder_goes_with_its_test_and_no_path_is_one() {
 
 /// Starts a test that has filled a scratch folder and then waits; sends it the signal.
 fn struck(bench: &Bench, signal: Signal) -> Ran {
-    let child = bench.command_with_programs(&["t.rhai"]).spawn().expect("lmrun");
-    let filled = || walk(&bench.path("out/scratch")).iter().any(|file| file.ends_with("disk/kv"));
+    let child = bench
+        .command_with_programs(&["t.rhai"])
+        .spawn()
+        .expect("lmrun");
+    let filled = || {
+        walk(&bench.path("out/scratch"))
+            .iter()
+            .any(|file| file.ends_with("disk/kv"))
+    };
     eventually("the cache is on the disk", filled);
     kill(Pid::from_raw(child.id() as i32), signal).expect("the signal");
     ran(&child.wait_with_output().expect("its end"))
 }
 
 fn walk(folder: &std::path::Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
+    };
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    paths.flat_map(|path| [vec![path.display().to_string()], walk(&path)].concat()).collect()
+    paths
+        .flat_map(|path| [vec![path.display().to_string()], walk(&path)].concat())
+        .collect()
 }
 
 #[test]
@@ -359,7 +502,10 @@ fn ctrl_c_ends_kept_helpers_and_removes_scratch_folders() {
     let bench = scratch_bench("fn test_1() { fill(); sleep(600); }", port);
     let run = struck(&bench, Signal::SIGINT);
     assert_eq!(run.code, 130, "{}{}", run.stdout, run.stderr);
-    assert_eq!(Bench::running(&format!("--port {port}")), Vec::<String>::new());
+    assert_eq!(
+        Bench::running(&format!("--port {port}")),
+        Vec::<String>::new()
+    );
     assert!(!bench.path("out/scratch").exists());
 }
 
@@ -368,7 +514,9 @@ fn what_a_killed_run_left_the_next_one_removes() {
     let port = free_port();
     let bench = scratch_bench("fn test_1() { fill(); sleep(600); }\nfn other() {}", port);
     struck(&bench, Signal::SIGKILL);
-    eventually("the watchdog ends the helper", || Bench::running(&format!("--port {port}")).is_empty());
+    eventually("the watchdog ends the helper", || {
+        Bench::running(&format!("--port {port}")).is_empty()
+    });
     assert!(!walk(&bench.path("out/scratch")).is_empty());
     assert_eq!(bench.run(&["t.rhai", "-f", "other"]).code, 0);
     assert!(!bench.path("out/scratch").exists());

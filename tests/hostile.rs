@@ -12,11 +12,9 @@ use std::time::{Duration, Instant};
 
 const IMPORTS: &str =
     "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/vllm\" as vllm;\n";
-const RUN: &str =
-    "run(load::dummy(#{ requests: 2, gap_s: 0, context_len: 20, max_tokens: 2 }), [sim::engine()]);";
+const RUN: &str = "run(load::dummy(#{ requests: 2, gap_s: 0, context_len: 20, max_tokens: 2 }), [sim::engine()]);";
 /// The first ten columns of a result.
-const HEADER: &str =
-    "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory";
+const HEADER: &str = "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory";
 
 fn test(body: &str) -> String {
     format!("{IMPORTS}fn test_a() {{ {body} }}")
@@ -25,8 +23,16 @@ fn test(body: &str) -> String {
 /// lmrun with these words, in the folder; it ends within a quarter of a minute.
 fn lmrun(folder: &Path, words: &[&OsStr]) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    command.current_dir(folder).args(words).env("NO_COLOR", "1").stdin(Stdio::null());
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("lmrun");
+    command
+        .current_dir(folder)
+        .args(words)
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("lmrun");
     let (began, id) = (Instant::now(), child.id());
     let waiting = std::thread::spawn(move || child.wait_with_output());
     while !waiting.is_finished() {
@@ -54,7 +60,10 @@ fn pipe(path: &Path) {
 fn paths_that_are_not_utf8_work_or_are_named() {
     let bench = Bench::new();
     let [p1, p2] = bench.ports.map(|port| port.to_string());
-    let (script, out) = (OsStr::from_bytes(b"s\xff.rhai"), OsStr::from_bytes(b"o\xff"));
+    let (script, out) = (
+        OsStr::from_bytes(b"s\xff.rhai"),
+        OsStr::from_bytes(b"o\xff"),
+    );
     let start = |body: &str| {
         std::fs::write(bench.dir.path().join(script), test(body)).expect("a script");
         let mut all = vec![script, OsStr::new("-o"), out];
@@ -65,26 +74,42 @@ fn paths_that_are_not_utf8_work_or_are_named() {
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     let run = start("vllm::engine(#{ lmcache: #{ chunk_size: 256 } });");
     assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-    assert!(run.stderr.contains("is not UTF-8") && run.stderr.contains("`-o DIR`"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("is not UTF-8") && run.stderr.contains("`-o DIR`"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn the_name_of_an_engine_writes_nothing_elsewhere() {
     for name in ["../../evil", "/tmp/lmrun-evil", ".evil"] {
-        let body = format!("vllm::engine(#{{ name: \"{name}\", lmcache: #{{ chunk_size: 256 }} }});");
+        let body =
+            format!("vllm::engine(#{{ name: \"{name}\", lmcache: #{{ chunk_size: 256 }} }});");
         let bench = Bench::new().script("in/it/t.rhai", &test(&body));
         let run = bench.run(&["in/it/t.rhai"]);
         assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-        assert!(run.stderr.contains("is not the name of a file in the output folder"), "{}", run.stderr);
         assert!(
-            !bench.path("evil-lmcache.yaml").exists() && !Path::new("/tmp/lmrun-evil-lmcache.yaml").exists()
+            run.stderr
+                .contains("is not the name of a file in the output folder"),
+            "{}",
+            run.stderr
+        );
+        assert!(
+            !bench.path("evil-lmcache.yaml").exists()
+                && !Path::new("/tmp/lmrun-evil-lmcache.yaml").exists()
         );
     }
     for name in ["a\\nb", "a\\x1b[31m", "a\\u202eb"] {
         let body = format!("sim::engine(#{{ name: \"{name}\" }});");
         let run = Bench::new().script("t.rhai", &test(&body)).run(&["t.rhai"]);
         assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-        assert!(run.stderr.contains("`name` has to be one line of printable text"), "{}", run.stderr);
+        assert!(
+            run.stderr
+                .contains("`name` has to be one line of printable text"),
+            "{}",
+            run.stderr
+        );
     }
 }
 
@@ -92,21 +117,33 @@ fn the_name_of_an_engine_writes_nothing_elsewhere() {
 fn messages_about_the_results_of_others_obey_nothing() {
     let engine = "a\u{1b}[31mred\u{202e}";
     let rows = format!("{HEADER},engine\n0,0,0,0,1,1,1,1,1,,{engine}\n0,0,1,1,1,1,1,1,1,,b\n");
-    let bench = Bench::new()
-        .script("names.csv", &rows)
-        .script("cell.csv", &format!("{HEADER}\n0,0,0,\u{1b}[31mx,1,1,1,1,1,\n"));
+    let bench = Bench::new().script("names.csv", &rows).script(
+        "cell.csv",
+        &format!("{HEADER}\n0,0,0,\u{1b}[31mx,1,1,1,1,1,\n"),
+    );
     for file in ["names.csv", "cell.csv"] {
         let run = lmrun(bench.dir.path(), &words(&["export", file, "--to", "vllm"]));
         assert_eq!(run.code, 2, "{}{}", run.stdout, run.stderr);
-        assert!(!run.stderr.contains(['\u{1b}', '\u{202e}']), "{:?}", run.stderr);
+        assert!(
+            !run.stderr.contains(['\u{1b}', '\u{202e}']),
+            "{:?}",
+            run.stderr
+        );
     }
-    let manifest = serde_json::json!({ "script": "a\u{202e}b", "argv": ["lmrun", "redis://:pw-0815@h"] });
+    let manifest =
+        serde_json::json!({ "script": "a\u{202e}b", "argv": ["lmrun", "redis://:pw-0815@h"] });
     let bench = bench.script("names.manifest.json", &manifest.to_string());
     let run = lmrun(bench.dir.path(), &words(&["report", "names.csv"]));
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     let page = std::fs::read_to_string(bench.path("report.html")).expect("the page");
-    assert!(page.contains("ab") && !page.contains('\u{202e}'), "marks turn the page");
-    assert!(page.contains("(removed)@h") && !page.contains("pw-0815"), "a password is on the page");
+    assert!(
+        page.contains("ab") && !page.contains('\u{202e}'),
+        "marks turn the page"
+    );
+    assert!(
+        page.contains("(removed)@h") && !page.contains("pw-0815"),
+        "a password is on the page"
+    );
 }
 
 #[test]
@@ -120,40 +157,75 @@ fn pipes_and_links_in_the_place_of_files_are_refused() {
     let folder = bench.dir.path();
     pipe(&folder.join("pipe.csv"));
     pipe(&folder.join("lib.rhai"));
-    for verb in [&["report", "pipe.csv"][..], &["export", "pipe.csv", "--to", "vllm"]] {
+    for verb in [
+        &["report", "pipe.csv"][..],
+        &["export", "pipe.csv", "--to", "vllm"],
+    ] {
         let run = lmrun(folder, &words(verb));
-        assert!(run.code == 2 && run.stderr.contains("not a file"), "{}: {}", run.code, run.stderr);
+        assert!(
+            run.code == 2 && run.stderr.contains("not a file"),
+            "{}: {}",
+            run.code,
+            run.stderr
+        );
     }
     let run = lmrun(folder, &words(&["imports.rhai", "-o", "out"]));
-    assert!(run.code != 0 && run.stderr.contains("there is no module `lib`"), "{}", run.stderr);
+    assert!(
+        run.code != 0 && run.stderr.contains("there is no module `lib`"),
+        "{}",
+        run.stderr
+    );
 
-    let link =
-        |at: &str| std::os::unix::fs::symlink(folder.join("untouched"), folder.join(at)).expect("a link");
+    let link = |at: &str| {
+        std::os::unix::fs::symlink(folder.join("untouched"), folder.join(at)).expect("a link")
+    };
     link("report.html");
     let run = lmrun(folder, &words(&["report", "a.csv"]));
-    assert!(run.code != 0 && run.stderr.contains("it is a link, not a file"), "{}", run.stderr);
+    assert!(
+        run.code != 0 && run.stderr.contains("it is a link, not a file"),
+        "{}",
+        run.stderr
+    );
     let [port, _] = bench.ports;
     link(&format!("out/{port}-stderr.log"));
     let run = bench.run(&["runs.rhai", "--log-dir", "out"]);
     assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
-    assert!(run.stderr.contains("it is a link, not a file"), "{}", run.stderr);
-    assert_eq!(std::fs::read_to_string(folder.join("untouched")).expect("the file"), "untouched");
+    assert!(
+        run.stderr.contains("it is a link, not a file"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(
+        std::fs::read_to_string(folder.join("untouched")).expect("the file"),
+        "untouched"
+    );
 }
 
 #[test]
 fn secrets_are_not_drawn() {
-    let body =
-        "sim::engine(#{ env: #{ HF_TOKEN: \"hf_drawn-0815\", STORE: \"redis://:drawn-4711@h\" }, nmae: 1 });";
+    let body = "sim::engine(#{ env: #{ HF_TOKEN: \"hf_drawn-0815\", STORE: \"redis://:drawn-4711@h\" }, nmae: 1 });";
     let run = Bench::new().script("t.rhai", &test(body)).run(&["t.rhai"]);
     assert_ne!(run.code, 0);
-    assert!(run.stderr.contains("HF_TOKEN: \"*************\""), "{}", run.stderr);
-    assert!(!run.stderr.contains("hf_drawn") && !run.stderr.contains("drawn-4711"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("HF_TOKEN: \"*************\""),
+        "{}",
+        run.stderr
+    );
+    assert!(
+        !run.stderr.contains("hf_drawn") && !run.stderr.contains("drawn-4711"),
+        "{}",
+        run.stderr
+    );
 
     let url = OsString::from("http://h/?api_key=sk-query-0815");
     let mut load = words(&["load", "--rate", "1", "--url"]);
     load.push(&url);
     let run = lmrun(Path::new("."), &load);
-    assert!(run.code == 2 && !run.stderr.contains("sk-query"), "{}", run.stderr);
+    assert!(
+        run.code == 2 && !run.stderr.contains("sk-query"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -162,7 +234,8 @@ fn a_formula_in_an_answer_is_none_in_the_csv() {
         if request.head.starts_with("get") {
             return ("200 OK", r#"{"data": [{"id": "m"}]}"#.into());
         }
-        let event = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"=HYPERLINK(\"http://x\")"}]}"#;
+        let event =
+            r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"=HYPERLINK(\"http://x\")"}]}"#;
         ("200 OK", format!("data: {event}\n\ndata: [DONE]\n\n"))
     });
     let script = format!(
@@ -173,5 +246,8 @@ fn a_formula_in_an_answer_is_none_in_the_csv() {
     let bench = Bench::new().script("t.rhai", &script);
     let run = bench.run(&["t.rhai"]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    assert_eq!(bench.rows("out/test_a.csv")[0]["finish_reason"], "'=HYPERLINK(\"http://x\")");
+    assert_eq!(
+        bench.rows("out/test_a.csv")[0]["finish_reason"],
+        "'=HYPERLINK(\"http://x\")"
+    );
 }

@@ -11,17 +11,24 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
-    let minute_of_all_cores = trial(ten_thousand_streams_at_once, &[]).with_kind("a minute of all cores");
+    let minute_of_all_cores =
+        trial(ten_thousand_streams_at_once, &[]).with_kind("a minute of all cores");
     needs::run(vec![
         trial(a_full_disk_ends_the_run_and_keeps_whole_rows, &[MOUNT]),
         trial(an_output_folder_that_is_removed_ends_the_run, &[]),
-        trial(a_low_number_of_open_files_is_raised_or_said_before_anything_is_sent, &[]),
+        trial(
+            a_low_number_of_open_files_is_raised_or_said_before_anything_is_sent,
+            &[],
+        ),
         trial(without_its_own_proc_nothing_is_started, &[MOUNT]),
         trial(hundreds_of_streams_at_once, &[]),
         minute_of_all_cores.with_ignored_flag(true),
         trial(secrets_are_written_nowhere, &[]),
         trial(the_simulator_lets_nobody_in_from_outside, &[]),
-        trial(a_test_without_what_it_needs_is_ignored_and_fails_where_that_is_required, &[]),
+        trial(
+            a_test_without_what_it_needs_is_ignored_and_fails_where_that_is_required,
+            &[],
+        ),
     ])
 }
 
@@ -49,8 +56,10 @@ impl Tmpfs {
     fn mount(path: &Path, size: &str) -> Self {
         std::fs::create_dir_all(path).expect("a folder");
         let options = format!("size={size}");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "lmrun-test"]).arg(path).status();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "lmrun-test"])
+            .arg(path)
+            .status();
         assert!(mounted.expect("mount").success());
         Self(path.into())
     }
@@ -67,15 +76,25 @@ fn a_full_disk_ends_the_run_and_keeps_whole_rows() {
     let _disk = Tmpfs::mount(&bench.path("out"), "64k");
     let run = bench.run(&["t.rhai", "--log-dir", "logs"]);
     assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
-    let said = "cannot write out/test_a.csv: No space left on device (os error 28); the run ends here";
+    let said =
+        "cannot write out/test_a.csv: No space left on device (os error 28); the run ends here";
     assert!(run.stderr.contains(said), "{}", run.stderr);
     let text = std::fs::read_to_string(bench.path("out/test_a.csv")).expect("the CSV");
-    assert!(text.ends_with('\n'), "half a row: {}", &text[text.len().saturating_sub(200)..]);
+    assert!(
+        text.ends_with('\n'),
+        "half a row: {}",
+        &text[text.len().saturating_sub(200)..]
+    );
     let rows = bench.rows("out/test_a.csv"); // each of them can be read
-    let manifest = std::fs::read_to_string(bench.path("out/test_a.manifest.json")).expect("the manifest");
+    let manifest =
+        std::fs::read_to_string(bench.path("out/test_a.manifest.json")).expect("the manifest");
     let manifest: serde_json::Value = serde_json::from_str(&manifest).expect("a whole manifest");
     assert_ne!(manifest["outcome"]["code"], 130, "nobody interrupted it");
-    assert!(rows.len() > 20 && rows.iter().all(|row| row["status"] == "ok"), "{} rows", rows.len());
+    assert!(
+        rows.len() > 20 && rows.iter().all(|row| row["status"] == "ok"),
+        "{} rows",
+        rows.len()
+    );
     assert_eq!(bench.left_running(), Vec::<String>::new());
 }
 
@@ -83,11 +102,14 @@ fn an_output_folder_that_is_removed_ends_the_run() {
     let bench = bench(600, 0.05);
     let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
     let csv = bench.path("out/test_a.csv");
-    eventually("rows", || std::fs::read_to_string(&csv).is_ok_and(|text| text.lines().count() > 5));
+    eventually("rows", || {
+        std::fs::read_to_string(&csv).is_ok_and(|text| text.lines().count() > 5)
+    });
     std::fs::remove_dir_all(bench.path("out")).expect("it goes");
     let run = ran(&child.wait_with_output().expect("its end"));
     assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
-    let said = "cannot write out/test_a.csv: it was removed while the run went on; the run ends here";
+    let said =
+        "cannot write out/test_a.csv: it was removed while the run went on; the run ends here";
     assert!(run.stderr.contains(said), "{}", run.stderr);
     assert_eq!(bench.left_running(), Vec::<String>::new());
 }
@@ -112,8 +134,16 @@ fn a_low_number_of_open_files_is_raised_or_said_before_anything_is_sent() {
     std::fs::remove_dir_all(bench.path("out")).expect("removed");
     let refused = limited(&bench, "ulimit -n 128");
     assert_eq!(refused.code, 5, "{}{}", refused.stdout, refused.stderr);
-    let said = refused.stderr.split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
-    assert!(said.contains("200 requests are to be under way at once, which takes 264 open files"), "{said}");
+    let said = refused
+        .stderr
+        .split_whitespace()
+        .filter(|word| *word != "│")
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(
+        said.contains("200 requests are to be under way at once, which takes 264 open files"),
+        "{said}"
+    );
     assert!(said.contains("the system lets lmrun have 128"), "{said}");
     assert_eq!(bench.rows("out/test_a.csv").len(), 0, "nothing was sent");
     assert_eq!(bench.left_running(), Vec::<String>::new());
@@ -126,10 +156,20 @@ fn without_its_own_proc_nothing_is_started() {
         for verb in ["t.rhai -o out", "-e 1+1", "doctor", "selfcheck"] {
             let script = format!("{mount}exec {lmrun} {verb}");
             let mut command = Command::new("unshare");
-            command.current_dir(bench.dir.path()).args([surroundings, "sh", "-c", &script]);
+            command
+                .current_dir(bench.dir.path())
+                .args([surroundings, "sh", "-c", &script]);
             let run = ran(&command.output().expect("unshare"));
-            assert_eq!(run.code, 2, "{surroundings} {verb}: {}{}", run.stdout, run.stderr);
-            assert!(run.stderr.contains("/proc is not mounted, or shows"), "{}", run.stderr);
+            assert_eq!(
+                run.code, 2,
+                "{surroundings} {verb}: {}{}",
+                run.stdout, run.stderr
+            );
+            assert!(
+                run.stderr.contains("/proc is not mounted, or shows"),
+                "{}",
+                run.stderr
+            );
         }
     }
     assert!(!bench.path("out").exists());
@@ -153,11 +193,22 @@ fn many_streams(streams: usize, itl_s: f64) -> String {
     let rows = bench.rows("out/test_a.csv");
     assert!(rows.len() == streams && rows.iter().all(|row| row["output_tokens"] == "20"));
     let moment = |row: &std::collections::HashMap<String, String>, column: &str| -> f64 {
-        row[column].parse().unwrap_or_else(|_| panic!("{column} of {row:?}"))
+        row[column]
+            .parse()
+            .unwrap_or_else(|_| panic!("{column} of {row:?}"))
     };
-    let last_sent = rows.iter().map(|row| moment(row, "sent_s")).fold(f64::MIN, f64::max);
-    let first_done = rows.iter().map(|row| moment(row, "done_s")).fold(f64::MAX, f64::min);
-    assert!(last_sent < first_done, "the last was sent at {last_sent} s, the first ended at {first_done} s");
+    let last_sent = rows
+        .iter()
+        .map(|row| moment(row, "sent_s"))
+        .fold(f64::MIN, f64::max);
+    let first_done = rows
+        .iter()
+        .map(|row| moment(row, "done_s"))
+        .fold(f64::MAX, f64::min);
+    assert!(
+        last_sent < first_done,
+        "the last was sent at {last_sent} s, the first ended at {first_done} s"
+    );
     run.stdout
 }
 
@@ -182,9 +233,17 @@ const SECRETS: [&str; 8] = [
 
 /// Wherever a secret comes from and whatever repeats it, it is in no file and on no screen.
 fn secrets_are_written_nowhere() {
-    let tells =
-        "echo \"started with $*, $OPENAI_API_KEY, $HF_TOKEN\"; echo \"at $STORE_URL, $SSH_PASSPHRASE\"\n";
-    let [inherited, request, of_engine, flag, of_helper, parameter, of_url, passphrase] = SECRETS;
+    let tells = "echo \"started with $*, $OPENAI_API_KEY, $HF_TOKEN\"; echo \"at $STORE_URL, $SSH_PASSPHRASE\"\n";
+    let [
+        inherited,
+        request,
+        of_engine,
+        flag,
+        of_helper,
+        parameter,
+        of_url,
+        passphrase,
+    ] = SECRETS;
     let port = common::free_port();
     let bench = Bench::new()
         .program("vllm", &format!("{tells}[ \"$8\" = dies ] && exit 3\nexec \"$LMRUN\" sim --port \"$6\" --model \"$8\" --fault refuse=401/2"))
@@ -205,19 +264,42 @@ fn secrets_are_written_nowhere() {
                  }}"
             ),
         );
-    let mut command = bench.command_with_programs(&["t.rhai", "-P", &format!("my_token={parameter}")]);
-    let run = ran(&command.env("HF_TOKEN", inherited).env("MINE", request).output().expect("lmrun"));
+    let mut command =
+        bench.command_with_programs(&["t.rhai", "-P", &format!("my_token={parameter}")]);
+    let run = ran(&command
+        .env("HF_TOKEN", inherited)
+        .env("MINE", request)
+        .output()
+        .expect("lmrun"));
     assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-    assert!(run.stdout.contains("Incorrect API key provided: Bearer (removed)"), "{}", run.stdout);
-    assert!(run.stderr.contains("started with serve dies"), "the engine's own words: {}", run.stderr);
-    let log =
-        std::fs::read_to_string(bench.path(&format!("out/{}-stdout.log", bench.ports[0]))).expect("a log");
-    assert!(log.contains("--api-key ************, *************************, *****************"), "{log}");
-    let mut texts = vec![("stdout".to_owned(), run.stdout), ("stderr".to_owned(), run.stderr)];
+    assert!(
+        run.stdout
+            .contains("Incorrect API key provided: Bearer (removed)"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stderr.contains("started with serve dies"),
+        "the engine's own words: {}",
+        run.stderr
+    );
+    let log = std::fs::read_to_string(bench.path(&format!("out/{}-stdout.log", bench.ports[0])))
+        .expect("a log");
+    assert!(
+        log.contains("--api-key ************, *************************, *****************"),
+        "{log}"
+    );
+    let mut texts = vec![
+        ("stdout".to_owned(), run.stdout),
+        ("stderr".to_owned(), run.stderr),
+    ];
     for entry in std::fs::read_dir(bench.path("out")).expect("the folder") {
         let path = entry.expect("an entry").path();
         let bytes = std::fs::read(&path).expect("a file");
-        texts.push((path.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
+        texts.push((
+            path.display().to_string(),
+            String::from_utf8_lossy(&bytes).into_owned(),
+        ));
     }
     assert!(texts.len() >= 2 + 2 + 4, "results and logs were searched");
     for (place, text) in &texts {
@@ -235,9 +317,12 @@ fn the_simulator_lets_nobody_in_from_outside() {
         .stdout(std::process::Stdio::null())
         .spawn()
         .expect("lmrun sim");
-    eventually("it answers", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    eventually("it answers", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
     let open = std::fs::read_to_string("/proc/net/tcp").expect("the sockets of this machine");
-    let listening = |address: &str| open.contains(&format!("{address}:{port:04X} 00000000:0000 0A"));
+    let listening =
+        |address: &str| open.contains(&format!("{address}:{port:04X} 00000000:0000 0A"));
     assert!(listening("0100007F") && !listening("00000000"));
     sim.kill().expect("its end");
     sim.wait().expect("its end");
@@ -248,13 +333,29 @@ fn a_test_without_what_it_needs_is_ignored_and_fails_where_that_is_required() {
     let test = "a_full_disk_ends_the_run_and_keeps_whole_rows";
     let run = |args: &[&str], required: &str| {
         let mut command = Command::new(&this);
-        command.env("PATH", "/nowhere").env("LMRUN_REQUIRE_MOUNT", required);
-        ran(&command.arg(test).args(args).output().expect("this program runs"))
+        command
+            .env("PATH", "/nowhere")
+            .env("LMRUN_REQUIRE_MOUNT", required);
+        ran(&command
+            .arg(test)
+            .args(args)
+            .output()
+            .expect("this program runs"))
     };
     let ignored = run(&[], "0");
     assert_eq!(ignored.code, 0, "{}", ignored.stdout);
-    assert!(ignored.stdout.contains(&format!("[needs mount] {test} ... ignored")), "{}", ignored.stdout);
-    assert!(ignored.stdout.contains("0 passed; 0 failed; 1 ignored"), "{}", ignored.stdout);
+    assert!(
+        ignored
+            .stdout
+            .contains(&format!("[needs mount] {test} ... ignored")),
+        "{}",
+        ignored.stdout
+    );
+    assert!(
+        ignored.stdout.contains("0 passed; 0 failed; 1 ignored"),
+        "{}",
+        ignored.stdout
+    );
     for failed in [run(&[], "1"), run(&["--ignored"], "0")] {
         assert_eq!(failed.code, 101, "{}", failed.stdout);
         let remedy = "missing: mount; help: run as root, with CAP_SYS_ADMIN";

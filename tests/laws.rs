@@ -24,15 +24,23 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
 fn lines_with(path: &Path, word: &str) -> Vec<String> {
     let text = std::fs::read_to_string(path).expect("a file");
     let code = |line: &str| !line.trim_start().starts_with("//");
-    let hits = text.lines().enumerate().filter(|(_, line)| code(line) && line.contains(word));
-    hits.map(|(number, line)| format!("{}:{}: {}", path.display(), number + 1, line.trim())).collect()
+    let hits = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| code(line) && line.contains(word));
+    hits.map(|(number, line)| format!("{}:{}: {}", path.display(), number + 1, line.trim()))
+        .collect()
 }
 
 /// Lines under `src/`, outside the layers in `but`, that contain `word`.
 fn outside(but: &[&str], word: &str) -> Vec<String> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let exempt = |path: &PathBuf| but.iter().any(|layer| path.starts_with(src.join(layer)));
-    files("src", "rs").iter().filter(|path| !exempt(path)).flat_map(|path| lines_with(path, word)).collect()
+    files("src", "rs")
+        .iter()
+        .filter(|path| !exempt(path))
+        .flat_map(|path| lines_with(path, word))
+        .collect()
 }
 
 #[test]
@@ -45,12 +53,21 @@ fn imports_point_down_only() {
         ("report", &["bench", "driver", "figure"]),
         ("script", &["bench", "driver", "figure"]),
     ];
-    let layers = ["driver", "sim", "figure", "bench", "report", "script", "cli"];
+    let layers = [
+        "driver", "sim", "figure", "bench", "report", "script", "cli",
+    ];
     for (layer, allowed) in below {
-        for other in layers.iter().filter(|other| **other != layer && !allowed.contains(other)) {
+        for other in layers
+            .iter()
+            .filter(|other| **other != layer && !allowed.contains(other))
+        {
             for path in files(&format!("src/{layer}"), "rs") {
                 let upward = lines_with(&path, &format!("crate::{other}"));
-                assert_eq!(upward, Vec::<String>::new(), "{layer} must not know {other}");
+                assert_eq!(
+                    upward,
+                    Vec::<String>::new(),
+                    "{layer} must not know {other}"
+                );
             }
         }
     }
@@ -76,7 +93,11 @@ fn each_outside_word_has_its_layer() {
         ("dbg!", &[]),
         ("todo!", &[]),
     ] {
-        assert_eq!(outside(layers, word), Vec::<String>::new(), "`{word}` belongs to {layers:?}");
+        assert_eq!(
+            outside(layers, word),
+            Vec::<String>::new(),
+            "`{word}` belongs to {layers:?}"
+        );
     }
 }
 
@@ -90,9 +111,11 @@ fn no_layer_but_the_library_of_scripts_knows_an_engine() {
 
 #[test]
 fn scripts_import_std_and_std_imports_core() {
-    for (folder, roots) in
-        [("scripts", &["std/"][..]), ("outputs", &["std/"]), ("stdlib", &["core/", "std/"])]
-    {
+    for (folder, roots) in [
+        ("scripts", &["std/"][..]),
+        ("outputs", &["std/"]),
+        ("stdlib", &["core/", "std/"]),
+    ] {
         for path in files(folder, "rhai") {
             for line in lines_with(&path, "import \"") {
                 let import = line.split('"').nth(1).expect("a path");
@@ -108,7 +131,10 @@ fn no_unwrap_outside_tests() {
         let text = std::fs::read_to_string(&path).expect("a file");
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         assert!(
-            !code.contains(".unwrap()") || path.iter().any(|part| part == "tests" || part == "tests.rs"),
+            !code.contains(".unwrap()")
+                || path
+                    .iter()
+                    .any(|part| part == "tests" || part == "tests.rs"),
             "{}",
             path.display()
         );
@@ -131,7 +157,11 @@ fn no_test_is_left_out_in_silence() {
     for path in files("tests", "rs") {
         let name = path.file_stem().expect("a name").to_str().expect("UTF-8");
         if own_harness.contains(&name) {
-            assert_eq!(lines_with(&path, "#[test]"), Vec::<String>::new(), "`harness = false`");
+            assert_eq!(
+                lines_with(&path, "#[test]"),
+                Vec::<String>::new(),
+                "`harness = false`"
+            );
         }
         if name != "laws" {
             assert_eq!(lines_with(&path, "eprintln!"), Vec::<String>::new());

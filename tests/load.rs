@@ -11,7 +11,12 @@ use std::process::{Command, Stdio};
 fn load(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
     // Other tests run at the same time, so requests may be late.
-    command.arg("load").args(args).args(["--max-send-lag-s", "10"]).env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+        .arg("load")
+        .args(args)
+        .args(["--max-send-lag-s", "10"])
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -27,19 +32,46 @@ fn a_signal_ends_it_in_order_and_keeps_the_rows() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let rows = folder.path().join(signal.as_str()).display().to_string();
         let before = sim.requests();
-        let args =
-            ["--url", &sim.url(), "--rate", "20", "--requests", "2000", "--max-tokens", "2", "--rows", &rows];
+        let args = [
+            "--url",
+            &sim.url(),
+            "--rate",
+            "20",
+            "--requests",
+            "2000",
+            "--max-tokens",
+            "2",
+            "--rows",
+            &rows,
+        ];
         let child = load(&args).spawn().expect("lmrun");
         eventually("some requests came", || sim.requests() > before + 5);
         kill(Pid::from_raw(child.id() as i32), signal).expect("the signal");
         let run = ran(&child.wait_with_output().expect("its end"));
         assert_eq!(run.code, 130, "{signal}: {}{}", run.stdout, run.stderr);
-        assert!(run.stderr.contains("interrupted: giving up what is under way"), "{}", run.stderr);
+        assert!(
+            run.stderr
+                .contains("interrupted: giving up what is under way"),
+            "{}",
+            run.stderr
+        );
         let rows = std::fs::read_to_string(&rows).expect("the rows");
-        let rows = rows.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
+        let rows = rows
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
         let (ok, failed): (Vec<_>, Vec<_>) = rows.partition(|row| row["ok"] == true);
-        assert!(ok.len() > 3 && ok.len() + failed.len() == 2000, "{} and {}", ok.len(), failed.len());
-        assert!(failed.iter().all(|row| row["error"] == "the run was interrupted"), "{failed:?}");
+        assert!(
+            ok.len() > 3 && ok.len() + failed.len() == 2000,
+            "{} and {}",
+            ok.len(),
+            failed.len()
+        );
+        assert!(
+            failed
+                .iter()
+                .all(|row| row["error"] == "the run was interrupted"),
+            "{failed:?}"
+        );
     }
 }
 
@@ -59,38 +91,96 @@ fn mistakes_are_named_as_they_were_written() {
         ),
         (&[], 2, "--rate <RATE>"),
         (&["--rate", "0"], 2, "`--rate` must be greater than zero"),
-        (&["--concurrency", "0"], 2, "`--concurrency` must be at least one"),
-        (&["--rate", "1e-308"], 2, "`--rate` would make the requests last for over 1000000000 seconds"),
+        (
+            &["--concurrency", "0"],
+            2,
+            "`--concurrency` must be at least one",
+        ),
+        (
+            &["--rate", "1e-308"],
+            2,
+            "`--rate` would make the requests last for over 1000000000 seconds",
+        ),
         (&["--rate", "1", "--requests", "0"], 2, "`--requests` "),
-        (&["--rate", "1", "--max-tokens", "0"], 2, "invalid value '0' for '--max-tokens <MAX_TOKENS>'"),
-        (&["--rate", "1", "--api-key-env", "NO_SUCH_KEY"], 2, "`--api-key-env` "),
+        (
+            &["--rate", "1", "--max-tokens", "0"],
+            2,
+            "invalid value '0' for '--max-tokens <MAX_TOKENS>'",
+        ),
+        (
+            &["--rate", "1", "--api-key-env", "NO_SUCH_KEY"],
+            2,
+            "`--api-key-env` ",
+        ),
         (&["--rate", "1", "--header", "x"], 2, "expected NAME: VALUE"),
         (
             &["--rate", "1", "--header", "Authorization: x"],
             2,
             "`--header` would be written into the manifest",
         ),
-        (&["--rate", "1", "--header", "a b: x"], 2, "`--header` has `a b`, which is not a header"),
-        (&["--rate", "1", "--extra-body", "[1]"], 2, "expected a JSON object"),
-        (&["--rate", "1", "--limit", "total=3"], 2, "unknown field `total`, expected one of `connect_s`"),
-        (&["--rate", "1", "--limit", "total_s=-3"], 2, "expected a number of seconds, zero or more"),
-        (&["--rate", "1", "--limit", "total_s=soon"], 2, "expected NAME=SECONDS"),
-        (&["--rate", "1"], 3, "/v1/models cannot be reached: Connection refused"),
+        (
+            &["--rate", "1", "--header", "a b: x"],
+            2,
+            "`--header` has `a b`, which is not a header",
+        ),
+        (
+            &["--rate", "1", "--extra-body", "[1]"],
+            2,
+            "expected a JSON object",
+        ),
+        (
+            &["--rate", "1", "--limit", "total=3"],
+            2,
+            "unknown field `total`, expected one of `connect_s`",
+        ),
+        (
+            &["--rate", "1", "--limit", "total_s=-3"],
+            2,
+            "expected a number of seconds, zero or more",
+        ),
+        (
+            &["--rate", "1", "--limit", "total_s=soon"],
+            2,
+            "expected NAME=SECONDS",
+        ),
+        (
+            &["--rate", "1"],
+            3,
+            "/v1/models cannot be reached: Connection refused",
+        ),
     ] {
         let run = run(&[&["--url", &silent], args].concat());
         assert_eq!(run.code, code, "{args:?}: {}{}", run.stdout, run.stderr);
         assert!(run.stderr.contains(said), "{args:?}: {}", run.stderr);
     }
     let run = run(&["--url", "nowhere", "--rate", "1"]);
-    assert!(run.code == 2 && run.stderr.contains("`--url`: `nowhere` is no address"), "{}", run.stderr);
+    assert!(
+        run.code == 2 && run.stderr.contains("`--url`: `nowhere` is no address"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn what_fails_is_counted_and_said() {
     let sim = Sim::start(&["--fault", "refuse=503/2"]);
-    let run = run(&["--url", &sim.url(), "--concurrency", "2", "--requests", "8", "--max-tokens", "2"]);
+    let run = run(&[
+        "--url",
+        &sim.url(),
+        "--concurrency",
+        "2",
+        "--requests",
+        "8",
+        "--max-tokens",
+        "2",
+    ]);
     assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-    assert!(run.stderr.contains("warning: 4 × HTTP 503: refused on purpose"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("warning: 4 × HTTP 503: refused on purpose"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -98,12 +188,22 @@ fn a_server_that_refuses_ignore_eos_is_asked_without() {
     let server = Server::start(strict);
     let url = server.url();
     let load = |more: &[&str]| {
-        let args = ["--url", &url, "--concurrency", "2", "--requests", "4", "--max-tokens", "3"];
+        let args = [
+            "--url",
+            &url,
+            "--concurrency",
+            "2",
+            "--requests",
+            "4",
+            "--max-tokens",
+            "3",
+        ];
         run(&[&args, more].concat())
     };
     let ran = load(&["--stream-end", "finish_reason"]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-    let told = "the server refuses `ignore_eos`, so that its answers may be shorter than `--max-tokens`";
+    let told =
+        "the server refuses `ignore_eos`, so that its answers may be shorter than `--max-tokens`";
     assert_eq!(ran.stderr.matches(told).count(), 1, "{}", ran.stderr);
     assert_eq!(server.bodies("post").len(), 5, "one to find out");
 
@@ -113,18 +213,30 @@ fn a_server_that_refuses_ignore_eos_is_asked_without() {
 
     let ran = load(&["--ignore-eos"]);
     assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
-    assert!(ran.stderr.contains("4 × HTTP 422: Unexpected fields"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("4 × HTTP 422: Unexpected fields"),
+        "{}",
+        ran.stderr
+    );
 
     let ran = load(&["--no-ignore-eos"]);
     assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
-    assert!(ran.stderr.contains("set `stream_end` to `finish_reason`"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("set `stream_end` to `finish_reason`"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
 fn requests_look_as_the_flags_say() {
     let server = Server::start(|request| {
         let is_tenant = request.head.contains("x-tenant: a");
-        if is_tenant { strict(request) } else { ("403 Forbidden", String::new()) }
+        if is_tenant {
+            strict(request)
+        } else {
+            ("403 Forbidden", String::new())
+        }
     });
     let ran = run(&[
         "--url",
@@ -147,7 +259,11 @@ fn requests_look_as_the_flags_say() {
     assert!(bodies.len() > 1, "{bodies:?}");
     for body in bodies {
         assert!(body["prompt"].is_string(), "{body}");
-        assert_eq!((&body["max_completion_tokens"], body.get("max_tokens")), (&7.into(), None), "{body}");
+        assert_eq!(
+            (&body["max_completion_tokens"], body.get("max_tokens")),
+            (&7.into(), None),
+            "{body}"
+        );
     }
 }
 
@@ -166,7 +282,11 @@ fn a_limit_ends_a_request_that_takes_longer() {
         "first_token_s=0.5",
     ]);
     assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
-    assert!(ran.stderr.contains("no first token within 0.5 s"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("no first token within 0.5 s"),
+        "{}",
+        ran.stderr
+    );
 }
 
 #[test]
@@ -174,13 +294,25 @@ fn a_count_of_tokens_that_cannot_be_is_warned_of() {
     let server = Server::start(|_| {
         let token = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"length"}]}"#;
         let usage = r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":500}}"#;
-        ("200 OK", format!("data: {token}\n\ndata: {usage}\n\ndata: [DONE]\n\n"))
+        (
+            "200 OK",
+            format!("data: {token}\n\ndata: {usage}\n\ndata: [DONE]\n\n"),
+        )
     });
-    let args =
-        ["--url", &server.url(), "--model", "m", "--requests", "2", "--max-tokens", "5", "--rate", "20"];
+    let args = [
+        "--url",
+        &server.url(),
+        "--model",
+        "m",
+        "--requests",
+        "2",
+        "--max-tokens",
+        "5",
+        "--rate",
+        "20",
+    ];
     let run = run(&args);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    let warning =
-        "counts 500 output tokens in the 1 chunks of request 0, which allowed 5; 2 of 2 requests have such";
+    let warning = "counts 500 output tokens in the 1 chunks of request 0, which allowed 5; 2 of 2 requests have such";
     assert!(run.stderr.contains(warning), "{}", run.stderr);
 }

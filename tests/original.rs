@@ -35,7 +35,10 @@ fn script() -> String {
 #[test]
 fn every_test_function_is_there() {
     let listed = Bench::new().run(&[&script(), "-l", "-f", "."]).stdout;
-    let names: Vec<&str> = listed.lines().filter_map(|line| line.split(' ').next()).collect();
+    let names: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
     for name in NAMES {
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
@@ -61,14 +64,27 @@ fn all_pass_on_the_simulator_which_needs_no_helper() {
     let bench = Bench::new();
     let script = script();
     // A helper could not be started: its programs are not there.
-    let mut command = bench.command(&[&[script.as_str(), "--engine", "sim", "-f", "."][..], &QUICK].concat());
+    let mut command =
+        bench.command(&[&[script.as_str(), "--engine", "sim", "-f", "."][..], &QUICK].concat());
     let run = ran(&command.env("PATH", "/nowhere").output().expect("lmrun"));
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     for name in NAMES {
-        assert!(run.stdout.contains(&format!("passed {name}\n")), "{name}: {}", run.stdout);
+        assert!(
+            run.stdout.contains(&format!("passed {name}\n")),
+            "{name}: {}",
+            run.stdout
+        );
         let is_dumb = name == "dumb_test";
-        let rows = if is_dumb { Vec::new() } else { bench.rows(&format!("out/{name}.csv")) };
-        assert!(rows.iter().all(|row| row["status"] == "ok" && row["simulated"] == "true"), "{rows:?}");
+        let rows = if is_dumb {
+            Vec::new()
+        } else {
+            bench.rows(&format!("out/{name}.csv"))
+        };
+        assert!(
+            rows.iter()
+                .all(|row| row["status"] == "ok" && row["simulated"] == "true"),
+            "{rows:?}"
+        );
         assert_eq!(rows.is_empty(), is_dumb, "{name}");
     }
     assert!(!bench.path("out/scratch").exists(), "a disk cache is left");
@@ -79,9 +95,30 @@ fn all_pass_on_the_simulator_which_needs_no_helper() {
 #[test]
 fn a_cache_is_faster_on_the_simulator() {
     let bench = Bench::new();
-    let quick = ["-P", "context_len=8192", "-P", "requests=3", "-P", "gap_s=1", "-P", "max_tokens=2"];
-    let args = [script().as_str(), "--engine", "sim", "-f", "test_lmcache_local_cpu$"].map(str::to_owned);
-    let args: Vec<&str> = args.iter().map(String::as_str).chain(quick).chain(["-P", "at_least=1"]).collect();
+    let quick = [
+        "-P",
+        "context_len=8192",
+        "-P",
+        "requests=3",
+        "-P",
+        "gap_s=1",
+        "-P",
+        "max_tokens=2",
+    ];
+    let args = [
+        script().as_str(),
+        "--engine",
+        "sim",
+        "-f",
+        "test_lmcache_local_cpu$",
+    ]
+    .map(str::to_owned);
+    let args: Vec<&str> = args
+        .iter()
+        .map(String::as_str)
+        .chain(quick)
+        .chain(["-P", "at_least=1"])
+        .collect();
     let run = bench.run(&args);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
 }
@@ -94,15 +131,34 @@ fn a_conversation_shows_whether_answers_are_saved() {
     let configs = root().join("scripts/configs").display().to_string();
     let text = text.replace("\"configs/", &format!("\"{configs}/"));
     let forgetting = text.replace("lmcache_save_decode.yaml", "lmcache_local_cpu.yaml");
-    let args = ["--engine", "sim", "-f", "test_multi_turn", "-P", "requests=2", "-P", "gap_s=0"];
-    let sizes = ["-P", "max_tokens=320", "-P", "ignore_eos=true", "-P", "hits=0"];
+    let args = [
+        "--engine",
+        "sim",
+        "-f",
+        "test_multi_turn",
+        "-P",
+        "requests=2",
+        "-P",
+        "gap_s=0",
+    ];
+    let sizes = [
+        "-P",
+        "max_tokens=320",
+        "-P",
+        "ignore_eos=true",
+        "-P",
+        "hits=0",
+    ];
     let code = |script: String| {
         let bench = Bench::new().script("t.rhai", &script);
         bench.run(&[&["t.rhai"][..], &args, &sizes].concat()).code
     };
     let codes = std::thread::scope(|scope| {
         let (saving, forgetting) = (scope.spawn(|| code(text)), scope.spawn(|| code(forgetting)));
-        [saving.join().expect("a run"), forgetting.join().expect("a run")]
+        [
+            saving.join().expect("a run"),
+            forgetting.join().expect("a run"),
+        ]
     });
     assert_eq!(codes, [0, 1]);
 }
@@ -118,9 +174,22 @@ fn servers_on_different_ports_have_different_health() {
          }",
     );
     let run = bench.run(&["t.rhai"]);
-    let places: Vec<&str> =
-        run.stdout.lines().filter(|line| line.contains("/healthcheck")).map(str::trim).collect();
-    assert_eq!(places, [":8080/healthcheck", ":8081/healthcheck", ":8399/healthcheck"], "{}", run.stdout);
+    let places: Vec<&str> = run
+        .stdout
+        .lines()
+        .filter(|line| line.contains("/healthcheck"))
+        .map(str::trim)
+        .collect();
+    assert_eq!(
+        places,
+        [
+            ":8080/healthcheck",
+            ":8081/healthcheck",
+            ":8399/healthcheck"
+        ],
+        "{}",
+        run.stdout
+    );
 }
 
 /// What a test would start on vLLM, as people read it. It gets no further than to plan it: no
@@ -129,29 +198,51 @@ fn planned(name: &str, more: &[&str]) -> String {
     let bench = Bench::new();
     let script = script();
     let pattern = format!("^{name}$");
-    let args = [&[script.as_str(), "--engine", "vllm", "-f", &pattern][..], more].concat();
-    let run = ran(&bench.command(&args).env("PATH", "/nowhere").output().expect("lmrun"));
+    let args = [
+        &[script.as_str(), "--engine", "vllm", "-f", &pattern][..],
+        more,
+    ]
+    .concat();
+    let run = ran(&bench
+        .command(&args)
+        .env("PATH", "/nowhere")
+        .output()
+        .expect("lmrun"));
     assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
-    let manifests = std::fs::read_dir(bench.path("out")).expect("the folder").filter_map(|entry| {
-        let path = entry.expect("a file").path();
-        path.to_string_lossy().ends_with(".manifest.json").then_some(path)
-    });
-    let manifest = std::fs::read_to_string(manifests.last().expect("a manifest")).expect("the manifest");
+    let manifests = std::fs::read_dir(bench.path("out"))
+        .expect("the folder")
+        .filter_map(|entry| {
+            let path = entry.expect("a file").path();
+            path.to_string_lossy()
+                .ends_with(".manifest.json")
+                .then_some(path)
+        });
+    let manifest =
+        std::fs::read_to_string(manifests.last().expect("a manifest")).expect("the manifest");
     let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
     let experiment = &manifest["experiments"][0];
-    let (requests, context_len) = (&experiment["requests"], &experiment["workload"]["context_len"]);
+    let (requests, context_len) = (
+        &experiment["requests"],
+        &experiment["workload"]["context_len"],
+    );
     let mut text = format!("{name}: {requests} requests, context {context_len}\n");
     for engine in experiment["engines"].as_array().expect("engines") {
         for helper in engine["helpers"].as_array().expect("helpers") {
             let command = command_of(helper);
-            text += if text.contains(&command) { "" } else { &command };
+            text += if text.contains(&command) {
+                ""
+            } else {
+                &command
+            };
         }
         text += &command_of(engine);
         text += &cache_of(engine);
     }
     let out = bench.path("out").display().to_string();
     let scratch = regex::Regex::new(r"OUT/scratch/lmrun-\w+-\w+").expect("a pattern");
-    let text = text.replace(&out, "OUT").replace(&root().display().to_string(), "ROOT");
+    let text = text
+        .replace(&out, "OUT")
+        .replace(&root().display().to_string(), "ROOT");
     scratch.replace_all(&text, "SCRATCH").into_owned()
 }
 
@@ -159,21 +250,30 @@ fn command_of(process: &Value) -> String {
     let env = process["env"].as_object().expect("an environment").iter();
     let env = env.map(|(name, value)| format!("{name}={} ", value.as_str().expect("a text")));
     let env = env.collect::<Vec<String>>().concat();
-    let words = process["command"].as_array().expect("a command").iter().map(|word| {
-        let word = word.as_str().expect("a word");
-        if word.is_empty() || word.contains(['{', ' ']) && word != "{port}" {
-            format!("'{word}'")
-        } else {
-            word.into()
-        }
-    });
+    let words = process["command"]
+        .as_array()
+        .expect("a command")
+        .iter()
+        .map(|word| {
+            let word = word.as_str().expect("a word");
+            if word.is_empty() || word.contains(['{', ' ']) && word != "{port}" {
+                format!("'{word}'")
+            } else {
+                word.into()
+            }
+        });
     let line = words.collect::<Vec<String>>().join(" ");
-    format!("  {}:\n    {env}{line}\n", process["name"].as_str().expect("a name"))
+    format!(
+        "  {}:\n    {env}{line}\n",
+        process["name"].as_str().expect("a name")
+    )
 }
 
 /// The LMCache configuration, where it is one that lmrun wrote.
 fn cache_of(engine: &Value) -> String {
-    let Some(path) = engine["env"]["LMCACHE_CONFIG_FILE"].as_str() else { return String::new() };
+    let Some(path) = engine["env"]["LMCACHE_CONFIG_FILE"].as_str() else {
+        return String::new();
+    };
     if path.starts_with(&root().display().to_string()) {
         return String::new();
     }
@@ -185,7 +285,9 @@ fn cache_of(engine: &Value) -> String {
 #[test]
 fn the_commands_of_each_are_those_of_today() {
     // One starts nothing, the other starts its engine before it plans anything.
-    let tests = NAMES.iter().filter(|name| !["dumb_test", "offline_test"].contains(name));
+    let tests = NAMES
+        .iter()
+        .filter(|name| !["dumb_test", "offline_test"].contains(name));
     let all: Vec<String> = tests.map(|name| planned(name, &[])).collect();
     insta::assert_snapshot!(all.join("\n"));
 }
@@ -193,7 +295,13 @@ fn the_commands_of_each_are_those_of_today() {
 #[test]
 fn a_models_own_settings_are_in_its_commands() {
     let of = |model| planned("test_lmcache_local_cpu", &["-m", model]);
-    insta::assert_snapshot!([of("THUDM/glm-4-9b-chat"), of("meta-llama/Llama-3.1-8B-Instruct")].join("\n"));
+    insta::assert_snapshot!(
+        [
+            of("THUDM/glm-4-9b-chat"),
+            of("meta-llama/Llama-3.1-8B-Instruct")
+        ]
+        .join("\n")
+    );
 }
 
 #[test]
@@ -202,16 +310,31 @@ fn code_of_a_model_runs_only_if_it_is_asked_for() {
         let args = [&["-m", "THUDM/glm-4-9b-chat"][..], parameters].concat();
         planned("test_lmcache_local_cpu", &args)
     };
-    assert!(!planned(&[]).contains("--trust-remote-code"), "{}", planned(&[]));
+    assert!(
+        !planned(&[]).contains("--trust-remote-code"),
+        "{}",
+        planned(&[])
+    );
     let trusting = planned(&["-P", "trust_remote_code=true"]);
-    assert_eq!(trusting.matches("--trust-remote-code").count(), 2, "{trusting}");
+    assert_eq!(
+        trusting.matches("--trust-remote-code").count(),
+        2,
+        "{trusting}"
+    );
 }
 
 #[test]
 fn what_a_test_gives_goes_before_what_its_model_wants() {
     let planned = planned("test_chunk_prefill", &["-m", "THUDM/glm-4-9b-chat"]);
-    assert_eq!(planned.matches("--enable-chunked-prefill").count(), 2, "{planned}");
-    assert!(!planned.contains("--no-enable-chunked-prefill"), "{planned}");
+    assert_eq!(
+        planned.matches("--enable-chunked-prefill").count(),
+        2,
+        "{planned}"
+    );
+    assert!(
+        !planned.contains("--no-enable-chunked-prefill"),
+        "{planned}"
+    );
 }
 
 #[test]
@@ -224,32 +347,60 @@ env >"$BENCH/env-$6"
 exec "$LMRUN" sim --port "$6" --model "$8" --prefix-caching"#,
     );
     let script = script();
-    let args = [&[script.as_str(), "-f", "local_cpu$", "--engine", "vllm"][..], &QUICK].concat();
+    let args = [
+        &[script.as_str(), "-f", "local_cpu$", "--engine", "vllm"][..],
+        &QUICK,
+    ]
+    .concat();
     let mut command = bench.command_with_programs(&args);
-    let withheld =
-        ["VLLM_PORT", "VLLM_API_KEY", "LMCACHE_CHUNK_SIZE", "LMCACHE_CONFIG_FILE", "ALL_PROXY", "no_proxy"];
-    command.envs(withheld.map(|name| (name, "x"))).env("HF_TOKEN", "hf_of_this_test");
+    let withheld = [
+        "VLLM_PORT",
+        "VLLM_API_KEY",
+        "LMCACHE_CHUNK_SIZE",
+        "LMCACHE_CONFIG_FILE",
+        "ALL_PROXY",
+        "no_proxy",
+    ];
+    command
+        .envs(withheld.map(|name| (name, "x")))
+        .env("HF_TOKEN", "hf_of_this_test");
     let run = ran(&command.output().expect("lmrun"));
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     for name in withheld {
-        let told = run.stderr.lines().filter(|line| line.contains("does not get") && line.contains(name));
+        let told = run
+            .stderr
+            .lines()
+            .filter(|line| line.contains("does not get") && line.contains(name));
         // Once when it happens, once in the list at the end.
         assert_eq!(told.count(), 2, "{name}: {}", run.stderr);
     }
-    let text =
-        |name: &str| std::fs::read_to_string(bench.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let text = |name: &str| {
+        std::fs::read_to_string(bench.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    };
     let manifest: Value =
         serde_json::from_str(&text("out/test_lmcache_local_cpu.manifest.json")).expect("JSON");
     for (port, id) in bench.ports.iter().zip(0..) {
         let engine = &manifest["experiments"][0]["engines"][id as usize];
         let words = engine["command"].as_array().expect("words").iter();
-        let words = words.map(|word| word.as_str().expect("a word").replace("{port}", &port.to_string()));
-        let words: Vec<String> = words.map(|word| word.replace("{host}", "127.0.0.1")).collect();
-        assert_eq!(text(&format!("argv-{port}")).lines().collect::<Vec<_>>(), words);
+        let words = words.map(|word| {
+            word.as_str()
+                .expect("a word")
+                .replace("{port}", &port.to_string())
+        });
+        let words: Vec<String> = words
+            .map(|word| word.replace("{host}", "127.0.0.1"))
+            .collect();
+        assert_eq!(
+            text(&format!("argv-{port}")).lines().collect::<Vec<_>>(),
+            words
+        );
         let env = text(&format!("env-{port}"));
         for (name, value) in engine["env"].as_object().expect("an environment") {
             let line = format!("{name}={}", value.as_str().expect("a text"));
-            assert!(env.lines().any(|found| found == line), "{name} is not {value}");
+            assert!(
+                env.lines().any(|found| found == line),
+                "{name} is not {value}"
+            );
         }
         for name in withheld {
             assert!(!env.contains(&format!("{name}=x")), "{name} is in {env}");

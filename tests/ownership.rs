@@ -32,7 +32,9 @@ fn line(script: &str, dir: &Path) -> CommandLine {
 }
 
 async fn start(script: &str, dir: &Path) -> Process {
-    Process::start(&line(script, dir), &watchdogs()).await.expect("sh")
+    Process::start(&line(script, dir), &watchdogs())
+        .await
+        .expect("sh")
 }
 
 async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
@@ -48,7 +50,9 @@ async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
 async fn end_of(process: &Process) -> String {
     let mut end = process.end();
     let ended = end.wait_for(Option::is_some);
-    let ended = tokio::time::timeout(Duration::from_mins(1), ended).await.expect("in time");
+    let ended = tokio::time::timeout(Duration::from_mins(1), ended)
+        .await
+        .expect("in time");
     ended.expect("an end").clone().expect("how")
 }
 
@@ -85,11 +89,25 @@ async fn a_grandchild_that_left_the_session_is_ended_too() {
             pid_file.display()
         );
         let process = start(&left, dir.path()).await;
-        let pid = || std::fs::read_to_string(&pid_file).ok()?.trim().parse::<i32>().ok();
+        let pid = || {
+            std::fs::read_to_string(&pid_file)
+                .ok()?
+                .trim()
+                .parse::<i32>()
+                .ok()
+        };
         wait_for("its pid", || pid().is_some()).await;
         let grandchild = pid().expect("a pid");
-        assert!(process.members().contains(&grandchild), "{how}: it is a member");
-        let left = process.close(Graces { interrupt_s: 0.2, terminate_s: 0.2 }).await;
+        assert!(
+            process.members().contains(&grandchild),
+            "{how}: it is a member"
+        );
+        let left = process
+            .close(Graces {
+                interrupt_s: 0.2,
+                terminate_s: 0.2,
+            })
+            .await;
         assert_eq!((left, lives(grandchild)), (Vec::new(), false), "{how}");
     }
 }
@@ -111,7 +129,10 @@ async fn a_stopped_process_can_still_end_in_order() {
         let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
         stat.is_ok_and(|stat| stat.state == 'T')
     };
-    wait_for("it stops", || process.members().iter().any(|pid| stopped(*pid))).await;
+    wait_for("it stops", || {
+        process.members().iter().any(|pid| stopped(*pid))
+    })
+    .await;
     assert_eq!(process.close(Graces::default()).await, Vec::<i32>::new());
     assert_eq!(process.logs().tail(1), "bye");
 }
@@ -134,11 +155,20 @@ async fn dropping_kills() {
     wait_for("the daemon", || process.members().len() == 3).await;
     let members = process.members();
     drop(process);
-    assert_eq!(members.into_iter().filter(|pid| lives(*pid)).collect::<Vec<_>>(), Vec::<i32>::new());
+    assert_eq!(
+        members
+            .into_iter()
+            .filter(|pid| lives(*pid))
+            .collect::<Vec<_>>(),
+        Vec::<i32>::new()
+    );
 }
 
 async fn refused(line: &CommandLine, watchdogs: &Watchdogs) -> StartError {
-    Process::start(line, watchdogs).await.err().expect("an error")
+    Process::start(line, watchdogs)
+        .await
+        .err()
+        .expect("an error")
 }
 
 #[tokio::test]
@@ -149,17 +179,39 @@ async fn what_cannot_be_started_is_named() {
     std::fs::set_permissions(&orphaned, PermissionsExt::from_mode(0o755)).expect("executable");
     let interpreter =
         format!("the interpreter that the first line of `{orphaned}` names is not on this machine");
-    for (program, said) in
-        [("no-such-engine", "the program `no-such-engine` was not found"), (&orphaned, &interpreter)]
-    {
+    for (program, said) in [
+        (
+            "no-such-engine",
+            "the program `no-such-engine` was not found",
+        ),
+        (&orphaned, &interpreter),
+    ] {
         let mut line = line("", dir.path());
         line.argv[0] = program.into();
         assert_eq!(refused(&line, &watchdogs()).await.to_string(), said);
     }
-    let error = refused(&line("", dir.path()), &Watchdogs::new("/no/such/lmrun".into(), "watch")).await;
-    assert!(error.to_string().starts_with("lmrun cannot start its watchdog: No such file"), "{error}");
-    let error = refused(&line("", dir.path()), &Watchdogs::new("/bin/true".into(), "watch")).await;
-    assert!(error.to_string().starts_with("lmrun cannot start its watchdog: "), "{error}");
+    let error = refused(
+        &line("", dir.path()),
+        &Watchdogs::new("/no/such/lmrun".into(), "watch"),
+    )
+    .await;
+    assert!(
+        error
+            .to_string()
+            .starts_with("lmrun cannot start its watchdog: No such file"),
+        "{error}"
+    );
+    let error = refused(
+        &line("", dir.path()),
+        &Watchdogs::new("/bin/true".into(), "watch"),
+    )
+    .await;
+    assert!(
+        error
+            .to_string()
+            .starts_with("lmrun cannot start its watchdog: "),
+        "{error}"
+    );
 }
 
 /// Twenty chains. Each link leaves the session, starts one like itself, and ends a moment later: some are
@@ -170,11 +222,20 @@ async fn what_is_born_while_it_is_killed_dies_too() {
     let link = dir.path().join("link").display().to_string();
     let next = format!("sleep 0.05; [ $1 -lt 400 ] && setsid sh {link} $(($1 + 1)) &");
     std::fs::write(&link, next).expect("a script");
-    let script = format!("trap '' INT TERM; for i in $(seq 20); do setsid sh {link} 0 & done; sleep 60");
+    let script =
+        format!("trap '' INT TERM; for i in $(seq 20); do setsid sh {link} 0 & done; sleep 60");
     let process = start(&script, dir.path()).await;
     wait_for("some links", || Bench::running(&link).len() > 10).await;
-    let left = process.close(Graces { interrupt_s: 0.1, terminate_s: 0.1 }).await;
-    assert_eq!((left, Bench::running(&link)), (Vec::new(), Vec::<String>::new()));
+    let left = process
+        .close(Graces {
+            interrupt_s: 0.1,
+            terminate_s: 0.1,
+        })
+        .await;
+    assert_eq!(
+        (left, Bench::running(&link)),
+        (Vec::new(), Vec::<String>::new())
+    );
 }
 
 #[tokio::test]
@@ -184,22 +245,47 @@ async fn a_question_to_a_program_has_limits() {
         let argv = ["sh", "-c", script].map(String::from);
         program::output(&argv, &watchdogs, Duration::from_secs(limit_s)).await
     };
-    let printed = |text: &str, ok| Some(Printed { text: text.into(), ok });
+    let printed = |text: &str, ok| {
+        Some(Printed {
+            text: text.into(),
+            ok,
+        })
+    };
     assert_eq!(ask("echo 1; echo 2 >&2", 20).await, printed("1\n2", true));
-    assert_eq!(ask("printf '\\033]0;x\\a3'; exit 1", 20).await, printed("3", false));
+    assert_eq!(
+        ask("printf '\\033]0;x\\a3'; exit 1", 20).await,
+        printed("3", false)
+    );
     let mark = mark();
     let children = format!("env -i setsid --fork sleep {mark}; sh -c 'sleep {mark}; :' & ");
     assert_eq!(ask(&format!("{children} sleep {mark}"), 1).await, None);
-    assert_eq!(ask(&format!("{children} echo 1"), 20).await, printed("1", true), "a child holds its output");
-    let endless = ask(&format!("{children} yes"), 20).await.expect("it prints");
-    assert!((60_000..100_000).contains(&endless.text.len()) && !endless.ok, "{} bytes", endless.text.len());
-    assert_eq!(Bench::running(&format!("sleep {mark}")), Vec::<String>::new());
+    assert_eq!(
+        ask(&format!("{children} echo 1"), 20).await,
+        printed("1", true),
+        "a child holds its output"
+    );
+    let endless = ask(&format!("{children} yes"), 20)
+        .await
+        .expect("it prints");
+    assert!(
+        (60_000..100_000).contains(&endless.text.len()) && !endless.ok,
+        "{} bytes",
+        endless.text.len()
+    );
+    assert_eq!(
+        Bench::running(&format!("sleep {mark}")),
+        Vec::<String>::new()
+    );
 }
 
 /// A number of seconds that tells a test's `sleep` from all others.
 fn mark() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{}.{}", 1_000_000 + std::process::id(), NEXT.fetch_add(1, Relaxed))
+    format!(
+        "{}.{}",
+        1_000_000 + std::process::id(),
+        NEXT.fetch_add(1, Relaxed)
+    )
 }
 
 /// A run of a helper that has left `daemons`, and the mark of these.
@@ -220,7 +306,10 @@ impl Run {
     /// Starts one that ends by itself after this number of seconds.
     fn start_for(seconds: u32, daemons: &str, count: usize) -> Self {
         let mark = mark();
-        let engine = format!("{}\nexec \"$LMRUN\" sim --port \"$1\"", daemons.replace("MARK", &mark));
+        let engine = format!(
+            "{}\nexec \"$LMRUN\" sim --port \"$1\"",
+            daemons.replace("MARK", &mark)
+        );
         let test = format!(
             "import \"std/helper\" as helper;
              fn test_a() {{
@@ -230,7 +319,9 @@ impl Run {
              fn test_next() {{ print(\"the next run\"); }}",
             free_port()
         );
-        let bench = Bench::new().program("leaves", &engine).script("t.rhai", &test);
+        let bench = Bench::new()
+            .program("leaves", &engine)
+            .script("t.rhai", &test);
         let args = ["t.rhai", "-f", "test_a", "-P", &format!("for_s={seconds}")];
         let child = bench.command_with_programs(&args).spawn().expect("lmrun");
         let run = Self { bench, child, mark };
@@ -243,7 +334,9 @@ impl Run {
     }
 
     fn watchdogs(&self) -> Vec<i32> {
-        let all = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
+        let all = procfs::process::all_processes()
+            .expect("/proc")
+            .filter_map(Result::ok);
         let stats = all.filter_map(|process| process.stat().ok());
         let parent = self.child.id() as i32;
         stats
@@ -265,7 +358,11 @@ impl Run {
 
     /// Returns the output of a later run in the same surroundings.
     fn next_run(&self) -> String {
-        let run = ran(&self.bench.command(&["t.rhai", "-f", "next"]).output().expect("lmrun"));
+        let run = ran(&self
+            .bench
+            .command(&["t.rhai", "-f", "next"])
+            .output()
+            .expect("lmrun"));
         assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
         run.stderr
     }
@@ -276,19 +373,28 @@ fn daemons_without_a_trace_end_with_a_killed_lmrun() {
     let mut run = Run::start(TWENTY, 20);
     run.kill_lmrun();
     eventually("nothing is left", || run.left().is_empty());
-    assert!(!run.next_run().contains("had left"), "there was nothing to end");
+    assert!(
+        !run.next_run().contains("had left"),
+        "there was nothing to end"
+    );
 }
 
 #[test]
 fn orphans_that_end_are_collected_at_once() {
-    let mut run =
-        Run::start("for i in $(seq 200); do env -i setsid --fork true; done; setsid --fork sleep MARK", 1);
+    let mut run = Run::start(
+        "for i in $(seq 200); do env -i setsid --fork true; done; setsid --fork sleep MARK",
+        1,
+    );
     let mut parents = run.watchdogs();
     parents.push(run.child.id() as i32);
     let zombies = || {
-        let all = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
+        let all = procfs::process::all_processes()
+            .expect("/proc")
+            .filter_map(Result::ok);
         let stats = all.filter_map(|process| process.stat().ok());
-        stats.filter(|stat| stat.state == 'Z' && parents.contains(&stat.ppid)).count()
+        stats
+            .filter(|stat| stat.state == 'Z' && parents.contains(&stat.ppid))
+            .count()
     };
     eventually("none is left", || zombies() == 0);
     run.kill_lmrun();
@@ -308,10 +414,17 @@ fn a_killed_watchdog_takes_its_engine_along_and_lmrun_ends_the_rest() {
     let mut run = Run::start_for(8, TWENTY, 20);
     run.strike_watchdogs(Signal::SIGKILL);
     eventually("nothing is left", || run.left().is_empty());
-    assert!(run.child.try_wait().expect("its state").is_none(), "lmrun goes on");
+    assert!(
+        run.child.try_wait().expect("its state").is_none(),
+        "lmrun goes on"
+    );
     let ended = ran(&run.child.wait_with_output().expect("its end"));
     assert_eq!(ended.code, 3, "{}{}", ended.stdout, ended.stderr);
-    assert!(ended.stderr.contains("helper `leaves` ended while it "), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("helper `leaves` ended while it "),
+        "{}",
+        ended.stderr
+    );
     let why = "(its watchdog was killed, and the kernel killed it)";
     assert!(ended.stderr.contains(why), "{}", ended.stderr);
 }
@@ -322,10 +435,17 @@ fn what_both_killed_leave_doctor_names_and_the_next_run_ends() {
     let mut run = Run::start(&format!("setsid --fork sleep MARK; {TWENTY}"), 21);
     let record = run.bench.path("cache/lmrun/processes");
     let recorded = || {
-        let files =
-            std::fs::read_dir(&record).into_iter().flatten().filter_map(|file| Some(file.ok()?.path()));
+        let files = std::fs::read_dir(&record)
+            .into_iter()
+            .flatten()
+            .filter_map(|file| Some(file.ok()?.path()));
         files
-            .map(|file| std::fs::read_to_string(file).unwrap_or_default().matches("pid").count())
+            .map(|file| {
+                std::fs::read_to_string(file)
+                    .unwrap_or_default()
+                    .matches("pid")
+                    .count()
+            })
             .sum::<usize>()
     };
     eventually("they are recorded", || recorded() >= 22);
@@ -335,14 +455,32 @@ fn what_both_killed_leave_doctor_names_and_the_next_run_ends() {
     run.kill_lmrun();
     assert_eq!(run.left().len(), 21);
     let mut doctor = std::process::Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    doctor.args(["doctor", "-p", &free_port().to_string()]).env("PATH", "").env("NO_COLOR", "1");
-    doctor.env("XDG_CACHE_HOME", run.bench.path("cache")).env("DOCKER_HOST", "unix:///no/such/socket");
+    doctor
+        .args(["doctor", "-p", &free_port().to_string()])
+        .env("PATH", "")
+        .env("NO_COLOR", "1");
+    doctor
+        .env("XDG_CACHE_HOME", run.bench.path("cache"))
+        .env("DOCKER_HOST", "unix:///no/such/socket");
     let doctor = ran(&doctor.output().expect("lmrun"));
-    assert_eq!(doctor.stdout.matches("sleep (process ").count(), 21, "{}", doctor.stdout);
-    assert!(doctor.stdout.contains("the next run ends them"), "{}", doctor.stdout);
+    assert_eq!(
+        doctor.stdout.matches("sleep (process ").count(),
+        21,
+        "{}",
+        doctor.stdout
+    );
+    assert!(
+        doctor.stdout.contains("the next run ends them"),
+        "{}",
+        doctor.stdout
+    );
     assert_eq!(run.left().len(), 21, "doctor ends nothing");
     let next = run.next_run();
-    assert_eq!(next.matches("sleep (process ").count(), 2 * 21, "named at once and at the end: {next}");
+    assert_eq!(
+        next.matches("sleep (process ").count(),
+        2 * 21,
+        "named at once and at the end: {next}"
+    );
     assert_eq!(run.left(), Vec::<String>::new());
     assert!(!run.next_run().contains("had left"), "once is enough");
 }
@@ -353,8 +491,18 @@ struct Stranger(Child);
 impl Stranger {
     fn start(port: u16) -> Self {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lmrun"));
-        command.args(["sim", "--model", "m", "--startup-s", "0", "--port", &port.to_string()]);
-        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command.args([
+            "sim",
+            "--model",
+            "m",
+            "--startup-s",
+            "0",
+            "--port",
+            &port.to_string(),
+        ]);
+        command
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
         Self(command.spawn().expect("a simulator"))
     }
 }
@@ -381,39 +529,64 @@ fn slow(engine: &str) -> Bench {
 #[test]
 fn a_stranger_on_the_port_is_not_taken_for_the_engine() {
     let bench = slow("touch \"$BENCH/started\"; exec sleep 30");
-    let child = bench.command_with_programs(&["t.rhai"]).spawn().expect("lmrun");
+    let child = bench
+        .command_with_programs(&["t.rhai"])
+        .spawn()
+        .expect("lmrun");
     eventually("the engine starts", || bench.path("started").exists());
     let stranger = Stranger::start(bench.ports[0]);
     let run = ran(&child.wait_with_output().expect("its end"));
     assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
     let pid = stranger.0.id();
-    let said = format!("port {} belongs to process {pid} lmrun, not to engine `slow`", bench.ports[0]);
+    let said = format!(
+        "port {} belongs to process {pid} lmrun, not to engine `slow`",
+        bench.ports[0]
+    );
     assert!(run.stderr.contains(&said), "{}", run.stderr);
-    assert!(run.stderr.contains("choose other ports with `-p P1 P2`"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("choose other ports with `-p P1 P2`"),
+        "{}",
+        run.stderr
+    );
     assert!(bench.rows("out/test_a.csv").is_empty(), "nothing was sent");
 }
 
 #[test]
 fn a_stranger_that_takes_the_port_during_an_experiment_fails_it() {
-    let bench = slow("\"$LMRUN\" sim --model m --port \"$1\" & echo $! >\"$BENCH/pid\"; exec sleep 60");
-    let child = bench.command_with_programs(&["t.rhai"]).spawn().expect("lmrun");
-    let rows =
-        || std::fs::read_to_string(bench.path("out/test_a.csv")).map_or(0, |text| text.lines().count());
+    let bench =
+        slow("\"$LMRUN\" sim --model m --port \"$1\" & echo $! >\"$BENCH/pid\"; exec sleep 60");
+    let child = bench
+        .command_with_programs(&["t.rhai"])
+        .spawn()
+        .expect("lmrun");
+    let rows = || {
+        std::fs::read_to_string(bench.path("out/test_a.csv")).map_or(0, |text| text.lines().count())
+    };
     eventually("rows are on disk", || rows() > 3);
-    let server = std::fs::read_to_string(bench.path("pid")).expect("its pid").trim().parse().expect("a pid");
+    let server = std::fs::read_to_string(bench.path("pid"))
+        .expect("its pid")
+        .trim()
+        .parse()
+        .expect("a pid");
     kill(Pid::from_raw(server), Signal::SIGKILL).expect("the signal");
     eventually("its server is gone", || !lives(server));
     let stranger = Stranger::start(bench.ports[0]);
     let run = ran(&child.wait_with_output().expect("its end"));
     assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
-    let said = format!("belongs to process {} lmrun, not to engine `slow`", stranger.0.id());
+    let said = format!(
+        "belongs to process {} lmrun, not to engine `slow`",
+        stranger.0.id()
+    );
     assert!(run.stderr.contains(&said), "{}", run.stderr);
 }
 
 #[test]
 fn a_server_that_has_left_its_engine_is_still_the_engines() {
     let bench = slow("env -i setsid --fork \"$LMRUN\" sim --model m --port \"$1\"; exec sleep 60");
-    let run = ran(&bench.command_with_programs(&["t.rhai"]).output().expect("lmrun"));
+    let run = ran(&bench
+        .command_with_programs(&["t.rhai"])
+        .output()
+        .expect("lmrun"));
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     assert!(!run.stderr.contains("cannot be seen"), "{}", run.stderr);
     assert_eq!(bench.left_running(), Vec::<String>::new());

@@ -8,29 +8,57 @@ use common::root;
 use std::process::{Command, ExitCode, Output};
 
 fn main() -> ExitCode {
-    needs::run(vec![trial(its_own_tests_pass, &[PYTHON]), trial(lmrun_itself_is_measured, &[PYTHON])])
+    needs::run(vec![
+        trial(its_own_tests_pass, &[PYTHON]),
+        trial(lmrun_itself_is_measured, &[PYTHON]),
+    ])
 }
 
 fn python(args: &[&str]) -> Output {
     let mut command = Command::new("python3");
-    command.arg("-B").args(args).current_dir(root().join("benches/peers")).output().expect("python3")
+    command
+        .arg("-B")
+        .args(args)
+        .current_dir(root().join("benches/peers"))
+        .output()
+        .expect("python3")
 }
 
 fn its_own_tests_pass() {
     let ran = python(&["-m", "unittest"]);
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
 }
 
 fn lmrun_itself_is_measured() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path().display().to_string();
     let lmrun = env!("CARGO_BIN_EXE_lmrun");
-    let mut args = vec!["compare.py", "run", "lmrun", "--rates", "20", "--requests", "5", "--repeat", "1"];
+    let mut args = vec![
+        "compare.py",
+        "run",
+        "lmrun",
+        "--rates",
+        "20",
+        "--requests",
+        "5",
+        "--repeat",
+        "1",
+    ];
     args.extend(["--lmrun", lmrun, "--folder", &folder]);
     let ran = python(&args);
-    let (table, log) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+    let (table, log) = (
+        String::from_utf8_lossy(&ran.stdout),
+        String::from_utf8_lossy(&ran.stderr),
+    );
     assert!(ran.status.success(), "{table}{log}");
-    let row = table.lines().find(|line| line.starts_with("| lmrun")).expect("its row");
+    let row = table
+        .lines()
+        .find(|line| line.starts_with("| lmrun"))
+        .expect("its row");
     let cells: Vec<&str> = row.split('|').map(str::trim).collect();
     assert_eq!((cells.len(), cells[2]), (11, "5"), "{table}");
     let start_s: f64 = cells[9].parse().expect("seconds");

@@ -12,13 +12,25 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     needs::run_in_series(vec![
         trial(lengths_are_those_of_a_real_tokenizer, &[MODEL]),
-        trial(llamacpp_reuses_the_prefix_that_a_slot_has_seen, &[MODEL, LLAMACPP]),
+        trial(
+            llamacpp_reuses_the_prefix_that_a_slot_has_seen,
+            &[MODEL, LLAMACPP],
+        ),
         trial(transformers_serves_and_ends, &[MODEL, TRANSFORMERS]),
-        trial(lmcache_server_and_redis_sentinels_run_beside_an_engine, &[MODEL, LLAMACPP, LMCACHE, REDIS]),
+        trial(
+            lmcache_server_and_redis_sentinels_run_beside_an_engine,
+            &[MODEL, LLAMACPP, LMCACHE, REDIS],
+        ),
         trial(vllm_reuses_the_prefix_that_it_has_seen, &[MODEL, VLLM]),
         trial(lmcache_serves_vllm_from_cpu_memory, &[MODEL, VLLM, LMCACHE]),
-        trial(lmcache_serves_vllm_from_a_folder_after_a_restart, &[MODEL, VLLM, LMCACHE]),
-        trial(lmcache_serves_vllm_from_redis_after_a_restart, &[MODEL, VLLM, LMCACHE, REDIS]),
+        trial(
+            lmcache_serves_vllm_from_a_folder_after_a_restart,
+            &[MODEL, VLLM, LMCACHE],
+        ),
+        trial(
+            lmcache_serves_vllm_from_redis_after_a_restart,
+            &[MODEL, VLLM, LMCACHE, REDIS],
+        ),
     ])
 }
 
@@ -27,7 +39,11 @@ fn run(test: &str, parameters: &[&str]) -> (Bench, Ran) {
     let bench = Bench::new();
     let script = root().join("scripts/cpu.rhai").display().to_string();
     let mut args = vec![script, "-f".to_owned(), format!("^{test}$")];
-    args.extend(parameters.iter().flat_map(|parameter| ["-P".to_owned(), (*parameter).to_owned()]));
+    args.extend(
+        parameters
+            .iter()
+            .flat_map(|parameter| ["-P".to_owned(), (*parameter).to_owned()]),
+    );
     let run = bench.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     assert_eq!(bench.left_running(), Vec::<String>::new());
@@ -35,7 +51,9 @@ fn run(test: &str, parameters: &[&str]) -> (Bench, Ran) {
 }
 
 fn number(row: &HashMap<String, String>, column: &str) -> f64 {
-    row[column].parse().unwrap_or_else(|_| panic!("{column} of {row:?}"))
+    row[column]
+        .parse()
+        .unwrap_or_else(|_| panic!("{column} of {row:?}"))
 }
 
 /// Texts of drawn words have exactly their length, recorded ones the length that the tokenizer counts, and
@@ -59,25 +77,42 @@ fn lengths_are_those_of_a_real_tokenizer() {
     );
     let ran = bench.run(&["t.rhai"]);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-    let printed = ran.stdout.lines().filter_map(|line| line.trim().split_once('|'));
+    let printed = ran
+        .stdout
+        .lines()
+        .filter_map(|line| line.trim().split_once('|'));
     let lengths: Vec<(u64, u64)> = printed
-        .filter_map(|(asked, text)| Some((asked.parse().ok()?, tokenizer.count(&format!(" {text}"))?)))
+        .filter_map(|(asked, text)| {
+            Some((asked.parse().ok()?, tokenizer.count(&format!(" {text}"))?))
+        })
         .collect();
     assert_eq!(lengths.len(), 3 + 3 + 9 + 1, "{}", ran.stdout);
     for (asked, counted) in &lengths[..15] {
         assert!(asked.abs_diff(*counted) <= 1, "{counted} for {asked}");
     }
     let (asked, counted) = lengths[15];
-    assert!((counted as f64 / asked as f64 - 1.0).abs() < 0.03, "{counted} for {asked}");
+    assert!(
+        (counted as f64 / asked as f64 - 1.0).abs() < 0.03,
+        "{counted} for {asked}"
+    );
 }
 
 fn llamacpp_reuses_the_prefix_that_a_slot_has_seen() {
-    let (bench, _) = run("test_llamacpp_prefix_cache", &["context_len=600", "gap_s=2", "requests=3"]);
+    let (bench, _) = run(
+        "test_llamacpp_prefix_cache",
+        &["context_len=600", "gap_s=2", "requests=3"],
+    );
     let rows = bench.rows("out/test_llamacpp_prefix_cache.csv");
     assert_eq!(rows.len(), 6);
     for row in &rows {
-        assert_eq!((row["status"].as_str(), row["simulated"].as_str()), ("ok", "false"));
-        assert_eq!((row["output_tokens"].as_str(), row["chunks"].as_str()), ("8", "8"));
+        assert_eq!(
+            (row["status"].as_str(), row["simulated"].as_str()),
+            ("ok", "false")
+        );
+        assert_eq!(
+            (row["output_tokens"].as_str(), row["chunks"].as_str()),
+            ("8", "8")
+        );
         assert!(number(row, "prompt_tokens") > 600.0);
         let reuses = row["engine"] == "cached" && row["request_id"] != "0";
         assert_eq!(number(row, "cached_tokens") > 300.0, reuses, "{row:?}");
@@ -88,19 +123,49 @@ fn transformers_serves_and_ends() {
     let short = ["gap_s=1", "requests=1", "context_len=20", "max_tokens=3"];
     let (bench, _) = run("test_transformers_answers", &short);
     for row in bench.rows("out/test_transformers_answers.csv") {
-        let told = ["status", "output_tokens", "output_tokens_from", "chunks", "finish_reason"];
-        assert_eq!(told.map(|column| row[column].as_str()), ["ok", "3", "usage", "3", "length"], "{row:?}");
+        let told = [
+            "status",
+            "output_tokens",
+            "output_tokens_from",
+            "chunks",
+            "finish_reason",
+        ];
+        assert_eq!(
+            told.map(|column| row[column].as_str()),
+            ["ok", "3", "usage", "3", "length"],
+            "{row:?}"
+        );
     }
 }
 
 fn lmcache_server_and_redis_sentinels_run_beside_an_engine() {
-    let (_bench, run) = run("test_helpers_stand_beside_an_engine", &["gap_s=1", "requests=2"]);
-    let told = |what: &str| run.stdout.lines().chain(run.stderr.lines()).any(|line| line.contains(what));
-    for helper in
-        ["lmcache_server :65433", "redis :6401", "sentinel :26401", "sentinel :26402", "sentinel :26403"]
-    {
-        assert!(told(&format!("{helper}: ready after")), "{helper}: {}", run.stderr);
-        assert!(told(&format!("{helper}: closed in")), "{helper}: {}", run.stderr);
+    let (_bench, run) = run(
+        "test_helpers_stand_beside_an_engine",
+        &["gap_s=1", "requests=2"],
+    );
+    let told = |what: &str| {
+        run.stdout
+            .lines()
+            .chain(run.stderr.lines())
+            .any(|line| line.contains(what))
+    };
+    for helper in [
+        "lmcache_server :65433",
+        "redis :6401",
+        "sentinel :26401",
+        "sentinel :26402",
+        "sentinel :26403",
+    ] {
+        assert!(
+            told(&format!("{helper}: ready after")),
+            "{helper}: {}",
+            run.stderr
+        );
+        assert!(
+            told(&format!("{helper}: closed in")),
+            "{helper}: {}",
+            run.stderr
+        );
     }
 }
 
@@ -119,8 +184,14 @@ fn rows_of_vllm(bench: &Bench, test: &str, cached: &str) {
     let rows = bench.rows(&format!("out/{test}.csv"));
     assert_eq!(rows.len(), 6);
     for row in &rows {
-        assert_eq!((row["status"].as_str(), row["simulated"].as_str()), ("ok", "false"));
-        assert_eq!((row["output_tokens"].as_str(), row["chunks"].as_str()), ("8", "8"));
+        assert_eq!(
+            (row["status"].as_str(), row["simulated"].as_str()),
+            ("ok", "false")
+        );
+        assert_eq!(
+            (row["output_tokens"].as_str(), row["chunks"].as_str()),
+            ("8", "8")
+        );
         assert!(number(row, "prompt_tokens") > 1200.0);
         let reuses = row["engine"] == cached && row["request_id"] != "0";
         assert_eq!(number(row, "cached_tokens") > 600.0, reuses, "{row:?}");

@@ -51,13 +51,22 @@ fn it_serves_a_test_and_is_left_as_it_was() {
     let url = format!("http://127.0.0.1:{}/v1", sim.port);
     let (bench, run) = run_at(&url, &["-m", "m", "-f", "spec|handle"]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    let found = format!("openai: http://127.0.0.1:{}, which is neither started nor ended", sim.port);
+    let found = format!(
+        "openai: http://127.0.0.1:{}, which is neither started nor ended",
+        sim.port
+    );
     assert!(run.stderr.contains(&found), "{}", run.stderr);
     assert!(!run.stderr.contains("closed in"), "{}", run.stderr);
     let rows = bench.rows("out/test_spec_m.csv");
     let row = &rows[0];
-    assert_eq!((row["engine_kind"].as_str(), row["simulated"].as_str()), ("openai", "true"));
-    assert!(rows.len() == 3 && rows.iter().all(|row| row["status"] == "ok"), "{rows:?}");
+    assert_eq!(
+        (row["engine_kind"].as_str(), row["simulated"].as_str()),
+        ("openai", "true")
+    );
+    assert!(
+        rows.len() == 3 && rows.iter().all(|row| row["status"] == "ok"),
+        "{rows:?}"
+    );
     assert!(sim.is_alive());
 }
 
@@ -83,7 +92,10 @@ fn its_end_is_noticed_by_the_requests_that_fail() {
     let mut sim = Sim::start(&[]);
     let bench = Bench::new().script("t.rhai", TEST);
     let url = format!("url=http://127.0.0.1:{}", sim.port);
-    let child = bench.command(&["t.rhai", "-m", "m", "-f", "long", "-P", &url]).spawn().expect("lmrun");
+    let child = bench
+        .command(&["t.rhai", "-m", "m", "-f", "long", "-P", &url])
+        .spawn()
+        .expect("lmrun");
     let csv = bench.path("out/test_long_m.csv");
     let rows = || std::fs::read_to_string(&csv).map_or(0, |text| text.lines().count());
     eventually("rows", || rows() > 5);
@@ -92,7 +104,10 @@ fn its_end_is_noticed_by_the_requests_that_fail() {
     assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
     let rows = bench.rows("out/test_long_m.csv");
     assert_eq!(rows.len(), 100);
-    let refused = rows.iter().filter(|row| row["error"].contains("cannot connect to 127.0.0.1")).count();
+    let refused = rows
+        .iter()
+        .filter(|row| row["error"].contains("cannot connect to 127.0.0.1"))
+        .count();
     assert!(refused > 50, "{rows:?}");
 }
 
@@ -134,9 +149,18 @@ fn what_does_not_fit_is_said_at_once() {
     ] {
         let (_, run) = run_at(url, args);
         // The drawing breaks lines.
-        let text = run.stderr.replace("│", " ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = run
+            .stderr
+            .replace("│", " ")
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ");
         assert_eq!(run.code, code, "{}", run.stderr);
-        assert!(text.contains(message) && text.contains(help), "{message} | {help}: {}", run.stderr);
+        assert!(
+            text.contains(message) && text.contains(help),
+            "{message} | {help}: {}",
+            run.stderr
+        );
     }
 }
 
@@ -146,8 +170,26 @@ fn the_key_is_sent_and_written_nowhere() {
     let server = guarded(KEY);
     let bench = Bench::new().script("t.rhai", TEST);
     let url = format!("url=http://127.0.0.1:{server}");
-    let args = ["t.rhai", "-m", "m", "-f", "spec", "-P", &url, "-P", "api_key_env=THEIR_KEY"];
-    let with = |key: &str| common::ran(&bench.command(&args).env("THEIR_KEY", key).output().expect("lmrun"));
+    let args = [
+        "t.rhai",
+        "-m",
+        "m",
+        "-f",
+        "spec",
+        "-P",
+        &url,
+        "-P",
+        "api_key_env=THEIR_KEY",
+    ];
+    let with = |key: &str| {
+        common::ran(
+            &bench
+                .command(&args)
+                .env("THEIR_KEY", key)
+                .output()
+                .expect("lmrun"),
+        )
+    };
     let run = with("another");
     assert_eq!(run.code, 3, "{}", run.stderr);
     assert!(run.stderr.contains("answered 401"), "{}", run.stderr);
@@ -158,25 +200,49 @@ fn the_key_is_sent_and_written_nowhere() {
         let path = entry.expect("an entry").path();
         if path.is_file() {
             let text = std::fs::read(&path).expect("a file");
-            assert!(!String::from_utf8_lossy(&text).contains(KEY), "{}", path.display());
+            assert!(
+                !String::from_utf8_lossy(&text).contains(KEY),
+                "{}",
+                path.display()
+            );
         }
     }
     let run = bench.run(&args);
-    assert!(run.stderr.contains("`api_key_env` names `THEIR_KEY`"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("`api_key_env` names `THEIR_KEY`"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
 fn what_is_spoken_through_tls_is_measured_the_same() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let port = serve_tls(&made);
-    let bench = Bench::new().script("t.rhai", TEST).script("ours.pem", &made.cert.pem());
+    let bench = Bench::new()
+        .script("t.rhai", TEST)
+        .script("ours.pem", &made.cert.pem());
     let url = format!("url=https://localhost:{port}/v1");
-    let mut command = bench.command(&["t.rhai", "-m", "m", "-P", &url, "-P", "api_key_env=THEIR_KEY"]);
-    command.args(["-f", "spec|handle"]).env("THEIR_KEY", "key").env("SSL_CERT_FILE", bench.path("ours.pem"));
+    let mut command = bench.command(&[
+        "t.rhai",
+        "-m",
+        "m",
+        "-P",
+        &url,
+        "-P",
+        "api_key_env=THEIR_KEY",
+    ]);
+    command
+        .args(["-f", "spec|handle"])
+        .env("THEIR_KEY", "key")
+        .env("SSL_CERT_FILE", bench.path("ours.pem"));
     let run = common::ran(&command.output().expect("lmrun"));
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     for row in bench.rows("out/test_spec_m.csv") {
-        assert!(row["TTFT"].parse::<f64>().is_ok_and(|ttft| ttft > 0.0), "{row:?}");
+        assert!(
+            row["TTFT"].parse::<f64>().is_ok_and(|ttft| ttft > 0.0),
+            "{row:?}"
+        );
     }
     command.env_remove("SSL_CERT_FILE");
     let run = common::ran(&command.output().expect("lmrun"));
@@ -193,18 +259,32 @@ fn a_certificate_of_an_authority_is_refused_with_a_remedy() {
     let mut of_authority = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("a name");
     of_authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let cert = of_authority.self_signed(&key).expect("a certificate");
-    let made = rcgen::CertifiedKey { cert, signing_key: key };
+    let made = rcgen::CertifiedKey {
+        cert,
+        signing_key: key,
+    };
     let port = serve_tls(&made);
     let bench = Bench::new().script("ours.pem", &made.cert.pem());
     let url = format!("https://localhost:{port}");
     for (model, code) in [(&[][..], 3), (&["--model", "m"], 1)] {
-        let args = [&["--url", &url, "--rate", "100", "--requests", "2"][..], model].concat();
+        let args = [
+            &["--url", &url, "--rate", "100", "--requests", "2"][..],
+            model,
+        ]
+        .concat();
         let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
         command.args(["load", "--max-send-lag-s", "10"]);
-        command.args(&args).env("SSL_CERT_FILE", bench.path("ours.pem"));
+        command
+            .args(&args)
+            .env("SSL_CERT_FILE", bench.path("ours.pem"));
         let run = common::ran(&command.output().expect("lmrun"));
         assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
-        assert!(run.stderr.contains("-addext basicConstraints=critical,CA:FALSE"), "{}", run.stderr);
+        assert!(
+            run.stderr
+                .contains("-addext basicConstraints=critical,CA:FALSE"),
+            "{}",
+            run.stderr
+        );
     }
 }
 
@@ -223,18 +303,27 @@ fn a_strict_server_at_an_address_is_tested_with_fixed_lengths() {
              }}"
         )
     };
-    let bench =
-        Bench::new().script("ask.rhai", &script("")).script("never.rhai", &script(", ignore_eos: false"));
+    let bench = Bench::new()
+        .script("ask.rhai", &script(""))
+        .script("never.rhai", &script(", ignore_eos: false"));
     let url = format!("url={}", server.url());
     let told = "`openai` refuses `ignore_eos`, so that its answers may be shorter than asked for";
     for (file, times) in [("ask.rhai", 1), ("never.rhai", 0)] {
         let run = bench.run(&[file, "-m", "m", "-P", &url]);
         assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-        let warned = run.stderr.lines().filter(|line| line.starts_with("warning: ") && line.contains(told));
+        let warned = run
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("warning: ") && line.contains(told));
         assert_eq!(warned.count(), times, "{}", run.stderr);
     }
     let received = server.received.lock().expect("requests").clone();
-    assert!(received.iter().all(|request| request.head.contains("x-tenant: a")), "{received:?}");
+    assert!(
+        received
+            .iter()
+            .all(|request| request.head.contains("x-tenant: a")),
+        "{received:?}"
+    );
 }
 
 /// The port of a server that shows this certificate.
@@ -282,16 +371,27 @@ fn answer(key: &str, stream: &mut (impl Read + Write)) -> std::io::Result<()> {
         head.push_str(&line.to_lowercase());
         line.clear();
     }
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
-    reader.take(length.unwrap_or(0)).read_to_end(&mut Vec::new())?;
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
+    reader
+        .take(length.unwrap_or(0))
+        .read_to_end(&mut Vec::new())?;
     let body = if head.starts_with("get /v1/models") {
         r#"{"data": [{"id": "m"}]}"#
     } else {
         "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n"
     };
     let is_let_in = head.contains(&format!("authorization: bearer {key}"));
-    let (status, body) = if is_let_in { ("200 OK", body) } else { ("401 Unauthorized", "") };
+    let (status, body) = if is_let_in {
+        ("200 OK", body)
+    } else {
+        ("401 Unauthorized", "")
+    };
     let length = body.len();
-    write!(stream, "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")?;
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )?;
     stream.flush()
 }

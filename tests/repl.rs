@@ -28,11 +28,24 @@ const COLUMNS: u16 = 100;
 
 impl Terminal {
     fn open(bench: &Bench, args: &[&str]) -> Self {
-        let size = PtySize { rows: ROWS, cols: COLUMNS, ..PtySize::default() };
+        let size = PtySize {
+            rows: ROWS,
+            cols: COLUMNS,
+            ..PtySize::default()
+        };
         let pair = native_pty_system().openpty(size).expect("a terminal");
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lmrun"));
         let [p1, p2] = bench.ports.map(|port| port.to_string());
-        command.args(["repl", "-o", "out", "-p", &p1, &p2, "--max-send-lag-s", "10"]);
+        command.args([
+            "repl",
+            "-o",
+            "out",
+            "-p",
+            &p1,
+            &p2,
+            "--max-send-lag-s",
+            "10",
+        ]);
         command.args(args);
         command.cwd(bench.dir.path());
         command.env("XDG_STATE_HOME", bench.path("state"));
@@ -42,11 +55,21 @@ impl Terminal {
         let keys = Arc::new(Mutex::new(pair.master.take_writer().expect("the keys")));
         let seen = Arc::new(Mutex::new(String::new()));
         let cells = |count| NonZero::new(count).expect("more than none");
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(cells(ROWS), cells(COLUMNS), 0)));
+        let screen = Arc::new(Mutex::new(vt100::Parser::new(
+            cells(ROWS),
+            cells(COLUMNS),
+            0,
+        )));
         let reader = pair.master.try_clone_reader().expect("the screen");
         let (shared, drawn, answers) = (seen.clone(), screen.clone(), keys.clone());
         std::thread::spawn(move || watch(reader, &shared, &drawn, &answers));
-        Self { child, keys, seen, screen, _master: pair.master }
+        Self {
+            child,
+            keys,
+            seen,
+            screen,
+            _master: pair.master,
+        }
     }
 
     /// Types at the prompt, and waits until what is printed after that has `expected`.
@@ -62,7 +85,9 @@ impl Terminal {
         let limit = Instant::now() + Duration::from_secs(10);
         let is_ready = || {
             let screen = self.screen.lock().expect("no panic").screen().contents();
-            [PROMPT.trim_end(), "|"].iter().any(|prompt| screen.trim_end().ends_with(prompt))
+            [PROMPT.trim_end(), "|"]
+                .iter()
+                .any(|prompt| screen.trim_end().ends_with(prompt))
         };
         while !is_ready() && Instant::now() < limit {
             std::thread::sleep(Duration::from_millis(20));
@@ -79,7 +104,11 @@ impl Terminal {
     fn sees(&self, expected: &str) {
         let patience = Instant::now() + Duration::from_mins(1);
         while !self.printed().contains(expected) {
-            assert!(Instant::now() < patience, "never: {expected}\n in {}", self.printed());
+            assert!(
+                Instant::now() < patience,
+                "never: {expected}\n in {}",
+                self.printed()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -97,14 +126,22 @@ impl Terminal {
     }
 
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.process_id().expect("it lives") as i32), signal).expect("sent");
+        kill(
+            Pid::from_raw(self.child.process_id().expect("it lives") as i32),
+            signal,
+        )
+        .expect("sent");
     }
 
     /// Its exit code.
     fn ends(mut self) -> u32 {
         let mut code = None;
         eventually("the end", || {
-            code = self.child.try_wait().expect("its status").map(|status| status.exit_code());
+            code = self
+                .child
+                .try_wait()
+                .expect("its status")
+                .map(|status| status.exit_code());
             code.is_some()
         });
         code.expect("it ended")
@@ -139,16 +176,25 @@ const PROMPT: &str = "lmrun> ";
 fn started(bench: &Bench) -> Terminal {
     let terminal = Terminal::open(bench, &[]);
     terminal.sees(PROMPT);
-    terminal.enter("let plain = start(sim::engine(#{ name: \"plain\" }))", "tail -f");
+    terminal.enter(
+        "let plain = start(sim::engine(#{ name: \"plain\" }))",
+        "tail -f",
+    );
     terminal.enter("plain.wait_until_ready(30)", "true");
     terminal
 }
 
 /// The file of the session with this extension.
 fn results(bench: &Bench, extension: &str) -> Option<PathBuf> {
-    let files = std::fs::read_dir(bench.path("out")).ok()?.flatten().map(|entry| entry.path());
+    let files = std::fs::read_dir(bench.path("out"))
+        .ok()?
+        .flatten()
+        .map(|entry| entry.path());
     let mut files = files.filter(|path| path.extension().is_some_and(|e| e == extension));
-    files.find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("repl-")))
+    files.find(|path| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("repl-"))
+    })
 }
 
 const WORK: &str = "context_len: 20, max_tokens: 4 })";
@@ -158,19 +204,34 @@ fn prompt_typed_text_and_menu_stay_on_the_screen() {
     let bench = Bench::new();
     let terminal = Terminal::open(&bench, &[]);
     terminal.sees(PROMPT);
-    assert!(terminal.looks().ends_with("\nlmrun> "), "{}", terminal.looks());
+    assert!(
+        terminal.looks().ends_with("\nlmrun> "),
+        "{}",
+        terminal.looks()
+    );
     terminal.press("let x = 4");
-    assert!(terminal.looks().ends_with("\nlmrun> let x = 4"), "{}", terminal.looks());
+    assert!(
+        terminal.looks().ends_with("\nlmrun> let x = 4"),
+        "{}",
+        terminal.looks()
+    );
     terminal.press("\u{3}");
     terminal.sees(PROMPT);
     terminal.press("load::\t");
     let screen = terminal.looks();
-    assert!(screen.contains("lmrun> load::") && screen.contains("load::dummy"), "{screen}");
+    assert!(
+        screen.contains("lmrun> load::") && screen.contains("load::dummy"),
+        "{screen}"
+    );
     terminal.press("\u{3}");
     terminal.sees(PROMPT);
     terminal.press("");
     std::thread::sleep(Duration::from_secs(1));
-    assert_eq!(terminal.printed(), "", "nothing is written while nothing happens");
+    assert_eq!(
+        terminal.printed(),
+        "",
+        "nothing is written while nothing happens"
+    );
 }
 
 #[test]
@@ -181,12 +242,16 @@ fn an_interrupt_keeps_the_engine_and_what_was_measured() {
         &format!("let part = run(load::dummy(#{{ requests: 500, gap_s: 0.2, {WORK}, [plain])"),
         "planned",
     );
-    let csv = || results(&bench, "csv").filter(|csv| bench.rows(csv.to_str().expect("a path")).len() > 2);
+    let csv =
+        || results(&bench, "csv").filter(|csv| bench.rows(csv.to_str().expect("a path")).len() > 2);
     eventually("some rows", || csv().is_some());
     terminal.press("\u{3}");
     terminal.sees("partial result:");
     terminal.sees(PROMPT);
-    terminal.enter("part[plain].failed == 0 && part[plain].requests.len() in 3..400", "true");
+    terminal.enter(
+        "part[plain].failed == 0 && part[plain].requests.len() in 3..400",
+        "true",
+    );
     terminal.enter("part[plain].ttft.p50 > 0.0", "true");
     terminal.enter("plain", "healthy");
     terminal.enter(
@@ -199,10 +264,20 @@ fn an_interrupt_keeps_the_engine_and_what_was_measured() {
     assert_eq!(terminal.ends(), 0);
     assert_eq!(bench.left_running(), Vec::<String>::new());
     let csv = csv().expect("the rows");
-    let manifest = std::fs::read_to_string(csv.with_extension("manifest.json")).expect("the manifest");
-    assert!(manifest.contains("\"outcome\": null"), "a session has none to wait for: {manifest}");
+    let manifest =
+        std::fs::read_to_string(csv.with_extension("manifest.json")).expect("the manifest");
+    assert!(
+        manifest.contains("\"outcome\": null"),
+        "a session has none to wait for: {manifest}"
+    );
     let rows = bench.rows(csv.to_str().expect("a path"));
-    assert_eq!((rows.len(), rows.iter().filter(|row| row["expr_id"] == "1").count()), (503, 3));
+    assert_eq!(
+        (
+            rows.len(),
+            rows.iter().filter(|row| row["expr_id"] == "1").count()
+        ),
+        (503, 3)
+    );
 }
 
 #[test]
@@ -213,32 +288,76 @@ fn what_was_measured_is_drawn_on_the_terminal_and_in_files() {
         &format!("let seen = run(load::dummy(#{{ requests: 3, gap_s: 0.1, {WORK}, [plain])"),
         "send lag",
     );
-    terminal.enter(":plot seen", "TTFT (simulated): share of requests over TTFT (s)");
+    terminal.enter(
+        ":plot seen",
+        "TTFT (simulated): share of requests over TTFT (s)",
+    );
     terminal.sees(&format!("└{}\r\n", "─".repeat(usize::from(COLUMNS) - 12)));
     terminal.enter(":plot seen[plain].ttft", "⠀⠀");
     terminal.enter(":plot seen[plain] t.svg", "drawn in t.svg");
-    terminal.enter(":plot plot::bars(#{ names: [\"a\"], series: [#{ name: \"s\", y: [2] }] })", "FILE.svg");
-    terminal.enter(":plot seen t.png", "its name ends neither in .svg nor in .pdf");
+    terminal.enter(
+        ":plot plot::bars(#{ names: [\"a\"], series: [#{ name: \"s\", y: [2] }] })",
+        "FILE.svg",
+    );
+    terminal.enter(
+        ":plot seen t.png",
+        "its name ends neither in .svg nor in .pdf",
+    );
     terminal.press("\u{4}");
     assert_eq!(terminal.ends(), 0);
     let drawing = std::fs::read_to_string(bench.path("t.svg")).expect("a drawing");
-    assert!(drawing.starts_with("<svg") && drawing.contains("simulated"), "{drawing}");
+    assert!(
+        drawing.starts_with("<svg") && drawing.contains("simulated"),
+        "{drawing}"
+    );
     let aside = bench.run(&["-e", ":plot [1, 4, 9]"]);
-    let path = aside.stdout.trim().strip_prefix("drawn in ").expect("a path").to_owned();
-    assert!(path.ends_with("-1.svg") && bench.path(&path).exists(), "{path}");
+    let path = aside
+        .stdout
+        .trim()
+        .strip_prefix("drawn in ")
+        .expect("a path")
+        .to_owned();
+    assert!(
+        path.ends_with("-1.svg") && bench.path(&path).exists(),
+        "{path}"
+    );
 }
 
 #[test]
 fn helpers_stand_among_the_engines() {
     let bench = Bench::new();
-    let command = format!("[\"{}\", \"sim\", \"--port\", \"{{port}}\"]", env!("CARGO_BIN_EXE_lmrun"));
+    let command = format!(
+        "[\"{}\", \"sim\", \"--port\", \"{{port}}\"]",
+        env!("CARGO_BIN_EXE_lmrun")
+    );
     let port = bench.ports[1];
-    let store = format!("start(helper::command(#{{ name: \"store\", command: {command}, port: {port} }}));");
-    let run = fed(&bench, &["repl"], &format!("{store}\n:engines\n:log store\n:log stone\n"));
-    let row = run.stdout.lines().find(|line| line.contains("helper, lives")).expect("a row");
-    assert!(row.contains("store") && row.contains(" MiB") && row.contains("stdout.log"), "{row}");
-    assert!(run.stdout.contains("Application startup complete"), "{}", run.stdout);
-    assert!(run.stderr.contains("no engine `stone` runs"), "{}", run.stderr);
+    let store = format!(
+        "start(helper::command(#{{ name: \"store\", command: {command}, port: {port} }}));"
+    );
+    let run = fed(
+        &bench,
+        &["repl"],
+        &format!("{store}\n:engines\n:log store\n:log stone\n"),
+    );
+    let row = run
+        .stdout
+        .lines()
+        .find(|line| line.contains("helper, lives"))
+        .expect("a row");
+    assert!(
+        row.contains("store") && row.contains(" MiB") && row.contains("stdout.log"),
+        "{row}"
+    );
+    assert!(
+        run.stdout.contains("Application startup complete"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stderr.contains("no engine `stone` runs"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -257,7 +376,10 @@ fn a_failing_line_keeps_what_there_was_and_the_end_of_input_ends_all() {
     assert_eq!(terminal.ends(), 0);
     assert_eq!(bench.left_running(), Vec::<String>::new());
     let history = std::fs::read_to_string(bench.path("state/lmrun/history")).expect("a history");
-    assert!(history.contains("let x = 41") && !history.contains("abandoned"), "{history}");
+    assert!(
+        history.contains("let x = 41") && !history.contains("abandoned"),
+        "{history}"
+    );
 }
 
 #[test]
@@ -276,15 +398,26 @@ fn an_engine_is_ready_when_it_says_so_and_last_holds_it() {
     let bench = Bench::new();
     let terminal = Terminal::open(&bench, &[]);
     terminal.sees(PROMPT);
-    terminal.enter("start(sim::engine(#{ name: \"plain\", startup_s: 2 }))", "tail -f");
+    terminal.enter(
+        "start(sim::engine(#{ name: \"plain\", startup_s: 2 }))",
+        "tail -f",
+    );
     terminal.sees(PROMPT);
     terminal.press("let typed = 4");
     terminal.sees("plain: ready after ");
-    assert!(terminal.looks().ends_with("\nlmrun> let typed = 4"), "{}", terminal.looks());
+    assert!(
+        terminal.looks().ends_with("\nlmrun> let typed = 4"),
+        "{}",
+        terminal.looks()
+    );
     terminal.press("\u{3}");
     terminal.sees(PROMPT);
     terminal.enter("last.wait_until_ready(30)", "true");
-    assert!(!terminal.printed().contains("ready after"), "it is told once: {}", terminal.printed());
+    assert!(
+        !terminal.printed().contains("ready after"),
+        "it is told once: {}",
+        terminal.printed()
+    );
     terminal.enter("let same = last; same", "true");
     terminal.press("\u{4}");
     assert_eq!(terminal.ends(), 0);
@@ -295,12 +428,19 @@ fn a_log_is_of_this_process_and_ctrl_c_leaves_it() {
     let bench = Bench::new();
     let terminal = started(&bench);
     terminal.enter("plain.close()", "closed in");
-    terminal.enter("let plain = start(sim::engine(#{ name: \"plain\" }))", "tail -f");
+    terminal.enter(
+        "let plain = start(sim::engine(#{ name: \"plain\" }))",
+        "tail -f",
+    );
     terminal.enter("plain.wait_until_ready(30)", "true");
     terminal.enter(":log plain -f", "Application startup complete");
     std::thread::sleep(Duration::from_millis(500));
     let printed = terminal.printed();
-    assert_eq!(printed.matches("Application startup complete").count(), 1, "{printed}");
+    assert_eq!(
+        printed.matches("Application startup complete").count(),
+        1,
+        "{printed}"
+    );
     terminal.press("\u{3}");
     terminal.sees(PROMPT);
     assert!(!terminal.looks().contains("kills"), "{}", terminal.looks());
@@ -314,7 +454,9 @@ fn a_second_interrupt_ends_lmrun_at_once() {
     let bench = Bench::new();
     let terminal = started(&bench);
     let slow = "sim::engine(#{ name: \"slow\", startup_s: 60, grace_s: 50, fault: \"ignore-interrupts\" })";
-    terminal.press(&format!("run(load::dummy(#{{ requests: 1, {WORK}, [{slow}])\r"));
+    terminal.press(&format!(
+        "run(load::dummy(#{{ requests: 1, {WORK}, [{slow}])\r"
+    ));
     terminal.sees("slow: port");
     terminal.press("\u{3}");
     terminal.sees("once more kills");
@@ -359,7 +501,9 @@ fn a_saved_session_is_a_test_that_passes() {
     assert_eq!(terminal.ends(), 0);
     let run = bench.run(&["test_saved.rhai"]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    assert!(run.stdout.contains("passed test_saved") && bench.rows("out/test_saved.csv").len() == 2);
+    assert!(
+        run.stdout.contains("passed test_saved") && bench.rows("out/test_saved.csv").len() == 2
+    );
 }
 
 #[test]
@@ -379,7 +523,10 @@ fn a_script_is_loaded_and_loaded_again() {
 #[test]
 fn a_script_of_another_folder_finds_what_lies_beside_it() {
     let bench = Bench::new()
-        .script("sub/s.rhai", "import \"mine\" as mine;\nfn f() { mine::f() }\nfn g() {\n    nope()\n}")
+        .script(
+            "sub/s.rhai",
+            "import \"mine\" as mine;\nfn f() { mine::f() }\nfn g() {\n    nope()\n}",
+        )
         .script("sub/mine.rhai", "fn f() { 42 }");
     let input = ":load sub/s.rhai\nf()\nimport \"core/files\" as files; files::existing(\"mine.rhai\").len() > 0\ng()\n";
     let run = fed(&bench, &["repl"], input);
@@ -390,13 +537,26 @@ fn a_script_of_another_folder_finds_what_lies_beside_it() {
         run.stderr
     );
     let run = fed(&bench, &["repl"], ":load sub/mind.rhai\n");
-    assert!(run.code == 2 && run.stderr.contains("did you mean `sub/mine.rhai`?"), "{}", run.stderr);
+    assert!(
+        run.code == 2 && run.stderr.contains("did you mean `sub/mine.rhai`?"),
+        "{}",
+        run.stderr
+    );
 }
 
 /// What comes of `text` on standard input.
 fn fed(bench: &Bench, args: &[&str], text: &str) -> Ran {
-    let mut child = bench.command(args).stdin(Stdio::piped()).spawn().expect("lmrun");
-    child.stdin.take().expect("its input").write_all(text.as_bytes()).expect("it reads");
+    let mut child = bench
+        .command(args)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("lmrun");
+    child
+        .stdin
+        .take()
+        .expect("its input")
+        .write_all(text.as_bytes())
+        .expect("it reads");
     ran(&child.wait_with_output().expect("it ends"))
 }
 
@@ -408,7 +568,10 @@ fn evaluated(bench: &Bench, expression: &str) -> Ran {
 fn one_expression_has_its_value_and_its_exit_code() {
     let bench = Bench::new();
     let title = evaluated(&bench, "load::dummy(#{ requests: 2 }).title");
-    assert_eq!((title.code, title.stdout.as_str()), (0, "context 8192 tokens, 2 requests, one every 8 s\n"));
+    assert_eq!(
+        (title.code, title.stdout.as_str()),
+        (0, "context 8192 tokens, 2 requests, one every 8 s\n")
+    );
     assert_eq!(evaluated(&bench, "let").code, 2);
     assert_eq!(evaluated(&bench, "nope()").code, 1);
     assert_eq!(evaluated(&bench, "check::that(false, \"a\")").code, 1);
@@ -436,11 +599,28 @@ fn standard_input_is_read_line_by_line_up_to_the_first_failure() {
             args,
             "let x = 1\nfn f(a) {\n  a + 1\n}\nif x == 2 { 0 }\nelse { 5 }\nf(x)\n:type x\nnope()\n7\n",
         );
-        assert_eq!((run.code, run.stdout.as_str()), (1, "5\n2\ni64\n"), "{}", run.stderr);
-        assert!(run.stderr.contains("function not found: nope ()"), "{}", run.stderr);
+        assert_eq!(
+            (run.code, run.stdout.as_str()),
+            (1, "5\n2\ni64\n"),
+            "{}",
+            run.stderr
+        );
+        assert!(
+            run.stderr.contains("function not found: nope ()"),
+            "{}",
+            run.stderr
+        );
     }
-    let engine = fed(&["repl"], "let plain = start(sim::engine())\nplain.wait_until_ready(30)\n");
-    assert_eq!((engine.code, engine.stdout.as_str()), (0, "true\n"), "{}", engine.stderr);
+    let engine = fed(
+        &["repl"],
+        "let plain = start(sim::engine())\nplain.wait_until_ready(30)\n",
+    );
+    assert_eq!(
+        (engine.code, engine.stdout.as_str()),
+        (0, "true\n"),
+        "{}",
+        engine.stderr
+    );
     assert_eq!(bench.left_running(), Vec::<String>::new());
     assert_eq!(fed(&["repl"], ":engine\n").code, 2);
 }

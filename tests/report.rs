@@ -19,7 +19,10 @@ fn main() -> ExitCode {
         trial(the_originals_results_have_figures_too, &[]),
         trial(what_is_no_result_is_told_with_its_place, &[]),
         trial(the_text_of_the_pdf_is_text, &[PDFTOTEXT]),
-        trial(a_browser_shows_it_in_both_schemes_and_widths_without_a_complaint, &[CHROMIUM]),
+        trial(
+            a_browser_shows_it_in_both_schemes_and_widths_without_a_complaint,
+            &[CHROMIUM],
+        ),
     ])
 }
 
@@ -50,7 +53,12 @@ fn results(requests: usize) -> TempDir {
 
 fn report(path: &Path) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    ran(&command.arg("report").arg(path).env("NO_COLOR", "1").output().expect("lmrun"))
+    ran(&command
+        .arg("report")
+        .arg(path)
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("lmrun"))
 }
 
 fn page(folder: &TempDir) -> String {
@@ -78,9 +86,21 @@ const FAILED: &str = r#"{
 
 /// The words of the part of a page that tells how a test went.
 fn verdict(page: &str) -> Option<String> {
-    let part = page.split_once("<div class=\"verdict")?.1.split_once("</div>")?.0;
-    let words = part.split('<').filter_map(|piece| Some(piece.split_once('>')?.1));
-    Some(words.collect::<String>().split_whitespace().collect::<Vec<_>>().join(" "))
+    let part = page
+        .split_once("<div class=\"verdict")?
+        .1
+        .split_once("</div>")?
+        .0;
+    let words = part
+        .split('<')
+        .filter_map(|piece| Some(piece.split_once('>')?.1));
+    Some(
+        words
+            .collect::<String>()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" "),
+    )
 }
 
 fn the_page_begins_with_the_verdict_and_its_checks() {
@@ -90,39 +110,73 @@ fn the_page_begins_with_the_verdict_and_its_checks() {
         "FAILED: 1 check failed; exit code 1 (12.3 s) passed TTFT: &lt;i&gt;good&lt;&#x2f;i&gt; (after experiment 0) \
          FAILED cached: at least 0.5, seen 0.2 (after experiment 1) warning a &amp; b"
     );
-    assert!(page.find("class=\"verdict") < page.find("Simulated."), "it stands at the top");
+    assert!(
+        page.find("class=\"verdict") < page.find("Simulated."),
+        "it stands at the top"
+    );
 }
 
 fn what_a_manifest_does_not_tell_is_not_claimed() {
     let told = |manifest: &str| verdict(&page_with(manifest).1);
     let passed = r#"{ "checks": [], "outcome": { "passed": true }, "took_s": 1.0 }"#;
-    assert_eq!(told(passed).as_deref(), Some("passed: nothing was checked (1.0 s)"));
+    assert_eq!(
+        told(passed).as_deref(),
+        Some("passed: nothing was checked (1.0 s)")
+    );
     let killed = r#"{ "checks": [{ "passed": true, "what": "a" }] }"#;
-    assert_eq!(told(killed).as_deref(), Some("did not end: lmrun still runs, or was killed passed a"));
+    assert_eq!(
+        told(killed).as_deref(),
+        Some("did not end: lmrun still runs, or was killed passed a")
+    );
     let session = r#"{ "checks": [{ "passed": true, "what": "a" }], "outcome": null }"#;
     assert_eq!(told(session).as_deref(), Some("passed a"));
     assert_eq!(told(r#"{ "checks": [], "outcome": null }"#), None);
-    assert_eq!(told(r#"{ "lmrun": "0.1.0", "experiments": [] }"#), None, "an older manifest");
+    assert_eq!(
+        told(r#"{ "lmrun": "0.1.0", "experiments": [] }"#),
+        None,
+        "an older manifest"
+    );
     assert_eq!(verdict(&page(&results(40))), None, "no manifest");
 }
 
 /// Returns the output of a program.
 fn shown_by(program: &str, args: &[&str]) -> Ran {
-    ran(&Command::new(program).args(args).stdin(Stdio::null()).output().expect(program))
+    ran(&Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect(program))
 }
 
 fn names_stay_text_and_nothing_is_asked_of_a_network() {
     let page = page(&results(40));
-    assert!(!page.contains("<script>document") && !page.contains("<b>broke"), "a name became markup");
     assert!(
-        page.contains("it &lt;b&gt;broke&lt;&#x2f;b&gt;") || page.contains("it &lt;b&gt;broke&lt;/b&gt;")
+        !page.contains("<script>document") && !page.contains("<b>broke"),
+        "a name became markup"
     );
     assert!(
-        !page.replace("http://www.w3.org/2000/svg", "").contains("http://") && !page.contains("https://")
+        page.contains("it &lt;b&gt;broke&lt;&#x2f;b&gt;")
+            || page.contains("it &lt;b&gt;broke&lt;/b&gt;")
     );
-    let (svgs, tags) = (page.matches("<svg").count(), page.matches(">simulated</text>").count());
-    assert!(svgs >= 18 && svgs == tags && svgs == page.matches("As a table").count(), "{svgs} {tags}");
-    for link in page.split("href=\"#").skip(1).map(|rest| rest.split('"').next().expect("a link")) {
+    assert!(
+        !page
+            .replace("http://www.w3.org/2000/svg", "")
+            .contains("http://")
+            && !page.contains("https://")
+    );
+    let (svgs, tags) = (
+        page.matches("<svg").count(),
+        page.matches(">simulated</text>").count(),
+    );
+    assert!(
+        svgs >= 18 && svgs == tags && svgs == page.matches("As a table").count(),
+        "{svgs} {tags}"
+    );
+    for link in page
+        .split("href=\"#")
+        .skip(1)
+        .map(|rest| rest.split('"').next().expect("a link"))
+    {
         assert!(page.contains(&format!("id={link}>")), "no row for {link}");
     }
 }
@@ -135,13 +189,15 @@ fn ten_thousand_requests_are_less_than_three_mebibytes() {
 fn the_originals_results_have_figures_too() {
     let folder = tempfile::tempdir().expect("a folder");
     let csv = folder.path().join("test_old.csv");
-    let rows = "0,0.0,0,0,0.5,30.0,4.0,8192,16,\"{\"\"gpu-0\"\": 40321}\"\n0,8.0,0,1,-1,-1,-1,8192,16,\n";
-    let header =
-        "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory\n";
+    let rows =
+        "0,0.0,0,0,0.5,30.0,4.0,8192,16,\"{\"\"gpu-0\"\": 40321}\"\n0,8.0,0,1,-1,-1,-1,8192,16,\n";
+    let header = "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory\n";
     std::fs::write(&csv, format!("{header}{rows}")).expect("the CSV");
     let page = page(&folder);
     assert!(
-        page.contains("engine 0") && page.contains("Throughput over time") && !page.contains("imulated.")
+        page.contains("engine 0")
+            && page.contains("Throughput over time")
+            && !page.contains("imulated.")
     );
     assert!(page.contains("no reason was recorded"));
 }
@@ -150,17 +206,30 @@ fn what_is_no_result_is_told_with_its_place() {
     let folder = results(4);
     let run = report(&folder.path().join("notes.csv"));
     assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("notes.csv holds no results: it has no column `expr_id`"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("notes.csv holds no results: it has no column `expr_id`"),
+        "{}",
+        run.stderr
+    );
     let empty = tempfile::tempdir().expect("a folder");
     let run = report(empty.path());
     assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("expected a CSV that a run wrote, or a folder with some"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("expected a CSV that a run wrote, or a folder with some"),
+        "{}",
+        run.stderr
+    );
 }
 
 fn the_text_of_the_pdf_is_text() {
     let (folder, _) = page_with(FAILED);
     let pdf = folder.path().join("test_a.pdf");
-    let text = shown_by("pdftotext", &["-layout", pdf.to_str().expect("a path"), "-"]);
+    let text = shown_by(
+        "pdftotext",
+        &["-layout", pdf.to_str().expect("a path"), "-"],
+    );
     for words in [
         "GPU memory by experiment",
         "TTFT (s)",
@@ -171,7 +240,11 @@ fn the_text_of_the_pdf_is_text() {
         "1 check failed; exit code 1 (12.3 s)",
         "TTFT: <i>good</i> (after experiment 0)",
     ] {
-        assert!(text.stdout.contains(words), "no `{words}` in {}", text.stdout);
+        assert!(
+            text.stdout.contains(words),
+            "no `{words}` in {}",
+            text.stdout
+        );
     }
 }
 
@@ -179,7 +252,10 @@ fn a_browser_shows_it_in_both_schemes_and_widths_without_a_complaint() {
     let folder = results(40);
     page(&folder);
     let url = format!("file://{}", folder.path().join("report.html").display());
-    let profile = format!("--user-data-dir={}", folder.path().join("profile").display());
+    let profile = format!(
+        "--user-data-dir={}",
+        folder.path().join("profile").display()
+    );
     for (width, scheme) in [("400", "0"), ("400", "1"), ("1400", "0"), ("1400", "1")] {
         let size = format!("--window-size={width},900");
         let scheme = format!("--blink-settings=preferredColorScheme={scheme}");
@@ -193,7 +269,14 @@ fn a_browser_shows_it_in_both_schemes_and_widths_without_a_complaint() {
         let args = [&fixed[..], &[&profile, &size, &scheme, "--dump-dom", &url]].concat();
         let seen = shown_by("chromium", &args);
         assert!(!seen.stderr.contains("CONSOLE"), "{}", seen.stderr);
-        assert!(seen.stdout.contains("<title>test_a</title>"), "a name became a script");
-        assert!(seen.stdout.matches("</svg>").count() >= 18, "{}", seen.stdout.len());
+        assert!(
+            seen.stdout.contains("<title>test_a</title>"),
+            "a name became a script"
+        );
+        assert!(
+            seen.stdout.matches("</svg>").count() >= 18,
+            "{}",
+            seen.stdout.len()
+        );
     }
 }

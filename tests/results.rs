@@ -20,22 +20,37 @@ fn test_one() {
 
 fn bench() -> Bench {
     let typo = SCRIPT.replace("requests: param", "requets: param");
-    Bench::new().script("t.rhai", SCRIPT).script("typo.rhai", &typo)
+    Bench::new()
+        .script("t.rhai", SCRIPT)
+        .script("typo.rhai", &typo)
 }
 
 /// Returns the command without `-o`, so that the run makes its own folder.
 fn without_output(bench: &Bench, args: &[&str]) -> Ran {
     let [p1, p2] = bench.ports.map(|port| port.to_string());
     let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    command.current_dir(bench.dir.path()).args(args).args(["-p", &p1, &p2, "--max-send-lag-s", "10"]);
-    command.env("NO_COLOR", "1").env("XDG_CACHE_HOME", bench.path("cache")).stdin(Stdio::null());
+    command.current_dir(bench.dir.path()).args(args).args([
+        "-p",
+        &p1,
+        &p2,
+        "--max-send-lag-s",
+        "10",
+    ]);
+    command
+        .env("NO_COLOR", "1")
+        .env("XDG_CACHE_HOME", bench.path("cache"))
+        .stdin(Stdio::null());
     ran(&command.output().expect("lmrun runs"))
 }
 
 fn names(folder: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.expect("an entry"));
-    let mut names: Vec<String> =
-        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let entries = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.expect("an entry"));
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
     names.retain(|name| !name.starts_with('.') && !name.contains("-std"));
     names.sort();
     names
@@ -61,7 +76,11 @@ fn a_script_that_fails_before_its_first_row_leaves_earlier_results() {
     let conflict = bench.run(&["t.rhai"]);
     assert_eq!(conflict.code, 3, "{}{}", conflict.stdout, conflict.stderr);
     assert_eq!(files.map(|file| text(&bench, file)), before);
-    assert!(!conflict.stdout.contains("test_one.csv\n"), "nothing was written: {}", conflict.stdout);
+    assert!(
+        !conflict.stdout.contains("test_one.csv\n"),
+        "nothing was written: {}",
+        conflict.stdout
+    );
     let kept = "no request was measured: out/test_one.csv is of an earlier run";
     assert!(conflict.stderr.contains(kept), "{}", conflict.stderr);
 }
@@ -76,29 +95,55 @@ fn earlier_results_move_to_a_folder_of_their_own_with_their_reports() {
         .output()
         .expect("lmrun runs"));
     assert_eq!(report.code, 0, "{}", report.stderr);
-    let results = ["report.html", "test_one.csv", "test_one.manifest.json", "test_one.pdf"];
+    let results = [
+        "report.html",
+        "test_one.csv",
+        "test_one.manifest.json",
+        "test_one.pdf",
+    ];
     assert_eq!(names(&bench.path("out")), results);
     let before = text(&bench, "out/test_one.csv");
 
     let second = bench.run(&["t.rhai"]);
     assert_eq!(second.code, 0, "{}{}", second.stdout, second.stderr);
-    assert_eq!(names(&bench.path("out")), ["earlier", "test_one.csv", "test_one.manifest.json"]);
-    let [run] = &names(&bench.path("out/earlier"))[..] else { panic!("one earlier run") };
+    assert_eq!(
+        names(&bench.path("out")),
+        ["earlier", "test_one.csv", "test_one.manifest.json"]
+    );
+    let [run] = &names(&bench.path("out/earlier"))[..] else {
+        panic!("one earlier run")
+    };
     assert_eq!(names(&bench.path("out/earlier").join(run)), results);
-    assert_eq!(text(&bench, &format!("out/earlier/{run}/test_one.csv")), before);
-    assert!(second.stderr.contains("results of an earlier run moved to out/earlier/"), "{}", second.stderr);
+    assert_eq!(
+        text(&bench, &format!("out/earlier/{run}/test_one.csv")),
+        before
+    );
+    assert!(
+        second
+            .stderr
+            .contains("results of an earlier run moved to out/earlier/"),
+        "{}",
+        second.stderr
+    );
 }
 
 #[test]
 fn runs_without_an_output_folder_never_share_a_file() {
     let bench = bench();
     let models = ["acme/A", "acme/B"].map(|model| without_output(&bench, &["t.rhai", "-m", model]));
-    assert!(models.iter().all(|run| run.code == 0), "{}{}", models[1].stdout, models[1].stderr);
+    assert!(
+        models.iter().all(|run| run.code == 0),
+        "{}{}",
+        models[1].stdout,
+        models[1].stderr
+    );
     let typo = without_output(&bench, &["typo.rhai"]);
     assert_eq!(typo.code, 1, "{}", typo.stderr);
 
     let runs = names(&bench.path("outputs"));
-    let [first, second, latest] = &runs[..] else { panic!("two runs and a link: {runs:?}") };
+    let [first, second, latest] = &runs[..] else {
+        panic!("two runs and a link: {runs:?}")
+    };
     assert!(first.contains("-t") && second.contains("-t"), "{runs:?}");
     assert_eq!(latest, "latest");
     let csv = |run: &str| text(&bench, &format!("outputs/{run}/test_one_acme.csv"));
@@ -107,13 +152,29 @@ fn runs_without_an_output_folder_never_share_a_file() {
 
     let read = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-        ran(&command.current_dir(bench.dir.path()).args(args).output().expect("lmrun runs"))
+        ran(&command
+            .current_dir(bench.dir.path())
+            .args(args)
+            .output()
+            .expect("lmrun runs"))
     };
-    assert_eq!(read(&["report"]).stdout, "outputs/latest/test_one_acme.pdf\noutputs/latest/report.html\n");
+    assert_eq!(
+        read(&["report"]).stdout,
+        "outputs/latest/test_one_acme.pdf\noutputs/latest/report.html\n"
+    );
     let last = format!("outputs/{second}/report.html\n");
-    assert!(read(&["report", "outputs/"]).stdout.ends_with(&last), "the last run of a folder of runs");
+    assert!(
+        read(&["report", "outputs/"]).stdout.ends_with(&last),
+        "the last run of a folder of runs"
+    );
     let moved = read(&["report", "outputs/test_one_acme.csv"]);
-    assert!(moved.stderr.contains("did you mean `outputs/latest/test_one_acme.csv`?"), "{}", moved.stderr);
+    assert!(
+        moved
+            .stderr
+            .contains("did you mean `outputs/latest/test_one_acme.csv`?"),
+        "{}",
+        moved.stderr
+    );
 }
 
 #[test]
@@ -132,10 +193,17 @@ fn a_second_run_in_the_same_folder_is_refused() {
         first.id()
     );
     assert!(second.stderr.starts_with(&expected), "{}", second.stderr);
-    assert!(second.stderr.contains("choose another with `-o DIR`"), "{}", second.stderr);
+    assert!(
+        second.stderr.contains("choose another with `-o DIR`"),
+        "{}",
+        second.stderr
+    );
     kill(Pid::from_raw(first.id() as i32), Signal::SIGINT).expect("interrupted");
     assert_eq!(first.wait().expect("its end").code(), Some(130));
-    assert!(bench.rows("out/test_one.csv").len() > 1, "the first run's rows are whole");
+    assert!(
+        bench.rows("out/test_one.csv").len() > 1,
+        "the first run's rows are whole"
+    );
     assert_eq!(bench.run(&["t.rhai"]).code, 0, "the folder is free again");
 }
 

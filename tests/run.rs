@@ -27,7 +27,10 @@ fn the_list_is_one_test_a_line_and_starts_nothing() {
          private fn test_hidden() {}\nfn other() {}\n",
     );
     let listed = bench.run(&["t.rhai", "-l"]);
-    assert_eq!((listed.code, listed.stdout.as_str()), (0, "test_b  Second sentence is left out.\ntest_a\n"));
+    assert_eq!(
+        (listed.code, listed.stdout.as_str()),
+        (0, "test_b  Second sentence is left out.\ntest_a\n")
+    );
     assert_eq!(bench.run(&["t.rhai", "-l", "-f", "oth"]).stdout, "other\n");
     assert!(!bench.path("out").exists());
 }
@@ -37,30 +40,63 @@ fn the_main_job_on_the_simulator() {
     let bench = Bench::new();
     let script = tests_rhai();
     // What is fast on a machine that does other things too is not a test's business.
-    let quick = ["-P", "gap_s=0.6", "-P", "requests=3", "-P", "max_tokens=4", "-P", "at_least=0"];
-    let args = [&[script.as_str(), "-f", "lmcache_local_cpu", "--engine", "sim"][..], &quick[..]].concat();
+    let quick = [
+        "-P",
+        "gap_s=0.6",
+        "-P",
+        "requests=3",
+        "-P",
+        "max_tokens=4",
+        "-P",
+        "at_least=0",
+    ];
+    let args = [
+        &[
+            script.as_str(),
+            "-f",
+            "lmcache_local_cpu",
+            "--engine",
+            "sim",
+        ][..],
+        &quick[..],
+    ]
+    .concat();
     let run = bench.run(&args);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     assert!(run.stdout.contains("lmcache (simulated)"), "{}", run.stdout);
 
     let rows = bench.rows("out/test_lmcache_local_cpu.csv");
     assert_eq!(rows.len(), 3 * 2 * 3);
-    let header = std::fs::read_to_string(bench.path("out/test_lmcache_local_cpu.csv")).expect("the CSV");
+    let header =
+        std::fs::read_to_string(bench.path("out/test_lmcache_local_cpu.csv")).expect("the CSV");
     assert!(header.starts_with(
         "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory,engine,"
     ));
     for row in &rows {
-        let number =
-            |column: &str| row[column].parse::<f64>().unwrap_or_else(|_| panic!("{column} of {row:?}"));
-        assert_eq!((row["status"].as_str(), row["simulated"].as_str()), ("ok", "true"));
+        let number = |column: &str| {
+            row[column]
+                .parse::<f64>()
+                .unwrap_or_else(|_| panic!("{column} of {row:?}"))
+        };
+        assert_eq!(
+            (row["status"].as_str(), row["simulated"].as_str()),
+            ("ok", "true")
+        );
         assert!(number("TTFT") > 0.0 && number("TTFT") <= number("latency"));
         assert!((number("TTFT") - (number("first_token_s") - number("sent_s"))).abs() < 1e-9);
         assert!(number("send_lag_s") >= 0.0, "sent before it was due");
         assert_eq!(row["output_tokens"], "4");
         let memory: serde_json::Value = serde_json::from_str(&row["gpu_memory"]).expect("JSON");
         let gpus = memory.as_object().expect("GPUs");
-        let own = if row["engine"] == "lmcache" { "gpu-0" } else { "gpu-1" };
-        assert!(gpus.len() == 1 && gpus[own].as_f64() > Some(0.0), "{memory}");
+        let own = if row["engine"] == "lmcache" {
+            "gpu-0"
+        } else {
+            "gpu-1"
+        };
+        assert!(
+            gpus.len() == 1 && gpus[own].as_f64() > Some(0.0),
+            "{memory}"
+        );
         // Only the second and later requests to the cached engine find anything.
         let cached = row["engine"] == "lmcache" && row["request_id"] != "0";
         assert_eq!(number("cached_tokens") > 0.0, cached, "{row:?}");
@@ -72,11 +108,15 @@ fn the_main_job_on_the_simulator() {
     assert_eq!(manifest["outcome"], json!({ "passed": true }));
     assert!(manifest["took_s"].as_f64() > Some(1.0), "{manifest}");
     let checks = manifest["checks"].as_array().expect("checks");
-    assert!(!checks.is_empty() && checks.iter().all(|check| check["passed"] == true), "{checks:?}");
+    assert!(
+        !checks.is_empty() && checks.iter().all(|check| check["passed"] == true),
+        "{checks:?}"
+    );
     assert_eq!(manifest["experiments"].as_array().map(Vec::len), Some(3));
     assert_eq!(manifest["parameters"]["gap_s"], "0.6");
     for port in bench.ports {
-        let log = std::fs::read_to_string(bench.path(&format!("out/{port}-stdout.log"))).expect("a log");
+        let log =
+            std::fs::read_to_string(bench.path(&format!("out/{port}-stdout.log"))).expect("a log");
         assert!(log.contains("Application startup complete."), "{log}");
     }
     assert_eq!(bench.left_running(), Vec::<String>::new());
@@ -87,8 +127,19 @@ fn growing_contexts_and_two_caches_at_once() {
     let bench = Bench::new();
     let script = tests_rhai();
     let quick = ["-P", "gap_s=1", "-P", "requests=3", "-P", "max_tokens=2"];
-    let run = bench
-        .run(&[&[script.as_str(), "-f", "vary|compatibility", "--engine", "sim"][..], &quick[..]].concat());
+    let run = bench.run(
+        &[
+            &[
+                script.as_str(),
+                "-f",
+                "vary|compatibility",
+                "--engine",
+                "sim",
+            ][..],
+            &quick[..],
+        ]
+        .concat(),
+    );
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
     let lengths: Vec<String> = bench
         .rows("out/test_vary_length_workload.csv")
@@ -96,7 +147,10 @@ fn growing_contexts_and_two_caches_at_once() {
         .map(|row| row["context_len"].clone())
         .collect();
     assert_eq!(lengths, ["12288", "24576", "24576"]);
-    assert_eq!(bench.rows("out/test_cache_compatibility.csv").len(), 3 * 2 * 3);
+    assert_eq!(
+        bench.rows("out/test_cache_compatibility.csv").len(),
+        3 * 2 * 3
+    );
 }
 
 #[test]
@@ -125,7 +179,10 @@ fn a_model_names_the_file_and_a_trailing_slash_does_not_matter() {
         &p2,
     ]);
     assert_eq!(ran(&command.output().expect("lmrun")).code, 0);
-    assert_eq!(bench.rows("elsewhere/test_one_org.csv")[0]["model"], "org/model");
+    assert_eq!(
+        bench.rows("elsewhere/test_one_org.csv")[0]["model"],
+        "org/model"
+    );
 }
 
 #[test]
@@ -142,14 +199,34 @@ fn a_failing_test_does_not_stop_the_next_and_keeps_its_rows() {
          }
          fn test_2() { print(\"second\"); }",
     );
-    let run = ran(&bench.command(&["t.rhai"]).env("MY_API_KEY", "sk-abcdef").output().expect("lmrun"));
+    let run = ran(&bench
+        .command(&["t.rhai"])
+        .env("MY_API_KEY", "sk-abcdef")
+        .output()
+        .expect("lmrun"));
     assert_eq!(run.code, 1, "{}", run.stderr);
-    assert!(run.stdout.contains("FAILED: TTFT: at least 1000.0, seen 0."), "{}", run.stdout);
-    assert!(run.stdout.contains("passed: failed: expected 0, seen 0"), "{}", run.stdout);
-    assert!(run.stdout.contains("second\npassed test_2"), "{}", run.stdout);
+    assert!(
+        run.stdout
+            .contains("FAILED: TTFT: at least 1000.0, seen 0."),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stdout.contains("passed: failed: expected 0, seen 0"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stdout.contains("second\npassed test_2"),
+        "{}",
+        run.stdout
+    );
     assert_eq!(bench.rows("out/test_1.csv").len(), 2);
     let manifest = manifest(&bench, "test_1");
-    assert_eq!(manifest["outcome"], json!({ "passed": false, "code": 1, "summary": "1 check failed" }));
+    assert_eq!(
+        manifest["outcome"],
+        json!({ "passed": false, "code": 1, "summary": "1 check failed" })
+    );
     assert_eq!(
         manifest["checks"].as_array().expect("checks")[1..],
         [
@@ -192,35 +269,60 @@ fn an_unknown_parameter_is_refused_before_anything_starts() {
     let bench = Bench::new().script("t.rhai", script);
     let run = bench.run(&["t.rhai", "-P", "gap=3"]);
     let error = "error: unknown parameter `gap`; did you mean `gap_s`?\n";
-    assert_eq!((run.code, run.stderr.as_str()), (2, error), "{}", run.stdout);
+    assert_eq!(
+        (run.code, run.stderr.as_str()),
+        (2, error),
+        "{}",
+        run.stdout
+    );
     assert!(!bench.path("out").exists());
     let run = bench.run(&["t.rhai", "-P", "zzz=3"]);
     assert_eq!(
         (run.code, run.stderr.as_str()),
-        (2, "error: unknown parameter `zzz`; the script has `gap_s`, `turns`\n")
+        (
+            2,
+            "error: unknown parameter `zzz`; the script has `gap_s`, `turns`\n"
+        )
     );
     let run = bench.run(&["t.rhai", "-P", "gap_s=1.5", "-P", "model=m", "-P", "seed=1"]);
-    assert!(run.code == 0 && run.stdout.contains("\n2.5\n"), "{}{}", run.stdout, run.stderr);
+    assert!(
+        run.code == 0 && run.stdout.contains("\n2.5\n"),
+        "{}{}",
+        run.stdout,
+        run.stderr
+    );
     assert!(!run.stderr.contains("warning"), "{}", run.stderr);
 }
 
 #[test]
 fn a_parameter_of_another_test_is_a_warning() {
     let script = "fn test_a() {} fn test_b() { param(\"turns\", 1); }";
-    let run = Bench::new().script("t.rhai", script).run(&["t.rhai", "-f", "test_a", "-P", "turns=3"]);
-    let warning =
-        "warning: the parameter `turns` has no effect on the selected tests: it is used by `test_b`";
-    assert_eq!((run.code, run.stderr.contains(warning)), (0, true), "{}", run.stderr);
+    let run = Bench::new()
+        .script("t.rhai", script)
+        .run(&["t.rhai", "-f", "test_a", "-P", "turns=3"]);
+    let warning = "warning: the parameter `turns` has no effect on the selected tests: it is used by `test_b`";
+    assert_eq!(
+        (run.code, run.stderr.contains(warning)),
+        (0, true),
+        "{}",
+        run.stderr
+    );
     assert!(!run.stderr.contains("no test asked"), "{}", run.stderr);
 }
 
 #[test]
 fn a_parameter_with_a_computed_name_is_not_refused() {
     let script = "fn test_a() { for name in [\"a\", \"b\"] { print(param(`${name}_s`, 8)); } }";
-    let run = Bench::new().script("t.rhai", script).run(&["t.rhai", "-P", "a_s=3", "-P", "c_s=3"]);
+    let run = Bench::new()
+        .script("t.rhai", script)
+        .run(&["t.rhai", "-P", "a_s=3", "-P", "c_s=3"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(run.stdout.contains("\n3\n"), "{}", run.stdout);
-    assert!(run.stderr.contains("no test asked for the parameter `c_s`"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("no test asked for the parameter `c_s`"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -229,7 +331,9 @@ fn the_verbose_list_has_parameters_and_defaults() {
         fn test_a() { param(\"requests\", max(2, 3)); common(); }
         fn test_b() {}
         private fn common() { param(\"gap_s\", 0.5) }";
-    let listed = Bench::new().script("t.rhai", script).run(&["t.rhai", "-l", "-v"]);
+    let listed = Bench::new()
+        .script("t.rhai", script)
+        .run(&["t.rhai", "-l", "-v"]);
     let expected = "test_a  Answers come.\n    gap_s     0.5\n    requests  max(2, 3)\ntest_b\n";
     assert_eq!((listed.code, listed.stdout.as_str()), (0, expected));
 }
@@ -248,14 +352,19 @@ fn rows_so_far(bench: &Bench) -> usize {
 fn ctrl_c_keeps_the_rows_closes_the_engines_and_exits_with_130() {
     let bench = Bench::new().script("t.rhai", LONG);
     let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
-    eventually("rows are on disk while the run goes on", || rows_so_far(&bench) > 3);
+    eventually("rows are on disk while the run goes on", || {
+        rows_so_far(&bench) > 3
+    });
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("the signal");
     let run = ran(&child.wait_with_output().expect("its end"));
     assert_eq!(run.code, 130, "{}{}", run.stdout, run.stderr);
     assert!(!run.stdout.contains("test_never_reached"), "{}", run.stdout);
     let rows = bench.rows("out/test_long.csv");
     assert!(rows.iter().filter(|row| row["status"] == "ok").count() >= 3);
-    assert!(rows.iter().any(|row| row["error"] == "the run was interrupted"));
+    assert!(
+        rows.iter()
+            .any(|row| row["error"] == "the run was interrupted")
+    );
     assert_eq!(manifest(&bench, "test_long")["outcome"]["code"], 130);
     assert_eq!(bench.left_running(), Vec::<String>::new());
 }
@@ -267,7 +376,12 @@ fn ctrl_c_ends_an_endless_loop() {
     std::thread::sleep(Duration::from_millis(500));
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).expect("the signal");
     let run = ran(&child.wait_with_output().expect("its end"));
-    assert_eq!((run.code, run.stdout.contains("looping")), (130, true), "{}", run.stderr);
+    assert_eq!(
+        (run.code, run.stdout.contains("looping")),
+        (130, true),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -278,9 +392,14 @@ fn no_engine_outlives_a_killed_lmrun() {
     assert!(!bench.left_running().is_empty());
     child.kill().expect("SIGKILL");
     child.wait().expect("its end");
-    eventually("the watchdog ends the engines", || bench.left_running().len() <= 1);
+    eventually("the watchdog ends the engines", || {
+        bench.left_running().len() <= 1
+    });
     eventually("and nothing is left", || bench.left_running().is_empty());
-    assert!(bench.rows("out/test_long.csv").len() >= 3, "the rows were on disk");
+    assert!(
+        bench.rows("out/test_long.csv").len() >= 3,
+        "the rows were on disk"
+    );
 }
 
 #[test]
@@ -306,7 +425,10 @@ fn checks_are_on_disk_at_once_and_a_killed_run_has_no_outcome() {
         { "passed": true, "what": "before", "expr_id": null },
         { "passed": false, "what": "after", "expr_id": 0 },
     ]);
-    assert_eq!((&manifest["checks"], manifest.get("outcome")), (&checks, None));
+    assert_eq!(
+        (&manifest["checks"], manifest.get("outcome")),
+        (&checks, None)
+    );
     eventually("nothing is left", || bench.left_running().is_empty());
 }
 
@@ -323,24 +445,47 @@ fn an_engine_that_dies_fails_its_requests_and_not_the_others() {
     let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
     eventually("rows", || rows_so_far(&bench) > 6);
     let mark = format!("--port {}", bench.ports[0]);
-    let victim = procfs::process::all_processes().expect("/proc").filter_map(Result::ok);
-    let mut victim =
-        victim.filter(|process| process.cmdline().is_ok_and(|line| line.join(" ").contains(&mark)));
+    let victim = procfs::process::all_processes()
+        .expect("/proc")
+        .filter_map(Result::ok);
+    let mut victim = victim.filter(|process| {
+        process
+            .cmdline()
+            .is_ok_and(|line| line.join(" ").contains(&mark))
+    });
     let victim = victim.find(|process| process.stat().is_ok_and(|stat| stat.session == stat.pid));
-    kill(Pid::from_raw(victim.expect("the engine").pid), Signal::SIGKILL).expect("the signal");
+    kill(
+        Pid::from_raw(victim.expect("the engine").pid),
+        Signal::SIGKILL,
+    )
+    .expect("the signal");
     let began = Instant::now();
     let run = ran(&child.wait_with_output().expect("its end"));
     assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
-    assert!(run.stderr.contains("engine `victim` ended while it served"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("engine `victim` ended while it served"),
+        "{}",
+        run.stderr
+    );
     assert!(began.elapsed() < Duration::from_secs(30));
     let rows = bench.rows("out/test_long.csv");
     let of = |name: &str, status: &str| {
-        rows.iter().filter(|r| r["engine"] == name && r["status"] == status).count()
+        rows.iter()
+            .filter(|r| r["engine"] == name && r["status"] == status)
+            .count()
     };
-    assert_eq!((of("other", "ok"), of("victim", "ok") + of("victim", "failed")), (40, 40));
+    assert_eq!(
+        (
+            of("other", "ok"),
+            of("victim", "ok") + of("victim", "failed")
+        ),
+        (40, 40)
+    );
     assert!(of("victim", "failed") > 0);
     assert!(
-        rows.iter().any(|row| row["error"] == "engine `victim` ended while it served (signal: 9 (SIGKILL))")
+        rows.iter().any(
+            |row| row["error"] == "engine `victim` ended while it served (signal: 9 (SIGKILL))"
+        )
     );
 }
 
@@ -376,14 +521,21 @@ fn two_engines_on_one_gpu_at_the_same_time_are_warned_of() {
     let shared = on_gpus(["[0, 1]", "[1]"]);
     assert!(shared.stderr.contains(warning), "{}", shared.stderr);
     for apart in [on_gpus(["[0]", "[1]"]), on_gpus(["[]", "[]"])] {
-        assert!(!apart.stderr.contains("at the same time"), "{}", apart.stderr);
+        assert!(
+            !apart.stderr.contains("at the same time"),
+            "{}",
+            apart.stderr
+        );
     }
 }
 
 #[test]
 fn a_script_may_begin_with_a_byte_order_mark() {
     let bench = Bench::new()
-        .script("t.rhai", "\u{feff}import \"own\" as own;\nfn test_a() { own::it() }\n")
+        .script(
+            "t.rhai",
+            "\u{feff}import \"own\" as own;\nfn test_a() { own::it() }\n",
+        )
         .script("own.rhai", "\u{feff}fn it() { 1 }\n");
     let run = bench.run(&["t.rhai"]);
     assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);

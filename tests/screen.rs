@@ -24,7 +24,10 @@ fn shown(flags: &[&str]) -> (Bench, Ran) {
     let ran = bench.run(&[&["shown.rhai"], flags].concat());
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     for text in [&ran.stdout, &ran.stderr] {
-        assert!(text.chars().all(|c| !c.is_control() || c == '\n'), "{text:?}");
+        assert!(
+            text.chars().all(|c| !c.is_control() || c == '\n'),
+            "{text:?}"
+        );
     }
     (bench, ran)
 }
@@ -32,17 +35,34 @@ fn shown(flags: &[&str]) -> (Bench, Ran) {
 #[test]
 fn usually_results_are_apart_from_what_happens() {
     let (bench, ran) = shown(&[]);
-    for part in ["TTFT p50 s", "b / a", "  passed: one is one", "  FAILED: one is two", "FAILED test_shown"] {
+    for part in [
+        "TTFT p50 s",
+        "b / a",
+        "  passed: one is one",
+        "  FAILED: one is two",
+        "FAILED test_shown",
+    ] {
         assert!(ran.stdout.contains(part), "`{part}` in {}", ran.stdout);
     }
-    for part in ["a: ready after", "sending for 0.1 s", "warning: a: 1 × HTTP 503"] {
+    for part in [
+        "a: ready after",
+        "sending for 0.1 s",
+        "warning: a: 1 × HTTP 503",
+    ] {
         assert!(ran.stderr.contains(part), "`{part}` in {}", ran.stderr);
     }
     assert!(!ran.stderr.contains("a 0: "), "{}", ran.stderr);
-    let written = ran.stdout.lines().skip_while(|line| *line != "written:").skip(1);
+    let written = ran
+        .stdout
+        .lines()
+        .skip_while(|line| *line != "written:")
+        .skip(1);
     let (paths, rest): (Vec<&str>, Vec<&str>) = written.partition(|line| line.starts_with("  "));
     assert_eq!(paths.len(), 4, "two logs, rows and manifest: {paths:?}");
-    assert!(paths.iter().all(|path| bench.path(path.trim()).exists()), "{paths:?}");
+    assert!(
+        paths.iter().all(|path| bench.path(path.trim()).exists()),
+        "{paths:?}"
+    );
     assert_eq!(rest, ["the whole report: lmrun report out"]);
 }
 
@@ -55,16 +75,32 @@ fn quietly_only_results_and_failures_are_shown() {
         ran.stdout
     );
     assert!(!ran.stdout.contains("one is one"), "{}", ran.stdout);
-    assert!(ran.stderr.starts_with("warning: a: 1 × HTTP 503"), "{}", ran.stderr);
-    assert_eq!(ran.stderr.lines().filter(|line| line.starts_with("warning:")).count(), 1, "{}", ran.stderr);
+    assert!(
+        ran.stderr.starts_with("warning: a: 1 × HTTP 503"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(
+        ran.stderr
+            .lines()
+            .filter(|line| line.starts_with("warning:"))
+            .count(),
+        1,
+        "{}",
+        ran.stderr
+    );
     assert!(!ran.stderr.contains("ready"), "{}", ran.stderr);
 }
 
 #[test]
 fn on_demand_every_request_is_shown() {
     let (_, ran) = shown(&["-v"]);
-    let requests =
-        |engine: &str| ran.stderr.lines().filter(|line| line.starts_with(&format!("  {engine} "))).count();
+    let requests = |engine: &str| {
+        ran.stderr
+            .lines()
+            .filter(|line| line.starts_with(&format!("  {engine} ")))
+            .count()
+    };
     assert_eq!((requests("a"), requests("b")), (3, 3), "{}", ran.stderr);
     assert!(ran.stderr.contains(": failed: HTTP 503"), "{}", ran.stderr);
     assert!(ran.stderr.contains(" s, 4 tokens"), "{}", ran.stderr);

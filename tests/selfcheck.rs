@@ -26,7 +26,10 @@ fn the_client_is_compared_with_the_simulators_own_stamps() {
         assert!(error_s > -0.001 && error_s < 0.02, "{step}");
         let way_s = step["on_its_way_s"]["p50"].as_f64().expect("a way");
         assert!(way_s > 0.0 && way_s < 0.05, "{step}");
-        assert!(step["itl_error_s"]["max"].is_number() && step["server_late_s"]["max"].is_number(), "{step}");
+        assert!(
+            step["itl_error_s"]["max"].is_number() && step["server_late_s"]["max"].is_number(),
+            "{step}"
+        );
     }
     // Under whatever else this machine does, a load may not be held; then nothing is kept.
     let kept = cache.path().join("lmrun/selfcheck.json").exists();
@@ -38,7 +41,8 @@ fn the_client_is_compared_with_the_simulators_own_stamps() {
 fn a_run_that_sends_more_than_was_held_says_so() {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
     let cores = std::thread::available_parallelism().expect("cores").get();
-    let known = json!({ "host": host.trim(), "cores": cores, "at_unix_s": 0, "rate": 2.0, "streams": 100 });
+    let known =
+        json!({ "host": host.trim(), "cores": cores, "at_unix_s": 0, "rate": 2.0, "streams": 100 });
     let bench = Bench::new().script("cache/lmrun/selfcheck.json", &known.to_string()).script(
         "t.rhai",
         "import \"std/load\" as load; import \"std/sim\" as sim;

@@ -23,23 +23,55 @@ struct Tmux {
 
 impl Tmux {
     fn open(bench: &Bench) -> Self {
-        let tmux = Self { socket: bench.path("tmux") };
+        let tmux = Self {
+            socket: bench.path("tmux"),
+        };
         let [p1, p2] = bench.ports.map(|port| port.to_string());
         let folder = bench.dir.path().to_str().expect("a path");
         let state = format!("XDG_STATE_HOME={}", bench.path("state").display());
         tmux.ask(
-            &["-f", "/dev/null", "new-session", "-d", "-x", "100", "-y", "30", "-c", folder]
-                .into_iter()
-                .chain(["-e", &state, env!("CARGO_BIN_EXE_lmrun"), "repl", "-o", "out", "-p", &p1, &p2])
-                .collect::<Vec<_>>(),
+            &[
+                "-f",
+                "/dev/null",
+                "new-session",
+                "-d",
+                "-x",
+                "100",
+                "-y",
+                "30",
+                "-c",
+                folder,
+            ]
+            .into_iter()
+            .chain([
+                "-e",
+                &state,
+                env!("CARGO_BIN_EXE_lmrun"),
+                "repl",
+                "-o",
+                "out",
+                "-p",
+                &p1,
+                &p2,
+            ])
+            .collect::<Vec<_>>(),
         );
         eventually("the prompt", || tmux.screen().ends_with("lmrun>"));
         tmux
     }
 
     fn ask(&self, args: &[&str]) -> String {
-        let output = Command::new("tmux").arg("-S").arg(&self.socket).args(args).output().expect("tmux");
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new("tmux")
+            .arg("-S")
+            .arg(&self.socket)
+            .args(args)
+            .output()
+            .expect("tmux");
+        assert!(
+            output.status.success(),
+            "{args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
@@ -59,7 +91,11 @@ impl Tmux {
 impl Drop for Tmux {
     fn drop(&mut self) {
         // The engines that its lmrun started end with it.
-        let _ = Command::new("tmux").arg("-S").arg(&self.socket).arg("kill-server").output();
+        let _ = Command::new("tmux")
+            .arg("-S")
+            .arg(&self.socket)
+            .arg("kill-server")
+            .output();
     }
 }
 
@@ -70,17 +106,25 @@ fn typed_text_and_menu_stay_on_the_screen() {
     assert!(screen.ends_with("\nlmrun> let x = 4"), "{screen}");
     tmux.after(&["C-c"]);
     let screen = tmux.after(&["sim::engine(#{ ", "Tab"]);
-    assert!(screen.contains("lmrun> sim::engine(#{") && screen.contains("prefix_caching"), "{screen}");
+    assert!(
+        screen.contains("lmrun> sim::engine(#{") && screen.contains("prefix_caching"),
+        "{screen}"
+    );
     assert!(screen.ends_with("10 of 19; Tab goes on"), "{screen}");
 }
 
 fn a_note_stands_above_what_is_typed() {
     let bench = Bench::new();
     let tmux = Tmux::open(&bench);
-    tmux.after(&["start(sim::engine(#{ name: \"plain\", startup_s: 2 }))", "Enter"]);
+    tmux.after(&[
+        "start(sim::engine(#{ name: \"plain\", startup_s: 2 }))",
+        "Enter",
+    ]);
     eventually("the engine starts", || tmux.screen().ends_with("\nlmrun>"));
     tmux.after(&["let typed = 4"]);
-    eventually("the engine is ready", || tmux.screen().contains("\n  plain: ready after "));
+    eventually("the engine is ready", || {
+        tmux.screen().contains("\n  plain: ready after ")
+    });
     let screen = tmux.after(&["2"]);
     assert!(screen.ends_with("\nlmrun> let typed = 42"), "{screen}");
     drop(tmux);

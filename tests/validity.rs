@@ -33,14 +33,18 @@ fn stall(child: &Child) {
 /// The number of rows of an experiment on disk.
 fn rows_of(csv: &Path, experiment: usize) -> usize {
     let text = std::fs::read_to_string(csv).unwrap_or_default();
-    text.lines().filter(|line| line.starts_with(&format!("{experiment},"))).count()
+    text.lines()
+        .filter(|line| line.starts_with(&format!("{experiment},")))
+        .count()
 }
 
 fn late_run() -> (Bench, Ran) {
     let bench = Bench::new().script("t.rhai", SCRIPT);
     let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
     for experiment in 0..2 {
-        eventually("rows", || rows_of(&bench.path("out/test_late.csv"), experiment) > 2);
+        eventually("rows", || {
+            rows_of(&bench.path("out/test_late.csv"), experiment) > 2
+        });
         stall(&child);
     }
     let run = ran(&child.wait_with_output().expect("its end"));
@@ -48,7 +52,10 @@ fn late_run() -> (Bench, Ran) {
 }
 
 fn lmrun(args: &[&str]) -> Ran {
-    ran(&Command::new(env!("CARGO_BIN_EXE_lmrun")).args(args).output().expect("lmrun"))
+    ran(&Command::new(env!("CARGO_BIN_EXE_lmrun"))
+        .args(args)
+        .output()
+        .expect("lmrun"))
 }
 
 #[test]
@@ -57,31 +64,57 @@ fn an_invalid_experiment_is_marked_wherever_its_numbers_are_shown() {
     assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
     let tables: Vec<&str> = run.stdout.split("TTFT p50 s").collect();
     assert_eq!(tables.len(), 3, "two tables: {}", run.stdout);
-    assert!(tables[..2].iter().all(|above| above.contains("INVALID: lmrun sent")), "{}", run.stdout);
+    assert!(
+        tables[..2]
+            .iter()
+            .all(|above| above.contains("INVALID: lmrun sent")),
+        "{}",
+        run.stdout
+    );
     let csv = bench.path("out/test_late.csv");
-    let manifest = std::fs::read_to_string(csv.with_extension("manifest.json")).expect("a manifest");
+    let manifest =
+        std::fs::read_to_string(csv.with_extension("manifest.json")).expect("a manifest");
     let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
     for experiment in manifest["experiments"].as_array().expect("experiments") {
         assert_eq!(experiment["valid"], false, "{experiment}");
         assert_eq!(experiment["invalid"][0]["code"], "send_lag");
     }
     let rows = bench.rows("out/test_late.csv");
-    assert!(rows.len() == 60 && rows.iter().all(|row| row["valid"] == "false"), "{rows:?}");
+    assert!(
+        rows.len() == 60 && rows.iter().all(|row| row["valid"] == "false"),
+        "{rows:?}"
+    );
     let summary = manifest["outcome"]["summary"].as_str().expect("a summary");
-    assert!(summary.starts_with("invalid: experiment 0: lmrun sent"), "{summary}");
+    assert!(
+        summary.starts_with("invalid: experiment 0: lmrun sent"),
+        "{summary}"
+    );
     assert!(summary.contains("; experiment 1: lmrun sent"), "{summary}");
 
     let csv = csv.display().to_string();
     assert_eq!(lmrun(&["report", &csv]).code, 0);
     let page = std::fs::read_to_string(bench.path("out/report.html")).expect("the page");
-    let titles = || page.split("<svg").skip(1).map(|svg| svg.split("</g>").next().unwrap_or_default());
-    assert!(titles().count() > 5 && titles().all(|title| title.contains(">INVALID: ")), "every figure");
-    for table in ["<h3>Summary</h3>", "<h3>INVALID: Experiment 0", "<table class=\"sum\""] {
+    let titles = || {
+        page.split("<svg")
+            .skip(1)
+            .map(|svg| svg.split("</g>").next().unwrap_or_default())
+    };
+    assert!(
+        titles().count() > 5 && titles().all(|title| title.contains(">INVALID: ")),
+        "every figure"
+    );
+    for table in [
+        "<h3>Summary</h3>",
+        "<h3>INVALID: Experiment 0",
+        "<table class=\"sum\"",
+    ] {
         assert!(page.contains(table), "{table}");
     }
     let exported = lmrun(&["export", &csv, "--to", "vllm", "--experiment", "1"]).stdout;
     let exported: Value = serde_json::from_str(&exported).expect("JSON");
-    let remark = exported["lmrun"]["remarks"]["validity"].as_str().expect("a remark");
+    let remark = exported["lmrun"]["remarks"]["validity"]
+        .as_str()
+        .expect("a remark");
     assert!(remark.starts_with("INVALID: lmrun sent"), "{remark}");
 }
 
@@ -100,7 +133,9 @@ fn rows_are_valid_when_their_test_has_ended_and_of_a_killed_run_it_is_unknown() 
     eventually("rows", || rows_of(&bench.path("out/test_b.csv"), 0) == 3);
     let valid = |csv: &str| {
         let rows = bench.rows(csv);
-        rows.iter().map(|row| row["valid"].clone()).collect::<Vec<_>>()
+        rows.iter()
+            .map(|row| row["valid"].clone())
+            .collect::<Vec<_>>()
     };
     assert_eq!(valid("out/test_a.csv"), ["true", "true", "true"]);
     child.kill().expect("SIGKILL");
@@ -113,8 +148,22 @@ fn rows_are_valid_when_their_test_has_ended_and_of_a_killed_run_it_is_unknown() 
 fn the_table_of_a_load_is_marked_too() {
     let sim = Sim::start(&[]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    command.args(["load", "--url", &sim.url(), "--rate", "20", "--requests", "40", "--max-tokens", "2"]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("lmrun");
+    command.args([
+        "load",
+        "--url",
+        &sim.url(),
+        "--rate",
+        "20",
+        "--requests",
+        "40",
+        "--max-tokens",
+        "2",
+    ]);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("lmrun");
     eventually("requests are answered", || sim.requests() > 2);
     stall(&child);
     let run = ran(&child.wait_with_output().expect("its end"));
@@ -125,8 +174,9 @@ fn the_table_of_a_load_is_marked_too() {
 
 /// Two programs that answer a workload for 16 tokens; the second with `second` tokens.
 fn compared(second: u32, options: &str) -> (Bench, Ran) {
-    let engine =
-        |name, tokens: u32| unrecognized_simulator(name, &format!("extra_body: #{{ max_tokens: {tokens} }}"));
+    let engine = |name, tokens: u32| {
+        unrecognized_simulator(name, &format!("extra_body: #{{ max_tokens: {tokens} }}"))
+    };
     let bench = Bench::new().script(
         "t.rhai",
         &format!(
@@ -148,23 +198,44 @@ fn engines_that_generated_different_numbers_of_tokens_are_not_compared() {
     let said = "`short` generated 10.0 % fewer output tokens than `long` (90 vs 100, of 2 requests";
     let (bench, run) = compared(45, "#{}");
     assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
-    assert!(run.stdout.contains(&format!("INVALID: {said}")), "{}", run.stdout);
-    let manifest = std::fs::read_to_string(bench.path("out/test_a.manifest.json")).expect("a manifest");
+    assert!(
+        run.stdout.contains(&format!("INVALID: {said}")),
+        "{}",
+        run.stdout
+    );
+    let manifest =
+        std::fs::read_to_string(bench.path("out/test_a.manifest.json")).expect("a manifest");
     let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
-    assert_eq!(manifest["experiments"][0]["invalid"][0]["code"], "unequal_work");
+    assert_eq!(
+        manifest["experiments"][0]["invalid"][0]["code"],
+        "unequal_work"
+    );
 
     let (_, allowed) = compared(45, "#{ max_output_difference: 0.2 }");
     assert_eq!(allowed.code, 0, "{}{}", allowed.stdout, allowed.stderr);
-    assert!(allowed.stderr.contains(said) && !allowed.stdout.contains("INVALID"), "{}", allowed.stderr);
+    assert!(
+        allowed.stderr.contains(said) && !allowed.stdout.contains("INVALID"),
+        "{}",
+        allowed.stderr
+    );
 
     let (_, slight) = compared(49, "#{}");
     assert_eq!(slight.code, 0, "{}{}", slight.stdout, slight.stderr);
-    assert!(slight.stderr.contains("2.0 % fewer output tokens"), "{}", slight.stderr);
+    assert!(
+        slight.stderr.contains("2.0 % fewer output tokens"),
+        "{}",
+        slight.stderr
+    );
 }
 
 #[test]
 fn a_difference_that_is_not_a_share_is_refused() {
     let (_, run) = compared(50, "#{ max_output_difference: 5 }");
     assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-    assert!(run.stderr.contains("expected a share, from 0 to 1, found 5"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("expected a share, from 0 to 1, found 5"),
+        "{}",
+        run.stderr
+    );
 }

@@ -20,14 +20,25 @@ fn run(body: &str) -> (Bench, Ran, Vec<Row>) {
 }
 
 fn number(row: &Row, column: &str) -> f64 {
-    row[column].parse().unwrap_or_else(|_| panic!("{column} of {row:?}"))
+    row[column]
+        .parse()
+        .unwrap_or_else(|_| panic!("{column} of {row:?}"))
 }
 
 #[test]
 fn every_workload_keeps_its_claim() {
     let bench = Bench::new();
     let script = root().join("scripts/workloads.rhai").display().to_string();
-    let quick = ["-P", "qps=8", "-P", "max_tokens=4", "-P", "at_least=0", "-P", "speed=20"];
+    let quick = [
+        "-P",
+        "qps=8",
+        "-P",
+        "max_tokens=4",
+        "-P",
+        "at_least=0",
+        "-P",
+        "speed=20",
+    ];
     let ran = bench.run(&[&[script.as_str(), "--engine", "sim"][..], &quick].concat());
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
 }
@@ -37,19 +48,34 @@ fn turns_follow_each_other_and_carry_the_conversation() {
     let (_, ran, rows) =
         run("run(load::multi_turn(#{ turns: 4, gap_s: 0.2, max_tokens: 10 }), [sim::engine()]);");
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-    assert_eq!(rows.iter().map(|row| row["turn"].as_str()).collect::<Vec<_>>(), ["0", "1", "2", "3"]);
+    assert_eq!(
+        rows.iter()
+            .map(|row| row["turn"].as_str())
+            .collect::<Vec<_>>(),
+        ["0", "1", "2", "3"]
+    );
     for (turn, pair) in rows.windows(2).enumerate() {
         let (before, row) = (&pair[0], &pair[1]);
-        assert!(number(row, "sent_s") >= number(before, "done_s"), "sent before the answer was there");
-        assert!(number(row, "planned_s") >= 0.2 * (turn + 1) as f64 - 1e-6, "sent before its moment");
+        assert!(
+            number(row, "sent_s") >= number(before, "done_s"),
+            "sent before the answer was there"
+        );
+        assert!(
+            number(row, "planned_s") >= 0.2 * (turn + 1) as f64 - 1e-6,
+            "sent before its moment"
+        );
         // The 25 ms a token of the simulator make turns longer than the gap: the answer decides.
         assert!((number(row, "planned_s") - number(before, "done_s")).abs() < 1e-6);
         assert_eq!(row["timestamp"], row["planned_s"]);
-        let history =
-            number(before, "context_len") + number(before, "query_len") + number(before, "output_tokens");
+        let history = number(before, "context_len")
+            + number(before, "query_len")
+            + number(before, "output_tokens");
         assert!((number(row, "context_len") - history).abs() < 1e-9);
         let grown = number(row, "prompt_tokens") - number(before, "prompt_tokens");
-        assert!(grown > 10.0 + 16.0, "the answer and the question are in the prompt: {grown} more");
+        assert!(
+            grown > 10.0 + 16.0,
+            "the answer and the question are in the prompt: {grown} more"
+        );
         assert!(number(row, "latency") > number(row, "TTFT") && number(row, "TTFT") > 0.0);
     }
 }
@@ -59,7 +85,13 @@ fn a_turn_without_the_answer_before_it_is_a_row_that_says_so() {
     let (_, ran, rows) = run(
         "run(load::multi_turn(#{ turns: 3, gap_s: 0, context_len: 3000, max_tokens: 4 }), [sim::engine(#{ max_model_len: 500 })], #{ may_fail: true });",
     );
-    assert_eq!((ran.code, rows.len()), (0, 3), "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(
+        (ran.code, rows.len()),
+        (0, 3),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
     assert!(rows[0]["error"].starts_with("HTTP 400"), "{:?}", rows[0]);
     for (turn, before) in [(1, 0), (2, 1)] {
         assert_eq!(
@@ -75,12 +107,27 @@ fn a_closed_loop_has_so_many_under_way() {
     let (_, ran, rows) = run(
         "run(load::random(#{ input_len: 50, output_len: #{ uniform: [2, 8] }, requests: 20, concurrency: 3 }), [sim::engine()]);",
     );
-    assert_eq!((ran.code, rows.len()), (0, 20), "{}{}", ran.stdout, ran.stderr);
-    let under_way =
-        |at: f64| rows.iter().filter(|row| number(row, "sent_s") <= at && number(row, "done_s") > at).count();
-    let most = rows.iter().map(|row| under_way(number(row, "sent_s"))).max();
+    assert_eq!(
+        (ran.code, rows.len()),
+        (0, 20),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
+    let under_way = |at: f64| {
+        rows.iter()
+            .filter(|row| number(row, "sent_s") <= at && number(row, "done_s") > at)
+            .count()
+    };
+    let most = rows
+        .iter()
+        .map(|row| under_way(number(row, "sent_s")))
+        .max();
     assert_eq!(most, Some(3));
-    let starts = rows.iter().filter(|row| number(row, "planned_s") == 0.0).count();
+    let starts = rows
+        .iter()
+        .filter(|row| number(row, "planned_s") == 0.0)
+        .count();
     assert_eq!(starts, 3, "three at once, then one for one");
 }
 
@@ -89,10 +136,22 @@ fn the_questions_wait_for_the_first_round() {
     let (_, ran, rows) = run(
         "run(load::long_doc_qa(#{ documents: 3, context_len: 500, repeats: 1, gap_s: 0.1, max_tokens: 4 }), [sim::engine()]);",
     );
-    assert_eq!((ran.code, rows.len()), (0, 6), "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(
+        (ran.code, rows.len()),
+        (0, 6),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
     let (first, second): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| row["turn"] == "0");
-    let ended = first.iter().map(|row| number(row, "done_s")).fold(0.0, f64::max);
-    assert!(second.iter().all(|row| number(row, "sent_s") >= ended), "{rows:?}");
+    let ended = first
+        .iter()
+        .map(|row| number(row, "done_s"))
+        .fold(0.0, f64::max);
+    assert!(
+        second.iter().all(|row| number(row, "sent_s") >= ended),
+        "{rows:?}"
+    );
 }
 
 #[test]
@@ -102,13 +161,19 @@ fn lengths_are_exact_where_the_engine_counts() {
          run(load::random(#{ input_len: 100, requests: 1, gap_s: 0, max_tokens: 2, tokenizer: \"rule\" }), [sim::engine()]);",
     );
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-    let extra: Vec<f64> =
-        rows[..6].iter().map(|row| number(row, "prompt_tokens") - number(row, "query_len")).collect();
+    let extra: Vec<f64> = rows[..6]
+        .iter()
+        .map(|row| number(row, "prompt_tokens") - number(row, "query_len"))
+        .collect();
     assert!(
         extra.iter().all(|tokens| (tokens - extra[0]).abs() < 1e-9),
         "the chat template alone is added: {extra:?}"
     );
-    assert!(rows[..6].iter().all(|row| row["context_len_from"] == "engine"));
+    assert!(
+        rows[..6]
+            .iter()
+            .all(|row| row["context_len_from"] == "engine")
+    );
     assert_eq!(rows[6]["context_len_from"], "rule");
 }
 
@@ -120,11 +185,29 @@ fn requests_are_what_the_options_say() {
          run(load::custom([#{ messages: [#{ role: \"system\", content: \"be brief\" }, #{ role: \"user\", content: \"hi\" }] }],
                           #{ max_tokens: 3, min_tokens: 3, stop: [\"zzz\"], cache_salt: \"s\" }), [engine]);",
     );
-    assert_eq!((ran.code, rows.len()), (0, 2), "{}{}", ran.stdout, ran.stderr);
-    assert_eq!((rows[0]["output_tokens"].as_str(), rows[0]["query_len"].as_str()), ("5", "3"));
+    assert_eq!(
+        (ran.code, rows.len()),
+        (0, 2),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
+    assert_eq!(
+        (
+            rows[0]["output_tokens"].as_str(),
+            rows[0]["query_len"].as_str()
+        ),
+        ("5", "3")
+    );
     // A completion has no chat template around its prompt: three words and the mark of the beginning.
     assert_eq!(rows[0]["prompt_tokens"], "4");
-    assert_eq!((rows[1]["output_tokens"].as_str(), rows[1]["context_len"].as_str()), ("3", "2"));
+    assert_eq!(
+        (
+            rows[1]["output_tokens"].as_str(),
+            rows[1]["context_len"].as_str()
+        ),
+        ("3", "2")
+    );
 }
 
 #[test]
@@ -134,9 +217,17 @@ fn a_salt_keeps_prompts_apart() {
          engine.wait_until_ready(30);
          for salt in [\"a\", \"a\", \"b\"] { run(load::dummy(#{ requests: 1, context_len: 600, max_tokens: 2, cache_salt: salt }), [engine]); }",
     );
-    assert_eq!((ran.code, rows.len()), (0, 3), "{}{}", ran.stdout, ran.stderr);
     assert_eq!(
-        rows.iter().map(|row| number(row, "cached_tokens") > 0.0).collect::<Vec<_>>(),
+        (ran.code, rows.len()),
+        (0, 3),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
+    assert_eq!(
+        rows.iter()
+            .map(|row| number(row, "cached_tokens") > 0.0)
+            .collect::<Vec<_>>(),
         [false, true, false]
     );
 }
@@ -148,17 +239,33 @@ fn an_api_key_is_written_nowhere() {
         "t.rhai",
         &format!("{IMPORTS}fn test_a() {{ run(load::dummy(#{{ requests: 1, context_len: 20, max_tokens: 2, api_key_env: \"MY_KEY\" }}), [sim::engine()]); }}"),
     );
-    let output = bench.command(&["t.rhai"]).env("MY_KEY", KEY).output().expect("lmrun runs");
+    let output = bench
+        .command(&["t.rhai"])
+        .env("MY_KEY", KEY)
+        .output()
+        .expect("lmrun runs");
     let ran = common::ran(&output);
     assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
-    assert!(![&ran.stdout, &ran.stderr].iter().any(|printed| printed.contains(KEY)));
-    let manifest = std::fs::read_to_string(bench.path("out/test_a.manifest.json")).expect("the manifest");
-    assert!(manifest.contains("\"MY_KEY\""), "its name is kept: {manifest}");
+    assert!(
+        ![&ran.stdout, &ran.stderr]
+            .iter()
+            .any(|printed| printed.contains(KEY))
+    );
+    let manifest =
+        std::fs::read_to_string(bench.path("out/test_a.manifest.json")).expect("the manifest");
+    assert!(
+        manifest.contains("\"MY_KEY\""),
+        "its name is kept: {manifest}"
+    );
     for entry in std::fs::read_dir(bench.path("out")).expect("the folder") {
         let path = entry.expect("an entry").path();
         if path.is_file() {
             let text = std::fs::read(&path).expect("a file");
-            assert!(!String::from_utf8_lossy(&text).contains(KEY), "{} has the key", path.display());
+            assert!(
+                !String::from_utf8_lossy(&text).contains(KEY),
+                "{} has the key",
+                path.display()
+            );
         }
     }
 }

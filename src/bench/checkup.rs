@@ -69,11 +69,21 @@ pub struct Finding {
 
 impl Finding {
     fn good(section: &'static str, name: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { section, name: name.into(), state: State::Good, found: found.into(), remedy: None }
+        Self {
+            section,
+            name: name.into(),
+            state: State::Good,
+            found: found.into(),
+            remedy: None,
+        }
     }
 
     fn but(self, state: State, remedy: impl Into<String>) -> Self {
-        Self { state, remedy: Some(remedy.into()), ..self }
+        Self {
+            state,
+            remedy: Some(remedy.into()),
+            ..self
+        }
     }
 }
 
@@ -99,22 +109,31 @@ pub async fn checkup(wanted: Vec<Wanted>, ports: &[u16], watchdogs: Watchdogs) -
 fn machine(machine: &Machine) -> Vec<Finding> {
     let section = "machine";
     let cores = Finding::good(section, "cores", machine.cores.to_string());
-    let of = format!("{:.1} of {:.1} GiB free", gib(machine.memory_free), gib(machine.memory));
+    let of = format!(
+        "{:.1} of {:.1} GiB free",
+        gib(machine.memory_free),
+        gib(machine.memory)
+    );
     let memory = Finding::good(section, "memory", of);
     let files = Finding::good(section, "open files", format!("up to {}", machine.files));
     let clock = Finding::good(section, "clock", machine.clock.clone());
-    let slow = "the time is read through the kernel, which costs microseconds: see the book on measures";
+    let slow =
+        "the time is read through the kernel, which costs microseconds: see the book on measures";
     vec![
         cores,
         match machine.memory_free {
-            0..GIB => {
-                memory.but(State::Poor, "end what needs it: engines are killed where there is none left")
-            }
+            0..GIB => memory.but(
+                State::Poor,
+                "end what needs it: engines are killed where there is none left",
+            ),
             _ => memory,
         },
         match machine.files {
             0..64 => files.but(State::Blocking, "raise it: `ulimit -Hn 65536`"),
-            64..4096 => files.but(State::Poor, "a request under way takes one: raise it, `ulimit -Hn 65536`"),
+            64..4096 => files.but(
+                State::Poor,
+                "a request under way takes one: raise it, `ulimit -Hn 65536`",
+            ),
             _ => files,
         },
         match machine.clock.as_str() {
@@ -143,41 +162,61 @@ fn disk(folder: &Path, free: std::io::Result<u64>) -> Finding {
 fn gpus(survey: Option<(String, Vec<Gpu>)>) -> Vec<Finding> {
     let section = "GPUs";
     let Some((driver, gpus)) = survey else {
-        let none =
-            "engines that need one run elsewhere: `std/openai`; others on the CPU; `lmrun sim` anywhere";
+        let none = "engines that need one run elsewhere: `std/openai`; others on the CPU; `lmrun sim` anywhere";
         let found = "no NVIDIA driver (libnvidia-ml.so.1)";
         return vec![Finding::good(section, "driver", found).but(State::Absent, none)];
     };
     let driver = Finding::good(section, "driver", driver);
-    let found = gpus.iter().enumerate().map(|(index, gpu)| one_gpu(index, gpu));
+    let found = gpus
+        .iter()
+        .enumerate()
+        .map(|(index, gpu)| one_gpu(index, gpu));
     std::iter::once(driver).chain(found).collect()
 }
 
 fn one_gpu(index: usize, gpu: &Gpu) -> Finding {
-    let Gpu { name, memory_mib, free_mib, users } = gpu;
+    let Gpu {
+        name,
+        memory_mib,
+        free_mib,
+        users,
+    } = gpu;
     let found = format!("{name}, {free_mib} of {memory_mib} MiB free");
     let finding = Finding::good("GPUs", format!("gpu {index}"), found);
-    let users = users.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let users = users
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
     match (users.as_str(), free_mib * 10 >= memory_mib * 9) {
         ("", true) => finding,
-        ("", false) => {
-            finding.but(State::Poor, "somebody whom this process cannot see has the rest: `nvidia-smi`")
-        }
-        _ => finding.but(State::Poor, format!("in use by {users}: end it, or use another")),
+        ("", false) => finding.but(
+            State::Poor,
+            "somebody whom this process cannot see has the rest: `nvidia-smi`",
+        ),
+        _ => finding.but(
+            State::Poor,
+            format!("in use by {users}: end it, or use another"),
+        ),
     }
 }
 
 fn left_behind(leftover: &Leftover) -> Finding {
     let found = format!("of `{}`: {}", leftover.program(), leftover.processes());
     let finding = Finding::good("processes", "left behind", found);
-    finding.but(State::Poor, "their lmrun and its watchdog were killed: the next run ends them")
+    finding.but(
+        State::Poor,
+        "their lmrun and its watchdog were killed: the next run ends them",
+    )
 }
 
 fn taken(port: u16, used: Use) -> Finding {
     let finding = |found: String| Finding::good("ports", port.to_string(), found);
     let by = match used {
         Use::Free => return finding("free".into()),
-        Use::Taken { by: Some((pid, name)) } => format!("{name} (process {pid}) listens"),
+        Use::Taken {
+            by: Some((pid, name)),
+        } => format!("{name} (process {pid}) listens"),
         Use::Taken { by: None } => "another user's process listens".into(),
     };
     finding(by).but(State::Poor, "end it, or choose others: `-p P1 P2`")
@@ -185,17 +224,33 @@ fn taken(port: u16, used: Use) -> Finding {
 
 async fn look_for(wanted: Wanted, watchdogs: Arc<Watchdogs>) -> Finding {
     let section = "programs";
-    let Some(path) = wanted.command.first().and_then(|program| program::find(program)) else {
-        let found = format!("no `{}` on the PATH", wanted.command.first().map_or("", String::as_str));
+    let Some(path) = wanted
+        .command
+        .first()
+        .and_then(|program| program::find(program))
+    else {
+        let found = format!(
+            "no `{}` on the PATH",
+            wanted.command.first().map_or("", String::as_str)
+        );
         return Finding::good(section, wanted.name, found).but(State::Absent, wanted.remedy);
     };
-    let at = |found: String| Finding::good(section, &wanted.name, format!("{found}, {}", path.display()));
+    let at = |found: String| {
+        Finding::good(
+            section,
+            &wanted.name,
+            format!("{found}, {}", path.display()),
+        )
+    };
     if let Some(version) = version_of_package(&path, wanted.python.as_deref(), &watchdogs).await {
         return at(version);
     }
     let Some(printed) = program::output(&wanted.command, &watchdogs, VERSION).await else {
         let silent = at(format!("silent for {} s", VERSION.as_secs()));
-        return silent.but(State::Poor, format!("see what `{}` does", wanted.command.join(" ")));
+        return silent.but(
+            State::Poor,
+            format!("see what `{}` does", wanted.command.join(" ")),
+        );
     };
     match version_in(&printed.text, &wanted.version) {
         Some(version) => at(version),
@@ -209,11 +264,17 @@ async fn look_for(wanted: Wanted, watchdogs: Arc<Watchdogs>) -> Finding {
 }
 
 /// The version of the package that a Python script belongs to.
-async fn version_of_package(script: &Path, package: Option<&str>, watchdogs: &Watchdogs) -> Option<String> {
+async fn version_of_package(
+    script: &Path,
+    package: Option<&str>,
+    watchdogs: &Watchdogs,
+) -> Option<String> {
     let mut question = program::python_of(script)?;
     let code = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))";
     question.extend(["-c", code, package?].map(str::to_owned));
-    let printed = program::output(&question, watchdogs, VERSION).await.filter(|printed| printed.ok)?;
+    let printed = program::output(&question, watchdogs, VERSION)
+        .await
+        .filter(|printed| printed.ok)?;
     version_in(&printed.text, r"(?m)^(\d\S*)$")
 }
 
@@ -226,7 +287,11 @@ fn version_in(printed: &str, pattern: &str) -> Option<String> {
 
 fn daemon(version: Result<String, container::ContainerError>) -> Finding {
     match version {
-        Ok(version) => Finding::good("programs", "docker", format!("{version}, its daemon answers")),
+        Ok(version) => Finding::good(
+            "programs",
+            "docker",
+            format!("{version}, its daemon answers"),
+        ),
         Err(error) => {
             let remedy = format!("only for `container`: {}", error.remedy());
             Finding::good("programs", "docker", error.to_string()).but(State::Absent, remedy)
@@ -252,13 +317,26 @@ mod tests {
             files: 1 << 20,
             clock: "tsc".into(),
         };
-        assert!(machine(&good).iter().all(|finding| finding.state == State::Good));
-        let poor = Machine { memory_free: MIB, files: 1024, clock: "hpet".into(), ..good.clone() };
+        assert!(
+            machine(&good)
+                .iter()
+                .all(|finding| finding.state == State::Good)
+        );
+        let poor = Machine {
+            memory_free: MIB,
+            files: 1024,
+            clock: "hpet".into(),
+            ..good.clone()
+        };
         let states: Vec<State> = machine(&poor).iter().map(|finding| finding.state).collect();
         assert_eq!(states, [State::Good, State::Poor, State::Poor, State::Poor]);
         let none = Machine { files: 20, ..good };
         assert_eq!(machine(&none)[2].state, State::Blocking);
-        for (free, state) in [(0, State::Blocking), (2 * MIB, State::Poor), (2 * GIB, State::Good)] {
+        for (free, state) in [
+            (0, State::Blocking),
+            (2 * MIB, State::Poor),
+            (2 * GIB, State::Good),
+        ] {
             assert_eq!(disk(Path::new("/"), Ok(free)).state, state);
         }
         let gone = std::io::Error::other("gone");
@@ -267,20 +345,55 @@ mod tests {
 
     #[test]
     fn who_uses_a_gpu_is_named() {
-        let gpu = Gpu { name: "X".into(), memory_mib: 1000, free_mib: 990, users: Vec::new() };
+        let gpu = Gpu {
+            name: "X".into(),
+            memory_mib: 1000,
+            free_mib: 990,
+            users: Vec::new(),
+        };
         assert_eq!(one_gpu(0, &gpu).state, State::Good);
-        assert_eq!(one_gpu(0, &Gpu { free_mib: 100, ..gpu.clone() }).state, State::Poor);
-        let me = Holder { pid: std::process::id() as i32, mib: Some(300) };
-        let remedy = one_gpu(0, &Gpu { users: vec![me], ..gpu }).remedy.expect("a remedy");
-        assert!(remedy.starts_with(&format!("in use by process {} (", std::process::id())), "{remedy}");
-        assert!(remedy.ends_with(") with 300 MiB: end it, or use another"), "{remedy}");
+        assert_eq!(
+            one_gpu(
+                0,
+                &Gpu {
+                    free_mib: 100,
+                    ..gpu.clone()
+                }
+            )
+            .state,
+            State::Poor
+        );
+        let me = Holder {
+            pid: std::process::id() as i32,
+            mib: Some(300),
+        };
+        let remedy = one_gpu(
+            0,
+            &Gpu {
+                users: vec![me],
+                ..gpu
+            },
+        )
+        .remedy
+        .expect("a remedy");
+        assert!(
+            remedy.starts_with(&format!("in use by process {} (", std::process::id())),
+            "{remedy}"
+        );
+        assert!(
+            remedy.ends_with(") with 300 MiB: end it, or use another"),
+            "{remedy}"
+        );
     }
 
     #[test]
     fn a_version_is_found_by_its_pattern() {
         let found = |printed, pattern| version_in(printed, pattern).unwrap_or_default();
         assert_eq!(found("x: v=1.2.3 y", r"v=(\S+)"), "1.2.3");
-        assert_eq!(found("INFO 10.1\n0.24.0+cpu", r"(?m)^\d+\.\d\S*"), "0.24.0+cpu");
+        assert_eq!(
+            found("INFO 10.1\n0.24.0+cpu", r"(?m)^\d+\.\d\S*"),
+            "0.24.0+cpu"
+        );
         assert_eq!(version_in("none", r"\d"), None);
     }
 }

@@ -94,8 +94,17 @@ impl Spread {
     /// That of `values`.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
         let values: Distribution = values.into_iter().collect();
-        let high = |p| values.percentile(p).filter(|_| values.count() >= least_n(p));
-        Self { p50: values.percentile(50.0), p90: high(90.0), p99: high(99.0), max: values.max() }
+        let high = |p| {
+            values
+                .percentile(p)
+                .filter(|_| values.count() >= least_n(p))
+        };
+        Self {
+            p50: values.percentile(50.0),
+            p90: high(90.0),
+            p99: high(99.0),
+            max: values.max(),
+        }
     }
 
     /// The highest percentile that there are enough values for; the largest value if there are too few
@@ -135,16 +144,28 @@ impl<'a> Effort<'a> {
                 windows.lock().add(Stamp::now(), cpu_s(&threads));
             }
         });
-        Self { shards, opened: shards.opened(), retransmits: limits::retransmits(), cpu, sampler }
+        Self {
+            shards,
+            opened: shards.opened(),
+            retransmits: limits::retransmits(),
+            cpu,
+            sampler,
+        }
     }
 
     /// Until now.
     pub fn spent(&self) -> Spent {
         let mut cpu = self.cpu.lock();
         cpu.add(Stamp::now(), cpu_s(self.shards.threads()));
-        let retransmits = limits::retransmits().zip(self.retransmits).map(|(now, before)| now - before);
+        let retransmits = limits::retransmits()
+            .zip(self.retransmits)
+            .map(|(now, before)| now - before);
         let connections = self.shards.opened() - self.opened;
-        Spent { cpu_share: cpu.busiest(), connections, retransmits }
+        Spent {
+            cpu_share: cpu.busiest(),
+            connections,
+            retransmits,
+        }
     }
 }
 
@@ -156,7 +177,10 @@ impl Drop for Effort<'_> {
 
 /// The CPU time that each thread has used so far, seconds.
 fn cpu_s(threads: &[i32]) -> Vec<Option<f64>> {
-    threads.iter().map(|tid| limits::thread_cpu_s(*tid)).collect()
+    threads
+        .iter()
+        .map(|tid| limits::thread_cpu_s(*tid))
+        .collect()
 }
 
 /// The CPU time of threads over the last second, and the largest share of a core in any second.
@@ -170,11 +194,23 @@ struct CpuWindows {
 impl CpuWindows {
     fn add(&mut self, now: Stamp, cpu_s: Vec<Option<f64>>) {
         self.samples.push_back((now, cpu_s));
-        while self.samples.get(1).is_some_and(|(at, _)| now.since_s(*at) >= WINDOW_S) {
+        while self
+            .samples
+            .get(1)
+            .is_some_and(|(at, _)| now.since_s(*at) >= WINDOW_S)
+        {
             self.samples.pop_front();
         }
-        if self.samples.front().is_some_and(|(at, _)| now.since_s(*at) >= WINDOW_S) {
-            self.busiest = self.busiest.into_iter().chain(self.share()).reduce(f64::max);
+        if self
+            .samples
+            .front()
+            .is_some_and(|(at, _)| now.since_s(*at) >= WINDOW_S)
+        {
+            self.busiest = self
+                .busiest
+                .into_iter()
+                .chain(self.share())
+                .reduce(f64::max);
         }
     }
 
@@ -182,8 +218,14 @@ impl CpuWindows {
     fn share(&self) -> Option<f64> {
         let ((since, before), (until, after)) = (self.samples.front()?, self.samples.back()?);
         let wall_s = until.since_s(*since);
-        let used_s = before.iter().zip(after).filter_map(|(before, after)| Some((*after)? - (*before)?));
-        used_s.map(|used_s| used_s / wall_s).filter(|share| share.is_finite()).reduce(f64::max)
+        let used_s = before
+            .iter()
+            .zip(after)
+            .filter_map(|(before, after)| Some((*after)? - (*before)?));
+        used_s
+            .map(|used_s| used_s / wall_s)
+            .filter(|share| share.is_finite())
+            .reduce(f64::max)
     }
 
     /// The largest share in any second; that of the whole time if it was shorter.
@@ -198,12 +240,17 @@ impl ClientSeen {
     pub fn of(engines: &[EngineSeen], spent: &Spent, max_send_lag_s: f64) -> Self {
         let rows = || engines.iter().flat_map(|engine| engine.rows.iter());
         let median = |measure: fn(&Row) -> Option<f64>| {
-            rows().filter_map(measure).collect::<Distribution>().percentile(50.0)
+            rows()
+                .filter_map(measure)
+                .collect::<Distribution>()
+                .percentile(50.0)
         };
         let ttft_p50_s = median(|row| row.ttft);
         let latency_s = median(|row| row.latency).unwrap_or(0.0);
         let allowed_lag_s = max_send_lag_s.max(PART_OF_TTFT * ttft_p50_s.unwrap_or(0.0));
-        let allowed_stall_s = allowed_lag_s.max(SHORT_STALL_S).max(PART_OF_LATENCY * latency_s);
+        let allowed_stall_s = allowed_lag_s
+            .max(SHORT_STALL_S)
+            .max(PART_OF_LATENCY * latency_s);
         let lags_s = || rows().filter_map(|row| row.send_lag_s);
         let stalls_s = || rows().filter_map(|row| row.stall_s);
         let is_over = |seconds: Option<f64>| seconds.is_some_and(|seconds| seconds > allowed_lag_s);
@@ -215,10 +262,15 @@ impl ClientSeen {
             read_lag_s: Spread::of(rows().map(|row| row.read_lag_s)),
             stall_s: Spread::of(stalls_s()),
             allowed_stall_s,
-            stalled: stalls_s().filter(|stall_s| *stall_s > allowed_stall_s).count(),
+            stalled: stalls_s()
+                .filter(|stall_s| *stall_s > allowed_stall_s)
+                .count(),
             chunks: rows().map(|row| row.chunks).sum(),
             chunks_joined: rows().map(|row| row.chunks_joined).sum(),
-            chunks_stalled: rows().filter(|row| is_over(row.stall_s)).map(|row| row.chunks_stalled).sum(),
+            chunks_stalled: rows()
+                .filter(|row| is_over(row.stall_s))
+                .map(|row| row.chunks_stalled)
+                .sum(),
             first_tokens_late: rows().filter(|row| is_over(row.ttft_late_s)).count(),
             cpu_share: spent.cpu_share,
             connections: spent.connections,
@@ -299,8 +351,9 @@ impl ClientSeen {
     fn busy_thread(&self) -> Option<Reason> {
         let share = self.cpu_share.filter(|share| *share > BUSY)?;
         let percent = share * 100.0;
-        let text =
-            format!("a sending thread used {percent:.0} % of a core for a second: lmrun was the bottleneck");
+        let text = format!(
+            "a sending thread used {percent:.0} % of a core for a second: lmrun was the bottleneck"
+        );
         Some(Reason::new(ReasonCode::Cpu, text))
     }
 }
@@ -312,15 +365,19 @@ fn ms(seconds: f64) -> String {
 /// Returns true if more than 1 % of the requests are affected, and more than one of them or the only one:
 /// a single unlucky moment of the machine spoils no experiment.
 fn are_too_many(affected: usize, requests: usize) -> bool {
-    let allowed = (requests / LATE_ONE_IN).max(1).min(requests.saturating_sub(1));
+    let allowed = (requests / LATE_ONE_IN)
+        .max(1)
+        .min(requests.saturating_sub(1));
     affected > allowed
 }
 
 /// The most requests between their first and last moment at the same time.
 fn peak_streams<'a>(rows: impl Iterator<Item = &'a Row>) -> usize {
     let whole = |row: &Row| Some((row.sent_s?, row.done_s.or(row.last_token_s)?));
-    let mut moments: Vec<(f64, i32)> =
-        rows.filter_map(whole).flat_map(|(sent_s, done_s)| [(sent_s, 1), (done_s, -1)]).collect();
+    let mut moments: Vec<(f64, i32)> = rows
+        .filter_map(whole)
+        .flat_map(|(sent_s, done_s)| [(sent_s, 1), (done_s, -1)])
+        .collect();
     moments.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
     let open = moments.iter().scan(0, |open, (_, step)| {
         *open += step;
@@ -333,7 +390,8 @@ fn peak_streams<'a>(rows: impl Iterator<Item = &'a Row>) -> usize {
 fn peak_rate<'a>(rows: impl Iterator<Item = &'a Row>) -> usize {
     let sent: Distribution = rows.filter_map(|row| row.sent_s).collect();
     let sent_s = sent.values();
-    let within = |(first, at): (usize, &f64)| sent_s[first..].partition_point(|other| *other < at + 1.0);
+    let within =
+        |(first, at): (usize, &f64)| sent_s[first..].partition_point(|other| *other < at + 1.0);
     sent_s.iter().enumerate().map(within).max().unwrap_or(0)
 }
 
@@ -343,10 +401,24 @@ mod tests {
     use std::sync::Arc;
 
     fn client(lags_s: impl IntoIterator<Item = f64>, ttft: f64, cpu_share: f64) -> ClientSeen {
-        let row = |lag_s| Row { send_lag_s: Some(lag_s), ttft: Some(ttft), ..Row::default() };
+        let row = |lag_s| Row {
+            send_lag_s: Some(lag_s),
+            ttft: Some(ttft),
+            ..Row::default()
+        };
         let rows = Arc::new(lags_s.into_iter().map(row).collect());
-        let spent = Spent { cpu_share: Some(cpu_share), ..Spent::default() };
-        ClientSeen::of(&[EngineSeen { rows, ..EngineSeen::default() }], &spent, 0.005)
+        let spent = Spent {
+            cpu_share: Some(cpu_share),
+            ..Spent::default()
+        };
+        ClientSeen::of(
+            &[EngineSeen {
+                rows,
+                ..EngineSeen::default()
+            }],
+            &spent,
+            0.005,
+        )
     }
 
     /// Send lags of which some are 20 ms.
@@ -356,18 +428,27 @@ mod tests {
 
     #[test]
     fn a_late_client_makes_an_experiment_invalid() {
-        let [late] = &client(lags(3, 200), 0.05, 0.2).faults()[..] else { panic!("a reason") };
+        let [late] = &client(lags(3, 200), 0.05, 0.2).faults()[..] else {
+            panic!("a reason")
+        };
         assert_eq!(late.code, ReasonCode::SendLag);
         let text = "lmrun sent 3 of 200 requests more than 5.0 ms late, up to 20.0 ms: \
                     the load was not the planned one";
         assert_eq!(late.text, text);
-        assert_eq!(client(lags(3, 200), 1.0, 0.2).faults(), [], "a fiftieth of the TTFT");
+        assert_eq!(
+            client(lags(3, 200), 1.0, 0.2).faults(),
+            [],
+            "a fiftieth of the TTFT"
+        );
     }
 
     #[test]
     fn more_than_one_request_in_a_hundred_must_be_late() {
         let is_valid = |late, all| client(lags(late, all), 0.05, 0.2).faults().is_empty();
-        assert!(is_valid(2, 200) && !is_valid(3, 200), "one per cent is allowed");
+        assert!(
+            is_valid(2, 200) && !is_valid(3, 200),
+            "one per cent is allowed"
+        );
         assert!(is_valid(1, 99) && !is_valid(2, 99), "nine of 99 were, once");
         assert!(is_valid(1, 30), "one unlucky moment of few requests");
         assert!(is_valid(1, 2) && !is_valid(2, 2));
@@ -378,17 +459,33 @@ mod tests {
     fn percentiles_that_need_more_values_are_not_there() {
         let spread = |count: u32| Spread::of((1..=count).map(f64::from));
         let few = spread(10);
-        assert_eq!((few.p50, few.p90, few.p99, few.max), (Some(5.5), None, None, Some(10.0)));
+        assert_eq!(
+            (few.p50, few.p90, few.p99, few.max),
+            (Some(5.5), None, None, Some(10.0))
+        );
         assert_eq!(few.high(), Some(10.0));
-        assert_eq!((spread(101).p90, spread(101).p99, spread(101).high()), (Some(91.0), None, Some(91.0)));
+        assert_eq!(
+            (spread(101).p90, spread(101).p99, spread(101).high()),
+            (Some(91.0), None, Some(91.0))
+        );
         assert_eq!(spread(401).high(), Some(397.0));
     }
 
     #[test]
     fn the_peaks_are_those_of_all_engines() {
-        let row = |sent_s, done_s| Row { sent_s: Some(sent_s), done_s: Some(done_s), ..Row::default() };
-        let seen = |rows| EngineSeen { rows: Arc::new(rows), ..EngineSeen::default() };
-        let engines = [seen(vec![row(0.0, 1.5), row(2.0, 3.0)]), seen(vec![row(0.5, 1.6), row(1.55, 4.0)])];
+        let row = |sent_s, done_s| Row {
+            sent_s: Some(sent_s),
+            done_s: Some(done_s),
+            ..Row::default()
+        };
+        let seen = |rows| EngineSeen {
+            rows: Arc::new(rows),
+            ..EngineSeen::default()
+        };
+        let engines = [
+            seen(vec![row(0.0, 1.5), row(2.0, 3.0)]),
+            seen(vec![row(0.5, 1.6), row(1.55, 4.0)]),
+        ];
         let client = ClientSeen::of(&engines, &Spent::default(), 0.005);
         assert_eq!((client.peak_streams, client.peak_rate), (2, 2));
         assert_eq!(ClientSeen::of(&[], &Spent::default(), 0.005).peak_rate, 0);
@@ -396,8 +493,12 @@ mod tests {
 
     #[test]
     fn a_thread_without_time_makes_it_invalid_too() {
-        let text = "a sending thread used 97 % of a core for a second: lmrun was the bottleneck".to_owned();
-        assert_eq!(client([0.0], 0.05, 0.97).faults(), [Reason::new(ReasonCode::Cpu, text)]);
+        let text = "a sending thread used 97 % of a core for a second: lmrun was the bottleneck"
+            .to_owned();
+        assert_eq!(
+            client([0.0], 0.05, 0.97).faults(),
+            [Reason::new(ReasonCode::Cpu, text)]
+        );
     }
 
     #[test]
@@ -422,7 +523,10 @@ mod tests {
             ..Row::default()
         };
         let rows = Arc::new(stalls.into_iter().map(row).collect());
-        let engines = [EngineSeen { rows, ..EngineSeen::default() }];
+        let engines = [EngineSeen {
+            rows,
+            ..EngineSeen::default()
+        }];
         let faults = ClientSeen::of(&engines, &Spent::default(), 0.005).faults();
         faults.iter().map(|reason| reason.code).collect()
     }
@@ -432,13 +536,29 @@ mod tests {
         let of = |count: usize, stall: (f64, usize, f64)| {
             stalled((0..100).map(|i| if i < count { stall } else { (0.0, 0, 0.0) }))
         };
-        assert_eq!(of(100, (0.0, 0, 0.0)), [], "a server that writes chunks together");
+        assert_eq!(
+            of(100, (0.0, 0, 0.0)),
+            [],
+            "a server that writes chunks together"
+        );
         assert_eq!(of(100, (0.09, 0, 0.0)), [], "the stamps are the kernel's");
         assert_eq!(of(2, (0.15, 0, 0.0)), [ReasonCode::Stall]);
-        assert_eq!(of(2, (0.02, 1, 0.015)), [ReasonCode::Joined], "first tokens");
+        assert_eq!(
+            of(2, (0.02, 1, 0.015)),
+            [ReasonCode::Joined],
+            "first tokens"
+        );
         assert_eq!(of(1, (0.02, 9, 0.015)), [], "one of a hundred");
-        assert_eq!(of(10, (0.02, 6, 0.0)), [ReasonCode::Joined], "six per cent of the chunks");
-        assert_eq!(of(10, (0.004, 9, 0.004)), [], "shorter than a send may be late");
+        assert_eq!(
+            of(10, (0.02, 6, 0.0)),
+            [ReasonCode::Joined],
+            "six per cent of the chunks"
+        );
+        assert_eq!(
+            of(10, (0.004, 9, 0.004)),
+            [],
+            "shorter than a send may be late"
+        );
     }
 
     /// The CPU time of two threads at each fifth of a second, given what the second one uses in each.
@@ -449,7 +569,10 @@ mod tests {
         windows.add(start, vec![Some(7.0), Some(cpu_s)]);
         for (i, used) in used.iter().enumerate() {
             cpu_s += used * 0.2;
-            windows.add(start.plus_s((i + 1) as f64 * 0.2), vec![Some(7.0), Some(cpu_s)]);
+            windows.add(
+                start.plus_s((i + 1) as f64 * 0.2),
+                vec![Some(7.0), Some(cpu_s)],
+            );
         }
         windows
     }
@@ -460,11 +583,16 @@ mod tests {
             let share = windows.busiest().expect("a share");
             assert!((share - expected).abs() < 1e-6, "{share}, not {expected}");
         };
-        let burst: Vec<f64> = (0..50).map(|i| if (13..18).contains(&i) { 1.0 } else { 0.0 }).collect();
+        let burst: Vec<f64> = (0..50)
+            .map(|i| if (13..18).contains(&i) { 1.0 } else { 0.0 })
+            .collect();
         near(&windows(&burst), 1.0); // a tenth in the mean of all
         near(&windows(&burst[..15]), 0.4); // the second so far
         near(&windows(&[0.5, 0.7]), 0.6); // the whole, where it is shorter than a second
         assert_eq!(windows(&[]).busiest(), None);
-        assert!(windows(&burst).samples.len() < 8, "no memory of the whole run");
+        assert!(
+            windows(&burst).samples.len() < 8,
+            "no memory of the whole run"
+        );
     }
 }

@@ -22,7 +22,11 @@ const SIMULATOR: &str = "lmrun-sim";
 
 /// How to have an engine on another port.
 pub fn other_port(spec: &EngineSpec) -> &'static str {
-    if spec.port.is_some() { "give it another `port`" } else { "choose other ports with `-p P1 P2`" }
+    if spec.port.is_some() {
+        "give it another `port`"
+    } else {
+        "choose other ports with `-p P1 P2`"
+    }
 }
 
 /// Whether an engine can be used.
@@ -72,7 +76,18 @@ impl Engine {
         let keeps_alive = Arc::new(AtomicBool::new(true));
         let takes_ignore_eos = spec.ignore_eos.map_or_else(OnceLock::new, OnceLock::from);
         let helpers = Mutex::new(helpers);
-        Ok(Self { spec, port, address, key, owned, vram, abort, keeps_alive, takes_ignore_eos, helpers })
+        Ok(Self {
+            spec,
+            port,
+            address,
+            key,
+            owned,
+            vram,
+            abort,
+            keeps_alive,
+            takes_ignore_eos,
+            helpers,
+        })
     }
 
     /// Where it answers.
@@ -82,8 +97,16 @@ impl Engine {
 
     /// The headers that every request to it carries, its API key among them.
     fn headers(&self) -> BTreeMap<String, String> {
-        let bearer = self.key.as_ref().map(|key| ("authorization".to_owned(), format!("Bearer {key}")));
-        self.spec.headers.clone().into_iter().chain(bearer).collect()
+        let bearer = self
+            .key
+            .as_ref()
+            .map(|key| ("authorization".to_owned(), format!("Bearer {key}")));
+        self.spec
+            .headers
+            .clone()
+            .into_iter()
+            .chain(bearer)
+            .collect()
     }
 
     /// Returns true if it takes the field `ignore_eos`; `None` while that is not known.
@@ -117,7 +140,11 @@ impl Engine {
             keeps_alive: self.keeps_alive.clone(),
             abort: self.abort.subscribe(),
         };
-        if self.takes_ignore_eos() == Some(false) { server.without_ignore_eos() } else { server }
+        if self.takes_ignore_eos() == Some(false) {
+            server.without_ignore_eos()
+        } else {
+            server
+        }
     }
 
     /// Resident memory of its processes, MiB; `None` where they are not this machine's.
@@ -127,8 +154,15 @@ impl Engine {
 
     /// Memory used on its GPUs by it and by others, MiB; `None` where it has none or they do not answer.
     pub fn gpu_memory_mib(&self) -> Option<u64> {
-        let gpus = if self.spec.simulated { &[] } else { &self.spec.gpus[..] };
-        gpus.iter().map(|gpu| gpu::used_mib(*gpu)).sum::<Option<u64>>().filter(|_| !gpus.is_empty())
+        let gpus = if self.spec.simulated {
+            &[]
+        } else {
+            &self.spec.gpus[..]
+        };
+        gpus.iter()
+            .map(|gpu| gpu::used_mib(*gpu))
+            .sum::<Option<u64>>()
+            .filter(|_| !gpus.is_empty())
     }
 
     /// Where it writes: standard output and standard error; nowhere where it runs elsewhere.
@@ -157,7 +191,9 @@ impl Engine {
     /// How many tokens it counts in `text`; `None` where it does not count.
     pub async fn count_tokens(&self, text: &str) -> Option<u64> {
         let url = format!("{}{}", self.base(), self.spec.tokenize_path);
-        probe::count_tokens(&url, &self.headers(), &self.spec.model, text, QUESTION).await.ok()
+        probe::count_tokens(&url, &self.headers(), &self.spec.model, text, QUESTION)
+            .await
+            .ok()
     }
 
     /// Whether it lives and says that it is healthy, now.
@@ -211,7 +247,10 @@ impl Engine {
 
     /// Whether this helper was started for it.
     pub fn uses(&self, helper: &Arc<Helper>) -> bool {
-        self.helpers.lock().iter().any(|used| Arc::ptr_eq(used, helper))
+        self.helpers
+            .lock()
+            .iter()
+            .any(|used| Arc::ptr_eq(used, helper))
     }
 
     /// Whether it is still starting, on a GPU that `spec` uses too.
@@ -291,7 +330,11 @@ impl Ask for Engine {
         let served = served.map_err(|e| self.missing(&e))?;
         let Some(model) = served.iter().find(|model| model.id == self.spec.model) else {
             let ids: Vec<&str> = served.iter().map(|model| model.id.as_str()).collect();
-            let problem = format!("it serves {}, not `{}`", probe::named(&ids), self.spec.model);
+            let problem = format!(
+                "it serves {}, not `{}`",
+                probe::named(&ids),
+                self.spec.model
+            );
             return Err(Missing::Wrong(problem));
         };
         // What lmrun starts itself, the spec knows.
@@ -313,7 +356,10 @@ fn launch(spec: &EngineSpec, port: u16) -> Launch {
         argv: spec.argv(port),
         env: spec.environment(port),
         unset: spec.unset_env.clone(),
-        graces: Graces { interrupt_s: spec.interrupt_grace_s.0, terminate_s: spec.terminate_grace_s.0 },
+        graces: Graces {
+            interrupt_s: spec.interrupt_grace_s.0,
+            terminate_s: spec.terminate_grace_s.0,
+        },
         place: place(spec),
     }
 }
@@ -321,7 +367,9 @@ fn launch(spec: &EngineSpec, port: u16) -> Launch {
 fn place(spec: &EngineSpec) -> Place {
     match (&spec.url, &spec.container) {
         (Some(address), _) => Place::Elsewhere(address.clone()),
-        (None, Some(container)) => Place::Container(Box::new(container.clone()), spec.container_gpus()),
+        (None, Some(container)) => {
+            Place::Container(Box::new(container.clone()), spec.container_gpus())
+        }
         (None, None) => Place::Here,
     }
 }

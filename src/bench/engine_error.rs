@@ -109,11 +109,19 @@ pub struct LogEnd {
 
 impl LogEnd {
     fn end(&self) -> String {
-        if self.tail.is_empty() { "; it printed nothing".into() } else { format!("\n{}", self.tail) }
+        if self.tail.is_empty() {
+            "; it printed nothing".into()
+        } else {
+            format!("\n{}", self.tail)
+        }
     }
 
     fn files(&self) -> String {
-        let files: Vec<String> = self.files.iter().map(|file| file.display().to_string()).collect();
+        let files: Vec<String> = self
+            .files
+            .iter()
+            .map(|file| file.display().to_string())
+            .collect();
         files.join(" and ")
     }
 }
@@ -137,11 +145,16 @@ impl EngineError {
                 "`ready_timeout_s` gives it more time".into()
             }
             Self::NotReady { log, .. } => {
-                format!("`ready_timeout_s` gives it more time; its log may say why: {}", log.files())
+                format!(
+                    "`ready_timeout_s` gives it more time; its log may say why: {}",
+                    log.files()
+                )
             }
-            Self::Unfit { .. } => "`url` stands before `/v1`, `model` is a name of its `/v1/models`, \
+            Self::Unfit { .. } => {
+                "`url` stands before `/v1`, `model` is a name of its `/v1/models`, \
                                    `api_key_env` a variable with its key"
-                .into(),
+                    .into()
+            }
             Self::Survivors { pids, .. } => {
                 let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
                 format!("end them by hand: `kill -9 {}`", pids.join(" "))
@@ -151,6 +164,10 @@ impl EngineError {
 
     /// What happened, without the end of a log.
     pub fn headline(&self) -> String {
-        self.to_string().lines().next().unwrap_or_default().to_owned()
+        self.to_string()
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned()
     }
 }

@@ -7,8 +7,8 @@ use super::memory::MemoryWatch;
 use super::selfcheck::Known;
 use super::workload::{Lexicon, WorkloadConfig};
 use super::{
-    Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Interrupts, Live, Reason, ReasonCode,
-    RequestLimits, Row, Seconds, Seen, Validity, work,
+    Engine, EngineError, EngineSeen, EngineSpec, Event, Fleet, Interrupts, Live, Reason,
+    ReasonCode, RequestLimits, Row, Seconds, Seen, Validity, work,
 };
 use crate::driver::clock::Stamp;
 use crate::driver::http::Shards;
@@ -190,13 +190,23 @@ impl Bench {
         let prefix = |engine_id| format!("{}-{serial}-{engine_id}", self.run_id);
         let lane = |(id, engine): (usize, &Arc<Engine>)| {
             let server = engine.server(options.limits);
-            Lane::new(expr_id, id, prefix(id), server, config, requests.clone(), &lexicon)
+            Lane::new(
+                expr_id,
+                id,
+                prefix(id),
+                server,
+                config,
+                requests.clone(),
+                &lexicon,
+            )
         };
         let lanes: Vec<Lane> = engines.iter().enumerate().map(lane).collect();
         if let Some(problem) = too_many_at_once(&lanes) {
             return Err(RunError::TooMany(problem));
         }
-        let seen = self.measure(expr_id, config.title(), options, &engines, lanes).await?;
+        let seen = self
+            .measure(expr_id, config.title(), options, &engines, lanes)
+            .await?;
         for engine in &engines {
             engine.check_port().await?;
         }
@@ -204,7 +214,11 @@ impl Bench {
             self.check_answers(&seen);
             self.check_health(&engines).await;
         }
-        if let Some(text) = self.known.as_ref().and_then(|known| known.exceeded_by(&seen.client)) {
+        if let Some(text) = self
+            .known
+            .as_ref()
+            .and_then(|known| known.exceeded_by(&seen.client))
+        {
             self.emit(Event::Warned { text });
         }
         Ok(seen)
@@ -222,7 +236,9 @@ impl Bench {
         let memory = MemoryWatch::start(engines).await;
         let effort = Effort::since_now(&self.shards);
         let ended = lane::send(&mut lanes, &self.shards);
-        self.emit(Event::ExperimentStarted(Arc::new(live(&title, engines, &lanes, &memory))));
+        self.emit(Event::ExperimentStarted(Arc::new(live(
+            &title, engines, &lanes, &memory,
+        ))));
         let died = self.watch_over(engines);
         let rows = self.collect(engines, &mut lanes, ended, &memory).await;
         let spent = effort.spent();
@@ -230,10 +246,15 @@ impl Bench {
         let seen_of = |(lane, rows): (&Lane, Vec<Row>)| {
             EngineSeen::new(lane.context.engine.clone(), lane.context.simulated, rows)
         };
-        let mut warnings: Vec<String> =
-            lanes.iter().zip(&rows).filter_map(|(lane, rows)| lane.impossible_count(rows)).collect();
+        let mut warnings: Vec<String> = lanes
+            .iter()
+            .zip(&rows)
+            .filter_map(|(lane, rows)| lane.impossible_count(rows))
+            .collect();
         let engines = lanes.iter().zip(rows).map(seen_of).collect();
-        let max_send_lag_s = options.max_send_lag_s.map_or(self.max_send_lag_s, |seconds| seconds.0);
+        let max_send_lag_s = options
+            .max_send_lag_s
+            .map_or(self.max_send_lag_s, |seconds| seconds.0);
         let mut seen = Seen::new(expr_id, title, engines, &spent, max_send_lag_s);
         match work::difference(&seen.engines) {
             Some(found) if found.share > options.max_output_difference => {
@@ -256,10 +277,14 @@ impl Bench {
     /// Keeps the reasons why an experiment is invalid for the end of its test.
     fn note_invalid(&self, seen: &Seen) {
         for reason in seen.validity.texts() {
-            self.emit(Event::Warned { text: format!("invalid: {reason}") });
+            self.emit(Event::Warned {
+                text: format!("invalid: {reason}"),
+            });
         }
         if !seen.validity.is_valid() {
-            self.invalid.lock().insert(seen.expr_id, seen.validity.clone());
+            self.invalid
+                .lock()
+                .insert(seen.expr_id, seen.validity.clone());
         }
     }
 
@@ -271,7 +296,9 @@ impl Bench {
         if complete == 0 || !self.interrupts.only_work_ends() {
             return Err(RunError::Interrupted);
         }
-        let text = format!("partial result: {complete} of {planned} requests had ended before the interrupt");
+        let text = format!(
+            "partial result: {complete} of {planned} requests had ended before the interrupt"
+        );
         self.emit(Event::Warned { text });
         Ok(seen)
     }
@@ -288,7 +315,12 @@ impl Bench {
         let give_up = |reason: &str| engines.iter().for_each(|engine| engine.give_up(reason));
         let cancel = self.interrupts.now();
         let mut ends = Ends::of(requests, &cancel, give_up);
-        while let Some(Ended { engine_id, job, exchange }) = ends.next().await {
+        while let Some(Ended {
+            engine_id,
+            job,
+            exchange,
+        }) = ends.next().await
+        {
             let row = lanes[engine_id].row(&job, &memory.latest_json(engine_id), &exchange);
             self.emit(Event::RequestDone(Box::new(row.clone())));
             rows[engine_id].push(row);
@@ -316,7 +348,9 @@ impl Bench {
             let (found, events) = (found.clone(), events.clone());
             tasks.spawn(async move {
                 let error = death.await;
-                let _ = events.send(Event::Warned { text: error.headline() });
+                let _ = events.send(Event::Warned {
+                    text: error.headline(),
+                });
                 found.lock().push(error);
             });
         }
@@ -326,11 +360,17 @@ impl Bench {
     fn check_answers(&self, seen: &Seen) {
         for engine in seen.engines.iter().filter(|engine| engine.failed() > 0) {
             let failures = engine.failures();
-            let worst = failures.iter().max_by_key(|(_, times)| **times).map_or("", |(error, _)| *error);
+            let worst = failures
+                .iter()
+                .max_by_key(|(_, times)| **times)
+                .map_or("", |(error, _)| *error);
             let (failed, all) = (engine.failed(), engine.rows.len());
             self.check(
                 false,
-                format!("`{}` answers every request: {failed} of {all} failed: {worst}", engine.name),
+                format!(
+                    "`{}` answers every request: {failed} of {all} failed: {worst}",
+                    engine.name
+                ),
             );
         }
     }
@@ -339,7 +379,13 @@ impl Bench {
     async fn check_health(&self, engines: &[Arc<Engine>]) {
         for engine in engines {
             if let Err(reason) = engine.health().await {
-                self.check(false, format!("`{}` is healthy after the workload: {reason}", engine.spec.name));
+                self.check(
+                    false,
+                    format!(
+                        "`{}` is healthy after the workload: {reason}",
+                        engine.spec.name
+                    ),
+                );
             }
         }
     }
@@ -361,13 +407,17 @@ impl Bench {
 /// A warning for each two engines that are measured at the same time on one GPU. Those of simulated
 /// engines are not real, and those of engines elsewhere not of this machine.
 fn shared_gpus(engines: &[EngineSpec]) -> Vec<String> {
-    let real: Vec<&EngineSpec> =
-        engines.iter().filter(|spec| !spec.simulated && spec.url.is_none()).collect();
+    let real: Vec<&EngineSpec> = engines
+        .iter()
+        .filter(|spec| !spec.simulated && spec.url.is_none())
+        .collect();
     let mut warnings = Vec::new();
     for (i, one) in real.iter().enumerate() {
         for other in &real[i + 1..] {
             let gpus = other.host_gpus();
-            let Some(gpu) = one.host_gpus().into_iter().find(|gpu| gpus.contains(gpu)) else { continue };
+            let Some(gpu) = one.host_gpus().into_iter().find(|gpu| gpus.contains(gpu)) else {
+                continue;
+            };
             warnings.push(format!(
                 "`{}` and `{}` are measured at the same time on GPU {gpu}: each slows the other; give one of them \
                  another `gpu`, or an experiment of its own",
@@ -383,7 +433,9 @@ fn live(title: &str, engines: &[Arc<Engine>], lanes: &[Lane], memory: &MemoryWat
     let lane = |(lane, engine): (&Lane, &Arc<Engine>)| lane.live(engine.spec.host_gpus());
     Live {
         title: title.into(),
-        start: lanes.first().map_or_else(Stamp::now, |lane| lane.context.start),
+        start: lanes
+            .first()
+            .map_or_else(Stamp::now, |lane| lane.context.start),
         planned_s: lanes.first().and_then(Lane::planned_s),
         lanes: lanes.iter().zip(engines).map(lane).collect(),
         memory: memory.latest.clone(),

@@ -23,9 +23,20 @@ pub struct Fleet {
 
 impl Fleet {
     /// A fleet without engines.
-    pub fn new(ports: [u16; 2], log_dir: PathBuf, watchdogs: Watchdogs, events: Sender<Event>) -> Self {
+    pub fn new(
+        ports: [u16; 2],
+        log_dir: PathBuf,
+        watchdogs: Watchdogs,
+        events: Sender<Event>,
+    ) -> Self {
         let (live, helpers, kept) = Default::default();
-        Self { ports, site: Site::new(log_dir, watchdogs, events), live, helpers, kept }
+        Self {
+            ports,
+            site: Site::new(log_dir, watchdogs, events),
+            live,
+            helpers,
+            kept,
+        }
     }
 
     /// Starts an engine. Only its helpers are waited for, and engines that start on the same GPU: each
@@ -34,8 +45,13 @@ impl Fleet {
     /// # Errors
     /// When its port is taken, its program is not to be had, or what it waits for does not get ready.
     pub async fn start(&self, spec: EngineSpec) -> Result<Arc<Engine>, EngineError> {
-        let starting: Vec<_> =
-            self.live.lock().iter().filter(|live| live.starts_beside(&spec)).cloned().collect();
+        let starting: Vec<_> = self
+            .live
+            .lock()
+            .iter()
+            .filter(|live| live.starts_beside(&spec))
+            .cloned()
+            .collect();
         engine::all_ready(starting).await?;
         let port = self.port_for(&spec);
         self.check_port(&spec, port)?;
@@ -72,7 +88,12 @@ impl Fleet {
 
     /// What `look` sees of every helper that runs.
     pub fn look_at_helpers<T>(&self, look: impl Fn(&Helper) -> T) -> Vec<T> {
-        let running: Vec<_> = self.helpers.lock().iter().filter_map(Weak::upgrade).collect();
+        let running: Vec<_> = self
+            .helpers
+            .lock()
+            .iter()
+            .filter_map(Weak::upgrade)
+            .collect();
         running.iter().map(|helper| look(helper)).collect()
     }
 
@@ -104,7 +125,9 @@ impl Fleet {
         engines: &[Arc<Engine>],
     ) -> Vec<impl Future<Output = EngineError> + Send + use<>> {
         let kept = self.kept.lock();
-        let beside = kept.iter().filter(|helper| !engines.iter().any(|engine| engine.uses(helper)));
+        let beside = kept
+            .iter()
+            .filter(|helper| !engines.iter().any(|engine| engine.uses(helper)));
         beside.map(|helper| helper.death()).collect()
     }
 
@@ -115,7 +138,9 @@ impl Fleet {
     pub async fn release(&self, helper: &Weak<Helper>) -> Result<(), EngineError> {
         let released = {
             let mut kept = self.kept.lock();
-            let position = kept.iter().position(|live| Arc::as_ptr(live) == helper.as_ptr());
+            let position = kept
+                .iter()
+                .position(|live| Arc::as_ptr(live) == helper.as_ptr());
             position.map(|position| kept.remove(position))
         };
         helper::end(released.into_iter().collect()).await
@@ -128,8 +153,10 @@ impl Fleet {
     /// The first of which something survives.
     pub async fn close_all(&self) -> Result<(), EngineError> {
         let engines = std::mem::take(&mut *self.live.lock());
-        let closing: Vec<_> =
-            engines.into_iter().map(|engine| tokio::spawn(async move { engine.close().await })).collect();
+        let closing: Vec<_> = engines
+            .into_iter()
+            .map(|engine| tokio::spawn(async move { engine.close().await }))
+            .collect();
         let mut first = Ok(());
         for closed in closing {
             // A panic while closing leaves the kill to the engine's drop.
@@ -156,7 +183,10 @@ impl Fleet {
     /// An engine that still starts has not bound its port yet: nobody else may answer for it there.
     fn check_port(&self, spec: &EngineSpec, port: u16) -> Result<(), EngineError> {
         let live = self.live.lock();
-        match live.iter().find(|live| spec.url.is_none() && live.has_port(port)) {
+        match live
+            .iter()
+            .find(|live| spec.url.is_none() && live.has_port(port))
+        {
             Some(other) => Err(EngineError::PortInUse {
                 who: spec.who(),
                 port,
@@ -169,9 +199,18 @@ impl Fleet {
 
     /// The helper that runs with this spec, or a new one.
     async fn helper(&self, spec: &HelperSpec) -> Result<Arc<Helper>, EngineError> {
-        let running = self.helpers.lock().iter().filter_map(Weak::upgrade).find(|live| live.spec == *spec);
+        let running = self
+            .helpers
+            .lock()
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|live| live.spec == *spec);
         if let Some(helper) = running {
-            return if helper.lives() { Ok(helper) } else { Err(helper.death().await) };
+            return if helper.lives() {
+                Ok(helper)
+            } else {
+                Err(helper.death().await)
+            };
         }
         let helper = Arc::new(Helper::start(spec.clone(), &self.site).await?);
         self.helpers.lock().push(Arc::downgrade(&helper));
@@ -189,7 +228,9 @@ impl Fleet {
             None => {
                 let following = self.ports[1].saturating_add(1)..u16::MAX;
                 let mut candidates = self.ports.into_iter().chain(following);
-                candidates.find(|port| !taken.contains(port)).unwrap_or_default()
+                candidates
+                    .find(|port| !taken.contains(port))
+                    .unwrap_or_default()
             }
         }
     }

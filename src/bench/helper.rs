@@ -124,7 +124,11 @@ impl Helper {
 
 impl Ask for Helper {
     async fn ask(&self) -> Result<(), Missing> {
-        if self.is_ready().await { Ok(()) } else { Err(Missing::Yet("it does not answer yet".into())) }
+        if self.is_ready().await {
+            Ok(())
+        } else {
+            Err(Missing::Yet("it does not answer yet".into()))
+        }
     }
 }
 
@@ -137,20 +141,39 @@ fn launch(spec: &HelperSpec) -> Launch {
         port: spec.port,
         elsewhere: "give it another `port`",
         argv: spec.command.iter().map(placed).collect(),
-        env: spec.env.iter().map(|(name, value)| (name.clone(), placed(value))).collect(),
+        env: spec
+            .env
+            .iter()
+            .map(|(name, value)| (name.clone(), placed(value)))
+            .collect(),
         unset: spec.unset_env.clone(),
-        graces: Graces { interrupt_s: spec.grace_s.0, terminate_s: spec.grace_s.0 },
+        graces: Graces {
+            interrupt_s: spec.grace_s.0,
+            terminate_s: spec.grace_s.0,
+        },
         place: Place::Here,
     }
 }
 
 impl Helper {
     async fn is_ready(&self) -> bool {
-        let HelperSpec { host, port, ready_path, ready_answer, .. } = &self.spec;
+        let HelperSpec {
+            host,
+            port,
+            ready_path,
+            ready_answer,
+            ..
+        } = &self.spec;
         match (ready_path, ready_answer) {
             (Some(path), _) => {
-                let colon = if path.starts_with(':') { String::new() } else { format!(":{port}") };
-                probe::get(&format!("http://{host}{colon}{path}"), QUESTION).await.is_ok()
+                let colon = if path.starts_with(':') {
+                    String::new()
+                } else {
+                    format!(":{port}")
+                };
+                probe::get(&format!("http://{host}{colon}{path}"), QUESTION)
+                    .await
+                    .is_ok()
             }
             (None, Some((question, answer))) => {
                 let heard = probe::ask(host, *port, question, QUESTION).await;

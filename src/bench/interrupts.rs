@@ -13,7 +13,10 @@ pub struct Interrupts {
 impl Interrupts {
     /// All work ends with the run.
     pub fn of(run: CancellationToken) -> Self {
-        Self { now: Mutex::new(run.clone()), run }
+        Self {
+            now: Mutex::new(run.clone()),
+            run,
+        }
     }
 
     /// What the work at hand heeds.
@@ -43,7 +46,9 @@ mod tests {
         let run = CancellationToken::new();
         let interrupts = Interrupts::of(run.clone());
         interrupts.begin().cancel();
-        assert!(interrupts.now().is_cancelled() && interrupts.only_work_ends() && !run.is_cancelled());
+        assert!(
+            interrupts.now().is_cancelled() && interrupts.only_work_ends() && !run.is_cancelled()
+        );
         let second = interrupts.begin();
         assert!(!interrupts.now().is_cancelled());
         run.cancel();

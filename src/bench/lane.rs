@@ -91,21 +91,33 @@ impl Lane {
 
     /// When the last request is due, seconds from the start, if that is known before it.
     pub fn planned_s(&self) -> Option<f64> {
-        let free = self.requests.iter().all(|request| request.after.is_none() && request.round == 0);
-        let mut moments = self.requests.iter().map(|request| request.timestamp.filter(|_| free));
+        let free = self
+            .requests
+            .iter()
+            .all(|request| request.after.is_none() && request.round == 0);
+        let mut moments = self
+            .requests
+            .iter()
+            .map(|request| request.timestamp.filter(|_| free));
         moments.try_fold(0.0, |last, moment| Some(f64::max(last, moment?)))
     }
 
     /// Requests that are under way at the same time if each takes longer than a moment: those that
     /// are due together, as far as the workload's own limit lets them.
     pub fn at_once(&self) -> usize {
-        let free = self.requests.iter().filter(|request| request.after.is_none() && request.round == 0);
+        let free = self
+            .requests
+            .iter()
+            .filter(|request| request.after.is_none() && request.round == 0);
         let mut together = HashMap::<Option<u64>, usize>::new();
         for request in free {
-            *together.entry(request.timestamp.map(f64::to_bits)).or_default() += 1;
+            *together
+                .entry(request.timestamp.map(f64::to_bits))
+                .or_default() += 1;
         }
         let most = together.into_values().max().unwrap_or(0);
-        self.concurrency.map_or(most, |concurrency| concurrency.min(self.requests.len()))
+        self.concurrency
+            .map_or(most, |concurrency| concurrency.min(self.requests.len()))
     }
 
     fn flow(&self) -> (Flow, Vec<Due>) {
@@ -117,7 +129,10 @@ impl Lane {
         let answers = Answers::of(self.requests.clone());
         LanePlan {
             engine_id: self.context.engine_id,
-            target: Target { keep_text: answers.are_wanted(), ..self.server.target(&self.options) },
+            target: Target {
+                keep_text: answers.are_wanted(),
+                ..self.server.target(&self.options)
+            },
             start: self.context.start,
             requests: self.requests.clone(),
             model: self.server.model.clone(),
@@ -134,14 +149,18 @@ impl Lane {
 
     /// Returns a warning of rows whose count of output tokens is impossible.
     pub fn impossible_count(&self, rows: &[Row]) -> Option<String> {
-        let max_tokens =
-            |row: &Row| self.options.max_tokens(&self.requests[row.request_id], &self.server.extra_body);
+        let max_tokens = |row: &Row| {
+            self.options
+                .max_tokens(&self.requests[row.request_id], &self.server.extra_body)
+        };
         work::impossible_count(rows, max_tokens)
     }
 
     /// The row of a request that has ended.
     pub fn row(&mut self, job: &Job, gpu_memory: &Arc<str>, exchange: &Exchange) -> Row {
-        row_of(exchange, |exchange| self.make_row(job, gpu_memory.clone(), exchange))
+        row_of(exchange, |exchange| {
+            self.make_row(job, gpu_memory.clone(), exchange)
+        })
     }
 
     fn make_row(&mut self, job: &Job, gpu_memory: Arc<str>, exchange: &Exchange) -> Row {
@@ -165,7 +184,12 @@ fn row_of(exchange: &Exchange, mut make: impl FnMut(&Exchange) -> Row) -> Row {
     }
     let reason = "lmrun itself failed on this answer: this is a bug in it".to_owned();
     let failure = Some(Failure::Aborted { reason });
-    make(&Exchange { failure, sent: exchange.sent, ended: exchange.ended, ..Exchange::default() })
+    make(&Exchange {
+        failure,
+        sent: exchange.sent,
+        ended: exchange.ended,
+        ..Exchange::default()
+    })
 }
 
 /// Sends the requests of all lanes, from one moment on; each end comes out of the channel, which
@@ -174,7 +198,11 @@ pub fn send(lanes: &mut [Lane], shards: &Shards) -> UnboundedReceiver<Ended> {
     let (sender, ended) = unbounded_channel();
     let flows: Vec<_> = lanes.iter().map(Lane::flow).collect();
     // Requests that are due at once need their connections first.
-    let at_once = flows.iter().flat_map(|(_, due)| due).filter(|due| due.at_s < AT_ONCE_S).count();
+    let at_once = flows
+        .iter()
+        .flat_map(|(_, due)| due)
+        .filter(|due| due.at_s < AT_ONCE_S)
+        .count();
     let start = Stamp::now().plus_s(READY_S + CONNECT_S * at_once as f64);
     for (lane, (flow, due)) in lanes.iter_mut().zip(flows) {
         lane.context.start = start;
@@ -199,8 +227,16 @@ pub struct Ends<'a, F> {
 
 impl<'a, F: FnOnce(&str)> Ends<'a, F> {
     /// The ends that come out of `requests`.
-    pub fn of(requests: UnboundedReceiver<Ended>, cancel: &'a CancellationToken, give_up: F) -> Self {
-        Self { requests, cancel, give_up: Some(give_up) }
+    pub fn of(
+        requests: UnboundedReceiver<Ended>,
+        cancel: &'a CancellationToken,
+        give_up: F,
+    ) -> Self {
+        Self {
+            requests,
+            cancel,
+            give_up: Some(give_up),
+        }
     }
 
     /// The next, `None` behind the last.
@@ -243,10 +279,16 @@ struct LanePlan {
 
 impl LanePlan {
     fn job(&self, due: Due) -> Job {
-        let unsent =
-            due.without.map(|request| format!("request {request}, which it answers to, has no answer"));
+        let unsent = due
+            .without
+            .map(|request| format!("request {request}, which it answers to, has no answer"));
         let at = |seconds| self.start.plus_s(seconds);
-        Job { index: due.request, due: at(due.at_s), intended: due.intended_s.map(at), unsent }
+        Job {
+            index: due.request,
+            due: at(due.at_s),
+            intended: due.intended_s.map(at),
+            unsent,
+        }
     }
 
     /// Everything that was said up to the messages of `index`.
@@ -259,7 +301,10 @@ impl LanePlan {
             said
         });
         said.extend(
-            request.messages.iter().map(|message| (message.role.clone(), message.text(&self.lexicon))),
+            request
+                .messages
+                .iter()
+                .map(|message| (message.role.clone(), message.text(&self.lexicon))),
         );
         said
     }
@@ -276,11 +321,13 @@ impl Plan for LanePlan {
 
     fn body(&self, index: usize) -> Bytes {
         let said = self.conversation(index);
-        self.options.body(&self.model, &self.requests[index], &said, &self.engine_body)
+        self.options
+            .body(&self.model, &self.requests[index], &said, &self.engine_body)
     }
 
     fn max_tokens(&self, index: usize) -> Option<u64> {
-        self.options.max_tokens(&self.requests[index], &self.engine_body)
+        self.options
+            .max_tokens(&self.requests[index], &self.engine_body)
     }
 
     fn sending(&self) {
@@ -294,11 +341,21 @@ impl Plan for LanePlan {
     fn ended(&self, job: Job, mut exchange: Exchange) -> Vec<Job> {
         let index = job.index;
         let answered = exchange.failure.is_none();
-        self.answers.ended(index, std::mem::take(&mut exchange.text));
-        let now_s = exchange.ended.unwrap_or_else(Stamp::now).since_s(self.start);
+        self.answers
+            .ended(index, std::mem::take(&mut exchange.text));
+        let now_s = exchange
+            .ended
+            .unwrap_or_else(Stamp::now)
+            .since_s(self.start);
         // Nobody listens to a run that was given up.
-        let _ = self.ended.send(Ended { engine_id: self.engine_id, job, exchange });
-        let Some(flow) = &self.flow else { return Vec::new() };
+        let _ = self.ended.send(Ended {
+            engine_id: self.engine_id,
+            job,
+            exchange,
+        });
+        let Some(flow) = &self.flow else {
+            return Vec::new();
+        };
         let due = flow.lock().ended(index, now_s, answered);
         due.into_iter().map(|due| self.job(due)).collect()
     }
@@ -315,11 +372,24 @@ mod tests {
     #[test]
     fn an_answer_that_makes_lmrun_panic_is_a_failed_request() {
         let sent = Some(Stamp(7));
-        let row = row_of(&Exchange { sent, ..Exchange::default() }, |exchange| {
-            let failure = exchange.failure.as_ref().expect("a bug");
-            Row { error: Some(failure.to_string()), send_lag_s: exchange.sent.map(|_| 0.5), ..Row::default() }
-        });
-        assert_eq!(row.error.as_deref(), Some("lmrun itself failed on this answer: this is a bug in it"));
+        let row = row_of(
+            &Exchange {
+                sent,
+                ..Exchange::default()
+            },
+            |exchange| {
+                let failure = exchange.failure.as_ref().expect("a bug");
+                Row {
+                    error: Some(failure.to_string()),
+                    send_lag_s: exchange.sent.map(|_| 0.5),
+                    ..Row::default()
+                }
+            },
+        );
+        assert_eq!(
+            row.error.as_deref(),
+            Some("lmrun itself failed on this answer: this is a bug in it")
+        );
         assert_eq!(row.send_lag_s, Some(0.5), "its moments stay");
     }
 }

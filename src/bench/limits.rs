@@ -22,7 +22,12 @@ pub struct RequestLimits {
 
 impl Default for RequestLimits {
     fn default() -> Self {
-        let Limits { connect_s, first_token_s, between_chunks_s, total_s } = Limits::default();
+        let Limits {
+            connect_s,
+            first_token_s,
+            between_chunks_s,
+            total_s,
+        } = Limits::default();
         Self {
             connect_s: Seconds(connect_s),
             first_token_s: Seconds(first_token_s),

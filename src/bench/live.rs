@@ -41,7 +41,11 @@ impl LiveLane {
     /// MiB used on its GPUs; `None` where that is not known.
     pub fn memory_mib(&self, memory: &GpuMemory) -> Option<u64> {
         let used = |gpu: &u32| memory.get(&format!("gpu-{gpu}")).copied();
-        self.gpus.iter().map(used).sum::<Option<u64>>().filter(|_| !self.gpus.is_empty())
+        self.gpus
+            .iter()
+            .map(used)
+            .sum::<Option<u64>>()
+            .filter(|_| !self.gpus.is_empty())
     }
 }
 

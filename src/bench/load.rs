@@ -40,7 +40,12 @@ pub async fn run(
     give_up: impl FnOnce(&str),
     mut tell: impl FnMut(Told<'_>),
 ) -> Seen {
-    let Load { config, server, run_id, max_send_lag_s } = load;
+    let Load {
+        config,
+        server,
+        run_id,
+        max_send_lag_s,
+    } = load;
     let (name, simulated) = (server.name.clone(), server.simulated);
     let lexicon = &config.lexicon;
     let requests = Arc::new(config.generate(lexicon));
@@ -147,7 +152,11 @@ mod tests {
             output_len: Some(Length::Fixed(MESSAGES as u64)),
             ..Random::default()
         };
-        let arrivals = Arrivals { requests: Some(1), qps: Some(1.0), ..Arrivals::default() };
+        let arrivals = Arrivals {
+            requests: Some(1),
+            qps: Some(1.0),
+            ..Arrivals::default()
+        };
         let (text, request) = (TextOptions::default(), RequestOptions::default());
         WorkloadConfig::new(Generator::Random(random), arrivals, text, request).expect("a workload")
     }
@@ -169,7 +178,9 @@ mod tests {
         behind();
         // What joins the segments that are not read yet would move their stamp once more.
         std::thread::sleep(GAP * 5);
-        say(&format!("data: {{\"choices\":[],\"usage\":{{\"completion_tokens\":{MESSAGES}}}}}\n\n"));
+        say(&format!(
+            "data: {{\"choices\":[],\"usage\":{{\"completion_tokens\":{MESSAGES}}}}}\n\n"
+        ));
         say("data: [DONE]\n\n");
     }
 
@@ -187,12 +198,20 @@ mod tests {
         let (abort, _) = watch::channel(None);
         let server = server(&listener, &abort);
         let shards = Shards::start(1).expect("a thread");
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         std::thread::scope(|scope| {
             scope.spawn(|| serve(&listener, &shards, &server));
             let (config, cancel) = (config(), CancellationToken::new());
             let (server, run_id) = (server.clone(), "r".into());
-            let load = Load { config: &config, server, run_id, max_send_lag_s: 0.005 };
+            let load = Load {
+                config: &config,
+                server,
+                run_id,
+                max_send_lag_s: 0.005,
+            };
             let work = run(load, &shards, &cancel, |_| {}, |_| {});
             runtime.block_on(work)
         })
@@ -204,8 +223,17 @@ mod tests {
             let (blocks, begin) = channel();
             let (end, lets_go) = channel();
             let target = server.target(&RequestOptions::default());
-            let blocker: Arc<dyn Plan> = Arc::new(Blocker { target, blocks, lets_go: Mutex::new(lets_go) });
-            let job = Job { index: 0, due: Stamp::now(), intended: None, unsent: Some(String::new()) };
+            let blocker: Arc<dyn Plan> = Arc::new(Blocker {
+                target,
+                blocks,
+                lets_go: Mutex::new(lets_go),
+            });
+            let job = Job {
+                index: 0,
+                due: Stamp::now(),
+                intended: None,
+                unsent: Some(String::new()),
+            };
             let before = || {
                 shards.send(&blocker, vec![job]);
                 begin.recv().expect("it blocks");
@@ -220,8 +248,18 @@ mod tests {
             (MESSAGES, MESSAGES - 1, MESSAGES - 1)
         );
         assert!(row.ttft_late_s >= Some(0.08), "{row:?}");
-        assert_eq!((row.itl_mean_s, row.itl_max_s), (None, None), "no gap is known");
-        assert!(seen.validity.reasons.iter().any(|reason| reason.code == ReasonCode::Joined), "{seen:?}");
+        assert_eq!(
+            (row.itl_mean_s, row.itl_max_s),
+            (None, None),
+            "no gap is known"
+        );
+        assert!(
+            seen.validity
+                .reasons
+                .iter()
+                .any(|reason| reason.code == ReasonCode::Joined),
+            "{seen:?}"
+        );
         assert_eq!(seen.client.first_tokens_late, 1);
     }
 
@@ -230,8 +268,10 @@ mod tests {
         let seen = run_with(|listener, _, _| {
             let (mut stream, _) = listener.accept().expect("a connection");
             read_request(&mut stream);
-            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
-            let chunk = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
+            let head =
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+            let chunk =
+                "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
             let mut written = stream.write_all(head.as_bytes());
             while written.is_ok() {
                 written = stream.write_all(chunk.as_bytes()); // until lmrun closes the connection
@@ -239,7 +279,10 @@ mod tests {
         });
         let row = &seen.engines[0].rows[0];
         let error = row.error.as_deref().expect("a failure");
-        assert!(error.ends_with("chunks, far more than the tokens that were asked for"), "{error}");
+        assert!(
+            error.ends_with("chunks, far more than the tokens that were asked for"),
+            "{error}"
+        );
         assert!(row.chunks < 3_000, "{}", row.chunks);
     }
 

@@ -38,7 +38,10 @@ impl MemoryWatch {
 
     /// The last reading of one engine as JSON; `{}` if there is none.
     pub fn latest_json(&self, engine_id: usize) -> Arc<str> {
-        self.latest.lock().get(engine_id).map_or_else(|| NONE.into(), json)
+        self.latest
+            .lock()
+            .get(engine_id)
+            .map_or_else(|| NONE.into(), json)
     }
 }
 
@@ -59,12 +62,18 @@ impl Drop for MemoryWatch {
 async fn read(engines: &[Arc<Engine>]) -> Vec<GpuMemory> {
     let mut of_machine = GpuMemory::new();
     if engines.iter().any(|engine| !engine.spec.simulated) {
-        of_machine = tokio::task::spawn_blocking(gpu::memory_mib).await.unwrap_or_default();
+        of_machine = tokio::task::spawn_blocking(gpu::memory_mib)
+            .await
+            .unwrap_or_default();
     }
     let mut memory = Vec::with_capacity(engines.len());
     for engine in engines {
         let is_simulated = engine.spec.simulated;
-        memory.push(if is_simulated { simulated(engine).await } else { own(&engine.spec, &of_machine) });
+        memory.push(if is_simulated {
+            simulated(engine).await
+        } else {
+            own(&engine.spec, &of_machine)
+        });
     }
     memory
 }
@@ -73,7 +82,11 @@ async fn read(engines: &[Arc<Engine>]) -> Vec<GpuMemory> {
 /// if it runs elsewhere.
 fn own(spec: &EngineSpec, of_machine: &GpuMemory) -> GpuMemory {
     if spec.gpus.is_empty() {
-        return if spec.url.is_none() { of_machine.clone() } else { GpuMemory::new() };
+        return if spec.url.is_none() {
+            of_machine.clone()
+        } else {
+            GpuMemory::new()
+        };
     }
     let known = |gpu: u32| of_machine.get_key_value(&format!("gpu-{gpu}"));
     let pairs = spec.host_gpus().into_iter().filter_map(known);
@@ -81,10 +94,21 @@ fn own(spec: &EngineSpec, of_machine: &GpuMemory) -> GpuMemory {
 }
 
 async fn simulated(engine: &Engine) -> GpuMemory {
-    let Some(metric) = &engine.spec.memory_metric else { return GpuMemory::new() };
+    let Some(metric) = &engine.spec.memory_metric else {
+        return GpuMemory::new();
+    };
     let url = engine.base() + "/metrics";
-    let Ok(text) = probe::get(&url, Duration::from_secs(2)).await else { return GpuMemory::new() };
-    let label = |labels: &str| labels.split("gpu=\"").nth(1)?.split('"').next().map(str::to_owned);
+    let Ok(text) = probe::get(&url, Duration::from_secs(2)).await else {
+        return GpuMemory::new();
+    };
+    let label = |labels: &str| {
+        labels
+            .split("gpu=\"")
+            .nth(1)?
+            .split('"')
+            .next()
+            .map(str::to_owned)
+    };
     probe::samples(&text, metric)
         .filter_map(|(labels, mib)| Some((format!("gpu-{}", label(labels)?), mib as u64)))
         .collect()
@@ -98,17 +122,33 @@ mod tests {
     fn memory_of_an_engine_is_that_of_its_own_gpus_on_this_machine() {
         let spec = |more: serde_json::Value| {
             let mut spec = serde_json::json!({ "name": "e", "kind": "k", "model": "m" });
-            spec.as_object_mut().expect("a map").extend(more.as_object().cloned().expect("a map"));
+            spec.as_object_mut()
+                .expect("a map")
+                .extend(more.as_object().cloned().expect("a map"));
             serde_json::from_value::<EngineSpec>(spec).expect("a spec")
         };
-        let all = GpuMemory::from([("gpu-0".into(), 10), ("gpu-1".into(), 20), ("gpu-2".into(), 30)]);
+        let all = GpuMemory::from([
+            ("gpu-0".into(), 10),
+            ("gpu-1".into(), 20),
+            ("gpu-2".into(), 30),
+        ]);
         let own = |more| json(&own(&spec(more), &all)).to_string();
         let url = "http://127.0.0.1:8000";
-        assert_eq!(own(serde_json::json!({ "gpus": [1, 7] })), r#"{"gpu-1":20}"#);
-        assert_eq!(own(serde_json::json!({})), r#"{"gpu-0":10,"gpu-1":20,"gpu-2":30}"#);
+        assert_eq!(
+            own(serde_json::json!({ "gpus": [1, 7] })),
+            r#"{"gpu-1":20}"#
+        );
+        assert_eq!(
+            own(serde_json::json!({})),
+            r#"{"gpu-0":10,"gpu-1":20,"gpu-2":30}"#
+        );
         assert_eq!(own(serde_json::json!({ "url": url })), NONE);
-        assert_eq!(own(serde_json::json!({ "url": url, "gpus": [0] })), r#"{"gpu-0":10}"#);
-        let boxed = serde_json::json!({ "gpus": [0], "container": { "image": "i", "gpus": [2, 1] } });
+        assert_eq!(
+            own(serde_json::json!({ "url": url, "gpus": [0] })),
+            r#"{"gpu-0":10}"#
+        );
+        let boxed =
+            serde_json::json!({ "gpus": [0], "container": { "image": "i", "gpus": [2, 1] } });
         assert_eq!(own(boxed), r#"{"gpu-2":30}"#);
     }
 }

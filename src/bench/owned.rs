@@ -78,19 +78,28 @@ pub struct Site {
 impl Site {
     /// A site of which nothing was started.
     pub fn new(log_dir: PathBuf, watchdogs: Watchdogs, events: Sender<Event>) -> Self {
-        Self { log_dir, watchdogs, events, withheld: Mutex::default() }
+        Self {
+            log_dir,
+            watchdogs,
+            events,
+            withheld: Mutex::default(),
+        }
     }
 
     /// Warns of variables that `who` does not get from the environment, once per variable and run.
     pub fn warn_of_withheld(&self, who: &str, names: Vec<String>) {
         let mut known = self.withheld.lock();
-        let fresh: Vec<String> = names.into_iter().filter(|name| known.insert(name.clone())).collect();
+        let fresh: Vec<String> = names
+            .into_iter()
+            .filter(|name| known.insert(name.clone()))
+            .collect();
         if fresh.is_empty() {
             return;
         }
         let names = fresh.join(", ");
-        let text =
-            format!("{who} does not get {names} from the environment: give it what it needs with `env`");
+        let text = format!(
+            "{who} does not get {names} from the environment: give it what it needs with `env`"
+        );
         self.tell(Event::Warned { text });
     }
 
@@ -156,14 +165,24 @@ impl Owned {
     pub async fn start(launch: Launch, site: &Site) -> Result<Self, EngineError> {
         let running = Running::start(&launch, site).await?;
         let events = site.events.clone();
-        Ok(Self { launch, running, started: Instant::now(), events, life: Arc::default() })
+        Ok(Self {
+            launch,
+            running,
+            started: Instant::now(),
+            events,
+            life: Arc::default(),
+        })
     }
 
     /// Waits until it is ready, has died, or `limit` is over. Returns the seconds since its start.
     ///
     /// # Errors
     /// When it is not ready.
-    pub async fn wait_until_ready(&self, limit: Duration, ask: &impl Ask) -> Result<f64, EngineError> {
+    pub async fn wait_until_ready(
+        &self,
+        limit: Duration,
+        ask: &impl Ask,
+    ) -> Result<f64, EngineError> {
         let deadline = Instant::now() + limit;
         let mut reported = Instant::now();
         let mut end = self.running.end();
@@ -174,7 +193,9 @@ impl Owned {
             let awaited = match self.look(ask).await {
                 Ok(after_s) => return Ok(after_s),
                 // It is not starting: what it answers, it will answer in a minute.
-                Err(Missing::Wrong(problem)) if self.is_elsewhere() => return Err(self.unfit(problem)),
+                Err(Missing::Wrong(problem)) if self.is_elsewhere() => {
+                    return Err(self.unfit(problem));
+                }
                 Err(Missing::Port(other)) => return Err(self.port_of_other(other)),
                 Err(Missing::Yet(awaited) | Missing::Wrong(awaited)) => awaited,
             };
@@ -204,13 +225,19 @@ impl Owned {
     pub async fn look(&self, ask: &impl Ask) -> Result<f64, Missing> {
         let answer = ask.ask().await;
         if !matches!(answer, Err(Missing::Yet(_))) {
-            self.other_at_port().await.map_or(Ok(()), |other| Err(Missing::Port(other)))?;
+            self.other_at_port()
+                .await
+                .map_or(Ok(()), |other| Err(Missing::Port(other)))?;
         }
         answer?;
         let after_s = self.started.elapsed().as_secs_f64();
         if self.life.ready_after_s.set(after_s).is_ok() {
             let (name, port) = (self.launch.name.clone(), self.launch.port);
-            let _ = self.events.send(Event::EngineReady { name, port, after_s });
+            let _ = self.events.send(Event::EngineReady {
+                name,
+                port,
+                after_s,
+            });
         }
         Ok(*self.life.ready_after_s.get().unwrap_or(&after_s))
     }
@@ -220,7 +247,9 @@ impl Owned {
     /// # Errors
     /// Fails if another process answers there.
     pub async fn check_port(&self) -> Result<(), EngineError> {
-        self.other_at_port().await.map_or(Ok(()), |other| Err(self.port_of_other(other)))
+        self.other_at_port()
+            .await
+            .map_or(Ok(()), |other| Err(self.port_of_other(other)))
     }
 
     /// The other process that answers on its port, if there is one.
@@ -279,7 +308,11 @@ impl Owned {
 
     /// Waits for its process to end by itself. The wait holds nothing of it.
     pub fn death(&self) -> impl Future<Output = EngineError> + Send + use<> {
-        let watch = (self.running.end(), self.running.logs().cloned(), self.life.clone());
+        let watch = (
+            self.running.end(),
+            self.running.logs().cloned(),
+            self.life.clone(),
+        );
         death(self.launch.who.clone(), watch.0, watch.1, watch.2)
     }
 
@@ -354,16 +387,34 @@ impl Owned {
             return self.unfit(format!("{awaited}, for {limit_s} s"));
         };
         let (who, log) = (self.launch.who.clone(), log_end(logs));
-        EngineError::NotReady { who, limit_s, awaited, log }
+        EngineError::NotReady {
+            who,
+            limit_s,
+            awaited,
+            log,
+        }
     }
 
     fn port_of_other(&self, other: String) -> EngineError {
-        let Launch { who, port, elsewhere, .. } = &self.launch;
-        EngineError::PortOfOther { who: who.clone(), port: *port, other, elsewhere }
+        let Launch {
+            who,
+            port,
+            elsewhere,
+            ..
+        } = &self.launch;
+        EngineError::PortOfOther {
+            who: who.clone(),
+            port: *port,
+            other,
+            elsewhere,
+        }
     }
 
     fn unfit(&self, problem: String) -> EngineError {
-        EngineError::Unfit { who: self.launch.who.clone(), problem }
+        EngineError::Unfit {
+            who: self.launch.who.clone(),
+            problem,
+        }
     }
 
     fn report_dropped_logs(&self) {
@@ -389,5 +440,8 @@ async fn death(who: String, mut end: End, logs: Option<Logs>, life: Arc<Life>) -
 }
 
 fn log_end(logs: &Logs) -> LogEnd {
-    LogEnd { tail: logs.tail(TAIL), files: logs.0.iter().map(|log| log.path().to_owned()).collect() }
+    LogEnd {
+        tail: logs.tail(TAIL),
+        files: logs.0.iter().map(|log| log.path().to_owned()).collect(),
+    }
 }

@@ -159,7 +159,9 @@ impl Row {
     /// The names of the columns, in their order.
     pub fn columns() -> Vec<String> {
         let fields = serde_json::to_value(Self::default()).unwrap_or_default();
-        fields.as_object().map_or_else(Vec::new, |fields| fields.keys().cloned().collect())
+        fields
+            .as_object()
+            .map_or_else(Vec::new, |fields| fields.keys().cloned().collect())
     }
 
     /// The row of a request that has ended. A failed one keeps its moments, and has no measures.
@@ -171,7 +173,8 @@ impl Row {
         gpu_memory: Arc<str>,
         seen: &Exchange,
     ) -> Self {
-        let at = |arrival: Option<Arrival>| arrival.map(|arrival| arrival.at().since_s(context.start));
+        let at =
+            |arrival: Option<Arrival>| arrival.map(|arrival| arrival.at().since_s(context.start));
         let sent_s = seen.sent.map(|sent| sent.since_s(context.start));
         let measures = Measures::of(seen);
         let usage = seen.usage.unwrap_or_default();
@@ -250,15 +253,22 @@ impl Row {
 /// Returns a word of the engine's in a form that spreadsheets do not take for a formula.
 fn inert(word: &str) -> String {
     let is_formula = word.starts_with(['=', '+', '-', '@']);
-    if is_formula { format!("'{word}") } else { word.to_owned() }
+    if is_formula {
+        format!("'{word}")
+    } else {
+        word.to_owned()
+    }
 }
 
 /// Returns the cached tokens that the engine reports; `None` if they are more than the prompt has. An engine
 /// that reports only hits had none if it counted the prompt of a complete answer and reports nothing.
 fn cached_tokens(context: &RowContext, seen: &Exchange) -> Option<u64> {
     let usage = seen.usage?;
-    let reported = usage.prompt_tokens_details.and_then(|details| details.cached_tokens);
-    let is_miss = context.reports_only_hits && seen.failure.is_none() && usage.prompt_tokens.is_some();
+    let reported = usage
+        .prompt_tokens_details
+        .and_then(|details| details.cached_tokens);
+    let is_miss =
+        context.reports_only_hits && seen.failure.is_none() && usage.prompt_tokens.is_some();
     let is_possible = |cached: &u64| usage.prompt_tokens.is_none_or(|prompt| *cached <= prompt);
     reported.or(is_miss.then_some(0)).filter(is_possible)
 }
@@ -279,9 +289,12 @@ struct Measures {
 
 impl Measures {
     fn of(seen: &Exchange) -> Self {
-        let (None, Some(sent), Some(first), Some(last)) =
-            (&seen.failure, seen.sent, seen.first_token, seen.chunks.last())
-        else {
+        let (None, Some(sent), Some(first), Some(last)) = (
+            &seen.failure,
+            seen.sent,
+            seen.first_token,
+            seen.chunks.last(),
+        ) else {
             return Self::default();
         };
         let reported = seen.usage.and_then(|usage| usage.completion_tokens);
@@ -296,9 +309,15 @@ impl Measures {
             throughput: several.then(|| tokens as f64 / decode_s),
             tpot: several.then(|| decode_s / (tokens - 1) as f64),
             output_tokens: Some(tokens),
-            output_tokens_from: Some(if reported.is_some() { "usage" } else { "chunks" }),
+            output_tokens_from: Some(if reported.is_some() {
+                "usage"
+            } else {
+                "chunks"
+            }),
             chunk_tokens_from: chunk_tokens.as_ref().map(|(from, _)| *from),
-            itl: chunk_tokens.map_or_else(Weighted::default, |(_, tokens)| token_gaps(&seen.chunks, &tokens)),
+            itl: chunk_tokens.map_or_else(Weighted::default, |(_, tokens)| {
+                token_gaps(&seen.chunks, &tokens)
+            }),
             icl: gaps_s.collect(),
         }
     }
@@ -322,7 +341,12 @@ fn token_gaps(chunks: &[Stamp], tokens: &[u64]) -> Weighted {
     let together = tokens.first().map_or(0, |first| first.saturating_sub(1));
     let mut gaps = vec![(0.0, together)];
     let mut before = chunks.first().copied().filter(|_| !is_read_with_next(0));
-    for (i, count) in tokens.iter().enumerate().skip(1).filter(|(_, count)| **count > 0) {
+    for (i, count) in tokens
+        .iter()
+        .enumerate()
+        .skip(1)
+        .filter(|(_, count)| **count > 0)
+    {
         let is_joined = chunks[i] == chunks[i - 1];
         let is_known = !is_joined && !is_read_with_next(i);
         if let Some(before) = before.filter(|_| is_known) {
@@ -365,7 +389,10 @@ pub(super) mod tests {
     }
 
     fn arrival(seconds: f64) -> Arrival {
-        Arrival { kernel: Some(at_s(seconds)), read: at_s(seconds + 0.25) }
+        Arrival {
+            kernel: Some(at_s(seconds)),
+            read: at_s(seconds + 0.25),
+        }
     }
 
     fn seen() -> Exchange {
@@ -379,15 +406,27 @@ pub(super) mod tests {
             chunks: vec![at_s(10.5), at_s(11.0), at_s(12.5)],
             done: Some(arrival(12.75)),
             ended: Some(at_s(12.75)),
-            usage: Some(Usage { completion_tokens: Some(3), ..Usage::default() }),
+            usage: Some(Usage {
+                completion_tokens: Some(3),
+                ..Usage::default()
+            }),
             ..Exchange::default()
         }
     }
 
     fn row(seen: &Exchange) -> Row {
-        let request =
-            Request { timestamp: Some(8.0), context_len: 8192, query_len: 16, ..Request::default() };
-        let job = Job { index: 1, due: at_s(8.0), intended: Some(at_s(7.0)), unsent: None };
+        let request = Request {
+            timestamp: Some(8.0),
+            context_len: 8192,
+            query_len: 16,
+            ..Request::default()
+        };
+        let job = Job {
+            index: 1,
+            due: at_s(8.0),
+            intended: Some(at_s(7.0)),
+            unsent: None,
+        };
         Row::new(&context(), &job, &request, "id".into(), "{}".into(), seen)
     }
 
@@ -396,19 +435,40 @@ pub(super) mod tests {
         let row = row(&seen());
         assert_eq!((row.ttft, row.latency), (Some(2.0), Some(4.0)));
         assert_eq!((row.throughput, row.tpot_s), (Some(1.5), Some(1.0)));
-        assert_eq!((row.itl_mean_s, row.itl_p50_s, row.itl_max_s), (Some(1.0), Some(1.0), Some(1.5)));
-        assert_eq!((row.ttft_from_planned_s, row.send_lag_s), (Some(2.5), Some(0.5)));
-        assert_eq!((row.sent_s, row.headers_s, row.done_s), (Some(8.5), Some(8.75), Some(12.75)));
-        assert_eq!((row.planned_s, row.intended_s, row.ended_s), (8.0, Some(7.0), Some(12.75)));
-        assert_eq!((row.output_tokens, row.output_tokens_from), (Some(3), Some("usage")));
+        assert_eq!(
+            (row.itl_mean_s, row.itl_p50_s, row.itl_max_s),
+            (Some(1.0), Some(1.0), Some(1.5))
+        );
+        assert_eq!(
+            (row.ttft_from_planned_s, row.send_lag_s),
+            (Some(2.5), Some(0.5))
+        );
+        assert_eq!(
+            (row.sent_s, row.headers_s, row.done_s),
+            (Some(8.5), Some(8.75), Some(12.75))
+        );
+        assert_eq!(
+            (row.planned_s, row.intended_s, row.ended_s),
+            (8.0, Some(7.0), Some(12.75))
+        );
+        assert_eq!(
+            (row.output_tokens, row.output_tokens_from),
+            (Some(3), Some("usage"))
+        );
         assert_eq!(row.chunk_tokens_from, Some("count"));
     }
 
     #[test]
     fn several_tokens_a_chunk_have_no_inter_token_latency() {
-        let usage = Some(Usage { completion_tokens: Some(12), ..Usage::default() });
+        let usage = Some(Usage {
+            completion_tokens: Some(12),
+            ..Usage::default()
+        });
         let row = row(&Exchange { usage, ..seen() });
-        assert_eq!((row.itl_mean_s, row.icl_mean_s, row.icl_max_s), (None, Some(1.0), Some(1.5)));
+        assert_eq!(
+            (row.itl_mean_s, row.icl_mean_s, row.icl_max_s),
+            (None, Some(1.0), Some(1.5))
+        );
         assert_eq!((row.throughput, row.chunk_tokens_from), (Some(6.0), None));
     }
 
@@ -418,30 +478,62 @@ pub(super) mod tests {
         for n in [2, 2, 5] {
             chunk_tokens.take(Some(Count::SoFar("usage", n)), true);
         }
-        let usage = Some(Usage { completion_tokens: Some(5), ..Usage::default() });
-        let row = row(&Exchange { chunk_tokens, usage, ..seen() });
+        let usage = Some(Usage {
+            completion_tokens: Some(5),
+            ..Usage::default()
+        });
+        let row = row(&Exchange {
+            chunk_tokens,
+            usage,
+            ..seen()
+        });
         // Two at first, none after 0.5 s, three after 1.5 s more: n - 1 gaps that make up the whole.
-        assert_eq!((row.itl_mean_s, row.itl_max_s), (Some(0.5), Some(2.0 / 3.0)));
-        assert_eq!((row.chunk_tokens_from, row.tpot_s), (Some("usage"), Some(0.5)));
+        assert_eq!(
+            (row.itl_mean_s, row.itl_max_s),
+            (Some(0.5), Some(2.0 / 3.0))
+        );
+        assert_eq!(
+            (row.chunk_tokens_from, row.tpot_s),
+            (Some("usage"), Some(0.5))
+        );
     }
 
     #[test]
     fn chunks_that_were_read_together_have_no_gap() {
         let chunks = [10.5, 11.0, 12.0, 12.0, 12.0, 12.5].map(at_s).to_vec();
-        let usage = Some(Usage { completion_tokens: Some(6), ..Usage::default() });
-        let row = row(&Exchange { chunks, usage, ..seen() });
+        let usage = Some(Usage {
+            completion_tokens: Some(6),
+            ..Usage::default()
+        });
+        let row = row(&Exchange {
+            chunks,
+            usage,
+            ..seen()
+        });
         // Known are the first gap, and the one behind the last of the three.
-        assert_eq!((row.chunks_joined, row.itl_mean_s, row.itl_max_s), (2, Some(0.5), Some(0.5)));
+        assert_eq!(
+            (row.chunks_joined, row.itl_mean_s, row.itl_max_s),
+            (2, Some(0.5), Some(0.5))
+        );
         assert_eq!((row.icl_max_s, row.tpot_s), (Some(1.0), Some(0.4)));
     }
 
     #[test]
     fn more_cached_tokens_than_the_prompt_has_are_unknown() {
         let cached = |cached_tokens| {
-            let details = Some(PromptDetails { cached_tokens: Some(cached_tokens) });
-            let usage =
-                Usage { prompt_tokens: Some(100), prompt_tokens_details: details, ..Usage::default() };
-            row(&Exchange { usage: Some(usage), ..seen() }).cached_tokens
+            let details = Some(PromptDetails {
+                cached_tokens: Some(cached_tokens),
+            });
+            let usage = Usage {
+                prompt_tokens: Some(100),
+                prompt_tokens_details: details,
+                ..Usage::default()
+            };
+            row(&Exchange {
+                usage: Some(usage),
+                ..seen()
+            })
+            .cached_tokens
         };
         assert_eq!((cached(100), cached(101)), (Some(100), None));
     }
@@ -452,23 +544,49 @@ pub(super) mod tests {
         for n in [1, 2, u64::MAX] {
             chunk_tokens.take(Some(Count::SoFar("usage", n)), true);
         }
-        let usage = Some(Usage { completion_tokens: Some(u64::MAX), ..Usage::default() });
-        let row = row(&Exchange { chunk_tokens, usage, ..seen() });
-        assert_eq!((row.itl_p50_s, row.itl_max_s), (Some(1.5 / (u64::MAX - 2) as f64), Some(0.5)));
+        let usage = Some(Usage {
+            completion_tokens: Some(u64::MAX),
+            ..Usage::default()
+        });
+        let row = row(&Exchange {
+            chunk_tokens,
+            usage,
+            ..seen()
+        });
+        assert_eq!(
+            (row.itl_p50_s, row.itl_max_s),
+            (Some(1.5 / (u64::MAX - 2) as f64), Some(0.5))
+        );
     }
 
     #[test]
     fn one_token_has_a_ttft_and_no_throughput() {
         let chunks = vec![at_s(10.5)];
-        let usage = Some(Usage { completion_tokens: Some(1), ..Usage::default() });
-        let row = row(&Exchange { chunks, usage, ..seen() });
-        assert_eq!((row.ttft, row.latency, row.throughput, row.tpot_s), (Some(2.0), Some(2.0), None, None));
+        let usage = Some(Usage {
+            completion_tokens: Some(1),
+            ..Usage::default()
+        });
+        let row = row(&Exchange {
+            chunks,
+            usage,
+            ..seen()
+        });
+        assert_eq!(
+            (row.ttft, row.latency, row.throughput, row.tpot_s),
+            (Some(2.0), Some(2.0), None, None)
+        );
     }
 
     #[test]
     fn without_usage_chunks_are_counted_and_the_row_says_so() {
-        let row = row(&Exchange { usage: None, ..seen() });
-        assert_eq!((row.output_tokens, row.output_tokens_from), (Some(3), Some("chunks")));
+        let row = row(&Exchange {
+            usage: None,
+            ..seen()
+        });
+        assert_eq!(
+            (row.output_tokens, row.output_tokens_from),
+            (Some(3), Some("chunks"))
+        );
         assert_eq!(row.itl_mean_s, None);
     }
 
@@ -477,10 +595,21 @@ pub(super) mod tests {
         let failure = Some(Failure::NoDone { chunks: 3 });
         let row = row(&Exchange { failure, ..seen() });
         assert_eq!(
-            (row.ttft, row.latency, row.throughput, row.latency_from_planned_s),
+            (
+                row.ttft,
+                row.latency,
+                row.throughput,
+                row.latency_from_planned_s
+            ),
             (None, None, None, None)
         );
-        assert_eq!((row.status, row.first_token_s, row.ended_s), ("failed", Some(10.5), Some(12.75)));
-        assert_eq!(row.error.as_deref(), Some("the stream ended without [DONE], 3 chunks in"));
+        assert_eq!(
+            (row.status, row.first_token_s, row.ended_s),
+            ("failed", Some(10.5), Some(12.75))
+        );
+        assert_eq!(
+            row.error.as_deref(),
+            Some("the stream ended without [DONE], 3 chunks in")
+        );
     }
 }

@@ -32,9 +32,14 @@ impl End {
 
     /// Waits for it.
     pub async fn wait(&mut self) -> String {
-        let Some(end) = &mut self.0 else { return std::future::pending().await };
+        let Some(end) = &mut self.0 else {
+            return std::future::pending().await;
+        };
         let ended = end.wait_for(Option::is_some).await;
-        ended.ok().and_then(|end| end.clone()).unwrap_or_else(|| "exit status unknown".into())
+        ended
+            .ok()
+            .and_then(|end| end.clone())
+            .unwrap_or_else(|| "exit status unknown".into())
     }
 }
 
@@ -44,13 +49,28 @@ impl Running {
     /// # Errors
     /// When its port is taken, or its program or its image is not to be had.
     pub async fn start(launch: &Launch, site: &Site) -> Result<Self, EngineError> {
-        let Launch { name, who, host, port, elsewhere, .. } = launch;
+        let Launch {
+            name,
+            who,
+            host,
+            port,
+            elsewhere,
+            ..
+        } = launch;
         if let Place::Elsewhere(address) = &launch.place {
-            site.tell(Event::EngineFound { name: name.clone(), url: address.base() });
+            site.tell(Event::EngineFound {
+                name: name.clone(),
+                url: address.base(),
+            });
             return Ok(Self::Elsewhere);
         }
         if let Some(occupant) = port::occupant(host, *port).await {
-            return Err(EngineError::PortInUse { who: who.clone(), port: *port, occupant, elsewhere });
+            return Err(EngineError::PortInUse {
+                who: who.clone(),
+                port: *port,
+                occupant,
+                elsewhere,
+            });
         }
         match &launch.place {
             Place::Container(spec, gpus) => Self::container(launch, spec, gpus, site).await,
@@ -59,13 +79,33 @@ impl Running {
     }
 
     async fn process(launch: &Launch, site: &Site) -> Result<Self, EngineError> {
-        let Launch { name, who, port, argv, env, unset, .. } = launch.clone();
+        let Launch {
+            name,
+            who,
+            port,
+            argv,
+            env,
+            unset,
+            ..
+        } = launch.clone();
         let [stdout, stderr] = logs(&site.log_dir, port);
-        let line = CommandLine { argv, env, unset, stdout: stdout.clone(), stderr };
+        let line = CommandLine {
+            argv,
+            env,
+            unset,
+            stdout: stdout.clone(),
+            stderr,
+        };
         site.warn_of_withheld(&who, line.withheld());
         let started = Process::start(&line, &site.watchdogs).await;
         let process = started.map_err(|source| EngineError::Start { who, source })?;
-        site.tell(Event::EngineStarting { name, port, argv: line.argv, container: None, log: stdout });
+        site.tell(Event::EngineStarting {
+            name,
+            port,
+            argv: line.argv,
+            container: None,
+            log: stdout,
+        });
         Ok(Self::Process(process))
     }
 
@@ -75,21 +115,50 @@ impl Running {
         gpus: &Gpus,
         site: &Site,
     ) -> Result<Self, EngineError> {
-        let Launch { name, who, host, port, argv, env, .. } = launch.clone();
+        let Launch {
+            name,
+            who,
+            host,
+            port,
+            argv,
+            env,
+            ..
+        } = launch.clone();
         let [stdout, stderr] = logs(&site.log_dir, port);
         let log = stdout.clone();
-        let line = ContainerLine { spec, argv, env, host: &host, port, gpus: gpus.clone(), stdout, stderr };
+        let line = ContainerLine {
+            spec,
+            argv,
+            env,
+            host: &host,
+            port,
+            gpus: gpus.clone(),
+            stdout,
+            stderr,
+        };
         // Without a watchdog the next run removes what this one leaves.
         let _ = site.watchdogs.watch_containers();
         let began = Instant::now();
         let told = |awaited| {
             let (name, elapsed_s) = (name.clone(), began.elapsed().as_secs_f64());
-            site.tell(Event::EngineWaiting { name, port, elapsed_s, awaited, last_line: None });
+            site.tell(Event::EngineWaiting {
+                name,
+                port,
+                elapsed_s,
+                awaited,
+                last_line: None,
+            });
         };
         let started = Container::start(&line, told).await;
         let started = started.map_err(|source| EngineError::Container { who, source })?;
         let container = Some(format!("{}, image {}", started.id(), spec.image));
-        site.tell(Event::EngineStarting { name, port, argv: line.argv, container, log });
+        site.tell(Event::EngineStarting {
+            name,
+            port,
+            argv: line.argv,
+            container,
+            log,
+        });
         Ok(Self::Container(Box::new(started)))
     }
 
@@ -98,11 +167,15 @@ impl Running {
     pub async fn answering(&self, launch: &Launch) -> Answering {
         let members = match (self, &launch.place) {
             (Self::Elsewhere, _) => return Answering::Ours,
-            (_, Place::Container(spec, _)) if spec.network != HOST_NETWORK => return Answering::Ours,
+            (_, Place::Container(spec, _)) if spec.network != HOST_NETWORK => {
+                return Answering::Ours;
+            }
             (Self::Process(process), _) => Some(process.members()),
             (Self::Container(container), _) => container.members().await,
         };
-        let Some(members) = members else { return Answering::Unknown };
+        let Some(members) = members else {
+            return Answering::Unknown;
+        };
         let (host, port) = (launch.host.clone(), launch.port);
         let look = tokio::task::spawn_blocking(move || port::answering(&host, port, &members));
         look.await.unwrap_or(Answering::Unknown)

@@ -32,14 +32,22 @@ impl Seen {
         max_send_lag_s: f64,
     ) -> Self {
         let client = ClientSeen::of(&engines, spent, max_send_lag_s);
-        let validity = Arc::new(Validity { reasons: client.faults() });
+        let validity = Arc::new(Validity {
+            reasons: client.faults(),
+        });
         for engine in &mut engines {
             engine.validity = validity.clone();
             for row in Arc::make_mut(&mut engine.rows) {
                 row.valid = Some(validity.is_valid());
             }
         }
-        Self { expr_id, title, engines, client, validity }
+        Self {
+            expr_id,
+            title,
+            engines,
+            client,
+            validity,
+        }
     }
 
     /// Adds a reason why its numbers cannot be believed.
@@ -85,7 +93,12 @@ impl EngineSeen {
     /// The `rows` of an engine, in the order of its requests.
     pub fn new(name: Arc<str>, simulated: bool, mut rows: Vec<Row>) -> Self {
         rows.sort_by_key(|row| row.request_id);
-        Self { name, simulated, rows: Arc::new(rows), validity: Arc::default() }
+        Self {
+            name,
+            simulated,
+            rows: Arc::new(rows),
+            validity: Arc::default(),
+        }
     }
 }
 
@@ -159,20 +172,44 @@ mod tests {
     use crate::driver::http::{Arrival, Exchange, Job, Reader};
 
     /// The end of a stream as SGLang sends it: the details are missing if nothing was cached.
-    const MISS: &str = r#"{"prompt_tokens":1000,"completion_tokens":1,"prompt_tokens_details":null}"#;
-    const HIT: &str =
-        r#"{"prompt_tokens":1000,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":980}}"#;
+    const MISS: &str =
+        r#"{"prompt_tokens":1000,"completion_tokens":1,"prompt_tokens_details":null}"#;
+    const HIT: &str = r#"{"prompt_tokens":1000,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":980}}"#;
 
     fn row(usage: &str, reports_only_hits: bool) -> Row {
         let token = r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":"length"}]}"#;
-        let stream =
-            format!("data: {token}\n\ndata: {{\"choices\":[],\"usage\":{usage}}}\n\ndata: [DONE]\n\n");
-        let mut seen = Exchange { sent: Some(Stamp(1)), ..Exchange::default() };
-        let arrival = Arrival { kernel: None, read: Stamp(2) };
-        Reader::new(false).feed(stream.as_bytes(), arrival, &mut seen).expect("a stream");
-        let context = RowContext { reports_only_hits, ..context() };
-        let job = Job { index: 0, due: Stamp(0), intended: None, unsent: None };
-        Row::new(&context, &job, &Request::default(), String::new(), "{}".into(), &seen)
+        let stream = format!(
+            "data: {token}\n\ndata: {{\"choices\":[],\"usage\":{usage}}}\n\ndata: [DONE]\n\n"
+        );
+        let mut seen = Exchange {
+            sent: Some(Stamp(1)),
+            ..Exchange::default()
+        };
+        let arrival = Arrival {
+            kernel: None,
+            read: Stamp(2),
+        };
+        Reader::new(false)
+            .feed(stream.as_bytes(), arrival, &mut seen)
+            .expect("a stream");
+        let context = RowContext {
+            reports_only_hits,
+            ..context()
+        };
+        let job = Job {
+            index: 0,
+            due: Stamp(0),
+            intended: None,
+            unsent: None,
+        };
+        Row::new(
+            &context,
+            &job,
+            &Request::default(),
+            String::new(),
+            "{}".into(),
+            &seen,
+        )
     }
 
     fn engine(rows: impl IntoIterator<Item = Row>) -> EngineSeen {
@@ -183,20 +220,32 @@ mod tests {
     fn cached_share_counts_a_miss_that_is_not_reported() {
         let one_miss = std::iter::once(row(MISS, false)).chain((0..9).map(|_| row(HIT, false)));
         assert_eq!(engine(one_miss).cached_share(), Some(0.882));
-        assert_eq!(engine([row(MISS, false), row(MISS, false)]).cached_share(), None);
+        assert_eq!(
+            engine([row(MISS, false), row(MISS, false)]).cached_share(),
+            None
+        );
     }
 
     #[test]
     fn cached_share_of_an_engine_that_reports_only_hits_is_zero_without_one() {
         let misses = engine([row(MISS, true), row(MISS, true)]);
-        assert_eq!((misses.rows[0].cached_tokens, misses.cached_share()), (Some(0), Some(0.0)));
+        assert_eq!(
+            (misses.rows[0].cached_tokens, misses.cached_share()),
+            (Some(0), Some(0.0))
+        );
         let uncounted = engine([row("null", true)]);
-        assert_eq!((uncounted.rows[0].cached_tokens, uncounted.cached_share()), (None, None));
+        assert_eq!(
+            (uncounted.rows[0].cached_tokens, uncounted.cached_share()),
+            (None, None)
+        );
     }
 
     #[test]
     fn cached_share_ignores_failed_requests() {
-        let failed = Row { error: Some("broke".into()), ..row(MISS, true) };
+        let failed = Row {
+            error: Some("broke".into()),
+            ..row(MISS, true)
+        };
         assert_eq!(engine([row(HIT, false), failed]).cached_share(), Some(0.98));
     }
 }

@@ -67,7 +67,12 @@ impl Server {
             path: format!("{}{path}", self.address.prefix),
             end: self.stream_end,
             // What the workload says goes before.
-            headers: self.headers.clone().into_iter().chain(options.all_headers()).collect(),
+            headers: self
+                .headers
+                .clone()
+                .into_iter()
+                .chain(options.all_headers())
+                .collect(),
             limits: self.limits,
             keep_text: false,
             keeps_alive: self.keeps_alive.clone(),
@@ -83,12 +88,16 @@ impl Server {
 pub fn check_headers(headers: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in headers {
         if name.eq_ignore_ascii_case("authorization") {
-            return Err("would be written into the manifest: name a variable of the environment in \
+            return Err(
+                "would be written into the manifest: name a variable of the environment in \
                         `api_key_env`"
-                .into());
+                    .into(),
+            );
         }
         if !is_header(name, value) {
-            return Err(format!("has `{name}`, which is not a header, or whose value is not on one line"));
+            return Err(format!(
+                "has `{name}`, which is not a header, or whose value is not on one line"
+            ));
         }
     }
     Ok(())

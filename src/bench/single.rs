@@ -26,12 +26,31 @@ impl Single {
     pub async fn send(self, shards: &Shards) -> Option<Failure> {
         let (sender, mut ended) = unbounded_channel();
         let target = self.server.target(&self.options);
-        let Self { server, request_id, text, options } = self;
-        let sending =
-            Sending { target, server, request_id, said: ("user".into(), text), options, ended: sender };
+        let Self {
+            server,
+            request_id,
+            text,
+            options,
+        } = self;
+        let sending = Sending {
+            target,
+            server,
+            request_id,
+            said: ("user".into(), text),
+            options,
+            ended: sender,
+        };
         let plan: Arc<dyn Plan> = Arc::new(sending);
         let due = Stamp::now().plus_s(Shards::LEAD_S);
-        shards.send(&plan, vec![Job { index: 0, due, intended: None, unsent: None }]);
+        shards.send(
+            &plan,
+            vec![Job {
+                index: 0,
+                due,
+                intended: None,
+                unsent: None,
+            }],
+        );
         ended.recv().await?.failure
     }
 }
@@ -43,12 +62,26 @@ pub async fn refusal_of_ignore_eos(
     shards: &Shards,
     run_id: &str,
 ) -> Option<String> {
-    let options = RequestOptions { max_tokens: 1, min_tokens: None, ignore_eos: true, ..options.clone() };
+    let options = RequestOptions {
+        max_tokens: 1,
+        min_tokens: None,
+        ignore_eos: true,
+        ..options.clone()
+    };
     let request_id = format!("{run_id}-ignore-eos");
-    match (Single { server, request_id, text: "Hello".into(), options }).send(shards).await {
-        Some(Failure::Status { status: 400..500, message }) if message.contains("ignore_eos") => {
-            Some(message)
-        }
+    match (Single {
+        server,
+        request_id,
+        text: "Hello".into(),
+        options,
+    })
+    .send(shards)
+    .await
+    {
+        Some(Failure::Status {
+            status: 400..500,
+            message,
+        }) if message.contains("ignore_eos") => Some(message),
         _ => None,
     }
 }
@@ -73,7 +106,12 @@ impl Plan for Sending {
 
     fn body(&self, _: usize) -> Bytes {
         let said = std::slice::from_ref(&self.said);
-        self.options.body(&self.server.model, &Request::default(), said, &self.server.extra_body)
+        self.options.body(
+            &self.server.model,
+            &Request::default(),
+            said,
+            &self.server.extra_body,
+        )
     }
 
     fn ended(&self, _: Job, exchange: Exchange) -> Vec<Job> {

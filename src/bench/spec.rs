@@ -130,12 +130,22 @@ pub(super) fn grace() -> Seconds {
 impl EngineSpec {
     /// Notes which of its values nobody should read, before any of it is written.
     pub fn learn_secrets(&self) {
-        let helpers = self.helpers.iter().map(|helper| (&helper.env, &helper.command));
+        let helpers = self
+            .helpers
+            .iter()
+            .map(|helper| (&helper.env, &helper.command));
         for (env, command) in helpers.chain([(&self.env, &self.command)]) {
-            secrets::learn(env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+            secrets::learn(
+                env.iter()
+                    .map(|(name, value)| (name.as_str(), value.as_str())),
+            );
             secrets::learn_flags(command);
         }
-        secrets::learn(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        secrets::learn(
+            self.headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
     }
 
     /// How messages name it.
@@ -149,21 +159,28 @@ impl EngineSpec {
     /// When there is nothing to be started, or more than one thing, or no key.
     pub fn check(&self) -> Result<(), String> {
         if self.name.is_empty() || !self.name.chars().all(is_harmless) {
-            return Err(format!("`name` has to be one line of printable text, found {:?}", self.name));
+            return Err(format!(
+                "`name` has to be one line of printable text, found {:?}",
+                self.name
+            ));
         }
         match (self.command.is_empty(), &self.url) {
-            (true, None) => return Err("the command is empty: give program and arguments, or a `url`".into()),
+            (true, None) => {
+                return Err("the command is empty: give program and arguments, or a `url`".into());
+            }
             (false, Some(_)) => {
                 return Err("what answers at a `url` has no `command`: give one of them".into());
             }
             _ => {}
         }
-        self.container.as_ref().map_or(Ok(()), ContainerSpec::check)?;
+        self.container
+            .as_ref()
+            .map_or(Ok(()), ContainerSpec::check)?;
         check_headers(&self.headers).map_err(|problem| format!("`headers` {problem}"))?;
         match &self.api_key_env {
-            Some(name) if self.api_key().is_none() => {
-                Err(format!("`api_key_env` names `{name}`, which the environment does not have"))
-            }
+            Some(name) if self.api_key().is_none() => Err(format!(
+                "`api_key_env` names `{name}`, which the environment does not have"
+            )),
             _ => Ok(()),
         }
     }
@@ -176,36 +193,60 @@ impl EngineSpec {
 
     /// Where it answers when `port` is its port.
     pub fn address(&self, port: u16) -> Address {
-        self.url.clone().unwrap_or_else(|| Address::plain(&self.host, port))
+        self.url
+            .clone()
+            .unwrap_or_else(|| Address::plain(&self.host, port))
     }
 
     /// The command, with `port` in its place.
     pub fn argv(&self, port: u16) -> Vec<String> {
-        self.command.iter().map(|word| self.placed(word, port)).collect()
+        self.command
+            .iter()
+            .map(|word| self.placed(word, port))
+            .collect()
     }
 
     /// The environment, with `port` in its place.
     pub fn environment(&self, port: u16) -> BTreeMap<String, String> {
-        self.env.iter().map(|(name, value)| (name.clone(), self.placed(value, port))).collect()
+        self.env
+            .iter()
+            .map(|(name, value)| (name.clone(), self.placed(value, port)))
+            .collect()
     }
 
     /// The GPUs that a container of it sees.
     pub fn container_gpus(&self) -> Gpus {
-        let said = self.container.as_ref().and_then(|container| container.gpus.clone());
-        said.unwrap_or(if self.gpus.is_empty() { Gpus::These(Vec::new()) } else { Gpus::All })
+        let said = self
+            .container
+            .as_ref()
+            .and_then(|container| container.gpus.clone());
+        said.unwrap_or(if self.gpus.is_empty() {
+            Gpus::These(Vec::new())
+        } else {
+            Gpus::All
+        })
     }
 
     /// Its GPUs as this machine numbers them; in a container that sees some of them they have other numbers.
     pub fn host_gpus(&self) -> Vec<u32> {
-        let Some(Gpus::These(seen)) = self.container.as_ref().and_then(|container| container.gpus.as_ref())
+        let Some(Gpus::These(seen)) = self
+            .container
+            .as_ref()
+            .and_then(|container| container.gpus.as_ref())
         else {
             return self.gpus.clone();
         };
-        self.gpus.iter().filter_map(|gpu| seen.get(*gpu as usize)?.parse().ok()).collect()
+        self.gpus
+            .iter()
+            .filter_map(|gpu| seen.get(*gpu as usize)?.parse().ok())
+            .collect()
     }
 
     fn placed(&self, text: &str, port: u16) -> String {
-        let host = self.container.as_ref().map_or(&*self.host, |container| container.listens_on(&self.host));
+        let host = self
+            .container
+            .as_ref()
+            .map_or(&*self.host, |container| container.listens_on(&self.host));
         with_port(text, port).replace("{host}", host)
     }
 }
@@ -225,8 +266,14 @@ mod tests {
                 "env": {"URL": "http://127.0.0.1:{port}"}}"#,
         )
         .expect("a spec");
-        assert_eq!(spec.argv(8000), ["serve", "--port", "8000", "--host=127.0.0.1"]);
+        assert_eq!(
+            spec.argv(8000),
+            ["serve", "--port", "8000", "--host=127.0.0.1"]
+        );
         assert_eq!(spec.environment(8001)["URL"], "http://127.0.0.1:8001");
-        assert_eq!((spec.ready_timeout_s, spec.host.as_str()), (Seconds(300.0), "127.0.0.1"));
+        assert_eq!(
+            (spec.ready_timeout_s, spec.host.as_str()),
+            (Seconds(300.0), "127.0.0.1")
+        );
     }
 }

@@ -53,7 +53,11 @@ impl Bench {
     /// Sends requests that pay for what only a fresh engine does. Their text shares no prefix
     /// with any workload's.
     async fn warm_up(&self, engine: &Arc<Engine>, options: &RequestOptions, run: RunOptions) {
-        let options = RequestOptions { max_tokens: 2, min_tokens: None, ..options.clone() };
+        let options = RequestOptions {
+            max_tokens: 2,
+            min_tokens: None,
+            ..options.clone()
+        };
         for number in 0..run.warmup {
             let warmup = Single {
                 server: engine.server(run.limits),
@@ -62,7 +66,10 @@ impl Bench {
                 options: options.clone(),
             };
             if let Some(failure) = warmup.send(&self.shards).await {
-                let text = format!("a warm-up request to `{}` failed: {failure}", engine.spec.name);
+                let text = format!(
+                    "a warm-up request to `{}` failed: {failure}",
+                    engine.spec.name
+                );
                 self.emit(Event::Warned { text });
             }
         }
@@ -83,9 +90,12 @@ impl Bench {
             return engine.set_takes_ignore_eos(takes);
         }
         let server = engine.server(run.limits);
-        let refusal = single::refusal_of_ignore_eos(server, options, &self.shards, &self.run_id).await;
+        let refusal =
+            single::refusal_of_ignore_eos(server, options, &self.shards, &self.run_id).await;
         engine.set_takes_ignore_eos(refusal.is_none());
-        self.take_ignore_eos.lock().push((engine.spec.clone(), refusal.is_none()));
+        self.take_ignore_eos
+            .lock()
+            .push((engine.spec.clone(), refusal.is_none()));
         if let Some(words) = refusal {
             let name = &engine.spec.name;
             let text = format!(
@@ -98,7 +108,11 @@ impl Bench {
 
     /// The words of a workload's texts: by the first engine that counts tokens, where the config
     /// asks for that.
-    pub(super) async fn lexicon(&self, config: &WorkloadConfig, engines: &[Arc<Engine>]) -> Arc<Lexicon> {
+    pub(super) async fn lexicon(
+        &self,
+        config: &WorkloadConfig,
+        engines: &[Arc<Engine>],
+    ) -> Arc<Lexicon> {
         if config.text.tokenizer.as_deref() != Some(TextOptions::ENGINE) {
             return config.lexicon.clone();
         }
@@ -125,7 +139,9 @@ impl Bench {
         let count = async |text: &str| engine.count_tokens(text).await;
         let fitted = Lexicon::fit(CountedBy::Engine, count).await?;
         let fitted = Arc::new(fitted.of_model(&engine.spec.model));
-        self.lexicons.lock().push((engine.spec.clone(), fitted.clone()));
+        self.lexicons
+            .lock()
+            .push((engine.spec.clone(), fitted.clone()));
         Some(fitted)
     }
 }

@@ -32,7 +32,10 @@ pub fn least_n(p: f64) -> usize {
 
 impl FromIterator<f64> for Distribution {
     fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
-        let mut values: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
+        let mut values: Vec<f64> = values
+            .into_iter()
+            .filter(|value| value.is_finite())
+            .collect();
         values.sort_by(f64::total_cmp);
         Self(values)
     }
@@ -42,7 +45,8 @@ impl Extend<f64> for Distribution {
     /// Adds what has come since. Two sorted runs are merged, so this is cheap for few among many.
     fn extend<I: IntoIterator<Item = f64>>(&mut self, values: I) {
         let before = self.0.len();
-        self.0.extend(values.into_iter().filter(|value| value.is_finite()));
+        self.0
+            .extend(values.into_iter().filter(|value| value.is_finite()));
         self.0[before..].sort_by(f64::total_cmp);
         self.0.sort_by(f64::total_cmp);
     }
@@ -109,7 +113,10 @@ impl FromIterator<(f64, u64)> for Weighted {
     fn from_iter<I: IntoIterator<Item = (f64, u64)>>(values: I) -> Self {
         let mut values: Vec<_> = values.into_iter().filter(|(_, times)| *times > 0).collect();
         values.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let sum = values.iter().map(|(value, times)| value * *times as f64).sum();
+        let sum = values
+            .iter()
+            .map(|(value, times)| value * *times as f64)
+            .sum();
         let mut count = 0_u64;
         for (_, times) in &mut values {
             count = count.saturating_add(*times);
@@ -160,7 +167,10 @@ mod tests {
         assert_eq!(seen.percentile(50.0), Some(2.5));
         assert!((seen.percentile(99.0).expect("some") - 3.97).abs() < 1e-12);
         assert_eq!(seen.percentile(100.0), Some(4.0));
-        assert_eq!((seen.min(), seen.mean(), seen.max(), seen.count()), (Some(1.0), Some(2.5), Some(4.0), 4));
+        assert_eq!(
+            (seen.min(), seen.mean(), seen.max(), seen.count()),
+            (Some(1.0), Some(2.5), Some(4.0), 4)
+        );
     }
 
     #[test]
@@ -186,9 +196,15 @@ mod tests {
     #[test]
     fn nothing_has_no_percentile_and_nan_is_nothing() {
         let none: Distribution = [f64::NAN].into_iter().collect();
-        assert_eq!((none.count(), none.percentile(50.0), none.mean()), (0, None, None));
+        assert_eq!(
+            (none.count(), none.percentile(50.0), none.mean()),
+            (0, None, None)
+        );
         let one: Distribution = [1.0].into_iter().collect();
-        assert_eq!((one.percentile(101.0), one.percentile(f64::NAN)), (None, None));
+        assert_eq!(
+            (one.percentile(101.0), one.percentile(f64::NAN)),
+            (None, None)
+        );
     }
 
     proptest! {

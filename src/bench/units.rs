@@ -36,7 +36,9 @@ impl Visitor<'_> for Number {
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<f64, E> {
         if value.is_finite() && value > LONGEST_S {
-            Err(E::custom(format_args!("expected at most {LONGEST_S} seconds, found {value:e}")))
+            Err(E::custom(format_args!(
+                "expected at most {LONGEST_S} seconds, found {value:e}"
+            )))
         } else if value >= 0.0 && value.is_finite() {
             Ok(value)
         } else {
@@ -51,16 +53,35 @@ mod tests {
 
     #[test]
     fn seconds_beyond_the_longest_span_are_refused() {
-        assert_eq!(serde_json::from_str::<Seconds>("1e9").expect("the longest"), Seconds(LONGEST_S));
-        let error = serde_json::from_str::<Seconds>("1e300").expect_err("too long").to_string();
-        assert!(error.contains("expected at most 1000000000 seconds, found 1e300"), "{error}");
+        assert_eq!(
+            serde_json::from_str::<Seconds>("1e9").expect("the longest"),
+            Seconds(LONGEST_S)
+        );
+        let error = serde_json::from_str::<Seconds>("1e300")
+            .expect_err("too long")
+            .to_string();
+        assert!(
+            error.contains("expected at most 1000000000 seconds, found 1e300"),
+            "{error}"
+        );
     }
 
     #[test]
     fn whole_and_broken_numbers_are_seconds() {
-        assert_eq!(serde_json::from_str::<Seconds>("8").expect("whole"), Seconds(8.0));
-        assert_eq!(serde_json::from_str::<Seconds>("0.2").expect("broken"), Seconds(0.2));
-        let error = serde_json::from_str::<Seconds>("-1").expect_err("negative").to_string();
-        assert!(error.contains("expected a number of seconds, zero or more"), "{error}");
+        assert_eq!(
+            serde_json::from_str::<Seconds>("8").expect("whole"),
+            Seconds(8.0)
+        );
+        assert_eq!(
+            serde_json::from_str::<Seconds>("0.2").expect("broken"),
+            Seconds(0.2)
+        );
+        let error = serde_json::from_str::<Seconds>("-1")
+            .expect_err("negative")
+            .to_string();
+        assert!(
+            error.contains("expected a number of seconds, zero or more"),
+            "{error}"
+        );
     }
 }

@@ -64,7 +64,11 @@ impl fmt::Display for Validity {
 /// The word INVALID and the reasons in a line; empty without a reason.
 pub fn invalid<'a>(reasons: impl IntoIterator<Item = &'a str>) -> String {
     let reasons = reasons.into_iter().collect::<Vec<_>>().join("; ");
-    if reasons.is_empty() { reasons } else { format!("INVALID: {reasons}") }
+    if reasons.is_empty() {
+        reasons
+    } else {
+        format!("INVALID: {reasons}")
+    }
 }
 
 #[cfg(test)]
@@ -75,10 +79,16 @@ mod tests {
     fn an_invalid_experiment_is_marked_with_every_reason() {
         assert_eq!(Validity::default().to_string(), "");
         let reason = |code, text: &str| Reason::new(code, text.into());
-        let reasons = vec![reason(ReasonCode::SendLag, "late"), reason(ReasonCode::Cpu, "busy")];
+        let reasons = vec![
+            reason(ReasonCode::SendLag, "late"),
+            reason(ReasonCode::Cpu, "busy"),
+        ];
         let validity = Validity { reasons };
         assert_eq!(validity.to_string(), "INVALID: late; busy");
         let json = serde_json::to_value(&validity.reasons).expect("JSON");
-        assert_eq!(json[0], serde_json::json!({ "code": "send_lag", "text": "late" }));
+        assert_eq!(
+            json[0],
+            serde_json::json!({ "code": "send_lag", "text": "late" })
+        );
     }
 }

@@ -18,7 +18,11 @@ impl Vram {
     /// Reads it. A simulated engine uses none.
     pub fn before(spec: &EngineSpec) -> Self {
         let used = |gpu: &u32| Some((*gpu, gpu::used_mib(*gpu)?));
-        Self(if spec.simulated { BTreeMap::new() } else { spec.gpus.iter().filter_map(used).collect() })
+        Self(if spec.simulated {
+            BTreeMap::new()
+        } else {
+            spec.gpus.iter().filter_map(used).collect()
+        })
     }
 
     /// Waits until the processes that an engine had hold no memory any more. Returns who holds it,
@@ -26,7 +30,11 @@ impl Vram {
     pub async fn given_back(&self, members: &[i32]) -> Option<String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let kept: Vec<_> = self.0.iter().filter_map(|(gpu, mib)| kept(*gpu, *mib, members)).collect();
+            let kept: Vec<_> = self
+                .0
+                .iter()
+                .filter_map(|(gpu, mib)| kept(*gpu, *mib, members))
+                .collect();
             if kept.is_empty() || Instant::now() >= deadline {
                 return kept.into_iter().next();
             }
@@ -40,7 +48,10 @@ impl Vram {
 fn kept(gpu: u32, before_mib: u64, members: &[i32]) -> Option<String> {
     let used_mib = gpu::used_mib(gpu)?;
     let holders = gpu::holders(gpu);
-    let ours: Vec<&Holder> = holders.iter().filter(|holder| members.contains(&holder.pid)).collect();
+    let ours: Vec<&Holder> = holders
+        .iter()
+        .filter(|holder| members.contains(&holder.pid))
+        .collect();
     let others_mib: u64 = holders.iter().filter_map(|holder| holder.mib).sum();
     if ours.is_empty() && used_mib <= before_mib.max(others_mib) + SLACK_MIB {
         return None;
@@ -48,7 +59,11 @@ fn kept(gpu: u32, before_mib: u64, members: &[i32]) -> Option<String> {
     let who = if holders.is_empty() {
         "NVML names no process that holds it; it may be one of another container".into()
     } else {
-        holders.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        holders
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     Some(format!(
         "{used_mib} MiB of gpu-{gpu} are still in use {} s after its end, {before_mib} MiB before its start: {who}",

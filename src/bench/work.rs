@@ -21,8 +21,12 @@ pub fn difference(engines: &[EngineSeen]) -> Option<Difference> {
     let counts: Vec<BTreeMap<usize, u64>> = engines.iter().map(counts).collect();
     let of_all = |request: &usize| counts.iter().all(|counts| counts.contains_key(request));
     let requests: Vec<usize> = counts.first()?.keys().copied().filter(of_all).collect();
-    let total = |counts: &BTreeMap<usize, u64>| requests.iter().map(|request| counts[request]).sum::<u64>();
-    let totals = engines.iter().zip(&counts).map(|(engine, counts)| (total(counts), &*engine.name));
+    let total =
+        |counts: &BTreeMap<usize, u64>| requests.iter().map(|request| counts[request]).sum::<u64>();
+    let totals = engines
+        .iter()
+        .zip(&counts)
+        .map(|(engine, counts)| (total(counts), &*engine.name));
     let ((least, shorter), (most, longer)) = (totals.clone().min()?, totals.max()?);
     let share = (most > 0).then(|| (most - least) as f64 / most as f64)?;
     let text = format!(
@@ -37,7 +41,9 @@ pub fn difference(engines: &[EngineSeen]) -> Option<Difference> {
 /// The output tokens of each answered request, if the engine counted them.
 fn counts(engine: &EngineSeen) -> BTreeMap<usize, u64> {
     let counted = engine.rows.iter().filter(|row| is_counted(row));
-    counted.filter_map(|row| Some((row.request_id, row.output_tokens?))).collect()
+    counted
+        .filter_map(|row| Some((row.request_id, row.output_tokens?)))
+        .collect()
 }
 
 fn is_counted(row: &Row) -> bool {
@@ -53,7 +59,8 @@ pub fn impossible_count(rows: &[Row], max_tokens: impl Fn(&Row) -> Option<u64>) 
     };
     let row = rows.iter().find(is_impossible)?;
     let count = rows.iter().filter(is_impossible).count();
-    let allowed = max_tokens(row).map_or_else(String::new, |most| format!(", which allowed {most}"));
+    let allowed =
+        max_tokens(row).map_or_else(String::new, |most| format!(", which allowed {most}"));
     Some(format!(
         "`{}` counts {} output tokens in the {} chunks of request {}{allowed}; {count} of {} requests have such a count, \
          and with it tokens/s and TPOT are wrong",
@@ -81,7 +88,10 @@ mod tests {
     }
 
     fn engine(name: &str, tokens: &[u64]) -> EngineSeen {
-        let rows = tokens.iter().enumerate().map(|(request_id, tokens)| row(request_id, *tokens));
+        let rows = tokens
+            .iter()
+            .enumerate()
+            .map(|(request_id, tokens)| row(request_id, *tokens));
         EngineSeen::new(name.into(), false, rows.collect())
     }
 
@@ -121,8 +131,13 @@ mod tests {
             )
         );
         assert!(
-            warning(0).is_some_and(|text| text.starts_with("`e` counts 0 output tokens in the 5 chunks"))
+            warning(0)
+                .is_some_and(|text| text.starts_with("`e` counts 0 output tokens in the 5 chunks"))
         );
-        assert_eq!(impossible_count(&[row(0, 500)], |_| None), None, "the limit is not known");
+        assert_eq!(
+            impossible_count(&[row(0, 500)], |_| None),
+            None,
+            "the limit is not known"
+        );
     }
 }

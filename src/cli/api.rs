@@ -36,7 +36,10 @@ pub fn run(args: &ApiArgs) -> u8 {
         return write(folder, &catalog.pages());
     }
     let width = checkup::columns().unwrap_or(usize::MAX);
-    let look = Look { color: color(), width };
+    let look = Look {
+        color: color(),
+        width,
+    };
     let text = match &args.name {
         None => catalog.list(look),
         Some(name) => match catalog.show(name, look) {
@@ -58,8 +61,11 @@ fn unknown(catalog: &Catalog, name: &str) -> u8 {
 }
 
 fn write(folder: &Path, files: &[(String, String)]) -> u8 {
-    let written = std::fs::create_dir_all(folder)
-        .and_then(|()| files.iter().try_for_each(|(name, text)| std::fs::write(folder.join(name), text)));
+    let written = std::fs::create_dir_all(folder).and_then(|()| {
+        files
+            .iter()
+            .try_for_each(|(name, text)| std::fs::write(folder.join(name), text))
+    });
     match written {
         Ok(()) => {
             eprintln!("{} files written to {}", files.len(), folder.display());

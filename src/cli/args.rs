@@ -181,17 +181,26 @@ impl Shown {
 }
 
 fn port(text: &str) -> Result<u16, String> {
-    text.parse().ok().filter(|port| *port > 0).ok_or_else(|| "expected a port, from 1 to 65535".into())
+    text.parse()
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or_else(|| "expected a port, from 1 to 65535".into())
 }
 
 /// Reads a seed that a script can hold: its whole numbers are `i64`.
 pub(super) fn seed(text: &str) -> Result<u64, String> {
-    let seed = text.parse().ok().filter(|seed: &u64| i64::try_from(*seed).is_ok());
+    let seed = text
+        .parse()
+        .ok()
+        .filter(|seed: &u64| i64::try_from(*seed).is_ok());
     seed.ok_or_else(|| format!("expected a whole number, from 0 to {}", i64::MAX))
 }
 
 pub(super) fn seconds(text: &str) -> Result<f64, String> {
-    let seconds = text.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
+    let seconds = text
+        .parse()
+        .ok()
+        .filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
     seconds.ok_or_else(|| "expected a number of seconds, zero or more".into())
 }
 
@@ -216,7 +225,8 @@ mod tests {
     #[test]
     fn the_originals_command_line_is_understood() {
         let cli = Cli::parse_from(
-            "lmrun scripts/tests.rhai -f local_cpu -o out -m a/b -p 8100 8101 -P gap_s=2 -l".split(' '),
+            "lmrun scripts/tests.rhai -f local_cpu -o out -m a/b -p 8100 8101 -P gap_s=2 -l"
+                .split(' '),
         );
         assert_eq!(cli.run.ports, [8100, 8101]);
         assert_eq!(cli.run.parameters, [("gap_s".to_owned(), "2".to_owned())]);
@@ -229,13 +239,30 @@ mod tests {
             let flag = format!("--seed={seed}");
             Cli::try_parse_from([&["lmrun"], verb, &[&flag]].concat()).is_ok()
         };
-        let verbs: [&[&str]; 3] = [&["t.rhai"], &["sim"], &["load", "--url", "u", "--rate", "1"]];
+        let verbs: [&[&str]; 3] = [
+            &["t.rhai"],
+            &["sim"],
+            &["load", "--url", "u", "--rate", "1"],
+        ];
         let largest = i64::MAX.to_string();
-        assert_eq!(parameter(&format!("seed={largest}")), Ok(("seed".into(), largest.clone())));
+        assert_eq!(
+            parameter(&format!("seed={largest}")),
+            Ok(("seed".into(), largest.clone()))
+        );
         assert!(verbs.iter().all(|verb| parses(verb, &largest)));
-        for refused in ["9223372036854775808", "18446744073709551615", "-1", "1.5", "x"] {
+        for refused in [
+            "9223372036854775808",
+            "18446744073709551615",
+            "-1",
+            "1.5",
+            "x",
+        ] {
             let problem = format!("expected a whole number, from 0 to {largest}");
-            assert_eq!(parameter(&format!("seed={refused}")), Err(problem), "{refused}");
+            assert_eq!(
+                parameter(&format!("seed={refused}")),
+                Err(problem),
+                "{refused}"
+            );
             assert!(!verbs.iter().any(|verb| parses(verb, refused)), "{refused}");
         }
     }

@@ -95,14 +95,18 @@ impl Asked {
 }
 
 fn read_limits(given: &[(String, f64)]) -> Result<RequestLimits, serde_json::Error> {
-    let given: Map<String, Value> =
-        given.iter().map(|(name, seconds)| (name.clone(), (*seconds).into())).collect();
+    let given: Map<String, Value> = given
+        .iter()
+        .map(|(name, seconds)| (name.clone(), (*seconds).into()))
+        .collect();
     serde_json::from_value(given.into())
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
     match text.split_once(':') {
-        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().into(), value.trim().into())),
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().into(), value.trim().into()))
+        }
         _ => Err("expected NAME: VALUE, such as \"x-tenant: a\"".into()),
     }
 }
@@ -113,7 +117,9 @@ fn object(text: &str) -> Result<Map<String, Value>, String> {
 }
 
 fn limit(text: &str) -> Result<(String, f64), String> {
-    let limit = text.split_once('=').and_then(|(name, seconds)| Some((name.into(), seconds.parse().ok()?)));
+    let limit = text
+        .split_once('=')
+        .and_then(|(name, seconds)| Some((name.into(), seconds.parse().ok()?)));
     let limit = limit.ok_or("expected NAME=SECONDS, such as first_token_s=30")?;
     read_limits(std::slice::from_ref(&limit)).map_err(|e| e.to_string())?;
     Ok(limit)

@@ -41,7 +41,11 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs) -> u8 {
     let (mut mistakes, mut warnings) = (0, 0);
     for found in check(&args.scripts, color()) {
-        *if found.is_mistake { &mut mistakes } else { &mut warnings } += 1;
+        *if found.is_mistake {
+            &mut mistakes
+        } else {
+            &mut warnings
+        } += 1;
         eprintln!("{}\n", found.drawing);
     }
     let sum = match (mistakes, warnings) {
@@ -49,7 +53,11 @@ pub fn run(args: &CheckArgs) -> u8 {
         (0, warnings) => format!("no mistakes found, {}", counted(warnings, "warning")),
         (mistakes, 0) => counted(mistakes, "mistake"),
         (mistakes, warnings) => {
-            format!("{}, {}", counted(mistakes, "mistake"), counted(warnings, "warning"))
+            format!(
+                "{}, {}",
+                counted(mistakes, "mistake"),
+                counted(warnings, "warning")
+            )
         }
     };
     if mistakes > 0 || args.deny_warnings && warnings > 0 {

@@ -43,6 +43,8 @@ pub fn run(args: &DoctorArgs) -> u8 {
     };
     // A reader that went away has read enough.
     let _ = write!(std::io::stdout(), "{text}");
-    let blocks = findings.iter().any(|finding| finding.state == State::Blocking);
+    let blocks = findings
+        .iter()
+        .any(|finding| finding.state == State::Blocking);
     if blocks { Code::Check.exit() } else { exit::OK }
 }

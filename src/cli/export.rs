@@ -83,7 +83,8 @@ fn write(args: &ExportArgs, text: &str) -> Result<(), String> {
         let _ = writeln!(std::io::stdout(), "{}", harmless(text)); // a reader that went away has read enough
         return Ok(());
     };
-    std::fs::write(path, format!("{text}\n")).map_err(|e| format!("cannot write {}: {e}", path.display()))
+    std::fs::write(path, format!("{text}\n"))
+        .map_err(|e| format!("cannot write {}: {e}", path.display()))
 }
 
 /// JSON with escapes for the characters that control a terminal, which all are in its strings: names of
@@ -93,8 +94,11 @@ fn harmless(json: &str) -> String {
         if is_harmless(c) || c == '\n' {
             return c.to_string();
         }
-        let units: Vec<String> =
-            c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
+        let units: Vec<String> = c
+            .encode_utf16(&mut [0; 2])
+            .iter()
+            .map(|unit| format!("\\u{unit:04x}"))
+            .collect();
         units.concat()
     };
     json.chars().map(escaped).collect()
@@ -109,7 +113,10 @@ mod tests {
         let json = serde_json::json!({ "engine": "a\u{1b}[31m\u{9b}\u{202e}\u{e0001}ü" });
         let pretty = serde_json::to_string_pretty(&json).expect("JSON");
         let shown = harmless(&pretty);
-        assert!(shown.chars().all(|c| c == '\n' || is_harmless(c)), "{shown}");
+        assert!(
+            shown.chars().all(|c| c == '\n' || is_harmless(c)),
+            "{shown}"
+        );
         assert!(shown.contains("\\u202e") && shown.contains('ü'), "{shown}");
         let read: serde_json::Value = serde_json::from_str(&shown).expect("the same JSON");
         assert_eq!(read, json);

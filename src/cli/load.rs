@@ -42,7 +42,11 @@ pub struct LoadArgs {
     #[arg(long)]
     model: Option<String>,
     /// Requests a second, whether or not earlier ones were answered.
-    #[arg(long, required_unless_present = "concurrency", conflicts_with = "concurrency")]
+    #[arg(
+        long,
+        required_unless_present = "concurrency",
+        conflicts_with = "concurrency"
+    )]
     rate: Option<f64>,
     /// How they are spaced.
     #[arg(long, value_enum, default_value_t = Arrival::Constant, conflicts_with = "concurrency")]
@@ -104,7 +108,10 @@ impl LoadArgs {
             arrivals: self.arrival.into(),
             ..Arrivals::default()
         };
-        let text = TextOptions { seed: Some(self.seed), tokenizer: None };
+        let text = TextOptions {
+            seed: Some(self.seed),
+            tokenizer: None,
+        };
         let random = Generator::Random(random);
         let workload = WorkloadConfig::new(random, arrivals, text, self.asked.options());
         workload.map_err(|e| format!("`{}` {}", flag(e.option), e.problem))
@@ -141,7 +148,9 @@ impl From<Arrival> for crate::bench::workload::Spacing {
 /// Sends the load and shows what was seen.
 pub fn run(args: &LoadArgs) -> u8 {
     limits::prepare_descriptors();
-    let prepared = args.workload().and_then(|workload| Ok((workload, args.address()?)));
+    let prepared = args
+        .workload()
+        .and_then(|workload| Ok((workload, args.address()?)));
     let (workload, address) = match prepared {
         Ok(prepared) => prepared,
         Err(problem) => return complain(&problem),
@@ -160,13 +169,27 @@ pub fn run(args: &LoadArgs) -> u8 {
         return complain("the system gives no threads to send from");
     };
     let (events, received) = channel();
-    let Ok(shown) = Builder::new().name("report".into()).spawn(move || report(&received, watch)) else {
+    let Ok(shown) = Builder::new()
+        .name("report".into())
+        .spawn(move || report(&received, watch))
+    else {
         return complain("the system gives no thread for the report");
     };
     let warnings = events.clone();
     let tell = move |text: &str| drop(warnings.send(Event::Warned { text: text.into() }));
-    runtime.spawn(signals::heed(cancel.clone(), "giving up what is under way", tell));
-    let sending = Sending { workload, address, shards, log, events, cancel };
+    runtime.spawn(signals::heed(
+        cancel.clone(),
+        "giving up what is under way",
+        tell,
+    ));
+    let sending = Sending {
+        workload,
+        address,
+        shards,
+        log,
+        events,
+        cancel,
+    };
     let code = runtime.block_on(sending.send(args));
     let _ = shown.join(); // a panic of the report was printed by its thread
     code
@@ -183,8 +206,12 @@ struct Sending {
 }
 
 fn create(rows: &PathBuf) -> Result<RequestLog, String> {
-    let unwritable =
-        |e| format!("cannot write the rows to `{}`: {e}; choose another with `--rows FILE`", rows.display());
+    let unwritable = |e| {
+        format!(
+            "cannot write the rows to `{}`: {e}; choose another with `--rows FILE`",
+            rows.display()
+        )
+    };
     RequestLog::create(rows).map_err(unwritable)
 }
 
@@ -219,7 +246,9 @@ impl Sending {
             Some(false) => return Ok(server.without_ignore_eos()),
             None => refusal_of_ignore_eos(server.clone(), options, &self.shards, &run_id()).await,
         };
-        let Some(words) = refusal else { return Ok(server) };
+        let Some(words) = refusal else {
+            return Ok(server);
+        };
         self.warn(format!(
             "the server refuses `ignore_eos`, so that its answers may be shorter than `--max-tokens`; \
              `--no-ignore-eos` skips the question ({})",
@@ -236,7 +265,12 @@ impl Sending {
     ) -> u8 {
         let give_up = |reason: &str| drop(abort.send_replace(Some(reason.into())));
         let config = &self.workload;
-        let load = load::Load { config, server, run_id: run_id(), max_send_lag_s: args.max_send_lag_s };
+        let load = load::Load {
+            config,
+            server,
+            run_id: run_id(),
+            max_send_lag_s: args.max_send_lag_s,
+        };
         let mut unwritten = None;
         let (log, events, cancel) = (&mut self.log, &self.events, &self.cancel);
         let seen = load::run(load, &self.shards, cancel, give_up, |told| {
@@ -259,7 +293,9 @@ impl Sending {
         let code = self.judge(&seen);
         match unwritten {
             Some(e) => {
-                self.warn(format!("the rows could not be written: {e}; earlier rows are kept"));
+                self.warn(format!(
+                    "the rows could not be written: {e}; earlier rows are kept"
+                ));
                 Code::Invalid.exit()
             }
             None if self.cancel.is_cancelled() => Code::Interrupted.exit(),
@@ -279,7 +315,11 @@ impl Sending {
         if let Some(text) = known.and_then(|known| known.exceeded_by(&seen.client)) {
             self.warn(text);
         }
-        let mut code = if seen.validity.is_valid() { exit::OK } else { Code::Invalid.exit() };
+        let mut code = if seen.validity.is_valid() {
+            exit::OK
+        } else {
+            Code::Invalid.exit()
+        };
         for (failure, times) in seen.engines.iter().flat_map(|engine| engine.failures()) {
             self.warn(format!("{times} × {failure}"));
             code = code.max(Code::Check.exit());
@@ -312,7 +352,12 @@ fn run_id() -> String {
     format!("lmrun-{}", std::process::id())
 }
 
-fn server(args: &LoadArgs, model: &str, address: Address, abort: watch::Receiver<Option<String>>) -> Server {
+fn server(
+    args: &LoadArgs,
+    model: &str,
+    address: Address,
+    abort: watch::Receiver<Option<String>>,
+) -> Server {
     Server {
         name: address.authority().into(),
         kind: "openai".into(),
@@ -331,14 +376,20 @@ fn server(args: &LoadArgs, model: &str, address: Address, abort: watch::Receiver
     }
 }
 
-async fn model_of(args: &LoadArgs, address: &Address, options: &RequestOptions) -> Result<String, String> {
+async fn model_of(
+    args: &LoadArgs,
+    address: &Address,
+    options: &RequestOptions,
+) -> Result<String, String> {
     if let Some(model) = &args.model {
         return Ok(model.clone());
     }
     let headers = options.all_headers();
     let models = probe::models_as(&address.base(), &headers, Duration::from_secs(10)).await;
     let models = models.map_err(|e| {
-        format!("{e}; `--url` is what stands before `/v1`; `--model` does without asking for models")
+        format!(
+            "{e}; `--url` is what stands before `/v1`; `--model` does without asking for models"
+        )
     })?;
     let first = models.into_iter().next().map(|model| model.id);
     first.ok_or_else(|| "the server names no model: give it with `--model`".into())

@@ -79,11 +79,19 @@ pub fn main() -> ExitCode {
 /// for a verb.
 fn refuse(error: &clap::Error) -> ! {
     let text = error.to_string();
-    let second = text.strip_prefix("error: the subcommand '").and_then(|rest| rest.split('\'').next());
-    let first = std::env::args_os().nth(1).unwrap_or_default().to_string_lossy().into_owned();
+    let second = text
+        .strip_prefix("error: the subcommand '")
+        .and_then(|rest| rest.split('\'').next());
+    let first = std::env::args_os()
+        .nth(1)
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     match (second, run::verb_like(Path::new(&first))) {
         (None, _) => error.exit(),
-        (_, Some(verb)) => complain(&format!("there is no verb `{first}`; did you mean `lmrun {verb}`?")),
+        (_, Some(verb)) => complain(&format!(
+            "there is no verb `{first}`; did you mean `lmrun {verb}`?"
+        )),
         (Some(second), None) => complain(&format!("one script a run: `{second}` is one too many")),
     };
     std::process::exit(exit::USAGE.into())
@@ -100,7 +108,11 @@ fn or_near(problem: String, path: &Path) -> String {
 /// Rhai recurses on the native stack: a deep script would overflow that of the main thread.
 fn on_a_big_stack(work: impl FnOnce() -> u8 + Send + 'static) -> u8 {
     const SIZE: usize = 64 << 20;
-    match std::thread::Builder::new().name("script".into()).stack_size(SIZE).spawn(work) {
+    match std::thread::Builder::new()
+        .name("script".into())
+        .stack_size(SIZE)
+        .spawn(work)
+    {
         Ok(thread) => thread.join().unwrap_or(exit::BUG),
         Err(e) => complain(&format!("the system gives no thread for the script: {e}")),
     }
@@ -126,13 +138,15 @@ const THREADS: usize = 16;
 
 /// Where all that waits does so.
 fn runtime() -> Result<tokio::runtime::Runtime, &'static str> {
-    const TOO_FEW: &str =
-        "the system gives too few threads; help: raise `ulimit -u`, or the container's limit of processes";
+    const TOO_FEW: &str = "the system gives too few threads; help: raise `ulimit -u`, or the container's limit of processes";
     // Tokio panics or hangs if it gets no thread.
     if !limits::can_start_threads(THREADS) {
         return Err(TOO_FEW);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     let runtime = runtime.map_err(|_| TOO_FEW)?;
     // With a handler, a file that reaches `ulimit -f` is an error of its writer, not the end of this process.
     // Engines do not inherit it.

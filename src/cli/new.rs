@@ -40,16 +40,25 @@ pub fn run(args: &NewArgs) -> u8 {
             "`{name}` cannot name a test: letters, digits and `_` can, such as `prefix_cache`"
         ));
     }
-    let path = output.clone().unwrap_or_else(|| format!("{name}.rhai").into());
+    let path = output
+        .clone()
+        .unwrap_or_else(|| format!("{name}.rhai").into());
     match write(&path, &TEST.replace("NAME", bare)) {
         Ok(()) => {
-            println!("wrote {}: `lmrun {0}` runs it, `lmrun check {0}` looks for mistakes", path.display());
+            println!(
+                "wrote {}: `lmrun {0}` runs it, `lmrun check {0}` looks for mistakes",
+                path.display()
+            );
             exit::OK
         }
-        Err(e) if e.kind() == ErrorKind::AlreadyExists => {
-            complain(&format!("`{}` is there already; choose another with `-o FILE`", path.display()))
-        }
-        Err(e) => complain(&format!("cannot write `{}`: {e}; choose another with `-o FILE`", path.display())),
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => complain(&format!(
+            "`{}` is there already; choose another with `-o FILE`",
+            path.display()
+        )),
+        Err(e) => complain(&format!(
+            "cannot write `{}`: {e}; choose another with `-o FILE`",
+            path.display()
+        )),
     }
 }
 

@@ -43,14 +43,20 @@ pub fn run(args: &SelfCheckArgs) -> u8 {
         Ok(runtime) => runtime,
         Err(problem) => return complain(problem),
     };
-    let scratch =
-        Scratch::new(std::env::temp_dir().join("lmrun-scratch"), &format!("lmrun-{}", std::process::id()));
+    let scratch = Scratch::new(
+        std::env::temp_dir().join("lmrun-scratch"),
+        &format!("lmrun-{}", std::process::id()),
+    );
     let checker = match checker(args, &scratch) {
         Ok(checker) => checker,
         Err(problem) => return complain(&problem),
     };
     let tell = |text: &str| signals::say(&format!("\n{text}")); // below the step in place
-    runtime.spawn(signals::heed(checker.cancel.clone(), "ending the check", tell));
+    runtime.spawn(signals::heed(
+        checker.cancel.clone(),
+        "ending the check",
+        tell,
+    ));
     let Ok(screen) = Screen::new(Verbosity::Usual, checker.cancel.clone()) else {
         return complain("the system gives no thread for the screen");
     };
@@ -75,8 +81,14 @@ pub fn run(args: &SelfCheckArgs) -> u8 {
 fn checker(args: &SelfCheckArgs, scratch: &Scratch) -> Result<Checker, String> {
     let watchdogs = super::watchdogs()?;
     let program = std::env::current_exe().map_err(|e| format!("lmrun cannot find itself: {e}"))?;
-    let folder = scratch.folder("selfcheck").map_err(|e| format!("no folder for the stamps: {e}"))?;
-    let shards = args.threads.map_or_else(Shards::for_this_machine, |threads| Shards::start(threads.max(1)));
+    let folder = scratch
+        .folder("selfcheck")
+        .map_err(|e| format!("no folder for the stamps: {e}"))?;
+    let shards = args
+        .threads
+        .map_or_else(Shards::for_this_machine, |threads| {
+            Shards::start(threads.max(1))
+        });
     let shards = shards.map_err(|e| format!("the system gives no threads to send from: {e}"))?;
     let (events, _) = channel(); // nobody listens: the steps are told
     Ok(Checker {
@@ -90,10 +102,16 @@ fn checker(args: &SelfCheckArgs, scratch: &Scratch) -> Result<Checker, String> {
 }
 
 fn conclude(check: &SelfCheck, json: bool) -> u8 {
-    let text = if json { report::json(check) } else { report::draw(check) };
+    let text = if json {
+        report::json(check)
+    } else {
+        report::draw(check)
+    };
     // A reader that went away has read enough.
     let _ = writeln!(std::io::stdout(), "{text}");
-    let Some(conclusion) = check.conclusion() else { return Code::Invalid.exit() };
+    let Some(conclusion) = check.conclusion() else {
+        return Code::Invalid.exit();
+    };
     match Known::of(check, conclusion).keep() {
         Ok(_) => {}
         Err(e) => eprintln!("warning: runs will not know of this: {e}"),

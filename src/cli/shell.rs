@@ -17,7 +17,8 @@ pub fn completions(shell: Shell) -> u8 {
 pub fn man() -> u8 {
     let mut text = Vec::new();
     let page = clap_mangen::Man::new(Cli::command());
-    page.render(&mut text).expect("writing to memory cannot fail");
+    page.render(&mut text)
+        .expect("writing to memory cannot fail");
     print(&text)
 }
 

@@ -30,9 +30,17 @@ pub struct Incoming {
 impl Incoming {
     /// Listens from now on; `None` if the system does not let it. It takes a runtime.
     pub fn listen() -> Option<Self> {
-        let hangups = if is_hangup_ignored() { None } else { Some(signal(SignalKind::hangup()).ok()?) };
+        let hangups = if is_hangup_ignored() {
+            None
+        } else {
+            Some(signal(SignalKind::hangup()).ok()?)
+        };
         let interrupts = signal(SignalKind::interrupt()).ok()?;
-        Some(Self { interrupts, terminations: signal(SignalKind::terminate()).ok()?, hangups })
+        Some(Self {
+            interrupts,
+            terminations: signal(SignalKind::terminate()).ok()?,
+            hangups,
+        })
     }
 
     /// Waits for the next.
@@ -85,7 +93,9 @@ impl Turns {
 /// Ends the work in order at the first signal, and says `doing` with `tell`. At a second, a second later or
 /// more, this process ends at once, and the watchdog kills the processes that it leaves.
 pub async fn heed(cancel: CancellationToken, doing: &'static str, tell: impl Fn(&str) + Send) {
-    let Some(mut incoming) = Incoming::listen() else { return };
+    let Some(mut incoming) = Incoming::listen() else {
+        return;
+    };
     let mut turns = Turns::default();
     loop {
         incoming.next().await;

@@ -108,7 +108,10 @@ impl SimArgs {
         let timing = &mut config.timing;
         put(&mut timing.prefill_overhead_s, self.prefill_overhead_s);
         put(&mut timing.prefill_per_token_s, self.prefill_per_token_s);
-        put(&mut timing.prefill_per_token_squared_s, self.prefill_per_token_squared_s);
+        put(
+            &mut timing.prefill_per_token_squared_s,
+            self.prefill_per_token_squared_s,
+        );
         put(&mut timing.warmup_s, self.warmup_s);
         put(&mut timing.itl_s, self.itl_s);
         put(&mut timing.jitter, self.jitter);

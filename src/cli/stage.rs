@@ -46,7 +46,8 @@ impl Stage {
         limits::prepare_descriptors();
         strays::adopt_orphans();
         let runtime = super::runtime()?;
-        let shards = Shards::for_this_machine().map_err(|_| "the system gives no threads to send from")?;
+        let shards =
+            Shards::for_this_machine().map_err(|_| "the system gives no threads to send from")?;
         let (events, received) = channel();
         let cancel = CancellationToken::new();
         let facts = facts(args, text);
@@ -67,10 +68,16 @@ impl Stage {
             take_ignore_eos: parking_lot::Mutex::default(),
         });
         let name = format!("repl-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"));
-        let reporter = Reporter::new(prepared.outputs, facts, cancel.clone(), args.shown.verbosity())
-            .map_err(|_| "the system gives no thread for the screen")?;
-        let reporting =
-            std::thread::Builder::new().name("report".into()).spawn(move || reporter.work(&received));
+        let reporter = Reporter::new(
+            prepared.outputs,
+            facts,
+            cancel.clone(),
+            args.shown.verbosity(),
+        )
+        .map_err(|_| "the system gives no thread for the screen")?;
+        let reporting = std::thread::Builder::new()
+            .name("report".into())
+            .spawn(move || reporter.work(&received));
         let reporting = reporting.map_err(|_| "the system gives no thread for the report")?;
         let (handle, parameters) = (runtime.handle().clone(), Parameters::new(parameters(args)));
         let folders = Folders {
@@ -88,7 +95,14 @@ impl Stage {
         for text in warnings.into_iter().chain(outputs.warning()) {
             host.bench().emit(Event::Warned { text });
         }
-        Ok(Self { host, runtime, cancel, name, outputs, reporting })
+        Ok(Self {
+            host,
+            runtime,
+            cancel,
+            name,
+            outputs,
+            reporting,
+        })
     }
 
     /// Ends it; the exit code of the gravest failure that was reported.
@@ -109,25 +123,48 @@ struct Prepared {
 }
 
 fn prepare(args: &RunArgs, text: &str) -> Result<Prepared, String> {
-    let label = args.script.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy());
+    let label = args
+        .script
+        .as_deref()
+        .and_then(Path::file_stem)
+        .map(|stem| stem.to_string_lossy());
     let label = label.unwrap_or_else(|| if args.eval.is_some() { "eval" } else { "repl" }.into());
     let base = Path::new(OUTPUTS);
     let destination = match &args.output_dir {
         Some(folder) => Destination::Folder(folder),
-        None => Destination::NewFolder { base, label: &label },
+        None => Destination::NewFolder {
+            base,
+            label: &label,
+        },
     };
     let unwritable = |what: &str, folder: &Path, flag: &str| {
-        let (what, folder) = (format!("{what} `{}`", folder.display()), format!("`{flag} DIR`"));
-        move |e: std::io::Error| format!("cannot write to the {what}: {e}; choose another with {folder}")
+        let (what, folder) = (
+            format!("{what} `{}`", folder.display()),
+            format!("`{flag} DIR`"),
+        );
+        move |e: std::io::Error| {
+            format!("cannot write to the {what}: {e}; choose another with {folder}")
+        }
     };
     let outputs = Outputs::prepare(destination, args.model.as_deref());
     let asked = args.output_dir.as_deref().unwrap_or(base);
     let outputs = outputs.map_err(unwritable("output folder", asked, "-o"))?;
-    let log_dir = args.log_dir.clone().unwrap_or_else(|| outputs.folder().into());
-    std::fs::create_dir_all(&log_dir).map_err(unwritable("folder of logs", &log_dir, "--log-dir"))?;
+    let log_dir = args
+        .log_dir
+        .clone()
+        .unwrap_or_else(|| outputs.folder().into());
+    std::fs::create_dir_all(&log_dir).map_err(unwritable(
+        "folder of logs",
+        &log_dir,
+        "--log-dir",
+    ))?;
     let lmrun = std::env::current_exe().map_err(|e| format!("lmrun cannot find itself: {e}"))?;
     let engine = choose(&args.engine, &lmrun, text)?;
-    Ok(Prepared { outputs, log_dir, engine })
+    Ok(Prepared {
+        outputs,
+        log_dir,
+        engine,
+    })
 }
 
 /// `auto` is vLLM where it is on the PATH, else the simulator.
@@ -145,7 +182,8 @@ fn choose(asked: &str, lmrun: &Path, text: &str) -> Result<EngineChoice, String>
         }
         kind if kinds.contains(&kind) => kind,
         other => {
-            let hint = nearest(other, kinds.iter().copied()).map(|near| format!("; did you mean `{near}`?"));
+            let hint = nearest(other, kinds.iter().copied())
+                .map(|near| format!("; did you mean `{near}`?"));
             let hint = hint.unwrap_or_default();
             return Err(format!(
                 "there is no engine `{other}`: `--engine` takes auto, {}{hint}",
@@ -153,7 +191,10 @@ fn choose(asked: &str, lmrun: &Path, text: &str) -> Result<EngineChoice, String>
             ));
         }
     };
-    Ok(EngineChoice { kind: kind.into(), program: lmrun.into() })
+    Ok(EngineChoice {
+        kind: kind.into(),
+        program: lmrun.into(),
+    })
 }
 
 fn parameters(args: &RunArgs) -> BTreeMap<String, String> {
@@ -161,15 +202,24 @@ fn parameters(args: &RunArgs) -> BTreeMap<String, String> {
     if let Some(model) = &args.model {
         parameters.insert("model".into(), model.clone());
     }
-    secrets::learn(parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    parameters.entry("seed".into()).or_insert_with(|| args.seed.to_string());
+    secrets::learn(
+        parameters
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    );
+    parameters
+        .entry("seed".into())
+        .or_insert_with(|| args.seed.to_string());
     parameters
 }
 
 fn facts(args: &RunArgs, text: &str) -> RunFacts {
     RunFacts::new(
         machine::unix_s(),
-        args.script.as_deref().map(|path| path.display().to_string()).unwrap_or_default(),
+        args.script
+            .as_deref()
+            .map(|path| path.display().to_string())
+            .unwrap_or_default(),
         text,
         args.seed,
         parameters(args),

@@ -30,7 +30,12 @@ pub struct Address {
 impl Address {
     /// `host:port`, without TLS.
     pub fn plain(host: &str, port: u16) -> Self {
-        Self { scheme: Scheme::Http, host: host.into(), port, prefix: String::new() }
+        Self {
+            scheme: Scheme::Http,
+            host: host.into(),
+            port,
+            prefix: String::new(),
+        }
     }
 
     /// `host:port`.
@@ -54,13 +59,18 @@ impl TryFrom<String> for Address {
 
     fn try_from(text: String) -> Result<Self, String> {
         let wanted = "expected an address such as http://127.0.0.1:8000 or https://api.example.com";
-        let uri: Uri = text.parse().map_err(|e| format!("`{text}` is no address ({e}): {wanted}"))?;
+        let uri: Uri = text
+            .parse()
+            .map_err(|e| format!("`{text}` is no address ({e}): {wanted}"))?;
         let (scheme, port) = match uri.scheme_str() {
             Some("http") => (Scheme::Http, 80),
             Some("https") => (Scheme::Https, 443),
             _ => return Err(format!("`{text}` is no address: {wanted}")),
         };
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        if uri
+            .authority()
+            .is_some_and(|authority| authority.as_str().contains('@'))
+        {
             return Err(
                 "an address with a password would be written down: name a variable in `api_key_env`".into()
             );
@@ -98,7 +108,10 @@ mod tests {
             ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
             ("http://gpu-1/", "http://gpu-1:80"),
             ("https://api.example.com/v1", "https://api.example.com:443"),
-            ("https://example.com/openai/v1/", "https://example.com:443/openai"),
+            (
+                "https://example.com/openai/v1/",
+                "https://example.com:443/openai",
+            ),
             ("http://[::1]:8000", "http://[::1]:8000"),
         ] {
             assert_eq!(read(text).expect(text).base(), base);
@@ -107,11 +120,23 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["127.0.0.1:8000", "ftp://host", "http://", "", "http://h/?a=b"] {
+        for text in [
+            "127.0.0.1:8000",
+            "ftp://host",
+            "http://",
+            "",
+            "http://h/?a=b",
+        ] {
             let problem = read(text).expect_err(text);
-            assert!(problem.contains("expected an address such as http://127.0.0.1:8000"), "{problem}");
+            assert!(
+                problem.contains("expected an address such as http://127.0.0.1:8000"),
+                "{problem}"
+            );
         }
         let problem = read("https://me:secret@host").expect_err("a password");
-        assert!(problem.contains("api_key_env") && !problem.contains("secret"), "{problem}");
+        assert!(
+            problem.contains("api_key_env") && !problem.contains("secret"),
+            "{problem}"
+        );
     }
 }

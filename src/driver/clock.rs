@@ -49,7 +49,10 @@ const STEP_NS: i128 = 1_000_000;
 
 impl Default for WallOffset {
     fn default() -> Self {
-        Self { offset_ns: sample_ns(), sampled: Stamp::now() }
+        Self {
+            offset_ns: sample_ns(),
+            sampled: Stamp::now(),
+        }
     }
 }
 
@@ -57,7 +60,11 @@ impl WallOffset {
     /// The monotonic point of a wall clock time in nanoseconds, read at `now`; `None` where the
     /// wall clock was stepped in between.
     pub fn monotonic(&mut self, wall_ns: u64, now: Stamp) -> Option<Stamp> {
-        let plausible = |stamp: Stamp| now.0.checked_sub(stamp.0).is_some_and(|lag| lag <= PLAUSIBLE_NS);
+        let plausible = |stamp: Stamp| {
+            now.0
+                .checked_sub(stamp.0)
+                .is_some_and(|lag| lag <= PLAUSIBLE_NS)
+        };
         if now.0.saturating_sub(self.sampled.0) > FRESH_NS || !plausible(self.at(wall_ns)) {
             let offset_ns = sample_ns();
             let change_ns = (offset_ns - self.offset_ns).abs();
@@ -83,9 +90,15 @@ fn sample_ns() -> i128 {
         let before = read(ClockId::CLOCK_MONOTONIC);
         let wall = read(ClockId::CLOCK_REALTIME);
         let after = read(ClockId::CLOCK_MONOTONIC);
-        (after - before, i128::from(wall) - i128::from(before + (after - before) / 2))
+        (
+            after - before,
+            i128::from(wall) - i128::from(before + (after - before) / 2),
+        )
     };
-    (0..5).map(|_| reading()).min_by_key(|(width, _)| *width).map_or(0, |(_, offset)| offset)
+    (0..5)
+        .map(|_| reading())
+        .min_by_key(|(width, _)| *width)
+        .map_or(0, |(_, offset)| offset)
 }
 
 fn read(clock: ClockId) -> u64 {
@@ -104,7 +117,9 @@ mod tests {
         let before = Stamp::now();
         let wall = read(ClockId::CLOCK_REALTIME);
         let after = Stamp::now();
-        let moved = offset.monotonic(wall, after.plus_s(0.001)).expect("no step");
+        let moved = offset
+            .monotonic(wall, after.plus_s(0.001))
+            .expect("no step");
         // A clock that is being slewed may be off by a hair more than the bracket.
         assert!(moved.plus_s(0.001) >= before && moved <= after.plus_s(0.001));
     }
@@ -113,11 +128,24 @@ mod tests {
     #[test]
     fn a_step_of_the_wall_clock_moves_no_stamp() {
         const HOUR_NS: i128 = 3_600_000_000_000;
-        for (step_ns, age_s) in [(HOUR_NS, 0.0), (-HOUR_NS, 0.0), (HOUR_NS, 1.0), (20_000_000, 0.0)] {
+        for (step_ns, age_s) in [
+            (HOUR_NS, 0.0),
+            (-HOUR_NS, 0.0),
+            (HOUR_NS, 1.0),
+            (20_000_000, 0.0),
+        ] {
             let sampled = Stamp::now().plus_s(-age_s);
-            let mut offset = WallOffset { offset_ns: sample_ns() - step_ns, sampled };
-            let mut read_now = || offset.monotonic(read(ClockId::CLOCK_REALTIME), Stamp::now().plus_s(0.001));
-            assert_eq!(read_now(), None, "{step_ns} {age_s}: the first read after it has no stamp");
+            let mut offset = WallOffset {
+                offset_ns: sample_ns() - step_ns,
+                sampled,
+            };
+            let mut read_now =
+                || offset.monotonic(read(ClockId::CLOCK_REALTIME), Stamp::now().plus_s(0.001));
+            assert_eq!(
+                read_now(),
+                None,
+                "{step_ns} {age_s}: the first read after it has no stamp"
+            );
             let stamp = read_now().expect("from then on each has one");
             assert!(Stamp::now().since_s(stamp).abs() < 0.1, "{step_ns} {age_s}");
         }
@@ -127,7 +155,11 @@ mod tests {
     fn one_wall_time_is_one_point_in_every_read() {
         let mut offset = WallOffset::default();
         let wall = read(ClockId::CLOCK_REALTIME);
-        let mut stamp_after = |s: f64| offset.monotonic(wall, Stamp::now().plus_s(s)).expect("no step");
+        let mut stamp_after = |s: f64| {
+            offset
+                .monotonic(wall, Stamp::now().plus_s(s))
+                .expect("no step")
+        };
         let stamps = [0.001, 0.02, 0.1, 0.2].map(&mut stamp_after); // each but the first takes a new sample
         assert_eq!(stamps, [stamps[0]; 4]);
     }

@@ -12,7 +12,12 @@ use std::path::Path;
 /// # Errors
 /// Fails if it cannot be read, or is a pipe or a device.
 pub fn open(path: &Path) -> Result<File> {
-    regular(OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?)
+    regular(
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlag::O_NONBLOCK.bits())
+            .open(path)?,
+    )
 }
 
 /// Reads a text whole, without a byte order mark at its start.
@@ -27,7 +32,9 @@ pub fn read_text(path: &Path) -> Result<String> {
 
 /// Removes the byte order mark that some editors write at the start of a text.
 pub fn without_mark(text: String) -> String {
-    text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
+    text.strip_prefix('\u{feff}')
+        .map(str::to_owned)
+        .unwrap_or(text)
 }
 
 /// Opens a file in an output folder with `options`, which is not a link.
@@ -61,9 +68,11 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let part = Path::new(&part);
     let _ = std::fs::remove_file(part); // of a run that was killed
     let written = File::create_new(part).and_then(|mut file| file.write_all(bytes));
-    written.and_then(|()| std::fs::rename(part, path)).inspect_err(|_| {
-        let _ = std::fs::remove_file(part);
-    })
+    written
+        .and_then(|()| std::fs::rename(part, path))
+        .inspect_err(|_| {
+            let _ = std::fs::remove_file(part);
+        })
 }
 
 fn regular(file: File) -> Result<File> {
@@ -71,7 +80,11 @@ fn regular(file: File) -> Result<File> {
     if kind.is_dir() {
         return Err(Error::from(Errno::EISDIR));
     }
-    if kind.is_file() { Ok(file) } else { Err(in_its_place("a pipe or a device")) }
+    if kind.is_file() {
+        Ok(file)
+    } else {
+        Err(in_its_place("a pipe or a device"))
+    }
 }
 
 fn in_its_place(what: &str) -> Error {
@@ -88,7 +101,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let pipe = dir.path().join("pipe");
         nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).expect("a pipe");
-        assert_eq!(open(dir.path()).expect_err("a folder").kind(), ErrorKind::IsADirectory);
+        assert_eq!(
+            open(dir.path()).expect_err("a folder").kind(),
+            ErrorKind::IsADirectory
+        );
         for refused in [
             open(&pipe).map(drop),
             open_own(&pipe, OpenOptions::new().append(true)).map(drop),
@@ -104,16 +120,26 @@ mod tests {
         let (target, link) = (dir.path().join("target"), dir.path().join("link"));
         std::fs::write(&target, "untouched").expect("a file");
         std::os::unix::fs::symlink(&target, &link).expect("a link");
-        for refused in
-            [open_own(&link, OpenOptions::new().append(true).create(true)).map(drop), replace(&link, b"x")]
-        {
-            assert_eq!(refused.expect_err("a link").to_string(), "it is a link, not a file");
+        for refused in [
+            open_own(&link, OpenOptions::new().append(true).create(true)).map(drop),
+            replace(&link, b"x"),
+        ] {
+            assert_eq!(
+                refused.expect_err("a link").to_string(),
+                "it is a link, not a file"
+            );
         }
         // The same holds for a link that has the name of the part.
         std::os::unix::fs::symlink(&target, dir.path().join("new.part")).expect("a link");
         replace(&dir.path().join("new"), b"x").expect("a file");
-        assert_eq!(std::fs::read(dir.path().join("new")).expect("the file"), b"x");
+        assert_eq!(
+            std::fs::read(dir.path().join("new")).expect("the file"),
+            b"x"
+        );
         assert_eq!(std::fs::read(&target).expect("the target"), b"untouched");
-        assert_eq!(read_text(&link).expect("a text through a link"), "untouched");
+        assert_eq!(
+            read_text(&link).expect("a text through a link"),
+            "untouched"
+        );
     }
 }

@@ -23,7 +23,9 @@ pub struct Gpu {
 /// The driver's version and the GPUs; `None` where there is no driver.
 pub fn survey() -> Option<(String, Vec<Gpu>)> {
     let nvml = NVML.as_ref()?;
-    let driver = nvml.sys_driver_version().unwrap_or_else(|_| "of unknown version".into());
+    let driver = nvml
+        .sys_driver_version()
+        .unwrap_or_else(|_| "of unknown version".into());
     Some((driver, (0..count()).filter_map(inspect).collect()))
 }
 
@@ -31,7 +33,12 @@ fn inspect(index: u32) -> Option<Gpu> {
     let device = device(index)?;
     let memory = device.memory_info().ok()?;
     let (memory_mib, free_mib) = (memory.total >> 20, memory.free >> 20);
-    Some(Gpu { name: device.name().ok()?, memory_mib, free_mib, users: holders(index) })
+    Some(Gpu {
+        name: device.name().ok()?,
+        memory_mib,
+        free_mib,
+        users: holders(index),
+    })
 }
 
 /// MiB used on each GPU of this machine, by `gpu-N`; empty where there is none.
@@ -44,7 +51,9 @@ pub fn memory_mib() -> BTreeMap<String, u64> {
 
 /// The names of this machine's GPUs.
 pub fn names() -> Vec<String> {
-    (0..count()).filter_map(|index| device(index)?.name().ok()).collect()
+    (0..count())
+        .filter_map(|index| device(index)?.name().ok())
+        .collect()
 }
 
 /// MiB used on one GPU; `None` where there is no such GPU, or it does not answer.
@@ -63,8 +72,13 @@ pub struct Holder {
 
 /// Who holds memory of one GPU, as far as NVML tells.
 pub fn holders(index: u32) -> Vec<Holder> {
-    let Some(device) = device(index) else { return Vec::new() };
-    let lists = [device.running_compute_processes(), device.running_graphics_processes()];
+    let Some(device) = device(index) else {
+        return Vec::new();
+    };
+    let lists = [
+        device.running_compute_processes(),
+        device.running_graphics_processes(),
+    ];
     let holder = |process: nvml_wrapper::struct_wrappers::device::ProcessInfo| Holder {
         pid: process.pid as i32,
         mib: match process.used_gpu_memory {
@@ -72,20 +86,34 @@ pub fn holders(index: u32) -> Vec<Holder> {
             UsedGpuMemory::Unavailable => None,
         },
     };
-    lists.into_iter().flat_map(Result::unwrap_or_default).map(holder).collect()
+    lists
+        .into_iter()
+        .flat_map(Result::unwrap_or_default)
+        .map(holder)
+        .collect()
 }
 
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let program = procfs::process::Process::new(self.pid).and_then(|process| process.stat());
-        let program = program.map_or_else(|_| "not of this machine or container".into(), |stat| stat.comm);
-        write!(f, "process {} ({})", self.pid, super::text::printable(&program))?;
+        let program = program.map_or_else(
+            |_| "not of this machine or container".into(),
+            |stat| stat.comm,
+        );
+        write!(
+            f,
+            "process {} ({})",
+            self.pid,
+            super::text::printable(&program)
+        )?;
         self.mib.map_or(Ok(()), |mib| write!(f, " with {mib} MiB"))
     }
 }
 
 fn count() -> u32 {
-    NVML.as_ref().and_then(|nvml| nvml.device_count().ok()).unwrap_or(0)
+    NVML.as_ref()
+        .and_then(|nvml| nvml.device_count().ok())
+        .unwrap_or(0)
 }
 
 fn device(index: u32) -> Option<Device<'static>> {

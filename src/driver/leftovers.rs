@@ -79,8 +79,13 @@ impl Record {
 
     /// The living processes that belong to the engine.
     fn living(&self) -> BTreeSet<ProcessId> {
-        let recorded = self.processes.iter().copied().filter(|process| process.is_alive());
-        let mut living: BTreeSet<ProcessId> = recorded.chain(with_variable(MARK, &self.mark)).collect();
+        let recorded = self
+            .processes
+            .iter()
+            .copied()
+            .filter(|process| process.is_alive());
+        let mut living: BTreeSet<ProcessId> =
+            recorded.chain(with_variable(MARK, &self.mark)).collect();
         living.extend(descendants(living.iter().map(|process| process.pid)));
         living
     }
@@ -128,7 +133,11 @@ impl Leftover {
         let (ended, left) = self.record.end().await;
         if left.is_empty() {
             let _ = std::fs::remove_file(&self.file); // else a later run finds that nothing lives
-            return format!("ended what a killed lmrun had left of `{}`: {}", self.program(), joined(ended));
+            return format!(
+                "ended what a killed lmrun had left of `{}`: {}",
+                self.program(),
+                joined(ended)
+            );
         }
         let (program, left) = (self.program(), joined(left.iter().map(named)));
         format!("what a killed lmrun had left of `{program}` cannot be ended from here: {left}")
@@ -155,26 +164,36 @@ pub async fn end_all() -> Vec<String> {
 
 /// Kills the processes that a killed watchdog of this process has left.
 pub async fn end_of(watchdog: ProcessId) {
-    let file = folder().zip(Owner::near(watchdog)).map(|(folder, owner)| file_of(&folder, &owner.label()));
+    let file = folder()
+        .zip(Owner::near(watchdog))
+        .map(|(folder, owner)| file_of(&folder, &owner.label()));
     if let Some((file, record)) = file.and_then(|file| Some((file.clone(), read(&file)?))) {
         Leftover { record, file }.end().await;
     }
 }
 
 fn find_in(folder: &Path) -> Vec<Leftover> {
-    let Some(this) = Owner::this() else { return Vec::new() };
-    let files = std::fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let Some(this) = Owner::this() else {
+        return Vec::new();
+    };
+    let files = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()));
     files.filter_map(|file| look_at(file, &this)).collect()
 }
 
 fn look_at(file: PathBuf, this: &Owner) -> Option<Leftover> {
     let record = read(&file)?;
-    let owners = [&record.watchdog, &record.lmrun].map(|label| label.as_deref().and_then(Owner::of));
+    let owners =
+        [&record.watchdog, &record.lmrun].map(|label| label.as_deref().and_then(Owner::of));
     let fates = owners.map(|owner| owner.map_or(Fate::MayLive, |owner| owner.fate(this)));
     match fates {
         [Fate::Ended, Fate::Ended] => {}
         [Fate::OtherBoot, _] => {
-            let _ = age_s(&file).filter(|age| *age > OLD_S).map(|_| std::fs::remove_file(&file));
+            let _ = age_s(&file)
+                .filter(|age| *age > OLD_S)
+                .map(|_| std::fs::remove_file(&file));
             return None;
         }
         _ => return None,
@@ -195,11 +214,21 @@ fn read(file: &Path) -> Option<Record> {
 }
 
 fn age_s(file: &Path) -> Option<u64> {
-    file.metadata().ok()?.modified().ok()?.elapsed().ok().map(|age| age.as_secs())
+    file.metadata()
+        .ok()?
+        .modified()
+        .ok()?
+        .elapsed()
+        .ok()
+        .map(|age| age.as_secs())
 }
 
 fn named(process: &ProcessId) -> String {
-    format!("{} (process {})", name_of(process.pid).unwrap_or_default(), process.pid)
+    format!(
+        "{} (process {})",
+        name_of(process.pid).unwrap_or_default(),
+        process.pid
+    )
 }
 
 fn folder() -> Option<PathBuf> {
@@ -207,7 +236,9 @@ fn folder() -> Option<PathBuf> {
 }
 
 fn file_of(folder: &Path, label: &str) -> PathBuf {
-    folder.join(label.replace(['/', ':', '[', ']'], "-")).with_extension("json")
+    folder
+        .join(label.replace(['/', ':', '[', ']'], "-"))
+        .with_extension("json")
 }
 
 #[cfg(test)]
@@ -220,11 +251,23 @@ mod tests {
         let child = Command::new("sleep").arg("60").spawn().expect("sleep");
         let this = Owner::this().expect("Linux").label();
         let (before, start) = this.rsplit_once('/').expect("a start");
-        let ended = Some(format!("{before}/{}", start.parse::<u64>().expect("a number") + 1));
+        let ended = Some(format!(
+            "{before}/{}",
+            start.parse::<u64>().expect("a number") + 1
+        ));
         let process = ProcessId::of(child.id() as i32).expect("its id");
         let (program, mark) = ("engine".into(), "of nothing".into());
         let processes = BTreeSet::from([process]);
-        (child, Record { lmrun: ended.clone(), watchdog: ended, program, mark, processes })
+        (
+            child,
+            Record {
+                lmrun: ended.clone(),
+                watchdog: ended,
+                program,
+                mark,
+                processes,
+            },
+        )
     }
 
     fn keep(record: &Record, folder: &Path) -> PathBuf {
@@ -238,25 +281,60 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let (mut child, record) = left();
         let this = Owner::this().map(|owner| owner.label());
-        let other =
-            |from: &str, to: &str| record.watchdog.as_deref().map(|label| label.replacen(from, to, 1));
-        let reused =
-            record.processes.iter().map(|now| ProcessId { started: now.started - 1, ..*now }).collect();
-        let copy =
-            |watchdog: &Option<String>, lmrun: &Option<String>, processes: &BTreeSet<ProcessId>| Record {
-                watchdog: watchdog.clone(),
-                lmrun: lmrun.clone(),
-                program: record.program.clone(),
-                mark: record.mark.clone(),
-                processes: processes.clone(),
-            };
+        let other = |from: &str, to: &str| {
+            record
+                .watchdog
+                .as_deref()
+                .map(|label| label.replacen(from, to, 1))
+        };
+        let reused = record
+            .processes
+            .iter()
+            .map(|now| ProcessId {
+                started: now.started - 1,
+                ..*now
+            })
+            .collect();
+        let copy = |watchdog: &Option<String>,
+                    lmrun: &Option<String>,
+                    processes: &BTreeSet<ProcessId>| Record {
+            watchdog: watchdog.clone(),
+            lmrun: lmrun.clone(),
+            program: record.program.clone(),
+            mark: record.mark.clone(),
+            processes: processes.clone(),
+        };
         for (case, kept, record) in [
-            ("its lmrun lives", true, copy(&record.watchdog, &this, &record.processes)),
-            ("its watchdog lives", true, copy(&this, &record.lmrun, &record.processes)),
-            ("another boot", true, copy(&other("", "x"), &record.lmrun, &record.processes)),
-            ("another namespace", true, copy(&other("pid:[", "pid:[0"), &record.lmrun, &record.processes)),
-            ("an unknown owner", true, copy(&None, &None, &record.processes)),
-            ("its number is used again", false, copy(&record.watchdog, &record.lmrun, &reused)),
+            (
+                "its lmrun lives",
+                true,
+                copy(&record.watchdog, &this, &record.processes),
+            ),
+            (
+                "its watchdog lives",
+                true,
+                copy(&this, &record.lmrun, &record.processes),
+            ),
+            (
+                "another boot",
+                true,
+                copy(&other("", "x"), &record.lmrun, &record.processes),
+            ),
+            (
+                "another namespace",
+                true,
+                copy(&other("pid:[", "pid:[0"), &record.lmrun, &record.processes),
+            ),
+            (
+                "an unknown owner",
+                true,
+                copy(&None, &None, &record.processes),
+            ),
+            (
+                "its number is used again",
+                false,
+                copy(&record.watchdog, &record.lmrun, &reused),
+            ),
         ] {
             let file = keep(&record, dir.path());
             assert!(find_in(dir.path()).is_empty(), "{case}");
@@ -274,7 +352,10 @@ mod tests {
         let said = found.end().await;
         assert_eq!(
             said,
-            format!("ended what a killed lmrun had left of `engine`: sleep (process {})", child.id())
+            format!(
+                "ended what a killed lmrun had left of `engine`: sleep (process {})",
+                child.id()
+            )
         );
         assert!(!child.wait().expect("its end").success() && !file.exists());
     }

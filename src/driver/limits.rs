@@ -10,7 +10,9 @@ use std::thread::Builder;
 
 /// How many files this process may have open; `None` where the system does not tell.
 pub fn max_descriptors() -> Option<u64> {
-    getrlimit(Resource::RLIMIT_NOFILE).ok().map(|(soft, _)| soft)
+    getrlimit(Resource::RLIMIT_NOFILE)
+        .ok()
+        .map(|(soft, _)| soft)
 }
 
 /// Raises the number of files that this process may open as far as the system lets it, and makes the
@@ -37,7 +39,9 @@ pub fn can_start_threads(count: usize) -> bool {
     let ended = Arc::new(Mutex::new(ended));
     let start = |_| {
         let ended = ended.clone();
-        Builder::new().stack_size(STACK).spawn(move || ended.lock().recv())
+        Builder::new()
+            .stack_size(STACK)
+            .spawn(move || ended.lock().recv())
     };
     let started: Vec<_> = (0..count).map(start).collect();
     drop(end);
@@ -50,7 +54,9 @@ pub fn can_start_threads(count: usize) -> bool {
 
 /// TCP segments that this machine has sent a second time so far; `None` where the system does not tell.
 pub fn retransmits() -> Option<u64> {
-    procfs::net::snmp().ok().map(|counts| counts.tcp_retrans_segs)
+    procfs::net::snmp()
+        .ok()
+        .map(|counts| counts.tcp_retrans_segs)
 }
 
 /// Seconds of CPU that a thread of this process has used.

@@ -41,7 +41,14 @@ impl Log {
     pub fn open(path: &Path) -> Result<(Self, File)> {
         let file = files::open_own(path, OpenOptions::new().create(true).append(true))?;
         let start = file.metadata()?.len();
-        Ok((Self { path: path.into(), start, dropped: Arc::default() }, file))
+        Ok((
+            Self {
+                path: path.into(),
+                start,
+                dropped: Arc::default(),
+            },
+            file,
+        ))
     }
 
     /// Its last `lines` lines, harmless on a terminal.
@@ -50,7 +57,9 @@ impl Log {
         let read = || -> Result<Vec<u8>> {
             let mut file = files::open(&self.path)?;
             let end = file.metadata()?.len();
-            file.seek(SeekFrom::Start(self.start.max(end.saturating_sub(LOOKED_AT))))?;
+            file.seek(SeekFrom::Start(
+                self.start.max(end.saturating_sub(LOOKED_AT)),
+            ))?;
             let mut bytes = Vec::new();
             file.take(LOOKED_AT).read_to_end(&mut bytes)?;
             Ok(bytes)
@@ -103,7 +112,10 @@ impl Logs {
 
     /// The last line, whichever way it was written.
     pub fn last_line(&self) -> Option<String> {
-        let newest = self.0.iter().max_by_key(|log| log.path.metadata().and_then(|m| m.modified()).ok())?;
+        let newest = self
+            .0
+            .iter()
+            .max_by_key(|log| log.path.metadata().and_then(|m| m.modified()).ok())?;
         Some(newest.tail(1)).filter(|line| !line.is_empty())
     }
 
@@ -122,8 +134,17 @@ impl Logs {
 fn last_lines(bytes: &[u8], lines: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     // Progress bars write over their line.
-    let last_written = |line: &str| line.trim_end().rsplit('\r').next().map(printable).unwrap_or_default();
-    let shown = text.lines().map(last_written).filter(|line| !line.trim().is_empty());
+    let last_written = |line: &str| {
+        line.trim_end()
+            .rsplit('\r')
+            .next()
+            .map(printable)
+            .unwrap_or_default()
+    };
+    let shown = text
+        .lines()
+        .map(last_written)
+        .filter(|line| !line.trim().is_empty());
     let shown: Vec<String> = shown.map(line_end).collect();
     shown[shown.len().saturating_sub(lines)..].join("\n")
 }
@@ -150,7 +171,10 @@ mod tests {
 
     #[test]
     fn of_a_line_that_was_written_over_the_last_is_seen() {
-        assert_eq!(last_lines(b"a\nloading: 1 %\rloading: 100 %\r\n", 2), "a\nloading: 100 %");
+        assert_eq!(
+            last_lines(b"a\nloading: 1 %\rloading: 100 %\r\n", 2),
+            "a\nloading: 100 %"
+        );
     }
 
     #[test]
@@ -160,7 +184,10 @@ mod tests {
         let lines: Vec<&str> = shown.lines().collect();
         assert_eq!(lines, [&format!("…{}the end", "é".repeat(993)), "short"]);
         let secret = format!("redis://user:word@host{}", "x".repeat(990));
-        assert!(!last_lines(secret.as_bytes(), 1).contains("rd@host"), "a secret is cut after it is removed");
+        assert!(
+            !last_lines(secret.as_bytes(), 1).contains("rd@host"),
+            "a secret is cut after it is removed"
+        );
     }
 
     #[test]
@@ -168,13 +195,20 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let (log, mut file) = Log::open(&dir.path().join("log")).expect("a log");
         let line = "x".repeat(4095) + "\n";
-        file.write_all(line.repeat(1024).as_bytes()).expect("written");
+        file.write_all(line.repeat(1024).as_bytes())
+            .expect("written");
         let blocks = || file.metadata().expect("its size").blocks();
         let before = blocks();
-        log.shorten(64 << 10, 64 << 10, 4 << 20).expect("too short to be worth it");
+        log.shorten(64 << 10, 64 << 10, 4 << 20)
+            .expect("too short to be worth it");
         assert_eq!((blocks(), log.dropped()), (before, 0));
-        log.shorten(64 << 10, 64 << 10, 4 << 10).expect("a file system with holes");
-        assert!(blocks() * 512 < 256 << 10, "{} of {before} blocks are left", blocks());
+        log.shorten(64 << 10, 64 << 10, 4 << 10)
+            .expect("a file system with holes");
+        assert!(
+            blocks() * 512 < 256 << 10,
+            "{} of {before} blocks are left",
+            blocks()
+        );
         writeln!(&file, "the end").expect("added to");
         let text = std::fs::read(dir.path().join("log")).expect("the log");
         assert_eq!(text.len(), 4 << 20 | 8);

@@ -29,9 +29,14 @@ impl Machine {
         Self {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory: memory.as_ref().map_or(0, |memory| memory.mem_total),
-            memory_free: memory.and_then(|memory| memory.mem_available).unwrap_or_default(),
+            memory_free: memory
+                .and_then(|memory| memory.mem_available)
+                .unwrap_or_default(),
             files: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard),
-            clock: std::fs::read_to_string(clock).unwrap_or_default().trim().into(),
+            clock: std::fs::read_to_string(clock)
+                .unwrap_or_default()
+                .trim()
+                .into(),
         }
     }
 }
@@ -44,23 +49,34 @@ pub fn proc_is_ours() -> bool {
 
 /// The machine's name; empty where it has none.
 pub fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().into()
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .unwrap_or_default()
+        .trim()
+        .into()
 }
 
 /// Seconds since 1970.
 pub fn unix_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// The most memory that this process ever had, MiB.
 pub fn peak_memory_mib() -> Option<u64> {
-    let status = procfs::process::Process::myself().and_then(|process| process.status()).ok()?;
+    let status = procfs::process::Process::myself()
+        .and_then(|process| process.status())
+        .ok()?;
     Some(status.vmhwm? >> 10)
 }
 
 /// Where this program keeps what it may lose: `lmrun` in the user's cache folder.
 pub fn cache_folder() -> Option<PathBuf> {
-    let given = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let given = |name: &str| {
+        std::env::var_os(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     let caches = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")))?;
     Some(caches.join("lmrun"))
 }

@@ -32,9 +32,19 @@ impl Owner {
 
     /// A process that this one sees; `None` as for [`Owner::this`].
     pub fn near(process: ProcessId) -> Option<Self> {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned();
-        let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?.display().to_string();
-        Some(Self { boot, namespace, process })
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .ok()?
+            .trim()
+            .to_owned();
+        let namespace = std::fs::read_link("/proc/self/ns/pid")
+            .ok()?
+            .display()
+            .to_string();
+        Some(Self {
+            boot,
+            namespace,
+            process,
+        })
     }
 
     /// The value of a label.
@@ -48,7 +58,11 @@ impl Owner {
         let mut parts = label.split('/');
         let (boot, namespace) = (parts.next()?.to_owned(), parts.next()?.to_owned());
         let (pid, started) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        Some(Self { boot, namespace, process: ProcessId { pid, started } })
+        Some(Self {
+            boot,
+            namespace,
+            process: ProcessId { pid, started },
+        })
     }
 
     /// Its process, in the process-id namespace that it lives in.
@@ -65,7 +79,9 @@ impl Owner {
             return Fate::MayLive;
         }
         match Process::new(self.pid()).and_then(|process| process.stat()) {
-            Ok(stat) if ProcessId::from(&stat) == self.process && tree::is_alive(&stat) => Fate::MayLive,
+            Ok(stat) if ProcessId::from(&stat) == self.process && tree::is_alive(&stat) => {
+                Fate::MayLive
+            }
             Ok(_) | Err(procfs::ProcError::NotFound(_)) => Fate::Ended,
             Err(_) => Fate::MayLive,
         }
@@ -82,14 +98,33 @@ mod tests {
         assert_eq!(Owner::of(&this.label()), Some(this.clone()));
         assert_eq!(this.fate(&this), Fate::MayLive);
         let process = this.process;
-        let reused = Owner { process: ProcessId { started: process.started + 1, ..process }, ..this.clone() };
+        let reused = Owner {
+            process: ProcessId {
+                started: process.started + 1,
+                ..process
+            },
+            ..this.clone()
+        };
         assert_eq!(reused.fate(&this), Fate::Ended);
-        let never = ProcessId { pid: i32::MAX, ..process };
-        let gone = Owner { process: never, ..this.clone() };
+        let never = ProcessId {
+            pid: i32::MAX,
+            ..process
+        };
+        let gone = Owner {
+            process: never,
+            ..this.clone()
+        };
         assert_eq!(gone.fate(&this), Fate::Ended);
-        let unseen = Owner { namespace: "pid:[1]".into(), process: never, ..this.clone() };
+        let unseen = Owner {
+            namespace: "pid:[1]".into(),
+            process: never,
+            ..this.clone()
+        };
         assert_eq!(unseen.fate(&this), Fate::MayLive);
-        let earlier = Owner { boot: "another".into(), ..this.clone() };
+        let earlier = Owner {
+            boot: "another".into(),
+            ..this.clone()
+        };
         assert_eq!(earlier.fate(&this), Fate::OtherBoot);
         assert_eq!(Owner::of("somebody"), None);
     }

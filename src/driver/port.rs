@@ -13,16 +13,26 @@ pub async fn occupant(host: &str, port: u16) -> Option<String> {
     if taken.kind() != std::io::ErrorKind::AddrInUse {
         return None;
     }
-    Some(match super::probe::models(&format!("http://{host}:{port}"), Duration::from_secs(2)).await {
-        Ok(models) => format!("an HTTP server that serves {}", super::probe::named(&models)),
-        Err(
-            super::probe::ProbeError::Status { status, .. } | super::probe::ProbeError::Moved { status, .. },
-        ) => {
-            format!("an HTTP server that answers {status} to /v1/models")
-        }
-        Err(super::probe::ProbeError::Body { .. }) => "an HTTP server that serves no models".into(),
-        Err(super::probe::ProbeError::Unreachable { .. }) => "a process that does not speak HTTP".into(),
-    })
+    Some(
+        match super::probe::models(&format!("http://{host}:{port}"), Duration::from_secs(2)).await {
+            Ok(models) => format!(
+                "an HTTP server that serves {}",
+                super::probe::named(&models)
+            ),
+            Err(
+                super::probe::ProbeError::Status { status, .. }
+                | super::probe::ProbeError::Moved { status, .. },
+            ) => {
+                format!("an HTTP server that answers {status} to /v1/models")
+            }
+            Err(super::probe::ProbeError::Body { .. }) => {
+                "an HTTP server that serves no models".into()
+            }
+            Err(super::probe::ProbeError::Unreachable { .. }) => {
+                "a process that does not speak HTTP".into()
+            }
+        },
+    )
 }
 
 /// A port that is free now, and none of `taken`, which may not be bound yet.
@@ -53,11 +63,16 @@ pub enum Use {
 
 /// Who listens on `port`, whatever the address.
 pub fn used_by(port: u16) -> Use {
-    let tables = procfs::net::tcp().into_iter().chain(procfs::net::tcp6()).flatten();
-    let mut listening =
-        tables.filter(|entry| entry.state == TcpState::Listen && entry.local_address.port() == port);
+    let tables = procfs::net::tcp()
+        .into_iter()
+        .chain(procfs::net::tcp6())
+        .flatten();
+    let mut listening = tables
+        .filter(|entry| entry.state == TcpState::Listen && entry.local_address.port() == port);
     match listening.next() {
-        Some(entry) => Use::Taken { by: owner_of(entry.inode) },
+        Some(entry) => Use::Taken {
+            by: owner_of(entry.inode),
+        },
         None => Use::Free,
     }
 }
@@ -77,8 +92,15 @@ pub enum Answering {
 /// share the port, any may get a connection.
 pub fn answering(host: &str, port: u16, members: &[i32]) -> Answering {
     let inodes = listening(host, port);
-    let mut answer = if inodes.is_empty() { Answering::Unknown } else { Answering::Ours };
-    for inode in inodes.into_iter().filter(|inode| !members.iter().any(|pid| has_socket(*pid, *inode))) {
+    let mut answer = if inodes.is_empty() {
+        Answering::Unknown
+    } else {
+        Answering::Ours
+    };
+    for inode in inodes
+        .into_iter()
+        .filter(|inode| !members.iter().any(|pid| has_socket(*pid, *inode)))
+    {
         match owner_of(inode).filter(|(pid, name)| is_comparable(*pid, name)) {
             Some((pid, name)) => return Answering::Other(format!("process {pid} {name}")),
             None => answer = Answering::Unknown,
@@ -90,13 +112,21 @@ pub fn answering(host: &str, port: u16, members: &[i32]) -> Answering {
 /// The sockets that the kernel chooses from for a connection to `host` and `port`: those of exactly this address,
 /// else those of every address.
 fn listening(host: &str, port: u16) -> Vec<u64> {
-    let tables = procfs::net::tcp().into_iter().chain(procfs::net::tcp6()).flatten();
-    let sockets =
-        tables.filter(|entry| entry.state == TcpState::Listen && entry.local_address.port() == port);
-    let sockets: Vec<(IpAddr, u64)> =
-        sockets.map(|entry| (entry.local_address.ip().to_canonical(), entry.inode)).collect();
+    let tables = procfs::net::tcp()
+        .into_iter()
+        .chain(procfs::net::tcp6())
+        .flatten();
+    let sockets = tables
+        .filter(|entry| entry.state == TcpState::Listen && entry.local_address.port() == port);
+    let sockets: Vec<(IpAddr, u64)> = sockets
+        .map(|entry| (entry.local_address.ip().to_canonical(), entry.inode))
+        .collect();
     let of = |wanted: IpAddr| {
-        sockets.iter().filter(|(ip, _)| *ip == wanted).map(|(_, inode)| *inode).collect::<Vec<_>>()
+        sockets
+            .iter()
+            .filter(|(ip, _)| *ip == wanted)
+            .map(|(_, inode)| *inode)
+            .collect::<Vec<_>>()
     };
     let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
     let chosen = |ip: IpAddr| match ip {
@@ -104,12 +134,19 @@ fn listening(host: &str, port: u16) -> Vec<u64> {
         IpAddr::V6(_) => [of(ip), of(any[1]), Vec::new()],
     };
     let addresses = (host, port).to_socket_addrs().into_iter().flatten();
-    addresses.filter_map(|to| chosen(to.ip()).into_iter().find(|found| !found.is_empty())).flatten().collect()
+    addresses
+        .filter_map(|to| chosen(to.ip()).into_iter().find(|found| !found.is_empty()))
+        .flatten()
+        .collect()
 }
 
 fn has_socket(pid: i32, inode: u64) -> bool {
     let files = procfs::process::Process::new(pid).and_then(|process| process.fd());
-    files.is_ok_and(|files| files.flatten().any(|file| file.target == FDTarget::Socket(inode)))
+    files.is_ok_and(|files| {
+        files
+            .flatten()
+            .any(|file| file.target == FDTarget::Socket(inode))
+    })
 }
 
 /// Returns false for a process of a container, or one that listens for it: its container is unknown.
@@ -135,7 +172,11 @@ mod tests {
         let port = listener.local_addr().expect("its address").port();
         let silent = "a process that does not speak HTTP";
         assert_eq!(occupant("127.0.0.1", port).await.as_deref(), Some(silent));
-        assert_eq!(occupant("192.0.2.1", port).await, None, "an address of nobody's here");
+        assert_eq!(
+            occupant("192.0.2.1", port).await,
+            None,
+            "an address of nobody's here"
+        );
     }
 
     #[test]
@@ -145,9 +186,16 @@ mod tests {
         let port = here.local_addr().expect("its address").port();
         assert_eq!(answering("127.0.0.1", port, &[us]), Answering::Ours);
         assert_eq!(answering("localhost", port, &[us]), Answering::Ours);
-        assert_eq!(answering("127.0.0.2", port, &[us]), Answering::Unknown, "nothing listens there");
+        assert_eq!(
+            answering("127.0.0.2", port, &[us]),
+            Answering::Unknown,
+            "nothing listens there"
+        );
         let name = crate::driver::tree::name_of(us).expect("a name");
-        assert_eq!(answering("127.0.0.1", port, &[other]), Answering::Other(format!("process {us} {name}")));
+        assert_eq!(
+            answering("127.0.0.1", port, &[other]),
+            Answering::Other(format!("process {us} {name}"))
+        );
         let everywhere = TcpListener::bind("0.0.0.0:0").expect("a port");
         let port = everywhere.local_addr().expect("its address").port();
         assert_eq!(answering("127.0.0.1", port, &[us]), Answering::Ours);
@@ -159,7 +207,9 @@ mod tests {
     fn a_port_is_held_by_a_process() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("its address").port();
-        let Use::Taken { by: Some((pid, _)) } = used_by(port) else { panic!("{:?}", used_by(port)) };
+        let Use::Taken { by: Some((pid, _)) } = used_by(port) else {
+            panic!("{:?}", used_by(port))
+        };
         assert_eq!(pid, std::process::id() as i32);
         drop(listener);
         assert_eq!(used_by(port), Use::Free);

@@ -55,14 +55,18 @@ static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .tls_backend_preconfigured(tls::config());
-    client.build().expect("a client that has its TLS needs nothing from the system")
+    client
+        .build()
+        .expect("a client that has its TLS needs nothing from the system")
 });
 
 /// Headers that a question carries, by name.
 pub type Headers = BTreeMap<String, String>;
 
 fn with(request: reqwest::RequestBuilder, headers: &Headers) -> reqwest::RequestBuilder {
-    headers.iter().fold(request, |request, (name, value)| request.header(name, value))
+    headers.iter().fold(request, |request, (name, value)| {
+        request.header(name, value)
+    })
 }
 
 /// The body of `url`.
@@ -85,21 +89,28 @@ pub async fn get_as(url: &str, headers: &Headers, limit: Duration) -> Result<Str
     let request = CLIENT.get(url).timeout(limit);
     let response = with(request, headers).send().await.map_err(unreachable)?;
     match response.status().as_u16() {
-        200 => text_of(response).await.map_err(unreachable)?.ok_or_else(|| ProbeError::Body {
-            url: url.into(),
-            reason: format!("more than {} MiB", LONGEST >> 20),
-        }),
+        200 => text_of(response)
+            .await
+            .map_err(unreachable)?
+            .ok_or_else(|| ProbeError::Body {
+                url: url.into(),
+                reason: format!("more than {} MiB", LONGEST >> 20),
+            }),
         status => Err(not_200(url, status, response.headers())),
     }
 }
 
 fn not_200(url: &str, status: u16, headers: &reqwest::header::HeaderMap) -> ProbeError {
     let url = url.to_owned();
-    let location = headers.get("location").and_then(|location| location.to_str().ok());
+    let location = headers
+        .get("location")
+        .and_then(|location| location.to_str().ok());
     match location.filter(|_| (300..400).contains(&status)) {
         Some(location) => {
             let path = url.splitn(4, '/').nth(3).unwrap_or_default();
-            let to = location.strip_suffix(&format!("/{path}")).unwrap_or(location);
+            let to = location
+                .strip_suffix(&format!("/{path}"))
+                .unwrap_or(location);
             let to = printable(to).chars().take(LONGEST_ADDRESS).collect();
             ProbeError::Moved { url, status, to }
         }
@@ -129,7 +140,12 @@ async fn text_of(mut response: reqwest::Response) -> reqwest::Result<Option<Stri
 ///
 /// # Errors
 /// When it does not answer in time.
-pub async fn ask(host: &str, port: u16, question: &str, limit: Duration) -> std::io::Result<String> {
+pub async fn ask(
+    host: &str,
+    port: u16,
+    question: &str,
+    limit: Duration,
+) -> std::io::Result<String> {
     let conversation = async {
         let mut stream = tokio::net::TcpStream::connect((host, port)).await?;
         stream.write_all(question.as_bytes()).await?;
@@ -169,16 +185,25 @@ pub struct Model {
 ///
 /// # Errors
 /// When it does not say.
-pub async fn models_as(base: &str, headers: &Headers, limit: Duration) -> Result<Vec<Model>, ProbeError> {
+pub async fn models_as(
+    base: &str,
+    headers: &Headers,
+    limit: Duration,
+) -> Result<Vec<Model>, ProbeError> {
     #[derive(Deserialize)]
     struct Models {
         data: Vec<Model>,
     }
     let url = format!("{base}/v1/models");
     let body = get_as(&url, headers, limit).await?;
-    let models: Models =
-        serde_json::from_str(&body).map_err(|e| ProbeError::Body { url, reason: e.to_string() })?;
-    let printable = |model: Model| Model { id: printable(&model.id), ..model };
+    let models: Models = serde_json::from_str(&body).map_err(|e| ProbeError::Body {
+        url,
+        reason: e.to_string(),
+    })?;
+    let printable = |model: Model| Model {
+        id: printable(&model.id),
+        ..model
+    };
     Ok(models.data.into_iter().map(printable).collect())
 }
 
@@ -214,9 +239,14 @@ pub async fn count_tokens(
         200 => {}
         status => return Err(not_200(url, status, response.headers())),
     }
-    let body = text_of(response).await.map_err(unreachable)?.unwrap_or_default();
-    let tokens: Tokens = serde_json::from_str(&body)
-        .map_err(|e| ProbeError::Body { url: url.into(), reason: e.to_string() })?;
+    let body = text_of(response)
+        .await
+        .map_err(unreachable)?
+        .unwrap_or_default();
+    let tokens: Tokens = serde_json::from_str(&body).map_err(|e| ProbeError::Body {
+        url: url.into(),
+        reason: e.to_string(),
+    })?;
     Ok(tokens.count.unwrap_or(tokens.tokens.len() as u64))
 }
 
@@ -224,7 +254,11 @@ pub async fn count_tokens(
 pub fn named(models: &[impl AsRef<str>]) -> String {
     match models {
         [] => "no model".into(),
-        models => models.iter().map(|model| format!("`{}`", model.as_ref())).collect::<Vec<_>>().join(", "),
+        models => models
+            .iter()
+            .map(|model| format!("`{}`", model.as_ref()))
+            .collect::<Vec<_>>()
+            .join(", "),
     }
 }
 
@@ -252,9 +286,11 @@ mod tests {
 
     #[test]
     fn samples_of_one_metric() {
-        let text =
-            "# HELP a b\nx_total 3\nx_total_more 4\nx{gpu=\"0\",m=\"a b\"} 40321.0 1700000000\nx 2.5\n";
-        assert_eq!(samples(text, "x").collect::<Vec<_>>(), [("gpu=\"0\",m=\"a b\"", 40321.0), ("", 2.5)]);
+        let text = "# HELP a b\nx_total 3\nx_total_more 4\nx{gpu=\"0\",m=\"a b\"} 40321.0 1700000000\nx 2.5\n";
+        assert_eq!(
+            samples(text, "x").collect::<Vec<_>>(),
+            [("gpu=\"0\",m=\"a b\"", 40321.0), ("", 2.5)]
+        );
         assert_eq!(samples(text, "x_total").collect::<Vec<_>>(), [("", 3.0)]);
         assert_eq!(samples(text, "y").count(), 0);
     }
@@ -275,8 +311,11 @@ mod tests {
             }
         });
         for to in ["http://other.example", "/elsewhere"] {
-            let error = get(&format!("{base}/health"), Duration::from_mins(1)).await.expect_err("a redirect");
-            let said = format!("{base}/health answered 302: answers are at `{to}`: give that as `url`");
+            let error = get(&format!("{base}/health"), Duration::from_mins(1))
+                .await
+                .expect_err("a redirect");
+            let said =
+                format!("{base}/health answered 302: answers are at `{to}`: give that as `url`");
             assert_eq!(error.to_string(), said);
         }
         asked.join().expect("two questions");
@@ -286,7 +325,10 @@ mod tests {
     async fn an_answer_without_end_is_not_kept() {
         use std::io::{Read, Write};
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}/health", listener.local_addr().expect("its address"));
+        let url = format!(
+            "http://{}/health",
+            listener.local_addr().expect("its address")
+        );
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().expect("a question");
             // An answer before its question is no answer.
@@ -296,7 +338,10 @@ mod tests {
         });
         let error = get(&url, Duration::from_mins(1)).await.expect_err("no end");
         let text = error.to_string();
-        assert!(text.ends_with("/health answered something else than expected: more than 16 MiB"), "{text}");
+        assert!(
+            text.ends_with("/health answered something else than expected: more than 16 MiB"),
+            "{text}"
+        );
     }
 
     proptest! {

@@ -73,7 +73,9 @@ impl StartError {
             Self::NotFound { .. } => {
                 "install it, put it on the PATH, or name another: `lmrun doctor` says what this machine has"
             }
-            Self::NoInterpreter { .. } => "install what its first line (`#!…`) names, or correct that line",
+            Self::NoInterpreter { .. } => {
+                "install what its first line (`#!…`) names, or correct that line"
+            }
             Self::Refused { .. } => {
                 "give a program that may be run: a file, executable (`chmod +x`), of this machine"
             }
@@ -94,7 +96,10 @@ pub struct Graces {
 
 impl Default for Graces {
     fn default() -> Self {
-        Self { interrupt_s: 5.0, terminate_s: 5.0 }
+        Self {
+            interrupt_s: 5.0,
+            terminate_s: 5.0,
+        }
     }
 }
 
@@ -123,7 +128,11 @@ impl Process {
     /// When the program or its log files are not to be had.
     pub async fn start(line: &CommandLine, watchdogs: &Watchdogs) -> Result<Self, StartError> {
         let program = line.argv.first().cloned().unwrap_or_default();
-        secrets::learn(line.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        secrets::learn(
+            line.env
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
         secrets::learn_flags(&line.argv);
         let (stdout, to_stdout) = open_log(&line.stdout)?;
         let (stderr, to_stderr) = open_log(&line.stderr)?;
@@ -131,20 +140,41 @@ impl Process {
             Refusal::Watchdog(source) => StartError::Watchdog(source),
             Refusal::Program(source) if source.kind() == std::io::ErrorKind::NotFound => {
                 if is_there(&program) {
-                    StartError::NoInterpreter { program: program.clone() }
+                    StartError::NoInterpreter {
+                        program: program.clone(),
+                    }
                 } else {
-                    StartError::NotFound { program: program.clone() }
+                    StartError::NotFound {
+                        program: program.clone(),
+                    }
                 }
             }
-            Refusal::Program(source) => StartError::Refused { program: program.clone(), source },
+            Refusal::Program(source) => StartError::Refused {
+                program: program.clone(),
+                source,
+            },
         };
-        let started = watchdogs.start(line.program(), to_stdout.into(), to_stderr.into()).await;
-        let Watched { leader, watchdog, leash, reports } = started.map_err(refused)?;
+        let started = watchdogs
+            .start(line.program(), to_stdout.into(), to_stderr.into())
+            .await;
+        let Watched {
+            leader,
+            watchdog,
+            leash,
+            reports,
+        } = started.map_err(refused)?;
         let logs = Logs([stdout, stderr]);
         let (ended, end) = watch::channel(None);
         let (gone, is_gone) = watch::channel(false);
         tokio::spawn(follow(watchdog, reports, logs.clone(), ended, gone));
-        Ok(Self { leader, watchdog, leash: Mutex::new(Some(leash)), end, is_gone, logs })
+        Ok(Self {
+            leader,
+            watchdog,
+            leash: Mutex::new(Some(leash)),
+            end,
+            is_gone,
+            logs,
+        })
     }
 
     /// The end of the process, once it has ended. A caller can wait for it without holding the process.
@@ -159,13 +189,19 @@ impl Process {
 
     /// Those alive of it and of all that came from it.
     pub fn members(&self) -> Vec<i32> {
-        descendants([self.watchdog.pid]).into_iter().map(|process| process.pid).collect()
+        descendants([self.watchdog.pid])
+            .into_iter()
+            .map(|process| process.pid)
+            .collect()
     }
 
     /// Ends it: interrupt, then terminate, then kill, each with its grace, until nothing that
     /// came from it lives. Returns the process ids that survived even that.
     pub async fn close(&self, graces: Graces) -> Vec<i32> {
-        let ladder = [(Signal::SIGINT, graces.interrupt_s), (Signal::SIGTERM, graces.terminate_s)];
+        let ladder = [
+            (Signal::SIGINT, graces.interrupt_s),
+            (Signal::SIGTERM, graces.terminate_s),
+        ];
         for (signal, grace_s) in ladder.into_iter().take_while(|_| !*self.is_gone.borrow()) {
             self.signal(signal);
             self.is_gone_within(grace_s).await;
@@ -180,7 +216,9 @@ impl Process {
     async fn is_gone_within(&self, limit_s: f64) -> bool {
         let mut is_gone = self.is_gone.clone();
         let gone = is_gone.wait_for(|is_gone| *is_gone);
-        tokio::time::timeout(Duration::from_secs_f64(limit_s), gone).await.is_ok()
+        tokio::time::timeout(Duration::from_secs_f64(limit_s), gone)
+            .await
+            .is_ok()
     }
 
     /// Takes out of its logs what it should not have written there.
@@ -240,7 +278,11 @@ impl CommandLine {
     }
 
     fn program(&self) -> Program {
-        Program { argv: self.argv.clone(), env: self.env.clone(), unset: self.withheld() }
+        Program {
+            argv: self.argv.clone(),
+            env: self.env.clone(),
+            unset: self.withheld(),
+        }
     }
 }
 
@@ -255,7 +297,9 @@ async fn follow(
     let followed = async {
         let status = reports.ended().await;
         let killed = || "its watchdog was killed, and the kernel killed it".into();
-        let _ = ended.send(Some(status.map_or_else(killed, |status| status.to_string())));
+        let _ = ended.send(Some(
+            status.map_or_else(killed, |status| status.to_string()),
+        ));
         if !starter::collect(reports.child).await {
             // The processes that the watchdog had adopted are now children of this one.
             leftovers::end_of(watchdog).await;
@@ -271,11 +315,18 @@ async fn follow(
 
 /// A name without a `/` is looked for on the PATH only.
 fn is_there(program: &str) -> bool {
-    if program.contains('/') { Path::new(program).is_file() } else { program::find(program).is_some() }
+    if program.contains('/') {
+        Path::new(program).is_file()
+    } else {
+        program::find(program).is_some()
+    }
 }
 
 pub(super) fn open_log(path: &Path) -> Result<(Log, File), StartError> {
-    Log::open(path).map_err(|source| StartError::Log { path: path.into(), source })
+    Log::open(path).map_err(|source| StartError::Log {
+        path: path.into(),
+        source,
+    })
 }
 
 #[cfg(test)]

@@ -28,11 +28,22 @@ pub fn find(program: &str) -> Option<PathBuf> {
 /// The Python that runs the script `program`, as its first line names it.
 pub fn python_of(program: &Path) -> Option<Vec<String>> {
     let mut line = String::new();
-    BufReader::new(File::open(program).ok()?).take(LONGEST_LINE).read_line(&mut line).ok()?;
-    let words: Vec<String> = line.strip_prefix("#!")?.split_whitespace().map(str::to_owned).collect();
+    BufReader::new(File::open(program).ok()?)
+        .take(LONGEST_LINE)
+        .read_line(&mut line)
+        .ok()?;
+    let words: Vec<String> = line
+        .strip_prefix("#!")?
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
     words
         .iter()
-        .any(|word| word.rsplit('/').next().is_some_and(|name| name.starts_with("python")))
+        .any(|word| {
+            word.rsplit('/')
+                .next()
+                .is_some_and(|name| name.starts_with("python"))
+        })
         .then_some(words)
 }
 
@@ -48,9 +59,17 @@ pub struct Printed {
 /// Runs `argv` until it ends or has printed more than is kept, and ends all that came from it. Returns `None` if
 /// it does not start, or does neither within `limit`.
 pub async fn output(argv: &[String], watchdogs: &Watchdogs, limit: Duration) -> Option<Printed> {
-    let program = Program { argv: argv.to_vec(), env: BTreeMap::new(), unset: Vec::new() };
-    let Watched { leash, mut reports, .. } =
-        watchdogs.start(program, Stdio::piped(), Stdio::piped()).await.ok()?;
+    let program = Program {
+        argv: argv.to_vec(),
+        env: BTreeMap::new(),
+        unset: Vec::new(),
+    };
+    let Watched {
+        leash, mut reports, ..
+    } = watchdogs
+        .start(program, Stdio::piped(), Stdio::piped())
+        .await
+        .ok()?;
     let (mut stdout, mut stderr) = (reports.child.stdout.take()?, reports.child.stderr.take()?);
     let (mut printed, mut complained) = (Vec::new(), Vec::new());
     let ok = tokio::select! {
@@ -69,7 +88,10 @@ pub async fn output(argv: &[String], watchdogs: &Watchdogs, limit: Duration) -> 
     let _ = tokio::time::timeout(END, rest).await; // a program that does not end is not waited for
     let [stdout, stderr] = [&printed, &complained].map(|bytes| String::from_utf8_lossy(bytes));
     let lines = stdout.lines().chain(stderr.lines()).map(printable);
-    Some(Printed { text: lines.collect::<Vec<_>>().join("\n"), ok: ok? })
+    Some(Printed {
+        text: lines.collect::<Vec<_>>().join("\n"),
+        ok: ok?,
+    })
 }
 
 /// Reads until `into` is full; does not return at the end of `from`, as the program may still run.
@@ -98,8 +120,14 @@ mod tests {
             super::python_of(&path)
         };
         let words = |line: &str| Some(line.split(' ').map(str::to_owned).collect());
-        assert_eq!(python_of("#!/opt/venv/bin/python3.12\nimport sys\n"), words("/opt/venv/bin/python3.12"));
-        assert_eq!(python_of("#!/usr/bin/env python3\n"), words("/usr/bin/env python3"));
+        assert_eq!(
+            python_of("#!/opt/venv/bin/python3.12\nimport sys\n"),
+            words("/opt/venv/bin/python3.12")
+        );
+        assert_eq!(
+            python_of("#!/usr/bin/env python3\n"),
+            words("/usr/bin/env python3")
+        );
         assert_eq!(python_of("#!/bin/sh\nexec python3\n"), None);
         assert_eq!(python_of("\u{7f}ELF"), None);
     }

@@ -25,7 +25,11 @@ impl Scratch {
     /// were killed have left under `root` is removed.
     pub fn new(root: PathBuf, id: &str) -> Self {
         remove_orphans(&root);
-        Self { own: root.join(id), root, lock: Mutex::default() }
+        Self {
+            own: root.join(id),
+            root,
+            lock: Mutex::default(),
+        }
     }
 
     /// The absolute path of the folder `name`, made if need be.
@@ -98,7 +102,10 @@ fn remove_orphans(root: &Path) {
     if root.is_symlink() {
         return;
     }
-    let entries = std::fs::read_dir(root).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let entries = std::fs::read_dir(root)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()));
     for lock in entries.filter(|path| is_lock_of_a_run(path)) {
         if files::open(&lock).is_ok_and(|file| file.try_lock().is_ok()) {
             // Where it fails, the next run tries again.
@@ -108,8 +115,13 @@ fn remove_orphans(root: &Path) {
 }
 
 fn is_lock_of_a_run(path: &Path) -> bool {
-    let is_run = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(RUN));
-    is_run && path.extension().is_some_and(|extension| extension == "lock")
+    let is_run = path
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with(RUN));
+    is_run
+        && path
+            .extension()
+            .is_some_and(|extension| extension == "lock")
 }
 
 #[cfg(test)]
@@ -117,9 +129,13 @@ mod tests {
     use super::*;
 
     fn files(folder: &Path) -> Vec<String> {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(std::result::Result::ok);
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let entries = std::fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .filter_map(std::result::Result::ok);
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
         names.sort();
         names
     }
@@ -147,14 +163,25 @@ mod tests {
         let root = dir.path().join("scratch");
         for dead in ["theirs", "lmrun-dead"] {
             std::fs::create_dir_all(root.join(dead).join("disk")).expect("a folder");
-            std::fs::write(root.join(format!("{dead}.lock")), "").expect("a lock that nobody holds");
+            std::fs::write(root.join(format!("{dead}.lock")), "")
+                .expect("a lock that nobody holds");
         }
         let living = Scratch::new(root.clone(), "lmrun-1");
         living.folder("disk").expect("a folder");
-        assert_eq!(files(&root), ["lmrun-1", "lmrun-1.lock", "theirs", "theirs.lock"]);
+        assert_eq!(
+            files(&root),
+            ["lmrun-1", "lmrun-1.lock", "theirs", "theirs.lock"]
+        );
         let other = Scratch::new(root.clone(), "lmrun-2");
         other.folder("disk").expect("a folder");
-        let all = ["lmrun-1", "lmrun-1.lock", "lmrun-2", "lmrun-2.lock", "theirs", "theirs.lock"];
+        let all = [
+            "lmrun-1",
+            "lmrun-1.lock",
+            "lmrun-2",
+            "lmrun-2.lock",
+            "theirs",
+            "theirs.lock",
+        ];
         assert_eq!(files(&root), all);
         drop((living, other));
         assert_eq!(files(&root), ["theirs", "theirs.lock"]);
@@ -180,7 +207,10 @@ mod tests {
         let scratch = Scratch::new(dir.path().join("scratch"), "lmrun-1");
         for name in ["", ".", "..", "../x", "/etc", "a/b", "~"] {
             let error = scratch.folder(name).expect_err(name);
-            assert!(error.to_string().starts_with("its name may have letters"), "{error}");
+            assert!(
+                error.to_string().starts_with("its name may have letters"),
+                "{error}"
+            );
         }
         assert!(!dir.path().join("scratch").exists());
     }

@@ -14,8 +14,17 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 /// How the words of such names end. `MAX_TOKENS` and `TOKENIZERS_PARALLELISM` are none.
-const ENDINGS: [&str; 9] =
-    ["KEY", "KEYS", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "CREDENTIALS"];
+const ENDINGS: [&str; 9] = [
+    "KEY",
+    "KEYS",
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "CREDENTIAL",
+    "CREDENTIALS",
+];
 /// Last words of such names that have other meanings as the end of a word or before others: `COMPASS`,
 /// `COMPAT` and `SSH_AUTH_SOCK` are not secret.
 const LAST_WORDS: [&str; 6] = ["PASS", "AUTH", "PAT", "BEARER", "COOKIE", "AUTHORIZATION"];
@@ -32,7 +41,11 @@ static KNOWN: LazyLock<RwLock<Vec<String>>> = LazyLock::new(|| {
         Some((name.into_string().ok()?, value.into_string().ok()?))
     };
     let inherited: BTreeMap<String, String> = std::env::vars_os().filter_map(text).collect();
-    RwLock::new(values(inherited.iter().map(|(name, value)| (name.as_str(), value.as_str()))))
+    RwLock::new(values(
+        inherited
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    ))
 });
 
 /// Whether the value of a variable, option or flag of this name is secret.
@@ -55,8 +68,14 @@ pub fn learn<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) {
 pub fn learn_flags(argv: &[String]) {
     learn(argv.iter().map(|word| ("", word.as_str())));
     let joined = argv.iter().filter_map(|word| word.split_once('='));
-    let pairs = argv.windows(2).map(|pair| (pair[0].as_str(), pair[1].as_str()));
-    learn(joined.chain(pairs).filter(|(flag, _)| flag.starts_with('-')));
+    let pairs = argv
+        .windows(2)
+        .map(|pair| (pair[0].as_str(), pair[1].as_str()));
+    learn(
+        joined
+            .chain(pairs)
+            .filter(|(flag, _)| flag.starts_with('-')),
+    );
 }
 
 /// Notes the passwords of URLs in a text.
@@ -114,7 +133,11 @@ fn values<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<St
     let mut values = Vec::new();
     for (name, value) in variables {
         let whole = (is_secret(name) && !is_flag(value)).then_some(value);
-        for told in whole.into_iter().chain(passwords_of(value)).filter(|told| is_telling(told)) {
+        for told in whole
+            .into_iter()
+            .chain(passwords_of(value))
+            .filter(|told| is_telling(told))
+        {
             values.extend([told.to_owned(), escaped(told).trim_matches('"').to_owned()]);
         }
     }
@@ -142,8 +165,12 @@ static QUERY: LazyLock<Regex> = LazyLock::new(|| {
 
 /// The passwords of the URLs in a text.
 fn passwords_of(text: &str) -> impl Iterator<Item = &str> {
-    let infos = USER_INFO.captures_iter(text).filter_map(|found| found.get(1));
-    infos.filter_map(|info| info.as_str().split_once(':')).map(|(_, password)| password)
+    let infos = USER_INFO
+        .captures_iter(text)
+        .filter_map(|found| found.get(1));
+    infos
+        .filter_map(|info| info.as_str().split_once(':'))
+        .map(|(_, password)| password)
 }
 
 fn replaced(text: &str, secrets: &[String], by: &dyn Fn(&str) -> String) -> String {
@@ -156,10 +183,17 @@ fn replaced(text: &str, secrets: &[String], by: &dyn Fn(&str) -> String) -> Stri
     if text.contains("://") {
         let user = |found: &Captures<'_>| format!("://{}@", by(&found[1]));
         let field = |found: &Captures<'_>| {
-            let value = if is_secret(&found[1]) { by(&found[2]) } else { found[2].to_owned() };
+            let value = if is_secret(&found[1]) {
+                by(&found[2])
+            } else {
+                found[2].to_owned()
+            };
             format!("{}={value}", &found[1])
         };
-        text = QUERY.replace_all(&USER_INFO.replace_all(&text, user), field).into_owned().into();
+        text = QUERY
+            .replace_all(&USER_INFO.replace_all(&text, user), field)
+            .into_owned()
+            .into();
     }
     text.into_owned()
 }
@@ -230,9 +264,18 @@ mod tests {
     fn secrets_of_urls_are_removed_wherever_they_stand() {
         for (text, expected) in [
             ("redis://:pw@host:6379/0", "redis://(removed)@host:6379/0"),
-            ("at postgres://u:p@w@h/db, and http://h/a@b", "at postgres://(removed)@h/db, and http://h/a@b"),
-            (r#"{"url": "https://u:p@h", "to": "me@x"}"#, r#"{"url": "https://(removed)@h", "to": "me@x"}"#),
-            ("http://h/v1?a=b&api_key=sk-1&c=d", "http://h/v1?a=b&api_key=(removed)&c=d"),
+            (
+                "at postgres://u:p@w@h/db, and http://h/a@b",
+                "at postgres://(removed)@h/db, and http://h/a@b",
+            ),
+            (
+                r#"{"url": "https://u:p@h", "to": "me@x"}"#,
+                r#"{"url": "https://(removed)@h", "to": "me@x"}"#,
+            ),
+            (
+                "http://h/v1?a=b&api_key=sk-1&c=d",
+                "http://h/v1?a=b&api_key=(removed)&c=d",
+            ),
             ("http://h/?max_tokens=5", "http://h/?max_tokens=5"),
         ] {
             assert_eq!(scrub(text), expected);
@@ -244,7 +287,10 @@ mod tests {
             "--store=lm://u:flag-pw-4711@h".into(),
             "lm://u:word-pw-4711@h".into(),
         ]);
-        assert_eq!(scrub("url-pw-4711 flag-pw-4711 word-pw-4711"), "(removed) (removed) (removed)");
+        assert_eq!(
+            scrub("url-pw-4711 flag-pw-4711 word-pw-4711"),
+            "(removed) (removed) (removed)"
+        );
     }
 
     #[test]
@@ -266,19 +312,33 @@ mod tests {
         ];
         let values = values(variables);
         assert_eq!(values, ["sk-longer-still", "sk-longer"]);
-        let shown = replaced("a sk-longer-still b sk-longer", &values, &|_| REMOVED.into());
+        let shown = replaced("a sk-longer-still b sk-longer", &values, &|_| {
+            REMOVED.into()
+        });
         assert_eq!(shown, "a (removed) b (removed)");
     }
 
     #[test]
     fn what_was_learnt_is_taken_out() {
-        learn([("OF_A_TEST_KEY", "sk-\"quoted\"-0815"), ("NAME", "harmless")]);
-        let argv =
-            ["serve", "--api-key", "sk-flag-0815", "--other-token=tk-flag-0815", "--key", "--seed", "7"];
+        learn([
+            ("OF_A_TEST_KEY", "sk-\"quoted\"-0815"),
+            ("NAME", "harmless"),
+        ]);
+        let argv = [
+            "serve",
+            "--api-key",
+            "sk-flag-0815",
+            "--other-token=tk-flag-0815",
+            "--key",
+            "--seed",
+            "7",
+        ];
         learn_flags(&argv.map(String::from));
-        let text =
-            r#"sk-"quoted"-0815 {"a": "sk-\"quoted\"-0815"} sk-flag-0815 tk-flag-0815 harmless --seed"#;
-        assert_eq!(scrub(text), r#"(removed) {"a": "(removed)"} (removed) (removed) harmless --seed"#);
+        let text = r#"sk-"quoted"-0815 {"a": "sk-\"quoted\"-0815"} sk-flag-0815 tk-flag-0815 harmless --seed"#;
+        assert_eq!(
+            scrub(text),
+            r#"(removed) {"a": "(removed)"} (removed) (removed) harmless --seed"#
+        );
     }
 
     #[test]
@@ -289,8 +349,16 @@ mod tests {
         std::fs::write(&path, format!("sk-secret {padding} sk-secret\n")).expect("a log");
         mask(&path, 5, &["sk-secret".into()]).expect("masked");
         let text = std::fs::read_to_string(&path).expect("the log");
-        assert_eq!(text, format!("sk-secret {padding} *********\n"), "what an earlier run wrote stays");
+        assert_eq!(
+            text,
+            format!("sk-secret {padding} *********\n"),
+            "what an earlier run wrote stays"
+        );
         mask(&path, 0, &["sk-secret".into()]).expect("masked");
-        assert!(std::fs::read_to_string(&path).expect("the log").starts_with("********* xx"));
+        assert!(
+            std::fs::read_to_string(&path)
+                .expect("the log")
+                .starts_with("********* xx")
+        );
     }
 }

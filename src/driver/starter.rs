@@ -20,8 +20,9 @@ type Work = Box<dyn FnOnce() + Send>;
 static STARTER: LazyLock<Sender<Work>> = LazyLock::new(|| {
     let (sender, work) = channel::<Work>();
     // Without a thread the channel is closed, and the sender gets an error.
-    let _ =
-        std::thread::Builder::new().name("starter".into()).spawn(move || work.iter().for_each(|work| work()));
+    let _ = std::thread::Builder::new()
+        .name("starter".into())
+        .spawn(move || work.iter().for_each(|work| work()));
     sender
 });
 
@@ -46,7 +47,9 @@ pub fn start(mut command: Command) -> Result<Child> {
         children.extend(child.iter().filter_map(Child::id).map(|pid| pid as i32));
         let _ = sender.send(child); // the caller waits for it
     };
-    STARTER.send(Box::new(work)).map_err(|_| Error::other("the system gives no thread"))?;
+    STARTER
+        .send(Box::new(work))
+        .map_err(|_| Error::other("the system gives no thread"))?;
     started.recv().map_err(Error::other)?
 }
 
@@ -67,20 +70,30 @@ pub fn children() -> MutexGuard<'static, BTreeSet<i32>> {
 }
 
 /// Lets `command` lead a session.
-#[expect(unsafe_code, reason = "pre_exec is the only door to setsid in the child")]
+#[expect(
+    unsafe_code,
+    reason = "pre_exec is the only door to setsid in the child"
+)]
 pub fn in_own_session(command: &mut Command) {
     // SAFETY: between fork and exec only a system call is made, and nothing is allocated.
     unsafe { command.pre_exec(|| setsid().map(|_| ()).map_err(Into::into)) };
 }
 
 /// Makes the kernel send `signal` to the process of `command` when the thread that starts it ends.
-#[expect(unsafe_code, reason = "pre_exec is the only door to prctl in the child")]
+#[expect(
+    unsafe_code,
+    reason = "pre_exec is the only door to prctl in the child"
+)]
 pub fn when_we_end(command: &mut Command, signal: Signal) {
     let us = getpid();
     let setup = move || {
         prctl::set_pdeathsig(signal)?;
         // We may be dead already: then the signal was missed.
-        if getppid() == us { Ok(()) } else { Err(nix::errno::Errno::ESRCH.into()) }
+        if getppid() == us {
+            Ok(())
+        } else {
+            Err(nix::errno::Errno::ESRCH.into())
+        }
     };
     // SAFETY: between fork and exec only system calls are made, and nothing is allocated.
     unsafe { command.pre_exec(setup) };

@@ -22,13 +22,20 @@ const EVERY: Duration = Duration::from_millis(20);
 /// process of a container gets the orphans of all.
 pub fn adopt_orphans() {
     let adopts = prctl::set_child_subreaper(true).is_ok(); // an old kernel: records still tell
-    ALL_OURS.store(adopts && std::process::id() != 1 && found().is_empty(), Relaxed);
+    ALL_OURS.store(
+        adopts && std::process::id() != 1 && found().is_empty(),
+        Relaxed,
+    );
 }
 
 /// Kills and collects the orphans, and all that descends from them.
 pub async fn end_all() {
     for _ in 0..LOOKS {
-        let strays = if ALL_OURS.load(Relaxed) { found() } else { Vec::new() };
+        let strays = if ALL_OURS.load(Relaxed) {
+            found()
+        } else {
+            Vec::new()
+        };
         if strays.is_empty() {
             return;
         }

@@ -15,7 +15,10 @@ static CONFIG: LazyLock<ClientConfig> = LazyLock::new(|| {
     trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_safe_default_protocol_versions();
-    builder.expect("ring has them").with_root_certificates(trusted).with_no_client_auth()
+    builder
+        .expect("ring has them")
+        .with_root_certificates(trusted)
+        .with_no_client_auth()
 });
 
 /// What every client of this program trusts.

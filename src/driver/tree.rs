@@ -33,13 +33,20 @@ impl ProcessId {
     /// # Errors
     /// Fails if the system does not let this process signal it.
     pub fn signal(self, signal: Signal) -> Result<(), Errno> {
-        if self.is_alive() { kill(Pid::from_raw(self.pid), signal) } else { Ok(()) }
+        if self.is_alive() {
+            kill(Pid::from_raw(self.pid), signal)
+        } else {
+            Ok(())
+        }
     }
 }
 
 impl From<&Stat> for ProcessId {
     fn from(stat: &Stat) -> Self {
-        Self { pid: stat.pid, started: stat.starttime }
+        Self {
+            pid: stat.pid,
+            started: stat.starttime,
+        }
     }
 }
 
@@ -67,10 +74,18 @@ pub fn descendants(roots: impl IntoIterator<Item = i32>) -> Vec<ProcessId> {
 /// The living processes whose environment has `name` with this value, as far as it can be read.
 pub fn with_variable(name: &str, value: &str) -> Vec<ProcessId> {
     let has = |stat: &Stat| {
-        let variables = procfs::process::Process::new(stat.pid).and_then(|process| process.environ());
-        variables.is_ok_and(|variables| variables.get(OsStr::new(name)).is_some_and(|found| found == value))
+        let variables =
+            procfs::process::Process::new(stat.pid).and_then(|process| process.environ());
+        variables.is_ok_and(|variables| {
+            variables
+                .get(OsStr::new(name))
+                .is_some_and(|found| found == value)
+        })
     };
-    living().filter(has).map(|stat| ProcessId::from(&stat)).collect()
+    living()
+        .filter(has)
+        .map(|stat| ProcessId::from(&stat))
+        .collect()
 }
 
 /// The name of a process's program; `None` if it has ended.
@@ -80,14 +95,25 @@ pub fn name_of(pid: i32) -> Option<String> {
 
 /// Resident memory of processes, MiB. Pages that they share count for each.
 pub fn resident_mib(pids: &[i32]) -> u64 {
-    let pages = |pid: &i32| Some(procfs::process::Process::new(*pid).ok()?.statm().ok()?.resident);
+    let pages = |pid: &i32| {
+        Some(
+            procfs::process::Process::new(*pid)
+                .ok()?
+                .statm()
+                .ok()?
+                .resident,
+        )
+    };
     (pids.iter().filter_map(pages).sum::<u64>() * procfs::page_size()) >> 20
 }
 
 /// Every process, including those that have ended and are not collected.
 pub(super) fn all() -> Vec<Stat> {
-    let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
-    all.filter_map(|process| process.ok()?.stat().ok()).collect()
+    let Ok(all) = procfs::process::all_processes() else {
+        return Vec::new();
+    };
+    all.filter_map(|process| process.ok()?.stat().ok())
+        .collect()
 }
 
 /// Every living process.
@@ -101,7 +127,9 @@ pub(super) fn is_alive(stat: &Stat) -> bool {
 }
 
 fn stat_of(pid: i32) -> Option<Stat> {
-    procfs::process::Process::new(pid).and_then(|process| process.stat()).ok()
+    procfs::process::Process::new(pid)
+        .and_then(|process| process.stat())
+        .ok()
 }
 
 #[cfg(test)]
@@ -113,10 +141,16 @@ mod tests {
     fn a_process_with_the_number_of_another_is_not_signalled() {
         let mut stranger = Command::new("sleep").arg("60").spawn().expect("sleep");
         let now = ProcessId::of(stranger.id() as i32).expect("its id");
-        let before = ProcessId { started: now.started - 1, ..now };
+        let before = ProcessId {
+            started: now.started - 1,
+            ..now
+        };
         assert!(now.is_alive() && !before.is_alive());
         before.signal(Signal::SIGKILL).expect("nothing to do");
-        assert!(stranger.try_wait().expect("its state").is_none(), "it was left alone");
+        assert!(
+            stranger.try_wait().expect("its state").is_none(),
+            "it was left alone"
+        );
         now.signal(Signal::SIGKILL).expect("its end");
         stranger.wait().expect("its end");
         assert!(!now.is_alive());
@@ -129,11 +163,19 @@ mod tests {
         let of_shell = || descendants([shell.id() as i32]);
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
         while of_shell().len() < 2 {
-            assert!(std::time::Instant::now() < deadline, "found {:?}", of_shell());
+            assert!(
+                std::time::Instant::now() < deadline,
+                "found {:?}",
+                of_shell()
+            );
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
         let found = of_shell();
-        assert!(found.iter().any(|process| name_of(process.pid).as_deref() == Some("sleep")));
+        assert!(
+            found
+                .iter()
+                .any(|process| name_of(process.pid).as_deref() == Some("sleep"))
+        );
         for process in found {
             process.signal(Signal::SIGKILL).expect("its end");
         }

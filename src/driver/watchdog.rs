@@ -56,7 +56,10 @@ pub struct Program {
 #[derive(Serialize, Deserialize)]
 enum Order {
     /// Starts a program of the lmrun with this label, and ends all processes that come from it.
-    Start { program: Program, lmrun: Option<String> },
+    Start {
+        program: Program,
+        lmrun: Option<String>,
+    },
     /// Removes the containers of this lmrun when it has ended.
     WatchContainers,
 }
@@ -113,7 +116,11 @@ pub struct Reports {
 impl Watchdogs {
     /// Watchdogs that are started as `program verb`, which must call [`keep_watch`].
     pub fn new(program: PathBuf, verb: &'static str) -> Self {
-        Self { program, verb, of_containers: Mutex::default() }
+        Self {
+            program,
+            verb,
+            of_containers: Mutex::default(),
+        }
     }
 
     /// Starts `program` under a watchdog. Its output goes to `stdout` and `stderr`. Must be called on a tokio
@@ -127,13 +134,21 @@ impl Watchdogs {
         stdout: Stdio,
         stderr: Stdio,
     ) -> Result<Watched, Refusal> {
-        program.env.insert(MARK.into(), format!("{}-{}", std::process::id(), Stamp::now().0));
+        program.env.insert(
+            MARK.into(),
+            format!("{}-{}", std::process::id(), Stamp::now().0),
+        );
         let lmrun = Owner::this().map(|owner| owner.label());
         let (mut leash, mut reports) = self.open(stdout, stderr).map_err(Refusal::Watchdog)?;
         let start = Order::Start { program, lmrun };
         let ordered = tokio::time::timeout(START, order(&start, &mut leash, &mut reports)).await;
         match ordered.unwrap_or_else(|_| Err(Refusal::Watchdog(ErrorKind::TimedOut.into()))) {
-            Ok((leader, watchdog)) => Ok(Watched { leader, watchdog, leash, reports }),
+            Ok((leader, watchdog)) => Ok(Watched {
+                leader,
+                watchdog,
+                leash,
+                reports,
+            }),
             Err(refusal) => {
                 tokio::spawn(starter::collect(reports.child));
                 Err(refusal)
@@ -162,20 +177,38 @@ impl Watchdogs {
         let (child, socket) = self.spawn(stdout, stderr)?;
         socket.set_nonblocking(true)?;
         let (read, write) = tokio::net::UnixStream::from_std(socket)?.into_split();
-        Ok((Leash(write), Reports { lines: tokio::io::BufReader::new(read).lines(), child }))
+        Ok((
+            Leash(write),
+            Reports {
+                lines: tokio::io::BufReader::new(read).lines(),
+                child,
+            },
+        ))
     }
 
     fn spawn(&self, stdout: Stdio, stderr: Stdio) -> io::Result<(Child, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&self.program);
-        command.arg(self.verb).stdin(OwnedFd::from(theirs)).stdout(stdout).stderr(stderr);
+        command
+            .arg(self.verb)
+            .stdin(OwnedFd::from(theirs))
+            .stdout(stdout)
+            .stderr(stderr);
         Ok((starter::start(command)?, ours))
     }
 }
 
 /// Sends an order; returns the program's process id and the watchdog.
-async fn order(order: &Order, leash: &mut Leash, reports: &mut Reports) -> Result<(i32, ProcessId), Refusal> {
-    leash.0.write_all(&line(order)).await.map_err(Refusal::Watchdog)?;
+async fn order(
+    order: &Order,
+    leash: &mut Leash,
+    reports: &mut Reports,
+) -> Result<(i32, ProcessId), Refusal> {
+    leash
+        .0
+        .write_all(&line(order))
+        .await
+        .map_err(Refusal::Watchdog)?;
     let watchdog = reports.child.id().and_then(|pid| ProcessId::of(pid as i32));
     match (reports.next().await, watchdog) {
         (Some(Report::Started(leader)), Some(watchdog)) => Ok((leader, watchdog)),
@@ -213,13 +246,22 @@ fn line(message: &impl Serialize) -> Vec<u8> {
 pub fn keep_watch() {
     // `pkill -9 lmrun` is to leave it alive.
     let _ = prctl::set_name(c"engine-watchdog");
-    let Ok(lmrun) = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from) else { return };
+    let Ok(lmrun) = io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map(UnixStream::from)
+    else {
+        return;
+    };
     let mut line = String::new();
     if BufReader::new(&lmrun).read_line(&mut line).is_err() {
         return;
     }
     match serde_json::from_str(&line) {
-        Ok(Order::Start { program, lmrun: owner }) => start_and_watch(&program, owner, lmrun),
+        Ok(Order::Start {
+            program,
+            lmrun: owner,
+        }) => start_and_watch(&program, owner, lmrun),
         Ok(Order::WatchContainers) => {
             ignore_signals();
             let _ = (&lmrun).read(&mut [0]); // until lmrun has ended
@@ -244,8 +286,15 @@ fn start_and_watch(program: &Program, owner: Option<String>, mut lmrun: UnixStre
     let mut record = Record::new(program, owner);
     record.update(descendants([us()]));
     let _ = lmrun.write_all(&line(&Report::Started(leader))); // a failure is the end of lmrun, which is seen below
-    Watch { leader, lmrun, ends, record, look: Instant::now() + LOOK, kill_until: None }
-        .until_nothing_is_left();
+    Watch {
+        leader,
+        lmrun,
+        ends,
+        record,
+        look: Instant::now() + LOOK,
+        kill_until: None,
+    }
+    .until_nothing_is_left();
 }
 
 /// A running watchdog.
@@ -297,7 +346,11 @@ impl Watch {
 
     /// Waits until a child ends, lmrun ends, or there is something to do.
     fn wait(&mut self, now: Instant) {
-        let pause = if self.kill_until.is_some() { KILL_AGAIN } else { self.look.duration_since(now) };
+        let pause = if self.kill_until.is_some() {
+            KILL_AGAIN
+        } else {
+            self.look.duration_since(now)
+        };
         let pause = PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO);
         let mut waits = [
             PollFd::new(self.ends.as_fd(), PollFlags::POLLIN),
@@ -326,7 +379,10 @@ fn start(program: &Program) -> io::Result<i32> {
     for name in &program.unset {
         command.env_remove(name);
     }
-    command.args(program.argv.iter().skip(1)).envs(&program.env).stdin(Stdio::null());
+    command
+        .args(program.argv.iter().skip(1))
+        .envs(&program.env)
+        .stdin(Stdio::null());
     starter::in_own_session(&mut command);
     starter::when_we_end(&mut command, Signal::SIGKILL);
     Ok(command.spawn()?.id() as i32)
@@ -336,11 +392,17 @@ fn start(program: &Program) -> io::Result<i32> {
 fn ends_of_children() -> io::Result<SignalFd> {
     let ends = SigSet::from(Signal::SIGCHLD);
     ends.thread_block()?;
-    Ok(SignalFd::with_flags(&ends, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?)
+    Ok(SignalFd::with_flags(
+        &ends,
+        SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC,
+    )?)
 }
 
 /// Collects a child that has ended; returns its process id and wait status.
-#[expect(unsafe_code, reason = "nix refuses the status of a process that a real-time signal has ended")]
+#[expect(
+    unsafe_code,
+    reason = "nix refuses the status of a process that a real-time signal has ended"
+)]
 fn ended_child() -> nix::Result<Option<(i32, i32)>> {
     let mut status = 0;
     // SAFETY: `status` outlives the call.
@@ -348,9 +410,17 @@ fn ended_child() -> nix::Result<Option<(i32, i32)>> {
     Errno::result(pid).map(|pid| (pid > 0).then_some((pid, status)))
 }
 
-#[expect(unsafe_code, reason = "signal(2) with SIG_IGN installs no handler that could misbehave")]
+#[expect(
+    unsafe_code,
+    reason = "signal(2) with SIG_IGN installs no handler that could misbehave"
+)]
 fn ignore_signals() {
-    for ignored in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT] {
+    for ignored in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+    ] {
         // SAFETY: SIG_IGN runs no code of ours.
         let _ = unsafe { signal(ignored, SigHandler::SigIgn) };
     }

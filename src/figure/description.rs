@@ -71,12 +71,20 @@ pub enum Kind {
 impl Axis {
     /// An axis for `name`, in `unit`.
     pub fn new(name: impl Into<String>, unit: &'static str, kind: Kind) -> Self {
-        Self { name: name.into(), unit, kind }
+        Self {
+            name: name.into(),
+            unit,
+            kind,
+        }
     }
 
     /// Its name with its unit.
     pub fn label(&self) -> String {
-        if self.unit.is_empty() { self.name.clone() } else { format!("{} ({})", self.name, self.unit) }
+        if self.unit.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{} ({})", self.name, self.unit)
+        }
     }
 }
 
@@ -159,9 +167,16 @@ impl Series {
     /// A line through points; a band where they are too many to tell apart.
     pub fn line(name: &str, ink: Ink, mut points: Vec<Point>) -> Self {
         points.sort_by(|a, b| a.x.total_cmp(&b.x));
-        let shape =
-            if points.len() > MOST_POINTS { Shape::Band(condense(&points)) } else { Shape::Line(points) };
-        Self { name: name.into(), ink, shape }
+        let shape = if points.len() > MOST_POINTS {
+            Shape::Band(condense(&points))
+        } else {
+            Shape::Line(points)
+        };
+        Self {
+            name: name.into(),
+            ink,
+            shape,
+        }
     }
 
     /// The share of values that are at most `x`.
@@ -170,8 +185,14 @@ impl Series {
         let values = sorted(values);
         let steps = STEPS.min(values.len().saturating_sub(1)).max(1);
         let at = |step: usize| step as f64 / steps as f64;
-        let curve = (0..=steps).filter_map(|step| Some((quantile(&values, at(step))?, at(step)))).collect();
-        Self { name: name.into(), ink, shape: Shape::Curve(curve) }
+        let curve = (0..=steps)
+            .filter_map(|step| Some((quantile(&values, at(step))?, at(step))))
+            .collect();
+        Self {
+            name: name.into(),
+            ink,
+            shape: Shape::Curve(curve),
+        }
     }
 
     /// Whether there is nothing to draw.
@@ -191,7 +212,11 @@ impl FiveNumbers {
         let values = sorted(values);
         let count = values.len();
         quantile(&values, 0.5)?; // where there is one, there are all
-        let [low, high] = if count < LEAST_FOR_TAILS { [0.0, 1.0] } else { [0.05, 0.95] };
+        let [low, high] = if count < LEAST_FOR_TAILS {
+            [0.0, 1.0]
+        } else {
+            [0.05, 0.95]
+        };
         let at = [low, 0.25, 0.5, 0.75, high].map(|p| quantile(&values, p).unwrap_or_default());
         Some(Self { x, at, count })
     }

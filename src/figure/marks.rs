@@ -28,7 +28,12 @@ pub fn draw(svg: &mut String, drawing: &Drawing<'_>) {
     for (place, series) in drawing.figure.series.iter().enumerate() {
         match &series.shape {
             Shape::Line(points) => {
-                path(svg, drawing, series.ink, points.iter().map(|point| (point.x, point.y)));
+                path(
+                    svg,
+                    drawing,
+                    series.ink,
+                    points.iter().map(|point| (point.x, point.y)),
+                );
                 markers(svg, drawing, series, points, place == 0);
             }
             Shape::Points(points) => markers(svg, drawing, series, points, place == 0),
@@ -54,8 +59,10 @@ pub fn sample(svg: &mut String, series: &Series, x: f64, y: f64) {
     let (class, dash) = (series.ink.class(), series.ink.dash());
     match &series.shape {
         Shape::Line(_) | Shape::Curve(_) | Shape::Band(_) => {
-            let _ =
-                write!(svg, "<path d=\"M{x:.1} {y:.1}h18\" stroke-width=\"2\" class=\"s{class}\"{dash}/>");
+            let _ = write!(
+                svg,
+                "<path d=\"M{x:.1} {y:.1}h18\" stroke-width=\"2\" class=\"s{class}\"{dash}/>"
+            );
             if matches!(series.shape, Shape::Line(_)) {
                 marker(svg, series.ink, x + 9.0, y);
             }
@@ -82,7 +89,13 @@ pub fn phase_sample(svg: &mut String, phase: usize, x: f64, y: f64) {
     );
 }
 
-fn markers(svg: &mut String, drawing: &Drawing<'_>, series: &Series, points: &[Point], first: bool) {
+fn markers(
+    svg: &mut String,
+    drawing: &Drawing<'_>,
+    series: &Series,
+    points: &[Point],
+    first: bool,
+) {
     for (i, point) in points.iter().enumerate() {
         let (x, y) = (drawing.x.at(point.x), drawing.y.at(point.y));
         match &point.link {
@@ -105,10 +118,18 @@ fn markers(svg: &mut String, drawing: &Drawing<'_>, series: &Series, points: &[P
 
 fn point_label(figure: &Figure, series: &Series, point: &Point) -> String {
     let (x, y) = (figure.x.tell(point.x), number(point.y));
-    format!("{}, {} {x}: {y} {}", series.name, figure.x.name, figure.y.unit)
+    format!(
+        "{}, {} {x}: {y} {}",
+        series.name, figure.x.name, figure.y.unit
+    )
 }
 
-fn path(svg: &mut String, drawing: &Drawing<'_>, ink: Ink, points: impl Iterator<Item = (f64, f64)>) {
+fn path(
+    svg: &mut String,
+    drawing: &Drawing<'_>,
+    ink: Ink,
+    points: impl Iterator<Item = (f64, f64)>,
+) {
     let d = places(drawing, points);
     if !d.is_empty() {
         let (class, dash) = (ink.class(), ink.dash());
@@ -127,10 +148,26 @@ fn places(drawing: &Drawing<'_>, points: impl Iterator<Item = (f64, f64)>) -> St
 fn marker(svg: &mut String, ink: Ink, x: f64, y: f64) {
     let class = ink.class();
     let _ = match ink.number() % 4 {
-        0 => write!(svg, "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.2\" class=\"f{class} sb\"/>"),
-        1 => write!(svg, "<path d=\"M{:.1} {:.1}h6v6h-6z\" class=\"f{class} sb\"/>", x - 3.0, y - 3.0),
-        2 => write!(svg, "<path d=\"M{x:.1} {:.1}l3.9 6.8h-7.8z\" class=\"f{class} sb\"/>", y - 4.2),
-        _ => write!(svg, "<path d=\"M{x:.1} {:.1}l4 4l-4 4l-4 -4z\" class=\"f{class} sb\"/>", y - 4.0),
+        0 => write!(
+            svg,
+            "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.2\" class=\"f{class} sb\"/>"
+        ),
+        1 => write!(
+            svg,
+            "<path d=\"M{:.1} {:.1}h6v6h-6z\" class=\"f{class} sb\"/>",
+            x - 3.0,
+            y - 3.0
+        ),
+        2 => write!(
+            svg,
+            "<path d=\"M{x:.1} {:.1}l3.9 6.8h-7.8z\" class=\"f{class} sb\"/>",
+            y - 4.2
+        ),
+        _ => write!(
+            svg,
+            "<path d=\"M{x:.1} {:.1}l4 4l-4 4l-4 -4z\" class=\"f{class} sb\"/>",
+            y - 4.0
+        ),
     };
 }
 
@@ -140,16 +177,27 @@ fn band(svg: &mut String, drawing: &Drawing<'_>, ink: Ink, boxes: &[FiveNumbers]
         let there = boxes.iter().map(|five| (five.x, five.at[high]));
         let back = boxes.iter().rev().map(|five| (five.x, five.at[low]));
         let d = places(drawing, there.chain(back));
-        let _ = write!(svg, "<path d=\"M{d}z\" fill-opacity=\"{dense}\" class=\"f{class}\"/>");
+        let _ = write!(
+            svg,
+            "<path d=\"M{d}z\" fill-opacity=\"{dense}\" class=\"f{class}\"/>"
+        );
     }
-    path(svg, drawing, ink, boxes.iter().map(|five| (five.x, five.at[2])));
+    path(
+        svg,
+        drawing,
+        ink,
+        boxes.iter().map(|five| (five.x, five.at[2])),
+    );
 }
 
 /// The left side and the width of a bar among its neighbours.
 fn slot(drawing: &Drawing<'_>, x: f64, (place, count): (usize, usize)) -> (f64, f64) {
     let room = (drawing.x.unit() * 0.72).min(46.0 * count as f64);
     let each = room / count as f64;
-    (drawing.x.at(x) - room / 2.0 + each * place as f64 + each * 0.08, each * 0.84)
+    (
+        drawing.x.at(x) - room / 2.0 + each * place as f64 + each * 0.08,
+        each * 0.84,
+    )
 }
 
 fn bar(
@@ -189,7 +237,11 @@ fn box_of(
     let (left, wide) = slot(drawing, five.x, place);
     let (left, wide) = (left + wide * 0.12, wide * 0.76);
     let middle = left + wide / 2.0;
-    let range = if five.has_tails() { "5th to 95th percentile" } else { "least to greatest" };
+    let range = if five.has_tails() {
+        "5th to 95th percentile"
+    } else {
+        "least to greatest"
+    };
     let [low, q1, median, q3, high] = five.at.map(|value| drawing.y.at(value));
     let class = series.ink.class();
     let _ = write!(

@@ -14,7 +14,9 @@ mod svg;
 mod table;
 mod text;
 
-pub use description::{Axis, Figure, FiveNumbers, Ink, Kind, LEAST_FOR_TAILS, Point, Series, Shape, Span};
+pub use description::{
+    Axis, Figure, FiveNumbers, Ink, Kind, LEAST_FOR_TAILS, Point, Series, Shape, Span,
+};
 pub use palette::page_css;
 pub use pdf::pdf;
 pub use sheet::{Line, Sheet};

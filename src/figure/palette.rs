@@ -21,7 +21,9 @@ pub const LIGHT: Palette = Palette {
     muted: "#57606a",
     grid: "#e4e8ec",
     tag: "#a34700",
-    engines: ["#0072b2", "#d55e00", "#00805e", "#b0479a", "#8a6d00", "#2f9bd0", "#5b4fb5"],
+    engines: [
+        "#0072b2", "#d55e00", "#00805e", "#b0479a", "#8a6d00", "#2f9bd0", "#5b4fb5",
+    ],
     neutral: ["#4a5560", "#7d8894", "#2b333b", "#99a3ad"],
 };
 
@@ -32,21 +34,33 @@ pub const DARK: Palette = Palette {
     muted: "#a3adb8",
     grid: "#2b323a",
     tag: "#ffb27a",
-    engines: ["#56b4e9", "#ff8a3d", "#2fc79b", "#eb8fcb", "#e6c53f", "#a8d8f2", "#b0a6ff"],
+    engines: [
+        "#56b4e9", "#ff8a3d", "#2fc79b", "#eb8fcb", "#e6c53f", "#a8d8f2", "#b0a6ff",
+    ],
     neutral: ["#b8c2cc", "#8d98a3", "#dde3e9", "#6f7a85"],
 };
 
 impl Palette {
     /// The rules for the classes that a drawing uses.
     pub fn css(&self) -> String {
-        let Self { ground, text, muted, grid, tag, .. } = self;
+        let Self {
+            ground,
+            text,
+            muted,
+            grid,
+            tag,
+            ..
+        } = self;
         let mut css = format!(
             ".ft{{fill:{text}}}.fm{{fill:{muted}}}.fg{{fill:{ground}}}.sg{{stroke:{grid}}}\
              .sa{{stroke:{muted}}}.sb{{stroke:{ground}}}.ftag{{fill:{tag}}}.stag{{stroke:{tag}}}"
         );
         for (letter, colors) in [("e", &self.engines[..]), ("n", &self.neutral[..])] {
             for (i, color) in colors.iter().enumerate() {
-                let _ = write!(css, ".f{letter}{i}{{fill:{color}}}.s{letter}{i}{{stroke:{color}}}");
+                let _ = write!(
+                    css,
+                    ".f{letter}{i}{{fill:{color}}}.s{letter}{i}{{stroke:{color}}}"
+                );
             }
         }
         css
@@ -55,7 +69,11 @@ impl Palette {
 
 /// The rules for drawings in a page: light, and dark where the reader prefers it.
 pub fn page_css() -> String {
-    format!("{}@media (prefers-color-scheme:dark){{{}}}", LIGHT.css(), DARK.css())
+    format!(
+        "{}@media (prefers-color-scheme:dark){{{}}}",
+        LIGHT.css(),
+        DARK.css()
+    )
 }
 
 impl Ink {
@@ -76,7 +94,11 @@ impl Ink {
 
     /// The dashes of its lines.
     pub(super) fn dash(self) -> &'static str {
-        ["", " stroke-dasharray=\"7 3\"", " stroke-dasharray=\"2 3\"", " stroke-dasharray=\"9 3 2 3\""]
-            [self.number() % 4]
+        [
+            "",
+            " stroke-dasharray=\"7 3\"",
+            " stroke-dasharray=\"2 3\"",
+            " stroke-dasharray=\"9 3 2 3\"",
+        ][self.number() % 4]
     }
 }

@@ -15,12 +15,24 @@ impl Scale {
     /// `from` and `to` are the places of the axis' ends; `values` what must fit on it.
     pub fn new(axis: &Axis, values: (f64, f64), from: f64, to: f64) -> Self {
         let (low, high) = ends(&axis.kind, values);
-        Self { low, high, from, to, kind: axis.kind.clone() }
+        Self {
+            low,
+            high,
+            from,
+            to,
+            kind: axis.kind.clone(),
+        }
     }
 
     /// The place of a value.
     pub fn at(&self, value: f64) -> f64 {
-        let place = |value: f64| if self.kind == Kind::Log { value.max(self.low).log10() } else { value };
+        let place = |value: f64| {
+            if self.kind == Kind::Log {
+                value.max(self.low).log10()
+            } else {
+                value
+            }
+        };
         let share = (place(value) - place(self.low)) / (place(self.high) - place(self.low));
         self.from + share.clamp(0.0, 1.0) * (self.to - self.from)
     }
@@ -37,13 +49,18 @@ impl Scale {
             Kind::Named(names) => {
                 let every = names.len().div_ceil(8).max(1);
                 let some = names.iter().enumerate().step_by(every);
-                some.map(|(i, name)| labelled(i as f64, super::text::cut(name, 60 / wanted.clamp(3, 6))))
-                    .collect()
+                some.map(|(i, name)| {
+                    labelled(i as f64, super::text::cut(name, 60 / wanted.clamp(3, 6)))
+                })
+                .collect()
             }
-            Kind::Log => decades(self.low, self.high).into_iter().map(|v| labelled(v, plain(v, v))).collect(),
-            Kind::Share => {
-                [0.0, 0.25, 0.5, 0.75, 1.0].map(|v| labelled(v, format!("{:.0} %", v * 100.0))).into()
-            }
+            Kind::Log => decades(self.low, self.high)
+                .into_iter()
+                .map(|v| labelled(v, plain(v, v)))
+                .collect(),
+            Kind::Share => [0.0, 0.25, 0.5, 0.75, 1.0]
+                .map(|v| labelled(v, format!("{:.0} %", v * 100.0)))
+                .into(),
             Kind::Linear | Kind::Near | Kind::Whole | Kind::Down => {
                 let mut step = nice((self.high - self.low) / wanted as f64);
                 if matches!(self.kind, Kind::Whole | Kind::Down) {
@@ -51,7 +68,10 @@ impl Scale {
                 }
                 let first = (self.low / step).ceil() as i64;
                 let last = (self.high / step + 1e-9).floor() as i64;
-                (first..=last).map(|i| i as f64 * step).map(|v| labelled(v, plain(v, step))).collect()
+                (first..=last)
+                    .map(|i| i as f64 * step)
+                    .map(|v| labelled(v, plain(v, step)))
+                    .collect()
             }
         }
     }
@@ -76,7 +96,9 @@ fn ends(kind: &Kind, (low, high): (f64, f64)) -> (f64, f64) {
 /// The next of 1, 2, 5 times a power of ten.
 fn nice(step: f64) -> f64 {
     let power = 10f64.powf(step.log10().floor());
-    let nice = [1.0, 2.0, 5.0, 10.0].into_iter().find(|nice| nice * power >= step * 0.999);
+    let nice = [1.0, 2.0, 5.0, 10.0]
+        .into_iter()
+        .find(|nice| nice * power >= step * 0.999);
     nice.unwrap_or(10.0) * power
 }
 
@@ -87,7 +109,10 @@ fn decades(low: f64, high: f64) -> Vec<f64> {
         let digits: &[f64] = if fine { &[1.0, 2.0, 5.0] } else { &[1.0] };
         digits.iter().map(move |digit| digit * 10f64.powi(power))
     };
-    powers.flat_map(of).filter(|value| (low..=high).contains(value)).collect()
+    powers
+        .flat_map(of)
+        .filter(|value| (low..=high).contains(value))
+        .collect()
 }
 
 /// A label as short as its step allows.

@@ -49,11 +49,22 @@ impl Sheet {
         for (i, (marked, text)) in rows.iter().enumerate() {
             let y = HEAD + LEADING * i as f64;
             if let Some(line) = marked {
-                let look =
-                    if line.is_strong { "class=\"ftag\" font-weight=\"bold\"" } else { "class=\"fm\"" };
-                let _ = write!(svg, "<text x=\"2\" y=\"{y}\" {look}>{}</text>", escape(&line.word));
+                let look = if line.is_strong {
+                    "class=\"ftag\" font-weight=\"bold\""
+                } else {
+                    "class=\"fm\""
+                };
+                let _ = write!(
+                    svg,
+                    "<text x=\"2\" y=\"{y}\" {look}>{}</text>",
+                    escape(&line.word)
+                );
             }
-            let _ = write!(svg, "<text x=\"82\" y=\"{y}\" class=\"ft\">{}</text>", escape(text));
+            let _ = write!(
+                svg,
+                "<text x=\"82\" y=\"{y}\" class=\"ft\">{}</text>",
+                escape(text)
+            );
         }
         (svg + "</svg>", height)
     }
@@ -62,5 +73,7 @@ impl Sheet {
 /// A line as rows that are not too wide; the first has its mark.
 fn rows(line: &Line) -> Vec<(Option<&Line>, String)> {
     let texts = textwrap::wrap(&line.text, LETTERS).into_iter().enumerate();
-    texts.map(|(i, text)| ((i == 0).then_some(line), text.into_owned())).collect()
+    texts
+        .map(|(i, text)| ((i == 0).then_some(line), text.into_owned()))
+        .collect()
 }

@@ -28,16 +28,32 @@ pub fn in_page(figure: &Figure) -> String {
 
 /// The drawing by itself, in its colours for paper, and its height.
 pub fn alone(figure: &Figure) -> (String, f64) {
-    let style = format!("><style>{}</style><rect width=\"100%\" height=\"100%\" class=\"fg\"/>", LIGHT.css());
+    let style = format!(
+        "><style>{}</style><rect width=\"100%\" height=\"100%\" class=\"fg\"/>",
+        LIGHT.css()
+    );
     (draw(figure, &style, false), height(figure))
 }
 
 impl Figure {
     /// In a sentence what is to be seen.
     fn describe(&self) -> String {
-        let names: Vec<&str> = self.series.iter().map(|series| series.name.as_str()).collect();
-        let tag = self.tag.as_ref().map_or_else(String::new, |tag| format!(" {tag}."));
-        format!("{} over {}, for {}.{tag} {}", self.y.label(), self.x.label(), names.join(", "), self.note)
+        let names: Vec<&str> = self
+            .series
+            .iter()
+            .map(|series| series.name.as_str())
+            .collect();
+        let tag = self
+            .tag
+            .as_ref()
+            .map_or_else(String::new, |tag| format!(" {tag}."));
+        format!(
+            "{} over {}, for {}.{tag} {}",
+            self.y.label(),
+            self.x.label(),
+            names.join(", "),
+            self.note
+        )
     }
 }
 
@@ -53,16 +69,31 @@ fn draw(figure: &Figure, head: &str, linked: bool) -> String {
     let (xs, ys) = extent(&figure.series);
     let x = Scale::new(&figure.x, xs, LEFT, RIGHT);
     let down = figure.y.kind == Kind::Down;
-    let y = Scale::new(&figure.y, ys, if down { top } else { bottom }, if down { bottom } else { top });
+    let y = Scale::new(
+        &figure.y,
+        ys,
+        if down { top } else { bottom },
+        if down { bottom } else { top },
+    );
     axes(&mut svg, figure, &x, &y, (top, bottom));
-    let drawing = Drawing { figure, x: &x, y: &y, bottom, linked };
+    let drawing = Drawing {
+        figure,
+        x: &x,
+        y: &y,
+        bottom,
+        linked,
+    };
     marks::draw(&mut svg, &drawing);
     svg + "</svg>"
 }
 
 fn title(svg: &mut String, figure: &Figure) {
     let tag = figure.tag.as_deref().unwrap_or_default();
-    let room = if tag.is_empty() { 0.0 } else { width(tag, 10.0) + 16.0 };
+    let room = if tag.is_empty() {
+        0.0
+    } else {
+        width(tag, 10.0) + 16.0
+    };
     let most = ((RIGHT - room - 8.0) / (13.5 * 0.58)) as usize;
     let text = escape(&cut(&figure.title, most));
     let _ = write!(
@@ -94,7 +125,13 @@ fn entries(figure: &Figure) -> Vec<Entry<'_>> {
         Shape::Spans(phases, _) => Some(phases),
         _ => None,
     });
-    entries.extend(phases.into_iter().flatten().enumerate().map(|(i, phase)| Entry::Phase(i, phase)));
+    entries.extend(
+        phases
+            .into_iter()
+            .flatten()
+            .enumerate()
+            .map(|(i, phase)| Entry::Phase(i, phase)),
+    );
     entries
 }
 
@@ -129,7 +166,12 @@ fn legend(svg: &mut String, figure: &Figure) -> f64 {
             Entry::Of(series) => marks::sample(svg, series, x, y - 4.0),
             Entry::Phase(i, _) => marks::phase_sample(svg, *i, x, y - 4.0),
         }
-        let _ = write!(svg, "<text x=\"{:.1}\" y=\"{y:.1}\" class=\"ft\">{}</text>", x + 24.0, escape(&name));
+        let _ = write!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{y:.1}\" class=\"ft\">{}</text>",
+            x + 24.0,
+            escape(&name)
+        );
     }
     svg.push_str("</g>");
     last

@@ -30,17 +30,36 @@ impl Figure {
     fn values(&self, all: &[Vec<(f64, f64)>]) -> Table {
         let places = sorted(all.iter().flatten().map(|pair| pair.0).collect());
         let mut rows = Vec::new();
-        for (i, x) in places.iter().enumerate().filter(|(i, x)| *i == 0 || places[i - 1] < **x) {
+        for (i, x) in places
+            .iter()
+            .enumerate()
+            .filter(|(i, x)| *i == 0 || places[i - 1] < **x)
+        {
             let _ = i;
             let cell = |pairs: &Vec<(f64, f64)>| {
                 let found = pairs.iter().find(|pair| pair.0.total_cmp(x).is_eq());
                 found.map_or_else(|| "–".into(), |pair| self.y.tell(pair.1))
             };
-            rows.push([self.x.tell(*x)].into_iter().chain(all.iter().map(cell)).collect());
+            rows.push(
+                [self.x.tell(*x)]
+                    .into_iter()
+                    .chain(all.iter().map(cell))
+                    .collect(),
+            );
         }
-        let unit = if self.y.unit.is_empty() { String::new() } else { format!(", {}", self.y.unit) };
-        let names = self.series.iter().map(|series| format!("{}{unit}", series.name));
-        Table { head: [self.x.label()].into_iter().chain(names).collect(), rows }
+        let unit = if self.y.unit.is_empty() {
+            String::new()
+        } else {
+            format!(", {}", self.y.unit)
+        };
+        let names = self
+            .series
+            .iter()
+            .map(|series| format!("{}{unit}", series.name));
+        Table {
+            head: [self.x.label()].into_iter().chain(names).collect(),
+            rows,
+        }
     }
 
     fn summary(&self) -> Table {
@@ -49,37 +68,76 @@ impl Figure {
             return self.boxes();
         }
         let (axis, head) = match self.series.first().map(|series| &series.shape) {
-            Some(Shape::Curve(_) | Shape::Spans(..)) if self.y.kind != Kind::Linear => (&self.x, "of"),
+            Some(Shape::Curve(_) | Shape::Spans(..)) if self.y.kind != Kind::Linear => {
+                (&self.x, "of")
+            }
             _ => (&self.y, "of"),
         };
         let title = format!("{} {head}", axis.label());
-        let head = [&title, "least", "p25", "median", "p75", "p95", "most"].map(str::to_owned).into();
+        let head = [&title, "least", "p25", "median", "p75", "p95", "most"]
+            .map(str::to_owned)
+            .into();
         let row = |series: &Series| {
             let values = sorted(series.lengths(std::ptr::eq(axis, &raw const self.x)));
             let at = |p| quantile(&values, p).map_or_else(|| "–".into(), number);
-            let p95 = if values.len() < LEAST_FOR_TAILS { "–".into() } else { at(0.95) };
+            let p95 = if values.len() < LEAST_FOR_TAILS {
+                "–".into()
+            } else {
+                at(0.95)
+            };
             let cells = [at(0.0), at(0.25), at(0.5), at(0.75), p95, at(1.0)];
             [series.name.clone()].into_iter().chain(cells).collect()
         };
-        Table { head, rows: self.series.iter().map(row).collect() }
+        Table {
+            head,
+            rows: self.series.iter().map(row).collect(),
+        }
     }
 
     fn boxes(&self) -> Table {
-        let names = ["series", &self.x.name, "least", "p5", "p25", "median", "p75", "p95", "greatest"];
+        let names = [
+            "series",
+            &self.x.name,
+            "least",
+            "p5",
+            "p25",
+            "median",
+            "p75",
+            "p95",
+            "greatest",
+        ];
         let mut rows = Vec::new();
         for series in &self.series {
-            let Shape::Boxes(boxes) = &series.shape else { continue };
+            let Shape::Boxes(boxes) = &series.shape else {
+                continue;
+            };
             for five in boxes {
                 let [low, q1, median, q3, high] = five.at.map(number);
                 let none = || "–".to_owned();
-                let [least, p5, p95, greatest] =
-                    if five.has_tails() { [none(), low, high, none()] } else { [low, none(), none(), high] };
+                let [least, p5, p95, greatest] = if five.has_tails() {
+                    [none(), low, high, none()]
+                } else {
+                    [low, none(), none(), high]
+                };
                 let place = self.x.tell(five.x);
-                let row = [series.name.clone(), place, least, p5, q1, median, q3, p95, greatest];
+                let row = [
+                    series.name.clone(),
+                    place,
+                    least,
+                    p5,
+                    q1,
+                    median,
+                    q3,
+                    p95,
+                    greatest,
+                ];
                 rows.push(row.into());
             }
         }
-        Table { head: names.map(str::to_owned).into(), rows }
+        Table {
+            head: names.map(str::to_owned).into(),
+            rows,
+        }
     }
 }
 
@@ -98,10 +156,16 @@ impl Series {
     /// What the summary is of: lengths along one axis.
     fn lengths(&self, along_x: bool) -> Vec<f64> {
         match &self.shape {
-            Shape::Line(points) | Shape::Points(points) => points.iter().map(|point| point.y).collect(),
+            Shape::Line(points) | Shape::Points(points) => {
+                points.iter().map(|point| point.y).collect()
+            }
             Shape::Curve(points) if along_x => points.iter().map(|point| point.0).collect(),
-            Shape::Curve(points) | Shape::Bars(points) => points.iter().map(|point| point.1).collect(),
-            Shape::Band(boxes) | Shape::Boxes(boxes) => boxes.iter().map(|five| five.at[2]).collect(),
+            Shape::Curve(points) | Shape::Bars(points) => {
+                points.iter().map(|point| point.1).collect()
+            }
+            Shape::Band(boxes) | Shape::Boxes(boxes) => {
+                boxes.iter().map(|five| five.at[2]).collect()
+            }
             Shape::Spans(_, spans) => spans.iter().map(|span| span.to - span.from).collect(),
         }
     }

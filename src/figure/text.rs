@@ -11,7 +11,9 @@ pub fn escape(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
             '\t' | '\n' | '\r' => escaped.push(' '),
-            _ if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') => escaped.push('\u{fffd}'),
+            _ if letter.is_control() || matches!(letter, '\u{fffe}' | '\u{ffff}') => {
+                escaped.push('\u{fffd}')
+            }
             _ => escaped.push(letter),
         }
     }
@@ -21,14 +23,21 @@ pub fn escape(text: &str) -> String {
 /// The start of a text that is too long.
 pub fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
-        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
+        Some(_) => text
+            .chars()
+            .take(most.saturating_sub(1))
+            .chain(['…'])
+            .collect(),
         None => text.to_owned(),
     }
 }
 
 /// How wide a text is about, at a size of letters. On the wide side, so that nothing overlaps.
 pub fn width(text: &str, size: f64) -> f64 {
-    text.chars().map(|letter| if letter.is_ascii() { 0.61 } else { 0.9 }).sum::<f64>() * size
+    text.chars()
+        .map(|letter| if letter.is_ascii() { 0.61 } else { 0.9 })
+        .sum::<f64>()
+        * size
 }
 
 /// A number with three digits that count.

@@ -8,9 +8,15 @@ use tokio_util::sync::CancellationToken;
 /// The findings under their sections, with a remedy below each that needs one; lines no longer than
 /// `columns`, where there is a terminal.
 pub fn draw(findings: &[Finding], color: bool, columns: Option<usize>) -> String {
-    let width = findings.iter().map(|finding| finding.name.len()).max().unwrap_or(0);
+    let width = findings
+        .iter()
+        .map(|finding| finding.name.len())
+        .max()
+        .unwrap_or(0);
     let margin = " ".repeat(2 + MARK + 1 + width + 2);
-    let room = columns.map_or(usize::MAX, |columns| columns.saturating_sub(margin.len()).max(NARROWEST));
+    let room = columns.map_or(usize::MAX, |columns| {
+        columns.saturating_sub(margin.len()).max(NARROWEST)
+    });
     let mut text = String::new();
     let mut section = "";
     for finding in findings {
@@ -23,7 +29,12 @@ pub fn draw(findings: &[Finding], color: bool, columns: Option<usize>) -> String
         let said = std::iter::once(finding.found.clone()).chain(remedy);
         let lines: Vec<String> = said.flat_map(|said| broken(&said, room)).collect();
         let mark = mark(finding.state, color);
-        let _ = writeln!(text, "  {mark} {:width$}  {}", finding.name, lines.join(&format!("\n{margin}")));
+        let _ = writeln!(
+            text,
+            "  {mark} {:width$}  {}",
+            finding.name,
+            lines.join(&format!("\n{margin}"))
+        );
     }
     text
 }
@@ -38,12 +49,17 @@ fn broken(text: &str, room: usize) -> Vec<String> {
     let options = textwrap::Options::new(room).break_words(false);
     let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
     let options = options.word_separator(textwrap::WordSeparator::AsciiSpace);
-    textwrap::wrap(text, options).into_iter().map(std::borrow::Cow::into_owned).collect()
+    textwrap::wrap(text, options)
+        .into_iter()
+        .map(std::borrow::Cow::into_owned)
+        .collect()
 }
 
 /// The width of the terminal, if standard output is one.
 pub fn columns() -> Option<usize> {
-    console::Term::stdout().size_checked().map(|(_, columns)| columns.into())
+    console::Term::stdout()
+        .size_checked()
+        .map(|(_, columns)| columns.into())
 }
 
 /// Says what is waited for on the terminal, if there is one, until it is dropped.
@@ -65,7 +81,11 @@ fn mark(state: State, color: bool) -> String {
         State::Poor => ("poor", 33),
         State::Blocking => ("FAIL", 31),
     };
-    if color { format!("\u{1b}[{code}m{word}\u{1b}[0m") } else { word.into() }
+    if color {
+        format!("\u{1b}[{code}m{word}\u{1b}[0m")
+    } else {
+        word.into()
+    }
 }
 
 #[cfg(test)]
@@ -79,14 +99,26 @@ mod tests {
         found: &str,
         remedy: Option<&str>,
     ) -> Finding {
-        Finding { section, name: name.into(), state, found: found.into(), remedy: remedy.map(Into::into) }
+        Finding {
+            section,
+            name: name.into(),
+            state,
+            found: found.into(),
+            remedy: remedy.map(Into::into),
+        }
     }
 
     #[test]
     fn one_screen() {
         let findings = [
             finding("machine", "cores", State::Good, "16", None),
-            finding("machine", "disk", State::Blocking, "0.0 GiB free in /data", Some("make room")),
+            finding(
+                "machine",
+                "disk",
+                State::Blocking,
+                "0.0 GiB free in /data",
+                Some("make room"),
+            ),
             finding("GPUs", "driver", State::Good, "560.35", None),
             finding(
                 "GPUs",
@@ -120,8 +152,14 @@ mod tests {
         ");
         assert!(draw(&findings, true, None).contains("\u{1b}[31mFAIL\u{1b}[0m disk"));
         let narrow = draw(&findings, false, Some(50));
-        assert!(narrow.lines().all(|line| line.chars().count() <= 50), "{narrow}");
-        assert!(narrow.contains("               → in use by python (process 7)\n"), "{narrow}");
+        assert!(
+            narrow.lines().all(|line| line.chars().count() <= 50),
+            "{narrow}"
+        );
+        assert!(
+            narrow.contains("               → in use by python (process 7)\n"),
+            "{narrow}"
+        );
         let read: serde_json::Value = serde_json::from_str(&json(&findings)).expect("JSON");
         assert_eq!(read[1]["state"], "blocking");
         assert_eq!(read[0].get("remedy"), None);

@@ -44,7 +44,9 @@ impl RunFacts {
         Self {
             lmrun: env!("CARGO_PKG_VERSION"),
             started_unix_s,
-            argv: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect(),
+            argv: std::env::args_os()
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
             script,
             script_hash: hash(text),
             seed,
@@ -95,18 +97,43 @@ impl Manifest {
     /// The manifest of a test that has done nothing yet.
     pub fn new(run: RunFacts, test: String) -> Self {
         let (checks, warnings, experiments) = Default::default();
-        Self { run, test, outcome: None, took_s: None, checks, warnings, experiments }
+        Self {
+            run,
+            test,
+            outcome: None,
+            took_s: None,
+            checks,
+            warnings,
+            experiments,
+        }
     }
 
     /// The manifest of a session at the prompt: there is no outcome to wait for.
     pub fn of_session(run: RunFacts, name: String) -> Self {
-        Self { outcome: Some(Value::Null), ..Self::new(run, name) }
+        Self {
+            outcome: Some(Value::Null),
+            ..Self::new(run, name)
+        }
     }
 
     /// Adds an experiment.
-    pub fn add(&mut self, expr_id: usize, workload: Value, requests: usize, engines: Vec<EngineSpec>) {
+    pub fn add(
+        &mut self,
+        expr_id: usize,
+        workload: Value,
+        requests: usize,
+        engines: Vec<EngineSpec>,
+    ) {
         let (client, valid, invalid) = Default::default();
-        self.experiments.push(Experiment { expr_id, workload, requests, engines, client, valid, invalid });
+        self.experiments.push(Experiment {
+            expr_id,
+            workload,
+            requests,
+            engines,
+            client,
+            valid,
+            invalid,
+        });
     }
 
     /// Adds the client's values of the experiment that has just ended, and whether it is valid.
@@ -120,14 +147,21 @@ impl Manifest {
 
     /// The experiments that have ended, and whether each is valid.
     pub fn judged(&self) -> BTreeMap<usize, bool> {
-        let judged = self.experiments.iter().map(|experiment| Some((experiment.expr_id, experiment.valid?)));
+        let judged = self
+            .experiments
+            .iter()
+            .map(|experiment| Some((experiment.expr_id, experiment.valid?)));
         judged.flatten().collect()
     }
 
     /// Adds a claim, and whether it holds.
     pub fn add_check(&mut self, passed: bool, what: String) {
         let expr_id = self.experiments.last().map(|experiment| experiment.expr_id);
-        self.checks.push(Check { passed, what, expr_id });
+        self.checks.push(Check {
+            passed,
+            what,
+            expr_id,
+        });
     }
 
     /// Returns true if an experiment was planned.
@@ -137,7 +171,10 @@ impl Manifest {
 
     /// How many claims hold, or do not.
     pub fn checks(&self, passed: bool) -> usize {
-        self.checks.iter().filter(|check| check.passed == passed).count()
+        self.checks
+            .iter()
+            .filter(|check| check.passed == passed)
+            .count()
     }
 
     /// Adds what the reader of the results must know.
@@ -161,7 +198,9 @@ impl Manifest {
     /// # Errors
     /// Fails if it cannot be written, or if something else than a file is in its place.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let written = self.text().and_then(|text| files::replace(path, text.as_bytes()));
+        let written = self
+            .text()
+            .and_then(|text| files::replace(path, text.as_bytes()));
         written.map_err(|e| in_file(path, &e))
     }
 
@@ -179,7 +218,9 @@ fn hide(value: &mut Value) {
         Value::Object(fields) => {
             for (name, value) in fields {
                 match value {
-                    Value::String(text) if secrets::is_secret(name) => *text = secrets::REMOVED.into(),
+                    Value::String(text) if secrets::is_secret(name) => {
+                        *text = secrets::REMOVED.into()
+                    }
                     other => hide(other),
                 }
             }

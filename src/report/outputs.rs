@@ -60,12 +60,25 @@ impl Outputs {
             Destination::Folder(folder) => {
                 std::fs::create_dir_all(folder)?;
                 let lock = lock(folder)?;
-                Ok(Self { folder: folder.into(), shared: folder.into(), suffix, lock: Some(Arc::new(lock)) })
+                Ok(Self {
+                    folder: folder.into(),
+                    shared: folder.into(),
+                    suffix,
+                    lock: Some(Arc::new(lock)),
+                })
             }
             Destination::NewFolder { base, label } => {
                 std::fs::create_dir_all(base)?;
-                let folder = new_folder(base, format!("{}-{}", date_time(Timestamp::now()), plain(label)))?;
-                Ok(Self { folder, shared: base.into(), suffix, lock: None })
+                let folder = new_folder(
+                    base,
+                    format!("{}-{}", date_time(Timestamp::now()), plain(label)),
+                )?;
+                Ok(Self {
+                    folder,
+                    shared: base.into(),
+                    suffix,
+                    lock: None,
+                })
             }
         }
     }
@@ -114,15 +127,27 @@ impl Outputs {
             return Ok(None);
         }
         let (csv, manifest) = (self.csv(test), self.manifest(test));
-        let began = start_of(&manifest).or_else(|| modified(&csv)).or_else(|| modified(&manifest));
+        let began = start_of(&manifest)
+            .or_else(|| modified(&csv))
+            .or_else(|| modified(&manifest));
         let earlier = self.folder.join(EARLIER);
         std::fs::create_dir_all(&earlier)?;
-        let taken = |folder: &Path| [&csv, &manifest].iter().any(|file| in_folder(folder, file).exists());
+        let taken = |folder: &Path| {
+            [&csv, &manifest]
+                .iter()
+                .any(|file| in_folder(folder, file).exists())
+        };
         let mut folders = numbered(&earlier, date_time(began.unwrap_or_else(Timestamp::now)));
-        let Some(folder) = folders.find(|folder| !taken(folder)) else { unreachable!("numbers do not end") };
+        let Some(folder) = folders.find(|folder| !taken(folder)) else {
+            unreachable!("numbers do not end")
+        };
         std::fs::create_dir_all(&folder)?;
         let drawn = [csv.with_extension("pdf"), self.folder.join("report.html")];
-        for file in [csv, manifest].into_iter().chain(drawn).filter(|file| file.exists()) {
+        for file in [csv, manifest]
+            .into_iter()
+            .chain(drawn)
+            .filter(|file| file.exists())
+        {
             std::fs::rename(&file, in_folder(&folder, &file)).map_err(|e| in_file(&file, &e))?;
         }
         Ok(Some(folder))
@@ -130,10 +155,19 @@ impl Outputs {
 
     /// Points `latest` to this run, if it has its own folder.
     pub fn mark_latest(&self) {
-        let Some(name) = self.folder.file_name().filter(|_| self.folder != self.shared) else { return };
-        let part = self.shared.join(format!(".{LATEST}-{}", std::process::id()));
+        let Some(name) = self
+            .folder
+            .file_name()
+            .filter(|_| self.folder != self.shared)
+        else {
+            return;
+        };
+        let part = self
+            .shared
+            .join(format!(".{LATEST}-{}", std::process::id()));
         // The link is a convenience: without it (no links, or a folder of that name) no result is lost.
-        let made = symlink(name, &part).and_then(|()| std::fs::rename(&part, self.shared.join(LATEST)));
+        let made =
+            symlink(name, &part).and_then(|()| std::fs::rename(&part, self.shared.join(LATEST)));
         if made.is_err() {
             let _ = std::fs::remove_file(&part);
         }
@@ -157,7 +191,12 @@ pub fn latest(runs: &Path) -> Option<PathBuf> {
 fn lock(folder: &Path) -> Result<Lock> {
     let no_link = nix::fcntl::OFlag::O_NOFOLLOW.bits();
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).custom_flags(no_link);
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .custom_flags(no_link);
     let mut file = options.open(folder.join(LOCK))?;
     let missing = match file.try_lock() {
         Ok(()) => None,
@@ -165,15 +204,26 @@ fn lock(folder: &Path) -> Result<Lock> {
         Err(TryLockError::Error(e)) => Some(e),
     };
     file.set_len(0)?;
-    write!(file, "process {} on {}", std::process::id(), machine::host())?;
-    Ok(Lock { _file: file, missing })
+    write!(
+        file,
+        "process {} on {}",
+        std::process::id(),
+        machine::host()
+    )?;
+    Ok(Lock {
+        _file: file,
+        missing,
+    })
 }
 
 /// Returns the error that names the owner of a lock, if its file does.
 fn owned(lock: &mut File) -> Error {
     let mut owner = String::new();
     let _ = lock.read_to_string(&mut owner);
-    Error::new(ErrorKind::ResourceBusy, format!("another lmrun writes there ({owner})"))
+    Error::new(
+        ErrorKind::ResourceBusy,
+        format!("another lmrun writes there ({owner})"),
+    )
 }
 
 /// Creates `base/name`, or `base/name-2` and so on if that exists.
@@ -213,21 +263,33 @@ fn modified(file: &Path) -> Option<Timestamp> {
 
 /// A word for a folder's name.
 fn plain(label: &str) -> String {
-    let keep = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let keep = |c: char| {
+        if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
     label.chars().map(keep).collect()
 }
 
 /// The part of a model's name before the first slash; the last part of a local path.
 fn organisation(model: &str) -> &str {
     let is_local = model.starts_with(['/', '.', '~']) || Path::new(model).exists();
-    let part =
-        if is_local { model.trim_end_matches('/').rsplit('/').next() } else { model.split('/').next() };
+    let part = if is_local {
+        model.trim_end_matches('/').rsplit('/').next()
+    } else {
+        model.split('/').next()
+    };
     part.unwrap_or(model)
 }
 
 /// An error that names its file.
 pub(super) fn in_file(path: &Path, error: &Error) -> Error {
-    Error::new(error.kind(), format!("cannot write {}: {error}", path.display()))
+    Error::new(
+        error.kind(),
+        format!("cannot write {}: {error}", path.display()),
+    )
 }
 
 #[cfg(test)]
@@ -235,9 +297,12 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        let entries = std::fs::read_dir(folder)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry"));
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .collect();
         names.retain(|name| !name.starts_with('.'));
         names.sort();
         names
@@ -252,10 +317,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let name = |model| {
             let csv = outputs(folder.path(), model).csv("test_a");
-            csv.file_name().expect("a name").to_string_lossy().into_owned()
+            csv.file_name()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
         };
         assert_eq!(name(None), "test_a.csv");
-        assert_eq!(name(Some("mistralai/Mistral-7B-Instruct-v0.2")), "test_a_mistralai.csv");
+        assert_eq!(
+            name(Some("mistralai/Mistral-7B-Instruct-v0.2")),
+            "test_a_mistralai.csv"
+        );
         assert_eq!(name(Some("/models/smollm2-hf/")), "test_a_smollm2-hf.csv");
         assert_eq!(name(Some("gpt2")), "test_a_gpt2.csv");
     }
@@ -272,9 +343,12 @@ mod tests {
     fn a_folder_has_one_writer() {
         let folder = tempfile::tempdir().expect("a folder");
         let first = outputs(folder.path(), None);
-        let refused =
-            Outputs::prepare(Destination::Folder(folder.path()), None).expect_err("a second writer");
-        let expected = format!("another lmrun writes there (process {} on ", std::process::id());
+        let refused = Outputs::prepare(Destination::Folder(folder.path()), None)
+            .expect_err("a second writer");
+        let expected = format!(
+            "another lmrun writes there (process {} on ",
+            std::process::id()
+        );
         assert!(refused.to_string().starts_with(&expected), "{refused}");
         drop(first);
         outputs(folder.path(), None);
@@ -284,13 +358,27 @@ mod tests {
     fn each_run_has_a_folder_of_its_own_and_latest_leads_to_the_last_with_results() {
         let base = tempfile::tempdir().expect("a folder");
         let run = || {
-            Outputs::prepare(Destination::NewFolder { base: base.path(), label: "a/b" }, None)
-                .expect("writable")
+            Outputs::prepare(
+                Destination::NewFolder {
+                    base: base.path(),
+                    label: "a/b",
+                },
+                None,
+            )
+            .expect("writable")
         };
         let (first, second, third) = (run(), run(), run());
         assert!(first.folder() != second.folder() && second.folder() != third.folder());
-        assert!(first.folder().to_string_lossy().ends_with("-a_b"), "{}", first.folder().display());
-        assert_eq!(names(base.path()).len(), 3, "no link before there are results");
+        assert!(
+            first.folder().to_string_lossy().ends_with("-a_b"),
+            "{}",
+            first.folder().display()
+        );
+        assert_eq!(
+            names(base.path()).len(),
+            3,
+            "no link before there are results"
+        );
         first.mark_latest();
         second.mark_latest();
         assert_eq!(latest(base.path()).as_deref(), Some(second.folder()));
@@ -305,18 +393,35 @@ mod tests {
     fn earlier_results_are_moved_aside_with_what_was_drawn_from_them() {
         let dir = tempfile::tempdir().expect("a folder");
         let outputs = outputs(dir.path(), None);
-        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("a file");
-        assert!(outputs.move_aside("test_a").expect("nothing to move").is_none());
+        let write =
+            |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("a file");
+        assert!(
+            outputs
+                .move_aside("test_a")
+                .expect("nothing to move")
+                .is_none()
+        );
         for _ in 0..2 {
             for name in ["test_a.csv", "test_a.pdf", "report.html", "test_b.csv"] {
                 write(name, name);
             }
             write("test_a.manifest.json", r#"{"started_unix_s": 86400}"#);
-            outputs.move_aside("test_a").expect("moved").expect("to a folder");
+            outputs
+                .move_aside("test_a")
+                .expect("moved")
+                .expect("to a folder");
         }
         assert_eq!(names(dir.path()), ["earlier", "test_b.csv"]);
-        assert_eq!(names(&dir.path().join("earlier")), ["19700102-000000", "19700102-000000-2"]);
-        let kept = ["report.html", "test_a.csv", "test_a.manifest.json", "test_a.pdf"];
+        assert_eq!(
+            names(&dir.path().join("earlier")),
+            ["19700102-000000", "19700102-000000-2"]
+        );
+        let kept = [
+            "report.html",
+            "test_a.csv",
+            "test_a.manifest.json",
+            "test_a.pdf",
+        ];
         assert_eq!(names(&dir.path().join("earlier/19700102-000000-2")), kept);
     }
 }

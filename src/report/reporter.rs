@@ -48,7 +48,17 @@ impl Reporter {
     ) -> std::io::Result<Self> {
         let (lines, warnings, written) = Default::default();
         let watch = Watch::new(verbosity, cancel.clone())?;
-        Ok(Self { outputs, facts, watch, cancel, test: None, lines, warnings, written, broken: None })
+        Ok(Self {
+            outputs,
+            facts,
+            watch,
+            cancel,
+            test: None,
+            lines,
+            warnings,
+            written,
+            broken: None,
+        })
     }
 
     /// Works until the run is done; returns its gravest failure.
@@ -68,25 +78,51 @@ impl Reporter {
             Event::Awaited { shown, aside } => self.watch.screen.lend(aside, shown),
             Event::Resumed => self.watch.screen.resume(),
             Event::TestStarted { test } => self.test_started(test),
-            Event::EngineStarting { name, port, argv, container, log } => {
-                self.watch.screen.note(&format!("  {name}: {}", shell(&argv)));
+            Event::EngineStarting {
+                name,
+                port,
+                argv,
+                container,
+                log,
+            } => {
+                self.watch
+                    .screen
+                    .note(&format!("  {name}: {}", shell(&argv)));
                 if let Some(container) = container {
-                    self.watch.screen.note(&format!("  {name}: in the container {container}"));
+                    self.watch
+                        .screen
+                        .note(&format!("  {name}: in the container {container}"));
                 }
-                self.watch.screen.note(&format!("  {name}: port {port}, tail -f {}", log.display()));
+                self.watch
+                    .screen
+                    .note(&format!("  {name}: port {port}, tail -f {}", log.display()));
                 self.written.insert(log);
             }
             Event::EngineFound { name, url } => {
-                self.watch.screen.note(&format!("  {name}: {url}, which is neither started nor ended"));
+                self.watch.screen.note(&format!(
+                    "  {name}: {url}, which is neither started nor ended"
+                ));
             }
             Event::EngineReady { name, after_s, .. } => {
-                self.watch.screen.note(&format!("  {name}: ready after {after_s:.1} s"));
+                self.watch
+                    .screen
+                    .note(&format!("  {name}: ready after {after_s:.1} s"));
             }
             Event::EngineClosed { name, took_s, .. } => {
-                self.watch.screen.note(&format!("  {name}: closed in {took_s:.1} s"));
+                self.watch
+                    .screen
+                    .note(&format!("  {name}: closed in {took_s:.1} s"));
             }
-            Event::ExperimentPlanned { expr_id, title, workload, engines, requests } => {
-                self.watch.screen.note(&format!("experiment {expr_id}: {title}"));
+            Event::ExperimentPlanned {
+                expr_id,
+                title,
+                workload,
+                engines,
+                requests,
+            } => {
+                self.watch
+                    .screen
+                    .note(&format!("experiment {expr_id}: {title}"));
                 let planned = self.on_test(|test, outputs| {
                     test.manifest.add(expr_id, workload, requests, engines);
                     // Results of an earlier run stay until a row is there to replace them.
@@ -98,8 +134,12 @@ impl Reporter {
                 self.note_broken(planned);
             }
             Event::ExperimentStarted(live) => {
-                let planned = live.planned_s.map(|planned_s| format!(" for {planned_s:.1} s"));
-                self.watch.screen.note(&format!("  sending{}", planned.unwrap_or_default()));
+                let planned = live
+                    .planned_s
+                    .map(|planned_s| format!(" for {planned_s:.1} s"));
+                self.watch
+                    .screen
+                    .note(&format!("  sending{}", planned.unwrap_or_default()));
             }
             Event::RequestDone(row) => {
                 self.keep_row(&row);
@@ -113,7 +153,11 @@ impl Reporter {
             Event::Printed { text } => self.watch.screen.result(&text),
             Event::Warned { text } => self.warned(text),
             Event::EngineWaiting { .. } | Event::RunDone => {} // the watch shows it
-            Event::TestDone { test, outcome, took_s } => self.test_done(test, outcome, took_s),
+            Event::TestDone {
+                test,
+                outcome,
+                took_s,
+            } => self.test_done(test, outcome, took_s),
         }
     }
 
@@ -126,7 +170,11 @@ impl Reporter {
     }
 
     fn begin(&mut self, name: String, manifest: Manifest) {
-        self.test = Some(Test { name, manifest, rows: None });
+        self.test = Some(Test {
+            name,
+            manifest,
+            rows: None,
+        });
     }
 
     /// Writes a row. Stops after the first failure: a file with missing rows must not look complete.
@@ -144,7 +192,10 @@ impl Reporter {
             test.rows.as_mut().map_or(Ok(()), |rows| rows.write(row))
         });
         if let Some(folder) = moved {
-            self.watch.screen.note(&format!("  results of an earlier run moved to {}", folder.display()));
+            self.watch.screen.note(&format!(
+                "  results of an earlier run moved to {}",
+                folder.display()
+            ));
         }
         self.note_broken(written);
     }
@@ -165,7 +216,11 @@ impl Reporter {
 
     fn experiment_done(&mut self, seen: &Seen) {
         let screen = &self.watch.screen;
-        screen.result(&format!("{}\n{}", seen.title, tables::experiment(seen, result_width())));
+        screen.result(&format!(
+            "{}\n{}",
+            seen.title,
+            tables::experiment(seen, result_width())
+        ));
         for engine in &seen.engines {
             for (failure, times) in engine.failures() {
                 self.warned(format!("{}: {times} × {failure}", engine.name));
@@ -199,25 +254,49 @@ impl Reporter {
         if done.is_plain_script() && outcome == Outcome::Passed {
             return;
         }
-        screen.result(&format!("{} {test}", screen.verdict(outcome == Outcome::Passed)));
-        let [passed_checks, failed_checks] = [true, false].map(|passed| done.manifest.checks(passed));
+        screen.result(&format!(
+            "{} {test}",
+            screen.verdict(outcome == Outcome::Passed)
+        ));
+        let [passed_checks, failed_checks] =
+            [true, false].map(|passed| done.manifest.checks(passed));
         match &done.rows {
-            Some(rows) => self.written.extend([rows.path().to_owned(), self.outputs.manifest(&test)]),
+            Some(rows) => self
+                .written
+                .extend([rows.path().to_owned(), self.outputs.manifest(&test)]),
             None if done.manifest.has_experiments() => {
                 let csv = self.outputs.csv(&test);
-                screen.note(&format!("  no request was measured: {} is of an earlier run", csv.display()));
+                screen.note(&format!(
+                    "  no request was measured: {} is of an earlier run",
+                    csv.display()
+                ));
             }
             None => {}
         }
-        self.lines.push(TestLine { test, outcome, passed_checks, failed_checks, took_s });
+        self.lines.push(TestLine {
+            test,
+            outcome,
+            passed_checks,
+            failed_checks,
+            took_s,
+        });
     }
 
     /// Whoever cancelled a run whose results cannot be kept, it was lmrun itself.
     fn or_broken(&self, outcome: Outcome) -> Outcome {
         match (outcome, &self.broken) {
-            (Outcome::Failed { code: Code::Interrupted, report, .. }, Some(error)) => {
-                Outcome::Failed { code: Code::Invalid, summary: error.to_string(), report }
-            }
+            (
+                Outcome::Failed {
+                    code: Code::Interrupted,
+                    report,
+                    ..
+                },
+                Some(error),
+            ) => Outcome::Failed {
+                code: Code::Invalid,
+                summary: error.to_string(),
+                report,
+            },
             (outcome, _) => outcome,
         }
     }
@@ -235,7 +314,9 @@ impl Reporter {
         &mut self,
         work: impl FnOnce(&mut Test, &Outputs) -> std::io::Result<()>,
     ) -> std::io::Result<()> {
-        self.test.as_mut().map_or(Ok(()), |test| work(test, &self.outputs))
+        self.test
+            .as_mut()
+            .map_or(Ok(()), |test| work(test, &self.outputs))
     }
 
     /// Results that cannot be kept are not worth measuring: the run ends.
@@ -251,7 +332,8 @@ impl Reporter {
 
     fn close(mut self) -> Option<Code> {
         self.judge_rows(); // of a session at the prompt, which has no other end
-        let is_script = matches!(&self.lines[..], [line] if line.test == MAIN && line.has_no_check());
+        let is_script =
+            matches!(&self.lines[..], [line] if line.test == MAIN && line.has_no_check());
         if !self.lines.is_empty() && (!is_script || !self.written.is_empty()) {
             self.conclude();
         }
@@ -260,7 +342,11 @@ impl Reporter {
             Outcome::Failed { code, .. } => Some(code),
         };
         let gravest = self.lines.iter().filter_map(code).max();
-        if self.broken.is_some() { Some(Code::Invalid) } else { gravest }
+        if self.broken.is_some() {
+            Some(Code::Invalid)
+        } else {
+            gravest
+        }
     }
 
     /// Everything that a reader wants to know who has not watched.
@@ -268,7 +354,11 @@ impl Reporter {
         let screen = &self.watch.screen;
         screen.result(&format!("\n{}", tables::run(&self.lines, result_width())));
         if !self.warnings.is_empty() {
-            let lines: Vec<String> = self.warnings.iter().map(|text| format!("\n  {text}")).collect();
+            let lines: Vec<String> = self
+                .warnings
+                .iter()
+                .map(|text| format!("\n  {text}"))
+                .collect();
             screen.note(&format!("warnings:{}", lines.concat()));
         }
         if !self.written.is_empty() {
@@ -280,7 +370,11 @@ impl Reporter {
 /// The paths of what was written, and what to do with them.
 fn paths(written: &BTreeSet<PathBuf>, folder: &Path) -> String {
     let lines = written.iter().map(|path| format!("  {}\n", path.display()));
-    format!("written:\n{}the whole report: lmrun report {}", lines.collect::<String>(), folder.display())
+    format!(
+        "written:\n{}the whole report: lmrun report {}",
+        lines.collect::<String>(),
+        folder.display()
+    )
 }
 
 impl Test {
@@ -300,7 +394,9 @@ impl Test {
 
     /// Writes the manifest, where the test has files at all.
     fn keep(&self, outputs: &Outputs) -> std::io::Result<()> {
-        self.rows.as_ref().map_or(Ok(()), |_| self.manifest.write(&outputs.manifest(&self.name)))
+        self.rows.as_ref().map_or(Ok(()), |_| {
+            self.manifest.write(&outputs.manifest(&self.name))
+        })
     }
 }
 

@@ -34,7 +34,10 @@ impl RequestLog {
     /// # Errors
     /// When it cannot be made.
     pub fn create(path: &PathBuf) -> Result<Self> {
-        Ok(Self { file: File::create(path)?, length: 0 })
+        Ok(Self {
+            file: File::create(path)?,
+            length: 0,
+        })
     }
 
     /// Writes a request, whose chunks came at these moments, through to the file.
@@ -48,7 +51,10 @@ impl RequestLog {
             ok: row.is_ok(),
             ttft_ms: row.ttft.map(ms),
             latency_ms: row.latency.map(ms),
-            itl_ms: chunks.windows(2).map(|pair| ms(pair[1].since_s(pair[0])) as f32).collect(),
+            itl_ms: chunks
+                .windows(2)
+                .map(|pair| ms(pair[1].since_s(pair[0])) as f32)
+                .collect(),
             output_tokens: row.output_tokens,
             send_lag_ms: row.send_lag_s.map(ms),
             read_lag_ms: ms(row.read_lag_s),

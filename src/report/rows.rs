@@ -24,7 +24,11 @@ impl Rows {
     pub fn create(path: PathBuf) -> Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).open(&path);
         let file = file.map_err(|e| in_file(&path, &e))?;
-        let mut rows = Self { file, path, length: 0 };
+        let mut rows = Self {
+            file,
+            path,
+            length: 0,
+        };
         let written = header().and_then(|header| rows.append(header.as_bytes()));
         written.map_err(|e| in_file(&rows.path, &e))?;
         Ok(rows)
@@ -36,7 +40,8 @@ impl Rows {
     /// Fails if it cannot be written, or if the file was removed, replaced or changed.
     pub fn write(&mut self, row: &Row) -> Result<()> {
         let line = line(row, false);
-        line.and_then(|line| self.append(&line)).map_err(|e| in_file(&self.path, &e))
+        line.and_then(|line| self.append(&line))
+            .map_err(|e| in_file(&self.path, &e))
     }
 
     /// Writes into each row whether its experiment is `valid`, by its number. Rows of other experiments keep
@@ -83,7 +88,10 @@ impl Rows {
             Ok(_) if own.len() != self.length => "another process changed it",
             Ok(_) => return Ok(()),
         };
-        Err(Error::new(ErrorKind::NotFound, format!("{change} while the run went on")))
+        Err(Error::new(
+            ErrorKind::NotFound,
+            format!("{change} while the run went on"),
+        ))
     }
 }
 
@@ -95,7 +103,9 @@ fn judged(path: &Path, valid: &BTreeMap<usize, bool>) -> Result<Vec<u8>> {
     for cells in reader.records() {
         let cells = cells?;
         let expr_id = cells.get(0).and_then(|cell| cell.parse().ok());
-        let valid = expr_id.and_then(|expr_id: usize| valid.get(&expr_id)).map(bool::to_string);
+        let valid = expr_id
+            .and_then(|expr_id: usize| valid.get(&expr_id))
+            .map(bool::to_string);
         let last = valid.as_deref().unwrap_or(&cells[cells.len() - 1]);
         writer.write_record(cells.iter().take(cells.len() - 1).chain([last]))?;
     }
@@ -103,7 +113,9 @@ fn judged(path: &Path, valid: &BTreeMap<usize, bool>) -> Result<Vec<u8>> {
 }
 
 fn line(row: &Row, with_header: bool) -> Result<Vec<u8>> {
-    let mut writer = csv::WriterBuilder::new().has_headers(with_header).from_writer(Vec::new());
+    let mut writer = csv::WriterBuilder::new()
+        .has_headers(with_header)
+        .from_writer(Vec::new());
     writer.serialize(row)?;
     writer.into_inner().map_err(|e| Error::other(e.to_string()))
 }
@@ -111,7 +123,12 @@ fn line(row: &Row, with_header: bool) -> Result<Vec<u8>> {
 /// The names of the columns, as a line.
 fn header() -> Result<String> {
     let text = line(&Row::default(), true)?;
-    Ok(String::from_utf8_lossy(&text).lines().next().unwrap_or_default().to_owned() + "\n")
+    Ok(String::from_utf8_lossy(&text)
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+        + "\n")
 }
 
 #[cfg(test)]
@@ -134,16 +151,29 @@ mod tests {
             rows.write(&row(expr_id)).expect("a row");
         }
         let before = std::fs::read_to_string(&path).expect("the CSV");
-        rows.judge(&BTreeMap::from([(0, true), (1, false)])).expect("judged");
+        rows.judge(&BTreeMap::from([(0, true), (1, false)]))
+            .expect("judged");
         let after = std::fs::read_to_string(&path).expect("the CSV");
         let records = crate::bench::results::read(&path).expect("results").records;
         assert_eq!(
-            records.iter().map(|record| record.valid).collect::<Vec<_>>(),
+            records
+                .iter()
+                .map(|record| record.valid)
+                .collect::<Vec<_>>(),
             [Some(true), Some(false), None]
         );
-        assert_eq!(after.replace(",true\n", ",\n").replace(",false\n", ",\n"), before);
+        assert_eq!(
+            after.replace(",true\n", ",\n").replace(",false\n", ",\n"),
+            before
+        );
         rows.write(&row(3)).expect("a row behind it");
-        assert_eq!(crate::bench::results::read(&path).expect("results").records.len(), 4);
+        assert_eq!(
+            crate::bench::results::read(&path)
+                .expect("results")
+                .records
+                .len(),
+            4
+        );
         assert!(!path.with_extension("csv.part").exists());
     }
 
@@ -161,12 +191,22 @@ mod tests {
             .write_all(b"x")
             .expect("written");
         let error = rows.write(&Row::default()).expect_err("changed");
-        assert!(error.to_string().ends_with("another process changed it while the run went on"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("another process changed it while the run went on"),
+            "{error}"
+        );
 
         let mut rows = Rows::create(dir.path().join("b.csv")).expect("a file");
         std::fs::rename(dir.path().join("b.csv"), dir.path().join("c.csv")).expect("moved");
         std::fs::write(dir.path().join("b.csv"), "").expect("another");
         let error = rows.write(&Row::default()).expect_err("replaced");
-        assert!(error.to_string().ends_with("it was replaced while the run went on"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .ends_with("it was replaced while the run went on"),
+            "{error}"
+        );
     }
 }

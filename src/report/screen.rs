@@ -45,7 +45,12 @@ impl Screen {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let in_place = std::io::stderr().is_terminal() && !is_dumb && verbosity != Verbosity::Quiet;
         let terminal = Terminal::start(in_place, cancel)?;
-        Ok(Self { terminal, in_place, verbosity, color: color() })
+        Ok(Self {
+            terminal,
+            in_place,
+            verbosity,
+            color: color(),
+        })
     }
 
     /// Lends the terminal to a prompt: until this is called with `None`, texts go to `aside`, and nothing is
@@ -79,20 +84,26 @@ impl Screen {
 
     /// What the reader must not miss.
     pub fn warn(&self, text: &str) {
-        let mark = if self.color { "\u{1b}[33mwarning:\u{1b}[0m" } else { "warning:" };
+        let mark = if self.color {
+            "\u{1b}[33mwarning:\u{1b}[0m"
+        } else {
+            "warning:"
+        };
         self.terminal.warning(scrub(&format!("{mark} {text}")));
     }
 
     /// What is going on now, instead of what was.
     pub fn draw(&self, lines: &[String]) {
         if self.in_place {
-            self.terminal.frame(lines.iter().map(|line| scrub(line)).collect());
+            self.terminal
+                .frame(lines.iter().map(|line| scrub(line)).collect());
         }
     }
 
     /// How wide the lines in place may be; `None` where there are none.
     pub fn width(&self) -> Option<usize> {
-        self.in_place.then(|| usize::from(Term::stderr().size().1).saturating_sub(1))
+        self.in_place
+            .then(|| usize::from(Term::stderr().size().1).saturating_sub(1))
     }
 
     /// So often what goes on is shown, seconds.
@@ -121,7 +132,11 @@ impl Screen {
 
     /// What is done next, on a terminal in place of the last.
     pub fn step(&self, text: &str) {
-        if self.in_place { self.draw(&[text.to_owned()]) } else { self.note(text) }
+        if self.in_place {
+            self.draw(&[text.to_owned()])
+        } else {
+            self.note(text)
+        }
     }
 
     /// Takes what goes on off the terminal until there is some again.
@@ -142,7 +157,9 @@ impl Screen {
 
 /// How wide a result may be; `None` where it is not for a terminal.
 pub fn result_width() -> Option<u16> {
-    std::io::stdout().is_terminal().then(|| Term::stdout().size().1)
+    std::io::stdout()
+        .is_terminal()
+        .then(|| Term::stdout().size().1)
 }
 
 /// Whether errors and verdicts are colored.

@@ -27,11 +27,25 @@ pub fn draw(check: &SelfCheck) -> String {
             .to_owned(),
         table.to_string(),
     ];
-    let trouble =
-        |found: &Found| Some(format!("not held: {}: {}", found.step.title(), found.trouble.as_ref()?));
+    let trouble = |found: &Found| {
+        Some(format!(
+            "not held: {}: {}",
+            found.step.title(),
+            found.trouble.as_ref()?
+        ))
+    };
     lines.extend(check.found.iter().filter_map(trouble));
-    lines.extend(check.left_out.iter().map(|left_out| format!("left out: {left_out}")));
-    lines.extend(check.memory_mib.map(|mib| format!("lmrun had {mib} MiB of memory at most")));
+    lines.extend(
+        check
+            .left_out
+            .iter()
+            .map(|left_out| format!("left out: {left_out}")),
+    );
+    lines.extend(
+        check
+            .memory_mib
+            .map(|mib| format!("lmrun had {mib} MiB of memory at most")),
+    );
     lines.push(sentence(check));
     lines.join("\n")
 }
@@ -47,9 +61,9 @@ fn sentence(check: &SelfCheck) -> String {
     let Some(seen) = check.conclusion() else {
         return "On this machine no load was held: nothing that lmrun measures here can be believed.".into();
     };
-    let busy = seen
-        .busy_error_s
-        .map_or_else(String::new, |error_s| format!(" ({} ms beside busy processes)", ms(error_s)));
+    let busy = seen.busy_error_s.map_or_else(String::new, |error_s| {
+        format!(" ({} ms beside busy processes)", ms(error_s))
+    });
     format!(
         "On this machine a single TTFT or ITL is accurate to {} ms{busy}; up to {:.0} requests/s and {} streams \
          are held.\nThis is the error of the client alone: two runs of the same engine differ by more.",
@@ -70,7 +84,9 @@ fn cells(found: &Found) -> Vec<String> {
         at(found.send_lag_s.high()),
         at(found.read_lag_s.high()),
         at(found.server_late_s.high()),
-        found.cpu_share.map_or_else(|| "-".into(), |share| format!("{:.0} %", share * 100.0)),
+        found
+            .cpu_share
+            .map_or_else(|| "-".into(), |share| format!("{:.0} %", share * 100.0)),
         if found.trouble.is_none() { "yes" } else { "no" }.into(),
     ]
 }
@@ -86,7 +102,12 @@ mod tests {
     use crate::bench::selfcheck::{rates, streams};
 
     fn found(step: crate::bench::selfcheck::Step, error_s: f64, trouble: Option<&str>) -> Found {
-        let spread = |s: f64| Spread { p50: Some(s / 2.0), p90: None, p99: Some(s), max: Some(2.0 * s) };
+        let spread = |s: f64| Spread {
+            p50: Some(s / 2.0),
+            p90: None,
+            p99: Some(s),
+            max: Some(2.0 * s),
+        };
         Found {
             step,
             failed: 0,
@@ -103,7 +124,10 @@ mod tests {
 
     #[test]
     fn it_closes_with_what_the_machine_holds() {
-        let mut check = SelfCheck { memory_mib: Some(50), ..SelfCheck::of_this_machine() };
+        let mut check = SelfCheck {
+            memory_mib: Some(50),
+            ..SelfCheck::of_this_machine()
+        };
         assert!(draw(&check).ends_with("can be believed."));
         check.found = vec![
             found(streams(false)[1], 0.000_1, None),

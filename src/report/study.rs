@@ -40,9 +40,18 @@ impl Study {
     /// When the CSV holds no results. A manifest that cannot be read is none.
     pub fn read(csv: &Path) -> Result<Self, ResultsError> {
         let manifest = manifest_of(csv);
-        let name = csv.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let name = csv
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         let experiments = experiments(results::read(csv)?, manifest.as_ref());
-        Ok(Self { csv: csv.into(), name, manifest, experiments })
+        Ok(Self {
+            csv: csv.into(),
+            name,
+            manifest,
+            experiments,
+        })
     }
 
     /// All its requests.
@@ -59,7 +68,10 @@ impl Study {
     pub fn mark(&self) -> String {
         let reasons = |e: &Experiment| {
             let name = e.title.split(':').next().unwrap_or_default().to_owned();
-            e.invalid.iter().map(|reason| format!("{name}: {reason}")).collect::<Vec<_>>()
+            e.invalid
+                .iter()
+                .map(|reason| format!("{name}: {reason}"))
+                .collect::<Vec<_>>()
         };
         let reasons: Vec<String> = self.experiments.iter().flat_map(reasons).collect();
         bench::invalid(reasons.iter().map(String::as_str))
@@ -93,7 +105,9 @@ pub fn manifest_of(csv: &Path) -> Option<Value> {
 pub fn invalid_by(manifest: &Value, expr_id: u64) -> Vec<String> {
     let experiments = manifest["experiments"].as_array().into_iter().flatten();
     let mut found = experiments.filter(|experiment| experiment["expr_id"] == expr_id);
-    let reasons = found.next().and_then(|experiment| experiment["invalid"].as_array());
+    let reasons = found
+        .next()
+        .and_then(|experiment| experiment["invalid"].as_array());
     let text = |reason: &Value| reason["text"].as_str().map(str::to_owned);
     reasons.into_iter().flatten().filter_map(text).collect()
 }
@@ -104,16 +118,24 @@ type Engines = BTreeMap<(u64, Arc<str>), Vec<Record>>;
 /// The reason that rows give without a manifest.
 pub fn invalid_by_rows<'a>(mut rows: impl Iterator<Item = &'a Record>) -> Option<String> {
     let reason = "its rows say so, and no manifest beside them says why";
-    rows.any(|row| row.valid == Some(false)).then(|| reason.to_owned())
+    rows.any(|row| row.valid == Some(false))
+        .then(|| reason.to_owned())
 }
 
 fn experiments(results: Results, manifest: Option<&Value>) -> Vec<Experiment> {
     let mut groups: BTreeMap<Key, Engines> = BTreeMap::new();
     for record in results.records {
         let engines = groups.entry(record.experiment()).or_default();
-        engines.entry((record.engine_id, record.engine_name())).or_default().push(record);
+        engines
+            .entry((record.engine_id, record.engine_name()))
+            .or_default()
+            .push(record);
     }
-    let invalid = |(_, number): Key| manifest.zip(number).map(|(manifest, n)| invalid_by(manifest, n));
+    let invalid = |(_, number): Key| {
+        manifest
+            .zip(number)
+            .map(|(manifest, n)| invalid_by(manifest, n))
+    };
     let experiment = |(key, engines)| experiment(key, engines, invalid(key).unwrap_or_default());
     groups.into_iter().map(experiment).collect()
 }
@@ -122,13 +144,28 @@ fn experiment((case, number): Key, engines: Engines, mut invalid: Vec<String>) -
     if invalid.is_empty() {
         invalid.extend(invalid_by_rows(engines.values().flatten()));
     }
-    let mut engines: Vec<_> = engines.into_iter().map(|((_, name), records)| (name, records)).collect();
+    let mut engines: Vec<_> = engines
+        .into_iter()
+        .map(|((_, name), records)| (name, records))
+        .collect();
     for (_, records) in &mut engines {
         records.sort_by_key(|record| record.request_id);
     }
-    let lens = || engines.iter().flat_map(|engine| &engine.1).map(|record| record.context_len);
-    let (low, high) = (lens().min().unwrap_or_default(), lens().max().unwrap_or_default());
-    let context = if low == high { format!("{low}") } else { format!("{low}–{high}") };
+    let lens = || {
+        engines
+            .iter()
+            .flat_map(|engine| &engine.1)
+            .map(|record| record.context_len)
+    };
+    let (low, high) = (
+        lens().min().unwrap_or_default(),
+        lens().max().unwrap_or_default(),
+    );
+    let context = if low == high {
+        format!("{low}")
+    } else {
+        format!("{low}–{high}")
+    };
     let case = case.map_or_else(String::new, |case| format!("{case}."));
     let number = number.map_or_else(|| "–".into(), |number| number.to_string());
     Experiment {
@@ -158,9 +195,18 @@ impl Moments {
         let planned = record.planned_s.unwrap_or(record.timestamp);
         let sent = record.sent_s.unwrap_or(record.timestamp);
         let first = record.first_token_s.or_else(|| Some(sent + record.ttft?))?;
-        let last = record.last_token_s.or_else(|| Some(sent + record.latency?))?;
+        let last = record
+            .last_token_s
+            .or_else(|| Some(sent + record.latency?))?;
         let by_rate = || record.throughput.map(|rate| rate * (last - first));
-        let tokens = record.output_tokens.map(|tokens| tokens as f64).or_else(by_rate).unwrap_or_default();
-        Some(Self { at: [planned, sent, first, last], tokens })
+        let tokens = record
+            .output_tokens
+            .map(|tokens| tokens as f64)
+            .or_else(by_rate)
+            .unwrap_or_default();
+        Some(Self {
+            at: [planned, sent, first, last],
+            tokens,
+        })
     }
 }

@@ -63,12 +63,22 @@ impl Terminal {
         let (end, ended) = channel();
         let progress = Arc::new(Progress::default());
         let region = in_place.then(Region::default);
-        let writer = Writer { terminal: Term::stderr(), region, aside: None, progress: progress.clone() };
+        let writer = Writer {
+            terminal: Term::stderr(),
+            region,
+            aside: None,
+            progress: progress.clone(),
+        };
         Builder::new().name("screen".into()).spawn(move || {
             writer.work(&received);
             drop(end);
         })?;
-        Ok(Self { pieces: Some(pieces), progress, ended, cancel })
+        Ok(Self {
+            pieces: Some(pieces),
+            progress,
+            ended,
+            cancel,
+        })
     }
 
     /// Writes a result to standard output.
@@ -116,7 +126,11 @@ impl Terminal {
     }
 
     fn patience(&self) -> Duration {
-        if self.cancel.is_cancelled() { PATIENCE_INTERRUPTED } else { PATIENCE }
+        if self.cancel.is_cancelled() {
+            PATIENCE_INTERRUPTED
+        } else {
+            PATIENCE
+        }
     }
 }
 
@@ -177,7 +191,9 @@ impl Writer {
     fn tell_dropped(&mut self) {
         let dropped = self.progress.dropped_notes.swap(0, Relaxed);
         if dropped > 0 {
-            self.above(&format!("  … {dropped} lines are missing here: the terminal took none"));
+            self.above(&format!(
+                "  … {dropped} lines are missing here: the terminal took none"
+            ));
         }
     }
 
@@ -185,7 +201,11 @@ impl Writer {
         if self.aside.is_some() {
             return self.above(text);
         }
-        let lines = self.region.as_ref().map(|region| region.lines().to_vec()).unwrap_or_default();
+        let lines = self
+            .region
+            .as_ref()
+            .map(|region| region.lines().to_vec())
+            .unwrap_or_default();
         self.draw(Vec::new());
         // A reader that has closed the pipe is not a failure of lmrun.
         let _ = writeln!(std::io::stdout(), "{text}");
@@ -211,7 +231,11 @@ impl Writer {
             return;
         }
         let size = self.size();
-        if let Some(text) = self.region.as_mut().map(|region| region.replace("", lines, size)) {
+        if let Some(text) = self
+            .region
+            .as_mut()
+            .map(|region| region.replace("", lines, size))
+        {
             self.send(&text);
         }
     }
@@ -239,7 +263,12 @@ mod tests {
         drop(end); // no thread takes anything
         let progress = Arc::<Progress>::default();
         let cancel = CancellationToken::new();
-        let terminal = Terminal { pieces: Some(pieces), progress: progress.clone(), ended, cancel };
+        let terminal = Terminal {
+            pieces: Some(pieces),
+            progress: progress.clone(),
+            ended,
+            cancel,
+        };
         let long = "x".repeat(WAITING_NOTES / 2 + 1);
         (0..5).for_each(|_| terminal.note(long.clone()));
         (0..5).for_each(|_| terminal.frame(vec!["a frame".into()]));
@@ -254,7 +283,10 @@ mod tests {
             Piece::Frame(lines) if lines.is_empty() => "clear",
             _ => "other",
         });
-        assert_eq!(kinds.collect::<Vec<_>>(), ["note", "note", "result", "warning", "clear"]);
+        assert_eq!(
+            kinds.collect::<Vec<_>>(),
+            ["note", "note", "result", "warning", "clear"]
+        );
         assert_eq!(progress.dropped_notes.load(Relaxed), 3);
     }
 
@@ -263,9 +295,16 @@ mod tests {
         let (_end, ended) = channel();
         let cancel = CancellationToken::new();
         cancel.cancel();
-        let terminal = Terminal { pieces: None, progress: Arc::default(), ended, cancel };
+        let terminal = Terminal {
+            pieces: None,
+            progress: Arc::default(),
+            ended,
+            cancel,
+        };
         let began = Instant::now();
         drop(terminal);
-        assert!(began.elapsed() >= PATIENCE_INTERRUPTED && began.elapsed() < 2 * PATIENCE_INTERRUPTED);
+        assert!(
+            began.elapsed() >= PATIENCE_INTERRUPTED && began.elapsed() < 2 * PATIENCE_INTERRUPTED
+        );
     }
 }

@@ -41,11 +41,23 @@ pub enum ReportError {
 pub fn write(paths: &[PathBuf], page: Option<&Path>) -> Result<Vec<PathBuf>, ReportError> {
     let mut files = Vec::new();
     for path in paths {
-        files.extend(results_at(path)?.into_iter().filter(|file| !files.contains(file)).collect::<Vec<_>>());
+        files.extend(
+            results_at(path)?
+                .into_iter()
+                .filter(|file| !files.contains(file))
+                .collect::<Vec<_>>(),
+        );
     }
-    let studies = files.iter().map(|file| Study::read(file)).collect::<Result<Vec<_>, _>>()?;
+    let studies = files
+        .iter()
+        .map(|file| Study::read(file))
+        .collect::<Result<Vec<_>, _>>()?;
     let inks = Inks::of(&studies);
-    let groups: Vec<_> = studies.iter().enumerate().map(|(i, study)| html::groups(study, i, &inks)).collect();
+    let groups: Vec<_> = studies
+        .iter()
+        .enumerate()
+        .map(|(i, study)| html::groups(study, i, &inks))
+        .collect();
     let mut written = Vec::new();
     for (study, groups) in studies.iter().zip(&groups) {
         let path = study.csv.with_extension("pdf");
@@ -56,7 +68,11 @@ pub fn write(paths: &[PathBuf], page: Option<&Path>) -> Result<Vec<PathBuf>, Rep
     }
     let beside = || files[0].with_file_name("report.html");
     let path = page.map_or_else(beside, Path::to_owned);
-    let title = if studies.len() == 1 { studies[0].name.clone() } else { "Results".into() };
+    let title = if studies.len() == 1 {
+        studies[0].name.clone()
+    } else {
+        "Results".into()
+    };
     let html = html::page(&title, &studies, &groups).map_err(|e| e.to_string());
     keep(&path, html.map(|html| shown(&html).into_bytes()))?;
     written.push(path);
@@ -65,12 +81,17 @@ pub fn write(paths: &[PathBuf], page: Option<&Path>) -> Result<Vec<PathBuf>, Rep
 
 /// Returns the page without marks that turn the direction of writing: others may choose names and manifests.
 fn shown(html: &str) -> String {
-    html.chars().filter(|c| is_harmless(*c) || *c == '\n').collect()
+    html.chars()
+        .filter(|c| is_harmless(*c) || *c == '\n')
+        .collect()
 }
 
 fn keep(path: &Path, bytes: Result<Vec<u8>, String>) -> Result<(), ReportError> {
     let written = bytes.and_then(|bytes| files::replace(path, &bytes).map_err(|e| e.to_string()));
-    written.map_err(|problem| ReportError::Unwritten { path: path.into(), problem })
+    written.map_err(|problem| ReportError::Unwritten {
+        path: path.into(),
+        problem,
+    })
 }
 
 /// A file, even if it holds no results; of a folder those that are results, by name; of a folder of
@@ -90,7 +111,11 @@ fn results_at(path: &Path) -> Result<Vec<PathBuf>, ReportError> {
 }
 
 fn results_in(path: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let entries = std::fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
     let is_csv = |path: &PathBuf| path.extension().is_some_and(|e| e == "csv") && is_result(path);
     let mut found: Vec<PathBuf> = entries.filter(is_csv).collect();
     found.sort();

@@ -30,25 +30,43 @@ pub fn declared<'t>(
 ) -> Declared {
     let mut sources = Sources::empty(folder);
     let loaded = Source::parse(title, text).is_ok_and(|source| sources.add(title, source).is_ok());
-    let sites: Vec<Site<'_>> = sources.all().flat_map(|(path, source)| sites(path, source)).collect();
+    let sites: Vec<Site<'_>> = sources
+        .all()
+        .flat_map(|(path, source)| sites(path, source))
+        .collect();
     let (takers, calls) = takers(title, &sites);
     let escapes = |site: &Site<'_>| takers.iter().any(|taker| site.escaped.contains(taker.name));
     let is_computed = calls.iter().flatten().any(|call| *call == Call::Computed);
-    let is_missing =
-        |import: &Import| sources.get(&import.path).is_none() && api::native(&import.path).is_none();
-    let lacks_some = sources.all().any(|(_, source)| source.imports.values().any(is_missing));
-    let is_open =
-        !loaded || lacks_some || is_computed || sites.iter().any(|site| site.is_open || escapes(site));
+    let is_missing = |import: &Import| {
+        sources.get(&import.path).is_none() && api::native(&import.path).is_none()
+    };
+    let lacks_some = sources
+        .all()
+        .any(|(_, source)| source.imports.values().any(is_missing));
+    let is_open = !loaded
+        || lacks_some
+        || is_computed
+        || sites.iter().any(|site| site.is_open || escapes(site));
     let of = |at: &usize| {
         calls[*at].iter().filter_map(|call| match call {
             Call::Asks(name, default) => Some((name.clone(), default.clone())),
             _ => None,
         })
     };
-    let of_test =
-        |test: &'t str| (test.to_owned(), reached(title, test, &sites).iter().flat_map(of).collect());
-    let all = (0..sites.len()).flat_map(|at| of(&at).map(|(name, _)| name).collect::<Vec<_>>()).collect();
-    Declared { all, is_open, by_test: tests.map(of_test).collect() }
+    let of_test = |test: &'t str| {
+        (
+            test.to_owned(),
+            reached(title, test, &sites).iter().flat_map(of).collect(),
+        )
+    };
+    let all = (0..sites.len())
+        .flat_map(|at| of(&at).map(|(name, _)| name).collect::<Vec<_>>())
+        .collect();
+    Declared {
+        all,
+        is_open,
+        by_test: tests.map(of_test).collect(),
+    }
 }
 
 /// A function, or the part of a script outside of all functions.
@@ -71,8 +89,10 @@ struct Site<'a> {
 
 /// The sites of a script. Closures belong to the functions that contain them.
 fn sites<'a>(path: &'a str, source: &'a Source) -> Vec<Site<'a>> {
-    let (closures, named): (Vec<_>, Vec<_>) =
-        source.ast.iter_fn_def().partition(|f| f.name.starts_with("anon$"));
+    let (closures, named): (Vec<_>, Vec<_>) = source
+        .ast
+        .iter_fn_def()
+        .partition(|f| f.name.starts_with("anon$"));
     let mut functions: Vec<_> = named.iter().map(|f| (span(f), f)).collect();
     functions.sort_by_key(|(span, _)| span.0);
     let place = |position: Position| {
@@ -82,17 +102,37 @@ fn sites<'a>(path: &'a str, source: &'a Source) -> Vec<Site<'a>> {
     };
     let site = |name, params| {
         let (calls, mentioned, escaped, set) = Default::default();
-        Site { path, source, name, params, calls, mentioned, escaped, set, is_open: false }
+        Site {
+            path,
+            source,
+            name,
+            params,
+            calls,
+            mentioned,
+            escaped,
+            set,
+            is_open: false,
+        }
     };
-    let of_functions =
-        functions.iter().map(|(_, f)| site(f.name.as_str(), f.params.iter().map(AsRef::as_ref).collect()));
-    let mut sites: Vec<Site<'a>> = std::iter::once(site("", Vec::new())).chain(of_functions).collect();
+    let of_functions = functions.iter().map(|(_, f)| {
+        site(
+            f.name.as_str(),
+            f.params.iter().map(AsRef::as_ref).collect(),
+        )
+    });
+    let mut sites: Vec<Site<'a>> = std::iter::once(site("", Vec::new()))
+        .chain(of_functions)
+        .collect();
     for closure in closures {
         let site = &mut sites[place(closure.body.start_position())];
-        site.set.extend(closure.params.iter().map(ToString::to_string));
+        site.set
+            .extend(closure.params.iter().map(ToString::to_string));
     }
     source.ast.walk(&mut |nodes| {
-        nodes.last().into_iter().for_each(|node| sites[place(node.position())].note(node));
+        nodes
+            .last()
+            .into_iter()
+            .for_each(|node| sites[place(node.position())].note(node));
         true
     });
     sites
@@ -104,7 +144,10 @@ fn span(f: &rhai::ScriptFuncDef) -> ((usize, usize), (usize, usize)) {
 }
 
 fn order(position: Position) -> (usize, usize) {
-    (position.line().unwrap_or_default(), position.position().unwrap_or_default())
+    (
+        position.line().unwrap_or_default(),
+        position.position().unwrap_or_default(),
+    )
 }
 
 impl Site<'_> {
@@ -117,17 +160,22 @@ impl Site<'_> {
                 self.mentioned.insert(call.name.to_string());
                 self.escaped.insert(call.name.to_string());
             }
-            ASTNode::Expr(Expr::StringConstant(text, _)) => drop(self.mentioned.insert(text.to_string())),
+            ASTNode::Expr(Expr::StringConstant(text, _)) => {
+                drop(self.mentioned.insert(text.to_string()))
+            }
             ASTNode::Expr(Expr::DynamicConstant(value, _)) => {
                 if let Some(pointer) = value.read_lock::<FnPtr>() {
                     self.mentioned.insert(pointer.fn_name().into());
                     self.escaped.insert(pointer.fn_name().into());
                 }
             }
-            ASTNode::Stmt(Stmt::Var(variable, ..)) => drop(self.set.insert(variable.0.name.to_string())),
+            ASTNode::Stmt(Stmt::Var(variable, ..)) => {
+                drop(self.set.insert(variable.0.name.to_string()))
+            }
             ASTNode::Stmt(Stmt::For(each, _)) => drop(self.set.insert(each.0.name.to_string())),
             ASTNode::Stmt(Stmt::Assignment(assignment)) => {
-                self.set.extend(variable(&assignment.1.lhs).map(str::to_owned));
+                self.set
+                    .extend(variable(&assignment.1.lhs).map(str::to_owned));
             }
             ASTNode::Stmt(Stmt::Import(import, _)) => {
                 self.is_open |= !matches!(import.0, Expr::StringConstant(..));
@@ -151,7 +199,12 @@ impl Site<'_> {
     /// The module before `::` in a call.
     fn module(&self, call: &FnCallExpr) -> Option<&str> {
         let alias = (!call.namespace.is_empty()).then(|| call.namespace.root())?;
-        Some(self.source.imports.get(alias).map_or("", |import| import.path.as_str()))
+        Some(
+            self.source
+                .imports
+                .get(alias)
+                .map_or("", |import| import.path.as_str()),
+        )
     }
 
     /// The place among the parameters of `expr`, if it is one whose value the site does not change.
@@ -203,17 +256,33 @@ const NATIVE: &str = "core/run";
 /// All takers, and the calls of them in each site.
 fn takers<'a>(main: &str, sites: &[Site<'a>]) -> (Vec<Taker<'a>>, Vec<Vec<Call>>) {
     let default = DefaultFrom::Argument(1);
-    let mut takers = vec![Taker { path: NATIVE, name: "param", arity: 2, name_at: 0, default }];
+    let mut takers = vec![Taker {
+        path: NATIVE,
+        name: "param",
+        arity: 2,
+        name_at: 0,
+        default,
+    }];
     loop {
         let mut more = Vec::new();
         let of_site = |site: &Site<'a>| {
             let taken = site.calls.iter().filter_map(|(call, position)| {
-                Some(asked(site, call, *position, called(main, site, call, &takers)?, &mut more))
+                Some(asked(
+                    site,
+                    call,
+                    *position,
+                    called(main, site, call, &takers)?,
+                    &mut more,
+                ))
             });
             taken.collect::<Vec<Call>>()
         };
         let calls = sites.iter().map(of_site).collect();
-        more.retain(|new: &Taker<'a>| !takers.iter().any(|known| known.is(new.path, new.name, new.arity)));
+        more.retain(|new: &Taker<'a>| {
+            !takers
+                .iter()
+                .any(|known| known.is(new.path, new.name, new.arity))
+        });
         if more.is_empty() {
             return (takers, calls);
         }
@@ -237,7 +306,11 @@ fn called<'t, 'a>(
         Some(path) => vec![path],
         None => vec![site.path, main, NATIVE],
     };
-    let find = |path: &&str| takers.iter().find(|taker| taker.is(path, &call.name, call.args.len()));
+    let find = |path: &&str| {
+        takers
+            .iter()
+            .find(|taker| taker.is(path, &call.name, call.args.len()))
+    };
     paths.iter().find_map(find)
 }
 
@@ -248,7 +321,11 @@ fn asked<'a>(
     taker: &Taker<'a>,
     more: &mut Vec<Taker<'a>>,
 ) -> Call {
-    let text_of = |at: usize| arguments(&site.source.text, position).nth(at).unwrap_or_default();
+    let text_of = |at: usize| {
+        arguments(&site.source.text, position)
+            .nth(at)
+            .unwrap_or_default()
+    };
     let name = &call.args[taker.name_at];
     if let Expr::StringConstant(name, _) = name {
         let default = match &taker.default {
@@ -257,7 +334,9 @@ fn asked<'a>(
         };
         return Call::Asks(name.to_string(), default);
     }
-    let Some(name_at) = site.param(name) else { return Call::Computed };
+    let Some(name_at) = site.param(name) else {
+        return Call::Computed;
+    };
     let default = match &taker.default {
         DefaultFrom::Argument(at) => match site.param(&call.args[*at]) {
             Some(at) => DefaultFrom::Argument(at),
@@ -265,7 +344,13 @@ fn asked<'a>(
         },
         DefaultFrom::Text(text) => DefaultFrom::Text(text.clone()),
     };
-    more.push(Taker { path: site.path, name: site.name, arity: site.params.len(), name_at, default });
+    more.push(Taker {
+        path: site.path,
+        name: site.name,
+        arity: site.params.len(),
+        name_at,
+        default,
+    });
     Call::HandsOn
 }
 
@@ -291,10 +376,15 @@ fn arguments(text: &str, position: Position) -> impl Iterator<Item = String> {
             (1, '(') if arguments == [""] => arguments[0].clear(),
             (1, ',') if quote.is_none() => arguments.push(String::new()),
             (0, _) => {}
-            _ => arguments.last_mut().into_iter().for_each(|last| last.push(c)),
+            _ => arguments
+                .last_mut()
+                .into_iter()
+                .for_each(|last| last.push(c)),
         }
     }
-    arguments.into_iter().map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+    arguments
+        .into_iter()
+        .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// The places of the sites that `test` may reach, by the names that they mention. Code outside of functions
@@ -314,9 +404,13 @@ fn reached(main: &str, test: &str, sites: &[Site<'_>]) -> BTreeSet<usize> {
         }
         let site = &sites[at];
         let mentioned = site.mentioned.iter().chain(&site.escaped);
-        left.extend(mentioned.flat_map(|name| [named(site.path, name), named(main, name)].concat()));
-        let qualified =
-            site.calls.iter().filter_map(|(call, _)| Some((site.module(call)?, call.name.as_str())));
+        left.extend(
+            mentioned.flat_map(|name| [named(site.path, name), named(main, name)].concat()),
+        );
+        let qualified = site
+            .calls
+            .iter()
+            .filter_map(|(call, _)| Some((site.module(call)?, call.name.as_str())));
         left.extend(qualified.flat_map(|(path, name)| named(path, name)));
     }
     reached
@@ -331,11 +425,19 @@ mod tests {
         let module = "fn asked(name, usual) { param(name, usual) }
             fn both(a, b) { asked(\"first\", a) + asked(\"second\", b) }";
         std::fs::write(folder.path().join("mine.rhai"), module).expect("a module");
-        declared("main.rhai", text, folder.path(), ["test_a", "test_b"].into_iter())
+        declared(
+            "main.rhai",
+            text,
+            folder.path(),
+            ["test_a", "test_b"].into_iter(),
+        )
     }
 
     fn defaults(declared: &Declared, test: &str) -> Vec<String> {
-        declared.by_test[test].iter().map(|(name, default)| format!("{name}={default}")).collect()
+        declared.by_test[test]
+            .iter()
+            .map(|(name, default)| format!("{name}={default}"))
+            .collect()
     }
 
     #[test]
@@ -346,8 +448,14 @@ mod tests {
             private fn helper(usual) { param(\"gap_s\", 8 +
                 usual) }
             private fn unreached() { param(\"nowhere\", ()) }");
-        assert_eq!(defaults(&found, "test_a"), ["gap_s=8 + usual", "inside=x", "top=\"a, b\""]);
-        assert_eq!(defaults(&found, "test_b"), ["own=#{ a: [1, 2] }", "top=\"a, b\""]);
+        assert_eq!(
+            defaults(&found, "test_a"),
+            ["gap_s=8 + usual", "inside=x", "top=\"a, b\""]
+        );
+        assert_eq!(
+            defaults(&found, "test_b"),
+            ["own=#{ a: [1, 2] }", "top=\"a, b\""]
+        );
         assert!(found.all.contains("nowhere") && !found.is_open);
     }
 
@@ -365,7 +473,9 @@ mod tests {
 
     #[test]
     fn the_librarys_parameters_are_known_by_its_import() {
-        let found = of("import \"std/openai\" as openai; fn test_a() { openai::engine(#{}) } fn test_b() {}");
+        let found = of(
+            "import \"std/openai\" as openai; fn test_a() { openai::engine(#{}) } fn test_b() {}",
+        );
         assert!(found.by_test["test_a"].contains_key("url") && found.by_test["test_b"].is_empty());
         assert!(!found.is_open);
     }
@@ -387,10 +497,17 @@ mod tests {
             let text = format!(
                 "fn test_a() {{ {code} }}\nprivate fn changed(name) {{ name = name + 1; param(name, 1) }}"
             );
-            let text = if code.contains("changed") { text } else { format!("fn test_a() {{ {code} }}") };
+            let text = if code.contains("changed") {
+                text
+            } else {
+                format!("fn test_a() {{ {code} }}")
+            };
             assert!(of(&text).is_open, "{code}");
         }
-        assert!(of("fn test_a() { [\"x\"].map(asked) } private fn asked(name) { param(name, 1) }").is_open);
+        assert!(
+            of("fn test_a() { [\"x\"].map(asked) } private fn asked(name) { param(name, 1) }")
+                .is_open
+        );
         assert!(of("import \"missing\" as m; fn test_a() {}").is_open);
     }
 }

@@ -13,7 +13,9 @@ use rhai::{Dynamic, EvalAltResult, Scope};
 pub fn wanted() -> Result<Vec<Wanted>, Box<EvalAltResult>> {
     let engine = compiler();
     let text = Modules::source("std/doctor").unwrap_or_default();
-    let ast = engine.compile(text).map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
+    let ast = engine
+        .compile(text)
+        .map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
     from_dynamic(&engine.call_fn::<Dynamic>(&mut Scope::new(), &ast, "programs", ())?)
 }
 

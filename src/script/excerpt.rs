@@ -46,7 +46,10 @@ fn window(line: &str, at: usize) -> Range<usize> {
     }
     let before = line[..at].char_indices().rev().take(MAX_CHARS / 2).last();
     let start = before.map_or(at, |(start, _)| start);
-    let end = line[start..].char_indices().nth(MAX_CHARS).map_or(line.len(), |(length, _)| start + length);
+    let end = line[start..]
+        .char_indices()
+        .nth(MAX_CHARS)
+        .map_or(line.len(), |(length, _)| start + length);
     start..end
 }
 
@@ -56,7 +59,13 @@ mod tests {
 
     #[test]
     fn short_lines_are_whole() {
-        for (text, span) in [("", 0..0), ("a", 0..1), ("a\nbé\r\nc", 2..5), ("a\n", 2..2), ("a\r\n", 1..2)] {
+        for (text, span) in [
+            ("", 0..0),
+            ("a", 0..1),
+            ("a\nbé\r\nc", 2..5),
+            ("a\n", 2..2),
+            ("a\r\n", 1..2),
+        ] {
             let (cut, moved) = excerpt(text, span.clone());
             assert_eq!((cut.as_str(), moved.start), (text, span.start), "{text:?}");
         }
@@ -71,7 +80,11 @@ mod tests {
         assert_eq!(&cut[moved], "nope");
         let lengths: Vec<_> = cut.lines().map(|line| line.chars().count()).collect();
         assert_eq!(lengths, [301, 302, 301]);
-        assert!(cut.lines().nth(1).is_some_and(|line| line.starts_with("…é") && line.ends_with("é…")));
+        assert!(
+            cut.lines()
+                .nth(1)
+                .is_some_and(|line| line.starts_with("…é") && line.ends_with("é…"))
+        );
     }
 
     #[test]

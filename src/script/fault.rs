@@ -4,7 +4,8 @@ use super::excerpt::excerpt;
 use crate::bench::{Code, EngineError, RunError};
 use crate::driver::text::{shown, shown_script};
 use miette::{
-    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report, Severity,
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report,
+    Severity,
 };
 use rhai::{Dynamic, EvalAltResult, Position};
 
@@ -24,19 +25,30 @@ pub struct Fault {
 impl Fault {
     /// A failure of the script.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), help: None, code: Code::Check, word: None }
+        Self {
+            message: message.into(),
+            help: None,
+            code: Code::Check,
+            word: None,
+        }
     }
 
     /// Says what to do.
     #[must_use]
     pub fn help(self, help: impl Into<String>) -> Self {
-        Self { help: Some(help.into()), ..self }
+        Self {
+            help: Some(help.into()),
+            ..self
+        }
     }
 
     /// Names a word to point at, where the line of the call has it.
     #[must_use]
     pub fn at_word(self, word: &str) -> Self {
-        Self { word: Some(word.into()), ..self }
+        Self {
+            word: Some(word.into()),
+            ..self
+        }
     }
 
     fn with_code(self, code: Code) -> Self {
@@ -52,7 +64,9 @@ impl std::fmt::Display for Fault {
 
 impl From<EngineError> for Fault {
     fn from(error: EngineError) -> Self {
-        Self::new(error.to_string()).help(error.remedy()).with_code(Code::Engine)
+        Self::new(error.to_string())
+            .help(error.remedy())
+            .with_code(Code::Engine)
     }
 }
 
@@ -64,12 +78,17 @@ impl From<Fault> for Box<EvalAltResult> {
 }
 
 /// Raises the failure of an experiment. An interrupt cannot be caught by a script.
-#[expect(clippy::unnecessary_box_returns, reason = "Rhai's errors travel in boxes")]
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "Rhai's errors travel in boxes"
+)]
 pub fn raise(error: RunError) -> Box<EvalAltResult> {
     match error {
         RunError::Engine(error) => Fault::from(error).into(),
         RunError::TooMany(problem) => Fault::new(problem)
-            .help("raise the limit (`ulimit -Hn`, `LimitNOFILE=`), or send fewer with `concurrency`")
+            .help(
+                "raise the limit (`ulimit -Hn`, `LimitNOFILE=`), or send fewer with `concurrency`",
+            )
             .with_code(Code::Invalid)
             .into(),
         RunError::Interrupted => interrupted(),
@@ -77,7 +96,10 @@ pub fn raise(error: RunError) -> Box<EvalAltResult> {
 }
 
 /// Ends the script wherever it is.
-#[expect(clippy::unnecessary_box_returns, reason = "Rhai's errors travel in boxes")]
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "Rhai's errors travel in boxes"
+)]
 pub fn interrupted() -> Box<EvalAltResult> {
     EvalAltResult::ErrorTerminated(Dynamic::UNIT, Position::NONE).into()
 }
@@ -127,33 +149,70 @@ impl Diagnosis {
     /// What `error`, raised while `script` ran, says.
     pub fn of(error: &EvalAltResult, script: &str) -> Self {
         let (root, mut places) = trace(error, script);
-        let Fault { mut message, help, code, word } = fault_of(root);
+        let Fault {
+            mut message,
+            help,
+            code,
+            word,
+        } = fault_of(root);
         // The user's line is the deepest that is not the library's.
-        let own = places.iter().rposition(|(place, _)| !is_library(&place.file));
+        let own = places
+            .iter()
+            .rposition(|(place, _)| !is_library(&place.file));
         let below: Vec<_> = places.split_off(own.map_or(0, |own| own + 1));
         let user = places.pop();
-        let called = user.as_ref().and_then(|(_, called)| called.clone()).filter(|_| !below.is_empty());
-        if let (Some(called), false) =
-            (&called, matches!(root, EvalAltResult::ErrorRuntime(..) | EvalAltResult::ErrorTerminated(..)))
-        {
+        let called = user
+            .as_ref()
+            .and_then(|(_, called)| called.clone())
+            .filter(|_| !below.is_empty());
+        if let (Some(called), false) = (
+            &called,
+            matches!(
+                root,
+                EvalAltResult::ErrorRuntime(..) | EvalAltResult::ErrorTerminated(..)
+            ),
+        ) {
             message = format!("`{called}` cannot use what it is given: {message}");
         }
         let only = |places: Vec<(Place, _)>| places.into_iter().map(|(place, _)| place).collect();
         let (place, above, below) = (user.map(|(place, _)| place), only(places), only(below));
-        Self { message, help, code, unusable: false, place, called, word, above, below }
+        Self {
+            message,
+            help,
+            code,
+            unusable: false,
+            place,
+            called,
+            word,
+            above,
+            below,
+        }
     }
 
     /// A problem of a whole script.
     pub fn plain(message: impl Into<String>, help: Option<String>) -> Self {
         let (above, below) = (Vec::new(), Vec::new());
         let (message, code, unusable) = (message.into(), Code::Check, false);
-        Self { message, help, code, unusable, place: None, called: None, word: None, above, below }
+        Self {
+            message,
+            help,
+            code,
+            unusable,
+            place: None,
+            called: None,
+            word: None,
+            above,
+            below,
+        }
     }
 
     /// The same, of a text that does not compile.
     #[must_use]
     pub fn as_unusable(self) -> Self {
-        Self { unusable: true, ..self }
+        Self {
+            unusable: true,
+            ..self
+        }
     }
 
     /// A fault at a place that was found without running anything.
@@ -177,20 +236,31 @@ impl Diagnosis {
         let position = self.place.as_ref()?.position;
         let line = text.lines().nth(position.line()? - 1)?;
         let column = position.position()? - 1;
-        line.split_at_checked(line.char_indices().nth(column).map_or(line.len(), |(at, _)| at))
+        line.split_at_checked(
+            line.char_indices()
+                .nth(column)
+                .map_or(line.len(), |(at, _)| at),
+        )
     }
 
     /// The same, with its places moved.
     #[must_use]
     pub fn moved(mut self, to: impl Fn(&mut Place)) -> Self {
-        self.place.iter_mut().chain(&mut self.above).chain(&mut self.below).for_each(to);
+        self.place
+            .iter_mut()
+            .chain(&mut self.above)
+            .chain(&mut self.below)
+            .for_each(to);
         self
     }
 
     /// The same, with other advice.
     #[must_use]
     pub fn with_help(self, help: Option<String>) -> Self {
-        Self { help: help.or(self.help), ..self }
+        Self {
+            help: help.or(self.help),
+            ..self
+        }
     }
 
     /// The same, as another kind of failure.
@@ -215,7 +285,10 @@ impl Diagnosis {
         if let Some(help) = self.advice() {
             diagnostic = diagnostic.with_help(shown(&help));
         }
-        let located = self.place.as_ref().and_then(|place| Some((place, source(&place.file)?)));
+        let located = self
+            .place
+            .as_ref()
+            .and_then(|place| Some((place, source(&place.file)?)));
         let report = match located {
             Some((place, text)) => {
                 let (start, length) = self.span(place, &text);
@@ -223,12 +296,17 @@ impl Diagnosis {
                 let (line, column) = (place.position.line().unwrap_or(1), start - line_start + 1);
                 let name = format!("{}:{line}:{column}", shown(&place.file));
                 let (text, span) = excerpt(&shown_script(&text), start..start + length);
-                let diagnostic = diagnostic.with_label(LabeledSpan::new_primary_with_span(None, span));
+                let diagnostic =
+                    diagnostic.with_label(LabeledSpan::new_primary_with_span(None, span));
                 Report::new(diagnostic).with_source_code(NamedSource::new(name, text))
             }
             None => Report::new(diagnostic),
         };
-        let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let theme = if color {
+            GraphicalTheme::unicode()
+        } else {
+            GraphicalTheme::unicode_nocolor()
+        };
         let mut drawing = String::new();
         // The name has the place in the script, whose lines may be longer than what is drawn.
         let handler = GraphicalReportHandler::new_themed(theme)
@@ -242,19 +320,36 @@ impl Diagnosis {
     }
 
     fn advice(&self) -> Option<String> {
-        let above = self.above.iter().rev().map(|place| format!("called from {place}"));
+        let above = self
+            .above
+            .iter()
+            .rev()
+            .map(|place| format!("called from {place}"));
         let below = self.below.iter().map(|place| format!("raised in {place}"));
-        let lines: Vec<String> = self.help.clone().into_iter().chain(above).chain(below).collect();
+        let lines: Vec<String> = self
+            .help
+            .clone()
+            .into_iter()
+            .chain(above)
+            .chain(below)
+            .collect();
         (!lines.is_empty()).then(|| lines.join("\n"))
     }
 
     /// Where the caret goes: the culprit's word if the line has it, else the token.
     fn span(&self, place: &Place, text: &str) -> (usize, usize) {
         let line = place.position.line().unwrap_or(1);
-        let start: usize = text.split_inclusive('\n').take(line - 1).map(str::len).sum();
+        let start: usize = text
+            .split_inclusive('\n')
+            .take(line - 1)
+            .map(str::len)
+            .sum();
         let line = text[start..].lines().next().unwrap_or_default();
         let column = place.position.position().unwrap_or(1) - 1;
-        let token = line.char_indices().nth(column).map_or(line.len(), |(at, _)| at);
+        let token = line
+            .char_indices()
+            .nth(column)
+            .map_or(line.len(), |(at, _)| at);
         let word = self.word.as_deref().filter(|word| !word.is_empty());
         match word.and_then(|word| Some((line[token..].find(word)? + token, word.len()))) {
             Some((at, length)) => (start + at, length),
@@ -268,8 +363,16 @@ fn token_length(rest: &str) -> usize {
         return quoted.find('"').map_or(rest.len(), |end| end + 2);
     }
     let is_name = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-    let name: usize = rest.chars().take_while(|c| is_name(*c)).map(char::len_utf8).sum();
-    if name > 0 { name } else { rest.chars().next().map_or(0, char::len_utf8) }
+    let name: usize = rest
+        .chars()
+        .take_while(|c| is_name(*c))
+        .map(char::len_utf8)
+        .sum();
+    if name > 0 {
+        name
+    } else {
+        rest.chars().next().map_or(0, char::len_utf8)
+    }
 }
 
 /// Whether a module is the library's or a native's.
@@ -281,13 +384,19 @@ pub fn is_library(file: &str) -> bool {
 /// function that is called there.
 ///
 /// In Rhai's frames a position lies in the caller's file while the source is the callee's.
-fn trace<'e>(error: &'e EvalAltResult, script: &str) -> (&'e EvalAltResult, Vec<(Place, Option<String>)>) {
+fn trace<'e>(
+    error: &'e EvalAltResult,
+    script: &str,
+) -> (&'e EvalAltResult, Vec<(Place, Option<String>)>) {
     let mut file = script.to_owned();
     let mut error = error;
     let mut places: Vec<(Place, Option<String>)> = Vec::new();
     loop {
         let mut visit = |position: Position, called: Option<String>| {
-            let place = Place { file: file.clone(), position };
+            let place = Place {
+                file: file.clone(),
+                position,
+            };
             if !position.is_none() && places.last().is_none_or(|(last, _)| *last != place) {
                 places.push((place, called));
             }
@@ -321,7 +430,9 @@ fn fault_of(root: &EvalAltResult) -> Fault {
             Some(fault) => fault,
             None => Fault::new(value.to_string()),
         },
-        EvalAltResult::ErrorTerminated(..) => Fault::new("interrupted").with_code(Code::Interrupted),
+        EvalAltResult::ErrorTerminated(..) => {
+            Fault::new("interrupted").with_code(Code::Interrupted)
+        }
         EvalAltResult::ErrorParsing(error, _) => Fault::new(lower_first(&error.to_string())),
         EvalAltResult::ErrorDotExpr(problem, _) => {
             // unknown property 'nam' - a getter is not registered for type 'Engine'
@@ -337,12 +448,16 @@ fn fault_of(root: &EvalAltResult) -> Fault {
                 plain = message.to_owned();
             }
             // Rhai names all types that a text may have in Rust.
-            Fault::new(lower_first(&plain.replace("&str | ImmutableString | String", "string")))
+            Fault::new(lower_first(
+                &plain.replace("&str | ImmutableString | String", "string"),
+            ))
         }
     }
 }
 
 fn lower_first(text: &str) -> String {
     let mut chars = text.chars();
-    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+    chars.next().map_or_else(String::new, |first| {
+        first.to_lowercase().chain(chars).collect()
+    })
 }

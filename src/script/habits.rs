@@ -24,18 +24,36 @@ pub fn of_text(message: &str, before: &str, rest: &str) -> Option<&'static str> 
 /// For a word of another language.
 fn of_word(name: &str) -> Option<&'static str> {
     let words = [
-        (&["None", "null", "nil", "nullptr"][..], "what is not there is `()`"),
+        (
+            &["None", "null", "nil", "nullptr"][..],
+            "what is not there is `()`",
+        ),
         (&["True", "False"], "write `true` or `false`"),
         (&["not"], "`!` negates: `!found`"),
-        (&["def", "func", "function"], "a function is `fn name() { … }`"),
+        (
+            &["def", "func", "function"],
+            "a function is `fn name() { … }`",
+        ),
         (&["elif"], "write `else if`"),
-        (&["from"], "`import \"std/sim\" as sim;` gives a module a name: `sim::engine()`"),
+        (
+            &["from"],
+            "`import \"std/sim\" as sim;` gives a module a name: `sim::engine()`",
+        ),
         (&["lambda"], "a function without a name is `|x| x + 1`"),
-        (&["assert"], "`check::that(holds, \"claim\")` is what a test claims"),
+        (
+            &["assert"],
+            "`check::that(holds, \"claim\")` is what a test claims",
+        ),
         (&["pass"], "an empty block is `{ }`"),
-        (&["except", "raise"], "errors are thrown with `throw`, and caught with `try { … } catch (e) { … }`"),
+        (
+            &["except", "raise"],
+            "errors are thrown with `throw`, and caught with `try { … } catch (e) { … }`",
+        ),
     ];
-    words.iter().find(|(words, _)| words.contains(&name)).map(|(_, help)| *help)
+    words
+        .iter()
+        .find(|(words, _)| words.contains(&name))
+        .map(|(_, help)| *help)
 }
 
 /// For a name by what stands around it.
@@ -89,24 +107,51 @@ mod tests {
             ("if not 1 == 2 { }", "`!` negates: `!found`"),
             ("if 1 == 1 and 2 == 2 { }", "write `&&`"),
             ("if 1 == 1 or 2 == 2 { }", "write `||`"),
-            ("if 1 == 1: print(1)", "a block stands in braces: `if … { … }`, `for … { … }`"),
-            ("for i in range(10): print(i)", "a block stands in braces: `if … { … }`, `for … { … }`"),
+            (
+                "if 1 == 1: print(1)",
+                "a block stands in braces: `if … { … }`, `for … { … }`",
+            ),
+            (
+                "for i in range(10): print(i)",
+                "a block stands in braces: `if … { … }`, `for … { … }`",
+            ),
             ("if 1 == 1 { } elif 2 == 2 { }", "write `else if`"),
             ("def test_a():", "a function is `fn name() { … }`"),
-            ("let f = lambda x: x;", "a function without a name is `|x| x + 1`"),
-            ("let x = 1 if 2 else 3;", "a value that depends on something is `if a { 1 } else { 2 }`"),
-            ("let x = 'plain';", "a text stands in double quotes; single ones hold one character"),
-            ("let x = f\"a{1}\";", "a text with values in it stands in backticks: `${x} s`"),
+            (
+                "let f = lambda x: x;",
+                "a function without a name is `|x| x + 1`",
+            ),
+            (
+                "let x = 1 if 2 else 3;",
+                "a value that depends on something is `if a { 1 } else { 2 }`",
+            ),
+            (
+                "let x = 'plain';",
+                "a text stands in double quotes; single ones hold one character",
+            ),
+            (
+                "let x = f\"a{1}\";",
+                "a text with values in it stands in backticks: `${x} s`",
+            ),
             ("run({ name: 1 });", "a map begins with `#{`"),
-            ("run(requests=3);", "options are given as a map: `#{ requests: 3 }`"),
-            ("import sim;", "write the path and a name: `import \"std/sim\" as sim;`"),
+            (
+                "run(requests=3);",
+                "options are given as a map: `#{ requests: 3 }`",
+            ),
+            (
+                "import sim;",
+                "write the path and a name: `import \"std/sim\" as sim;`",
+            ),
             (
                 "from \"std/sim\" import engine;",
                 "`import \"std/sim\" as sim;` gives a module a name: `sim::engine()`",
             ),
             ("# a comment", "a comment begins with `//`, a map with `#{`"),
             ("let i = 0; i++;", "write `x += 1`"),
-            ("sim::engine();", "import it at the top: `import \"std/sim\" as sim;`"),
+            (
+                "sim::engine();",
+                "import it at the top: `import \"std/sim\" as sim;`",
+            ),
         ];
         for (text, help) in habits {
             assert_eq!(advice(text).as_deref(), Some(help), "{text}");
@@ -119,9 +164,15 @@ mod tests {
             of_text("undefined variable: None", "let x = ", "None;"),
             Some("what is not there is `()`")
         );
-        assert_eq!(of_text("undefined variable: Nones", "let x = ", "Nones;"), None);
+        assert_eq!(
+            of_text("undefined variable: Nones", "let x = ", "Nones;"),
+            None
+        );
         assert_eq!(of_text("undefined variable: sim", "", "sim::x"), None);
         assert_eq!(of_text("undefined variable: a", "if ", "a == 1"), None);
-        assert_eq!(of_text("expecting '{' to start a statement block", "if a ", "order"), None);
+        assert_eq!(
+            of_text("expecting '{' to start a statement block", "if a ", "order"),
+            None
+        );
     }
 }

@@ -59,52 +59,69 @@ pub struct Parameters {
 impl Parameters {
     /// Parameters by name.
     pub fn new(given: BTreeMap<String, String>) -> Self {
-        Self { given, asked: RefCell::default() }
+        Self {
+            given,
+            asked: RefCell::default(),
+        }
     }
 
     /// The value of `name`: what was given, read as the kind of value that `default` is.
     fn get(&self, name: &str, default: Dynamic) -> Result<Dynamic, Fault> {
-        self.asked.borrow_mut().insert(name.into(), default.to_string());
-        let Some(text) = self.given.get(name) else { return Ok(default) };
+        self.asked
+            .borrow_mut()
+            .insert(name.into(), default.to_string());
+        let Some(text) = self.given.get(name) else {
+            return Ok(default);
+        };
         let value = parse(text, &default);
-        if value.as_ref().and_then(|value| value.as_float().ok()).is_some_and(|number| !number.is_finite()) {
+        if value
+            .as_ref()
+            .and_then(|value| value.as_float().ok())
+            .is_some_and(|number| !number.is_finite())
+        {
             return Err(Fault::new(format!(
                 "parameter `{name}` cannot be `{text}`: expected a finite number"
             ))
             .help(format!("give a finite number with `-P {name}=…`")));
         }
         value.ok_or_else(|| {
-            Fault::new(format!("parameter `{name}` cannot be `{text}`: its default is {default}"))
-                .help(format!("give a value of the same kind with `-P {name}=…`"))
+            Fault::new(format!(
+                "parameter `{name}` cannot be `{text}`: its default is {default}"
+            ))
+            .help(format!("give a value of the same kind with `-P {name}=…`"))
         })
     }
 
     /// The given parameters that no script asked for, each with a warning.
     pub fn unused(&self) -> Vec<(String, String)> {
         let asked = self.asked.borrow();
-        let unused = self
-            .given
-            .keys()
-            .filter(|name| !asked.contains_key(*name) && !["model", "seed"].contains(&name.as_str()));
+        let unused = self.given.keys().filter(|name| {
+            !asked.contains_key(*name) && !["model", "seed"].contains(&name.as_str())
+        });
         let hint = |name: &str| match nearest(name, asked.keys().map(String::as_str)) {
             Some(near) => format!("; did you mean `{near}`?"),
             None => String::new(),
         };
-        let warning = |name: &str| format!("no test asked for the parameter `{name}`{}", hint(name));
+        let warning =
+            |name: &str| format!("no test asked for the parameter `{name}`{}", hint(name));
         unused.map(|name| (name.clone(), warning(name))).collect()
     }
 }
 
 /// Numbers may be whole or not, whatever the default is.
 fn parse(text: &str, default: &Dynamic) -> Option<Dynamic> {
-    let number =
-        || text.parse::<i64>().map(Dynamic::from).or_else(|_| text.parse::<f64>().map(Dynamic::from)).ok();
+    let number = || {
+        text.parse::<i64>()
+            .map(Dynamic::from)
+            .or_else(|_| text.parse::<f64>().map(Dynamic::from))
+            .ok()
+    };
     match default.type_name() {
         "i64" | "f64" => number(),
         "bool" => text.parse::<bool>().ok().map(Dynamic::from),
-        "()" => {
-            number().or_else(|| text.parse::<bool>().ok().map(Dynamic::from)).or_else(|| Some(text.into()))
-        }
+        "()" => number()
+            .or_else(|| text.parse::<bool>().ok().map(Dynamic::from))
+            .or_else(|| Some(text.into())),
         _ => default.is_string().then(|| text.into()),
     }
 }
@@ -120,7 +137,15 @@ impl Host {
     ) -> Self {
         let scratch = Scratch::new(folders.scratch, &bench.run_id);
         let (script_dir, output_dir) = (RefCell::new(folders.script), folders.outputs);
-        Self(Rc::new(Inner { runtime, bench, parameters, script_dir, output_dir, scratch, engine }))
+        Self(Rc::new(Inner {
+            runtime,
+            bench,
+            parameters,
+            script_dir,
+            output_dir,
+            scratch,
+            engine,
+        }))
     }
 
     /// The host of the script that makes this call.
@@ -207,7 +232,12 @@ mod tests {
     use super::*;
 
     fn parameters(given: &[(&str, &str)]) -> Parameters {
-        Parameters::new(given.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+        Parameters::new(
+            given
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect(),
+        )
     }
 
     #[test]
@@ -223,22 +253,40 @@ mod tests {
 
     #[test]
     fn a_value_of_another_kind_is_refused() {
-        let error = parameters(&[("n", "many")]).get("n", 8.into()).expect_err("not a number");
-        assert_eq!(error.message, "parameter `n` cannot be `many`: its default is 8");
-        assert_eq!(error.help.as_deref(), Some("give a value of the same kind with `-P n=…`"));
+        let error = parameters(&[("n", "many")])
+            .get("n", 8.into())
+            .expect_err("not a number");
+        assert_eq!(
+            error.message,
+            "parameter `n` cannot be `many`: its default is 8"
+        );
+        assert_eq!(
+            error.help.as_deref(),
+            Some("give a value of the same kind with `-P n=…`")
+        );
     }
 
     #[test]
     fn a_number_that_is_not_finite_is_refused() {
-        for (text, default) in
-            [("nan", 8.into()), ("inf", 0.5.into()), ("-inf", Dynamic::UNIT), ("1e999", 8.into())]
-        {
-            let error = parameters(&[("gap_s", text)]).get("gap_s", default).expect_err(text);
+        for (text, default) in [
+            ("nan", 8.into()),
+            ("inf", 0.5.into()),
+            ("-inf", Dynamic::UNIT),
+            ("1e999", 8.into()),
+        ] {
+            let error = parameters(&[("gap_s", text)])
+                .get("gap_s", default)
+                .expect_err(text);
             let message = format!("parameter `gap_s` cannot be `{text}`: expected a finite number");
             assert_eq!(error.message, message);
-            assert_eq!(error.help.as_deref(), Some("give a finite number with `-P gap_s=…`"));
+            assert_eq!(
+                error.help.as_deref(),
+                Some("give a finite number with `-P gap_s=…`")
+            );
         }
-        let name = parameters(&[("name", "inf")]).get("name", "x".into()).expect("a text");
+        let name = parameters(&[("name", "inf")])
+            .get("name", "x".into())
+            .expect("a text");
         assert_eq!(name.into_string(), Ok("inf".to_owned()));
     }
 
@@ -247,6 +295,9 @@ mod tests {
         let parameters = parameters(&[("gap", "1")]);
         let _ = parameters.get("gap_s", 8.into());
         let warning = "no test asked for the parameter `gap`; did you mean `gap_s`?";
-        assert_eq!(parameters.unused(), [("gap".to_owned(), warning.to_owned())]);
+        assert_eq!(
+            parameters.unused(),
+            [("gap".to_owned(), warning.to_owned())]
+        );
     }
 }

@@ -60,7 +60,10 @@ struct Printer {
 
 impl Printer {
     fn new(bench: Arc<Bench>) -> Self {
-        Self { bench, ahead: Cell::default() }
+        Self {
+            bench,
+            ahead: Cell::default(),
+        }
     }
 
     fn print(&self, text: String) {
@@ -76,7 +79,9 @@ impl Printer {
         let (shown, is_shown) = channel();
         self.bench.emit(Event::Awaited { shown, aside: None });
         let cancel = self.bench.interrupts.now();
-        while is_shown.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) && !cancel.is_cancelled() {}
+        while is_shown.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout)
+            && !cancel.is_cancelled()
+        {}
     }
 }
 

@@ -21,7 +21,10 @@ pub const STD: [(&str, &str); 22] = [
     ("std/container", include_str!("../../stdlib/container.rhai")),
     ("std/doctor", include_str!("../../stdlib/doctor.rhai")),
     ("std/engine", include_str!("../../stdlib/engine.rhai")),
-    ("std/environment", include_str!("../../stdlib/environment.rhai")),
+    (
+        "std/environment",
+        include_str!("../../stdlib/environment.rhai"),
+    ),
     ("std/gpus", include_str!("../../stdlib/gpus.rhai")),
     ("std/helper", include_str!("../../stdlib/helper.rhai")),
     ("std/llamacpp", include_str!("../../stdlib/llamacpp.rhai")),
@@ -35,7 +38,10 @@ pub const STD: [(&str, &str); 22] = [
     ("std/sglang", include_str!("../../stdlib/sglang.rhai")),
     ("std/sim", include_str!("../../stdlib/sim.rhai")),
     ("std/tgi", include_str!("../../stdlib/tgi.rhai")),
-    ("std/transformers", include_str!("../../stdlib/transformers.rhai")),
+    (
+        "std/transformers",
+        include_str!("../../stdlib/transformers.rhai"),
+    ),
     ("std/trtllm", include_str!("../../stdlib/trtllm.rhai")),
     ("std/vllm", include_str!("../../stdlib/vllm.rhai")),
 ];
@@ -63,13 +69,20 @@ impl Modules {
     /// Imports relative to `base`.
     pub fn new(base: &Path) -> Self {
         let (loaded, loading) = Default::default();
-        Self(Rc::new(Inner { base: RefCell::new(base.into()), loaded, loading }))
+        Self(Rc::new(Inner {
+            base: RefCell::new(base.into()),
+            loaded,
+            loading,
+        }))
     }
 
     /// From now on relative to `base`. Files are read anew.
     pub fn stand_in(&self, base: &Path) {
         *self.0.base.borrow_mut() = base.into();
-        self.0.loaded.borrow_mut().retain(|path, _| is_library(path));
+        self.0
+            .loaded
+            .borrow_mut()
+            .retain(|path, _| is_library(path));
     }
 
     /// The functions of every loaded module, as `last part of its path::function`.
@@ -87,13 +100,20 @@ impl Modules {
 
     /// The text of a module, by what errors call it.
     pub fn source(path: &str) -> Option<String> {
-        let embedded = STD.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned());
+        let embedded = STD
+            .iter()
+            .find(|(name, _)| *name == path)
+            .map(|(_, text)| (*text).to_owned());
         embedded.or_else(|| files::read_text(Path::new(path)).ok())
     }
 
     /// What errors call a module: its import path, or the file that it is.
     pub fn title(&self, path: &str) -> String {
-        if is_library(path) { path.to_owned() } else { self.file(path).display().to_string() }
+        if is_library(path) {
+            path.to_owned()
+        } else {
+            self.file(path).display().to_string()
+        }
     }
 
     fn file(&self, path: &str) -> PathBuf {
@@ -106,7 +126,9 @@ impl Modules {
         }
         let title = self.title(path);
         let text = Self::source(&title).ok_or_else(|| self.not_found(path))?;
-        let mut ast = engine.compile(&text).map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
+        let mut ast = engine
+            .compile(&text)
+            .map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
         if let Some((position, fault)) = shadowing(&ast, &text) {
             return Err(EvalAltResult::ErrorRuntime(Dynamic::from(fault), position).into());
         }
@@ -125,9 +147,10 @@ impl Modules {
         let fault = Fault::new(format!("there is no module `{path}`")).at_word(path);
         match nearest(path, known) {
             Some(near) => fault.help(format!("did you mean `{near}`?")),
-            None => {
-                fault.help(format!("a module of your own would be the file {}", self.file(path).display()))
-            }
+            None => fault.help(format!(
+                "a module of your own would be the file {}",
+                self.file(path).display()
+            )),
         }
     }
 }
@@ -148,23 +171,37 @@ impl ModuleResolver for Modules {
             return Ok(module.clone());
         }
         // A cycle would overflow the native stack.
-        if self.0.loading.borrow().iter().any(|loading| loading == path) {
+        if self
+            .0
+            .loading
+            .borrow()
+            .iter()
+            .any(|loading| loading == path)
+        {
             let cycle = self.0.loading.borrow().join("` → `");
-            return Err(Fault::new(format!("modules import each other: `{cycle}` → `{path}`"))
-                .help("move what both need to a third")
-                .into());
+            return Err(
+                Fault::new(format!("modules import each other: `{cycle}` → `{path}`"))
+                    .help("move what both need to a third")
+                    .into(),
+            );
         }
         self.0.loading.borrow_mut().push(path.into());
         let loaded = self.load(engine, path);
         self.0.loading.borrow_mut().pop();
         let module = loaded.map_err(|error| in_module(&self.title(path), error, position))?;
-        self.0.loaded.borrow_mut().insert(path.into(), module.clone());
+        self.0
+            .loaded
+            .borrow_mut()
+            .insert(path.into(), module.clone());
         Ok(module)
     }
 }
 
 /// An error inside the module names it; one about the module stands at the import.
-#[expect(clippy::unnecessary_box_returns, reason = "Rhai's errors travel in boxes")]
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "Rhai's errors travel in boxes"
+)]
 fn in_module(path: &str, error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
     match *error {
         EvalAltResult::ErrorRuntime(fault, Position::NONE) => {
@@ -185,7 +222,13 @@ mod tests {
         let mut files: Vec<String> = std::fs::read_dir(folder)
             .expect("the folder")
             .map(|entry| {
-                entry.expect("a file").path().file_stem().expect("a name").to_string_lossy().into_owned()
+                entry
+                    .expect("a file")
+                    .path()
+                    .file_stem()
+                    .expect("a name")
+                    .to_string_lossy()
+                    .into_owned()
             })
             .map(|name| format!("std/{name}"))
             .collect();

@@ -27,7 +27,12 @@ pub struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// The options of `function`.
     pub fn of(function: &'a str, given: Map) -> Self {
-        Self { function, given: given.clone(), left: given, known: Vec::new() }
+        Self {
+            function,
+            given: given.clone(),
+            left: given,
+            known: Vec::new(),
+        }
     }
 
     /// Those of which `T` has a field.
@@ -57,19 +62,29 @@ impl<'a> Parts<'a> {
 pub fn fill(function: &str, given: &Map, defaults: &Map) -> Result<Map, Fault> {
     let known: Vec<&str> = defaults.keys().map(AsRef::as_ref).collect();
     check_keys(function, given, &known)?;
-    given.iter().try_for_each(|(key, value)| fits(function, key, value, &defaults[key]))?;
-    given.iter().try_for_each(|(key, value)| check_finite(function, key, value))?;
+    given
+        .iter()
+        .try_for_each(|(key, value)| fits(function, key, value, &defaults[key]))?;
+    given
+        .iter()
+        .try_for_each(|(key, value)| check_finite(function, key, value))?;
     let mut filled = defaults.clone();
-    filled.extend(given.iter().map(|(key, value)| (key.clone(), value.clone())));
+    filled.extend(
+        given
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone())),
+    );
     Ok(filled)
 }
 
 fn check_keys(function: &str, given: &Map, known: &[&str]) -> Result<(), Fault> {
     match given.keys().find(|key| !known.contains(&key.as_str())) {
         None => Ok(()),
-        Some(key) => Err(Fault::new(format!("unknown option `{key}` of `{function}`"))
-            .at_word(key)
-            .help(did_you_mean(key, "options", known))),
+        Some(key) => Err(
+            Fault::new(format!("unknown option `{key}` of `{function}`"))
+                .at_word(key)
+                .help(did_you_mean(key, "options", known)),
+        ),
     }
 }
 
@@ -78,7 +93,9 @@ fn check_keys(function: &str, given: &Map, known: &[&str]) -> Result<(), Fault> 
 pub fn fits(function: &str, key: &str, value: &Dynamic, default: &Dynamic) -> Result<(), Fault> {
     let (expected, fits) = match default {
         _ if value.is_unit() => return Ok(()),
-        _ if default.is_int() || default.is_float() => ("a number", value.is_int() || value.is_float()),
+        _ if default.is_int() || default.is_float() => {
+            ("a number", value.is_int() || value.is_float())
+        }
         _ if default.is_bool() => ("`true` or `false`", value.is_bool()),
         _ if default.is_map() => ("a map", value.is_map()),
         _ if default.is_string() => ("a string", value.is_string() || value.is_array()),
@@ -86,7 +103,11 @@ pub fn fits(function: &str, key: &str, value: &Dynamic, default: &Dynamic) -> Re
         _ => return Ok(()),
     };
     let problem = format!("expected {expected}, found {}", in_words(value));
-    if fits { Ok(()) } else { Err(of_option(function, key, &problem)) }
+    if fits {
+        Ok(())
+    } else {
+        Err(of_option(function, key, &problem))
+    }
 }
 
 /// Refuses NaN and infinity anywhere in `value`: JSON writes them as `null`, which would read as "not given".
@@ -96,7 +117,8 @@ fn check_finite(function: &str, path: &str, value: &Dynamic) -> Result<(), Fault
         return Err(of_option(function, path, &problem));
     }
     if let Ok(map) = value.as_map_ref() {
-        map.iter().try_for_each(|(key, value)| check_finite(function, &format!("{path}.{key}"), value))?;
+        map.iter()
+            .try_for_each(|(key, value)| check_finite(function, &format!("{path}.{key}"), value))?;
     }
     if let Ok(array) = value.as_array_ref() {
         let mut items = array.iter().enumerate();
@@ -107,11 +129,18 @@ fn check_finite(function: &str, path: &str, value: &Dynamic) -> Result<(), Fault
 
 /// `()` stands for "not given".
 fn json(function: &str, given: &Map) -> Result<Value, Fault> {
-    given.iter().try_for_each(|(key, value)| check_finite(function, key, value))?;
-    let given: Map =
-        given.iter().filter(|(_, v)| !v.is_unit()).map(|(k, v)| (k.clone(), v.clone())).collect();
-    let unreadable =
-        |e| Fault::new(format!("the options of `{function}` cannot be read: {e}")).help(look_up(function));
+    given
+        .iter()
+        .try_for_each(|(key, value)| check_finite(function, key, value))?;
+    let given: Map = given
+        .iter()
+        .filter(|(_, v)| !v.is_unit())
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
+    let unreadable = |e| {
+        Fault::new(format!("the options of `{function}` cannot be read: {e}"))
+            .help(look_up(function))
+    };
     serde_json::to_value(Dynamic::from_map(given)).map_err(unreadable)
 }
 
@@ -160,15 +189,19 @@ mod tests {
     use proptest::prelude::*;
 
     fn map(json: &str) -> Map {
-        serde_json::from_str::<Dynamic>(json).expect("a value").cast()
+        serde_json::from_str::<Dynamic>(json)
+            .expect("a value")
+            .cast()
     }
 
     #[test]
     fn keys_go_to_the_struct_that_has_them() {
         let given = map(r#"{"requests": 3, "gap_s": 2, "max_tokens": 5}"#);
         let mut parts = Parts::of("load::dummy", given);
-        let (arrivals, request): (Arrivals, RequestOptions) =
-            (parts.take().expect("arrivals"), parts.take().expect("request options"));
+        let (arrivals, request): (Arrivals, RequestOptions) = (
+            parts.take().expect("arrivals"),
+            parts.take().expect("request options"),
+        );
         assert_eq!((arrivals.requests, request.max_tokens), (Some(3), 5));
         assert!(parts.done().is_ok());
     }
@@ -179,14 +212,18 @@ mod tests {
         let mut parts = Parts::of("load::dummy", given);
         parts.take::<Dummy>().expect("nothing of it");
         let error = parts.done().expect_err("unknown");
-        assert_eq!(error.message, "unknown option `contxt_len` of `load::dummy`");
+        assert_eq!(
+            error.message,
+            "unknown option `contxt_len` of `load::dummy`"
+        );
         assert_eq!(error.help.as_deref(), Some("did you mean `context_len`?"));
         let error = read::<Arrivals>("load::dummy", &map(r#"{"gap_s": "x"}"#)).expect_err("a text");
         assert_eq!(
             error.message,
             "option `gap_s` of `load::dummy`: expected a number of seconds, zero or more, found \"x\""
         );
-        let error = read::<Arrivals>("load::dummy", &map(r#"{"requests": -1}"#)).expect_err("negative");
+        let error =
+            read::<Arrivals>("load::dummy", &map(r#"{"requests": -1}"#)).expect_err("negative");
         assert_eq!(
             error.message,
             "option `requests` of `load::dummy`: expected a whole number, zero or more, found -1"
@@ -197,8 +234,16 @@ mod tests {
     fn numbers_that_are_not_finite_are_refused_at_every_depth() {
         let stage = Dynamic::from_map(Map::from([("qps".into(), f64::INFINITY.into())]));
         let cases = [
-            ("gap_s", Dynamic::from(f64::NAN), "`gap_s` of `f`: expected a finite number, found NaN"),
-            ("stages", vec![stage].into(), "`stages[0].qps` of `f`: expected a finite number, found inf"),
+            (
+                "gap_s",
+                Dynamic::from(f64::NAN),
+                "`gap_s` of `f`: expected a finite number, found NaN",
+            ),
+            (
+                "stages",
+                vec![stage].into(),
+                "`stages[0].qps` of `f`: expected a finite number, found inf",
+            ),
         ];
         for (key, value, message) in cases {
             let given = Map::from([(key.into(), value)]);
@@ -229,12 +274,18 @@ mod tests {
             any::<char>().prop_map(Dynamic::from),
         ];
         leaf.prop_recursive(3, 16, 4, |inner| {
-            let key =
-                prop_oneof![prop::sample::select(KEYS.to_vec()).prop_map(str::to_owned), any::<String>()];
+            let key = prop_oneof![
+                prop::sample::select(KEYS.to_vec()).prop_map(str::to_owned),
+                any::<String>()
+            ];
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Dynamic::from_array),
                 prop::collection::btree_map(key, inner, 0..4).prop_map(|map| {
-                    Dynamic::from_map(map.into_iter().map(|(key, value)| (key.into(), value)).collect())
+                    Dynamic::from_map(
+                        map.into_iter()
+                            .map(|(key, value)| (key.into(), value))
+                            .collect(),
+                    )
                 }),
             ]
         })

@@ -21,7 +21,11 @@ impl TestFunction {
 
 /// The first sentence of a text.
 pub fn first_sentence(text: &str) -> String {
-    let paragraph = text.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+    let paragraph = text
+        .split("\n\n")
+        .next()
+        .unwrap_or_default()
+        .replace('\n', " ");
     let end = paragraph.find(". ").map_or(paragraph.len(), |end| end + 1);
     paragraph[..end].to_owned()
 }
@@ -30,12 +34,22 @@ pub fn first_sentence(text: &str) -> String {
 pub fn tests(ast: &AST, text: &str) -> Vec<TestFunction> {
     let mut tests: Vec<TestFunction> = ast
         .iter_functions()
-        .filter(|f| f.access == FnAccess::Public && f.params.is_empty() && !f.name.starts_with("anon$"))
-        .map(|f| TestFunction { name: f.name.to_owned(), doc: doc(&f.comments) })
+        .filter(|f| {
+            f.access == FnAccess::Public && f.params.is_empty() && !f.name.starts_with("anon$")
+        })
+        .map(|f| TestFunction {
+            name: f.name.to_owned(),
+            doc: doc(&f.comments),
+        })
         .collect();
     // Rhai lists functions in no order.
     let places = places(text);
-    tests.sort_by_key(|test| places.get(test.name.as_str()).copied().unwrap_or(usize::MAX));
+    tests.sort_by_key(|test| {
+        places
+            .get(test.name.as_str())
+            .copied()
+            .unwrap_or(usize::MAX)
+    });
     tests
 }
 
@@ -58,12 +72,17 @@ fn defined(line: &str) -> Option<&str> {
 
 /// Comments without their slashes.
 pub fn doc(comments: &[&str]) -> String {
-    let lines = comments.iter().flat_map(|comment| comment.lines()).map(|line| {
-        let line = line.trim_start();
-        let line = line.strip_prefix("//!").unwrap_or_else(|| line.trim_start_matches(['/', '*']));
-        let line = line.trim_end_matches("*/");
-        line.strip_prefix(' ').unwrap_or(line).trim_end()
-    });
+    let lines = comments
+        .iter()
+        .flat_map(|comment| comment.lines())
+        .map(|line| {
+            let line = line.trim_start();
+            let line = line
+                .strip_prefix("//!")
+                .unwrap_or_else(|| line.trim_start_matches(['/', '*']));
+            let line = line.trim_end_matches("*/");
+            line.strip_prefix(' ').unwrap_or(line).trim_end()
+        });
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
@@ -87,7 +106,10 @@ mod tests {
             fn offline_test() {}";
         let ast = rhai::Engine::new().compile(text).expect("a script");
         let tests = tests(&ast, text);
-        let names: Vec<_> = tests.iter().map(|test| (test.name.as_str(), test.claim())).collect();
+        let names: Vec<_> = tests
+            .iter()
+            .map(|test| (test.name.as_str(), test.claim()))
+            .collect();
         assert_eq!(
             names,
             [

@@ -24,7 +24,15 @@ struct Frame {
 impl Default for Frame {
     fn default() -> Self {
         let (title, note, x, y) = Default::default();
-        Self { title, note, tag: None, x, y, log: false, names: Vec::new() }
+        Self {
+            title,
+            note,
+            tag: None,
+            x,
+            y,
+            log: false,
+            names: Vec::new(),
+        }
     }
 }
 
@@ -88,17 +96,28 @@ pub fn lines(function: &str, given: Map, joined: bool) -> Result<Figure, Fault> 
     for (place, series) in all.into_iter().enumerate() {
         if series.x.len() != series.y.len() {
             let (x, y) = (series.x.len(), series.y.len());
-            return Err(Fault::new(format!("`{}` has {x} values of `x` and {y} of `y`", series.name))
-                .at_word("series")
-                .help("give as many of both, `()` for what is not there"));
+            return Err(Fault::new(format!(
+                "`{}` has {x} values of `x` and {y} of `y`",
+                series.name
+            ))
+            .at_word("series")
+            .help("give as many of both, `()` for what is not there"));
         }
-        let pairs = series.x.iter().zip(&series.y).filter_map(|(x, y)| Some(((*x)?, (*y)?)));
+        let pairs = series
+            .x
+            .iter()
+            .zip(&series.y)
+            .filter_map(|(x, y)| Some(((*x)?, (*y)?)));
         let points: Vec<Point> = pairs.map(|(x, y)| Point { x, y, link: None }).collect();
         whole &= points.iter().all(|point| point.x.fract() == 0.0);
         drawn.push(if joined {
             Series::line(&series.name, Ink::Engine(place), points)
         } else {
-            Series { name: series.name, ink: Ink::Engine(place), shape: Shape::Points(points) }
+            Series {
+                name: series.name,
+                ink: Ink::Engine(place),
+                shape: Shape::Points(points),
+            }
         });
     }
     let kind = if whole { Kind::Whole } else { Kind::Linear };
@@ -109,10 +128,18 @@ pub fn lines(function: &str, given: Map, joined: bool) -> Result<Figure, Fault> 
 pub fn bars(function: &str, given: Map) -> Result<Figure, Fault> {
     let (frame, all) = read::<Heights>(function, given)?;
     let series = all.into_iter().enumerate().map(|(place, series)| {
-        let bars = series.y.iter().enumerate().filter_map(|(at, y)| Some((at as f64, (*y)?)));
+        let bars = series
+            .y
+            .iter()
+            .enumerate()
+            .filter_map(|(at, y)| Some((at as f64, (*y)?)));
         let shape = Shape::Bars(bars.collect());
         frame.has_names(function, series.y.len(), &series.name)?;
-        Ok(Series { name: series.name, ink: Ink::Engine(place), shape })
+        Ok(Series {
+            name: series.name,
+            ink: Ink::Engine(place),
+            shape,
+        })
     });
     let series = series.collect::<Result<_, Fault>>()?;
     Ok(frame.figure(Kind::Whole, series))
@@ -124,9 +151,14 @@ pub fn boxes(function: &str, given: Map) -> Result<Figure, Fault> {
     let series = all.into_iter().enumerate().map(|(place, series)| {
         frame.has_names(function, series.values.len(), &series.name)?;
         let groups = series.values.into_iter().enumerate();
-        let boxes = groups
-            .filter_map(|(at, values)| FiveNumbers::of(at as f64, values.into_iter().flatten().collect()));
-        Ok(Series { name: series.name, ink: Ink::Engine(place), shape: Shape::Boxes(boxes.collect()) })
+        let boxes = groups.filter_map(|(at, values)| {
+            FiveNumbers::of(at as f64, values.into_iter().flatten().collect())
+        });
+        Ok(Series {
+            name: series.name,
+            ink: Ink::Engine(place),
+            shape: Shape::Boxes(boxes.collect()),
+        })
     });
     let series = series.collect::<Result<_, Fault>>()?;
     Ok(frame.figure(Kind::Whole, series))
@@ -136,7 +168,11 @@ pub fn boxes(function: &str, given: Map) -> Result<Figure, Fault> {
 pub fn cdf(function: &str, given: Map) -> Result<Figure, Fault> {
     let (frame, all) = read::<Values>(function, given)?;
     let curve = |(place, series): (usize, Values)| {
-        Series::cdf(&series.name, Ink::Engine(place), series.values.into_iter().flatten().collect())
+        Series::cdf(
+            &series.name,
+            Ink::Engine(place),
+            series.values.into_iter().flatten().collect(),
+        )
     };
     let series = all.into_iter().enumerate().map(curve).collect();
     let mut figure = frame.figure(Kind::Linear, series);
@@ -159,27 +195,36 @@ pub fn save(path: &str, figures: &[Figure]) -> Result<(), Fault> {
 
 /// What a file with this name holds.
 fn bytes(path: &str, figures: &[Figure]) -> Result<Vec<u8>, Fault> {
-    let extension = Path::new(path).extension().and_then(|extension| extension.to_str());
+    let extension = Path::new(path)
+        .extension()
+        .and_then(|extension| extension.to_str());
     match (extension, figures) {
         (_, []) => Err(Fault::new(format!("there is no figure for {path}"))
             .at_word(path)
             .help("give `plot::save` one figure, or an array of some")),
         (Some("svg"), [one]) => Ok(figure::alone(one).0.into_bytes()),
-        (Some("svg"), several) => Err(Fault::new(format!("an SVG holds one figure, not {}", several.len()))
-            .at_word(path)
-            .help("save each to a file of its own, or all to a `.pdf`")),
+        (Some("svg"), several) => Err(Fault::new(format!(
+            "an SVG holds one figure, not {}",
+            several.len()
+        ))
+        .at_word(path)
+        .help("save each to a file of its own, or all to a `.pdf`")),
         (Some("pdf"), all) => figure::pdf(None, all.iter()).map_err(|problem| {
-            Fault::new(format!("{path} cannot be drawn: {problem}")).help("an SVG may do: name it `.svg`")
+            Fault::new(format!("{path} cannot be drawn: {problem}"))
+                .help("an SVG may do: name it `.svg`")
         }),
-        _ => {
-            Err(Fault::new(format!("`{path}` cannot be written: its name ends neither in .svg nor in .pdf"))
-                .at_word(path)
-                .help("name it `.svg` for one figure, `.pdf` for several"))
-        }
+        _ => Err(Fault::new(format!(
+            "`{path}` cannot be written: its name ends neither in .svg nor in .pdf"
+        ))
+        .at_word(path)
+        .help("name it `.svg` for one figure, `.pdf` for several")),
     }
 }
 
-fn read<T: for<'de> Deserialize<'de>>(function: &str, given: Map) -> Result<(Frame, Vec<T>), Fault> {
+fn read<T: for<'de> Deserialize<'de>>(
+    function: &str,
+    given: Map,
+) -> Result<(Frame, Vec<T>), Fault> {
     let mut options = Parts::of(function, given);
     let (frame, all) = (options.take::<Frame>()?, options.take::<All<T>>()?);
     options.done()?;
@@ -192,14 +237,20 @@ impl Frame {
             return Ok(());
         }
         let names = self.names.len();
-        Err(Fault::new(format!("`{series}` has {count} values, and `{function}` {names} `names`"))
-            .at_word("names")
-            .help("give a name for each value"))
+        Err(Fault::new(format!(
+            "`{series}` has {count} values, and `{function}` {names} `names`"
+        ))
+        .at_word("names")
+        .help("give a name for each value"))
     }
 
     /// Names stand on the horizontal axis in place of numbers.
     fn figure(self, kind: Kind, series: Vec<Series>) -> Figure {
-        let x = if self.names.is_empty() { kind } else { Kind::Named(self.names) };
+        let x = if self.names.is_empty() {
+            kind
+        } else {
+            Kind::Named(self.names)
+        };
         let y = if self.log { Kind::Log } else { Kind::Linear };
         Figure {
             id: "figure".into(),

@@ -22,13 +22,19 @@ use std::sync::atomic::Ordering::Relaxed;
 /// # Errors
 /// When it cannot be read; the advice names one that can.
 pub fn read(path: &Path) -> Result<String, Diagnosis> {
-    std::fs::read_to_string(path).map(without_mark).map_err(|e| {
-        let help = match neighbour(path) {
-            Some(near) => format!("did you mean `{}`?", near.display()),
-            None => "give the path of a script; `lmrun new test NAME` makes one to start from".into(),
-        };
-        Diagnosis::plain(format!("cannot read the script `{}`: {e}", path.display()), Some(help))
-    })
+    std::fs::read_to_string(path)
+        .map(without_mark)
+        .map_err(|e| {
+            let help = match neighbour(path) {
+                Some(near) => format!("did you mean `{}`?", near.display()),
+                None => "give the path of a script; `lmrun new test NAME` makes one to start from"
+                    .into(),
+            };
+            Diagnosis::plain(
+                format!("cannot read the script `{}`: {e}", path.display()),
+                Some(help),
+            )
+        })
 }
 
 /// A compiled script.
@@ -55,11 +61,23 @@ impl Program {
             diagnosis.with_help(help)
         })?;
         if let Some((position, fault)) = shadowing(&ast, &text) {
-            return Err(Diagnosis::at(Place { file: name, position }, fault));
+            return Err(Diagnosis::at(
+                Place {
+                    file: name,
+                    position,
+                },
+                fault,
+            ));
         }
         ast.set_source(name.as_str());
         let tests = outline::tests(&ast, &text);
-        Ok(Self { name, folder, text, ast, tests })
+        Ok(Self {
+            name,
+            folder,
+            text,
+            ast,
+            tests,
+        })
     }
 
     /// Its test functions, in their order.
@@ -90,8 +108,13 @@ impl Program {
 
     /// Draws an error in this script, or in what it imports.
     pub fn draw(&self, diagnosis: &Diagnosis, color: bool) -> String {
-        let source =
-            |file: &str| if file == self.name { Some(self.text.clone()) } else { Modules::source(file) };
+        let source = |file: &str| {
+            if file == self.name {
+                Some(self.text.clone())
+            } else {
+                Modules::source(file)
+            }
+        };
         diagnosis.draw(source, color)
     }
 
@@ -118,11 +141,24 @@ impl Program {
                 return concluded(bench);
             }
         };
-        let summary = diagnosis.message.lines().next().unwrap_or_default().to_owned();
+        let summary = diagnosis
+            .message
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned();
         // Whoever interrupts a run knows why it ended.
         let is_news = diagnosis.code != Code::Interrupted;
-        let report = if is_news { self.draw(&diagnosis, color) } else { String::new() };
-        Outcome::Failed { code: diagnosis.code, summary, report }
+        let report = if is_news {
+            self.draw(&diagnosis, color)
+        } else {
+            String::new()
+        };
+        Outcome::Failed {
+            code: diagnosis.code,
+            summary,
+            report,
+        }
     }
 
     fn call(&self, test: &str, host: &Host) -> Result<(), Diagnosis> {
@@ -133,8 +169,12 @@ impl Program {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.diagnose(&error, &modules)),
             Err(_) => {
-                let help = "what it says above tells where: please report it with the script".to_owned();
-                Err(Diagnosis::plain("lmrun itself failed: this is a bug in it", Some(help)))
+                let help =
+                    "what it says above tells where: please report it with the script".to_owned();
+                Err(Diagnosis::plain(
+                    "lmrun itself failed: this is a bug in it",
+                    Some(help),
+                ))
             }
         }
     }
@@ -146,12 +186,21 @@ impl Program {
 
 /// How a test ends that ran to its end.
 fn concluded(bench: &Bench) -> Outcome {
-    let failed = |code, summary| Outcome::Failed { code, report: String::new(), summary };
+    let failed = |code, summary| Outcome::Failed {
+        code,
+        report: String::new(),
+        summary,
+    };
     let invalid = bench.invalid.lock();
     if !invalid.is_empty() {
         let several = bench.experiments.load(Relaxed) > 1;
-        let reasons = invalid.iter().map(|(expr_id, validity)| reasons(*expr_id, validity, several));
-        return failed(Code::Invalid, format!("invalid: {}", reasons.collect::<Vec<_>>().join("; ")));
+        let reasons = invalid
+            .iter()
+            .map(|(expr_id, validity)| reasons(*expr_id, validity, several));
+        return failed(
+            Code::Invalid,
+            format!("invalid: {}", reasons.collect::<Vec<_>>().join("; ")),
+        );
     }
     match bench.failed_checks.load(Relaxed) {
         0 => Outcome::Passed,
@@ -163,5 +212,9 @@ fn concluded(bench: &Bench) -> Outcome {
 /// Returns the reasons why an experiment is invalid, with its number if the test has several.
 fn reasons(expr_id: usize, validity: &Validity, several: bool) -> String {
     let reasons = validity.texts().collect::<Vec<_>>().join("; ");
-    if several { format!("experiment {expr_id}: {reasons}") } else { reasons }
+    if several {
+        format!("experiment {expr_id}: {reasons}")
+    } else {
+        reasons
+    }
 }

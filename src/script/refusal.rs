@@ -11,27 +11,56 @@ pub fn in_words(value: &Dynamic) -> String {
         _ if value.is_array() => "an array".into(),
         _ if value.is_string() => format!("{:?}", value.to_string()),
         _ if value.is_fnptr() => "a function".into(),
-        _ if value.is_int() || value.is_float() || value.is_bool() || value.is_unit() => value.to_string(),
-        other => other.type_name().rsplit("::").next().unwrap_or_default().to_owned(),
+        _ if value.is_int() || value.is_float() || value.is_bool() || value.is_unit() => {
+            value.to_string()
+        }
+        other => other
+            .type_name()
+            .rsplit("::")
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
     }
 }
 
 /// A fault of one option; `option` may be a path such as `stages[0].qps`.
 pub fn of_option(function: &str, option: &str, problem: &str) -> Fault {
-    let word = option.rsplit('.').next().unwrap_or_default().split('[').next().unwrap_or_default();
-    Fault::new(format!("option `{option}` of `{function}`: {problem}")).at_word(word).help(look_up(function))
+    let word = option
+        .rsplit('.')
+        .next()
+        .unwrap_or_default()
+        .split('[')
+        .next()
+        .unwrap_or_default();
+    Fault::new(format!("option `{option}` of `{function}`: {problem}"))
+        .at_word(word)
+        .help(look_up(function))
 }
 
 /// What an error means to whoever gave the options of `function`; `prefix` stands before their names.
-pub fn problem(function: &str, prefix: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Fault {
+pub fn problem(
+    function: &str,
+    prefix: &str,
+    error: &serde_path_to_error::Error<serde_json::Error>,
+) -> Fault {
     let path = format!("{prefix}{}", error.path());
     let path = path.trim_end_matches('.');
-    refusal(function, if path.is_empty() { "." } else { path }, &error.inner().to_string())
+    refusal(
+        function,
+        if path.is_empty() { "." } else { path },
+        &error.inner().to_string(),
+    )
 }
 
 /// What serde says of `option`, in the words of scripts.
 fn refusal(function: &str, option: &str, problem: &str) -> Fault {
-    let inside = |path: &str| if path == "." { String::new() } else { format!(" in `{path}`") };
+    let inside = |path: &str| {
+        if path == "." {
+            String::new()
+        } else {
+            format!(" in `{path}`")
+        }
+    };
     if let Some(field) = problem.strip_prefix("missing field ") {
         let missing = format!("`{function}` needs the option {field}{}", inside(option));
         return Fault::new(missing)
@@ -42,9 +71,12 @@ fn refusal(function: &str, option: &str, problem: &str) -> Fault {
     match names.split_first() {
         Some((key, known)) if problem.starts_with("unknown field") => {
             let path = option.rsplit_once('.').map_or(".", |(path, _)| path);
-            Fault::new(format!("unknown option `{key}`{} of `{function}`", inside(path)))
-                .at_word(key)
-                .help(did_you_mean(key, "options", known))
+            Fault::new(format!(
+                "unknown option `{key}`{} of `{function}`",
+                inside(path)
+            ))
+            .at_word(key)
+            .help(did_you_mean(key, "options", known))
         }
         Some((value, known)) if problem.starts_with("unknown variant") => {
             let fault = of_option(function, option, &format!("there is no `{value}`"));
@@ -56,8 +88,11 @@ fn refusal(function: &str, option: &str, problem: &str) -> Fault {
 
 /// `invalid type: string "x", expected u64` in words.
 fn plain(problem: &str) -> String {
-    let invalid = problem.strip_prefix("invalid type: ").or_else(|| problem.strip_prefix("invalid value: "));
-    let Some((found, expected)) = invalid.and_then(|invalid| invalid.rsplit_once(", expected ")) else {
+    let invalid = problem
+        .strip_prefix("invalid type: ")
+        .or_else(|| problem.strip_prefix("invalid value: "));
+    let Some((found, expected)) = invalid.and_then(|invalid| invalid.rsplit_once(", expected "))
+    else {
         return problem.into();
     };
     let expected = match expected {

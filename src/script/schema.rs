@@ -28,7 +28,10 @@ pub struct Misread {
 impl Schema {
     /// The schema of `T`.
     pub fn of<T: DeserializeOwned>() -> Self {
-        Self { fields: fields::<T>, read: read::<T> }
+        Self {
+            fields: fields::<T>,
+            read: read::<T>,
+        }
     }
 
     /// Its keys.
@@ -45,7 +48,11 @@ impl Schema {
 fn read<T: DeserializeOwned>(function: &str, prefix: &str, values: Value) -> Option<Misread> {
     let error = serde_path_to_error::deserialize::<_, T>(values).err()?;
     Some(Misread {
-        depth: error.path().iter().filter(|segment| !matches!(segment, Segment::Unknown)).count(),
+        depth: error
+            .path()
+            .iter()
+            .filter(|segment| !matches!(segment, Segment::Unknown))
+            .count(),
         is_of_key: error.inner().to_string().starts_with("unknown field "),
         fault: problem(function, prefix, &error),
     })

@@ -53,10 +53,18 @@ impl Source {
     pub fn parse(title: &str, text: &str) -> Result<Self, Box<EvalAltResult>> {
         let mut engine = compiler();
         engine.set_optimization_level(OptimizationLevel::None);
-        let ast = engine.compile(text).map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
+        let ast = engine
+            .compile(text)
+            .map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
         let imports = imports(&ast);
         let functions = functions(&ast, text);
-        Ok(Self { title: title.into(), text: text.into(), ast, imports, functions })
+        Ok(Self {
+            title: title.into(),
+            text: text.into(),
+            ast,
+            imports,
+            functions,
+        })
     }
 
     /// Its functions in their order, without closures.
@@ -102,24 +110,39 @@ fn functions(ast: &AST, text: &str) -> Vec<Function> {
 
 /// The position of a function's name in the `lines` of its script; Rhai only says where its body begins.
 fn name_position(lines: &[&str], name: &str, body: Position) -> Position {
-    let is_name = |rest: &str| rest.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with('('));
+    let is_name = |rest: &str| {
+        rest.strip_prefix(name)
+            .is_some_and(|rest| rest.trim_start().starts_with('('))
+    };
     let column = |line: &str| {
-        let at = line.match_indices(name).map(|(at, _)| at).find(|at| is_name(&line[*at..]))?;
+        let at = line
+            .match_indices(name)
+            .map(|(at, _)| at)
+            .find(|at| is_name(&line[*at..]))?;
         Some(line[..at].chars().count() + 1)
     };
     let last = body.line().unwrap_or_default().min(lines.len());
-    let found = (1..=last).rev().find_map(|line| Some((line, column(lines[line - 1])?)));
-    found.map_or(body, |(line, column)| Position::new(line as u16, column as u16))
+    let found = (1..=last)
+        .rev()
+        .find_map(|line| Some((line, column(lines[line - 1])?)));
+    found.map_or(body, |(line, column)| {
+        Position::new(line as u16, column as u16)
+    })
 }
 
 /// A function that would take the place of a native in the script and in all that it imports.
 pub fn shadowing(ast: &AST, text: &str) -> Option<(Position, Fault)> {
-    let f = ast.iter_fn_def().find(|f| api::GLOBALS.contains(&f.name.as_str()))?;
+    let f = ast
+        .iter_fn_def()
+        .find(|f| api::GLOBALS.contains(&f.name.as_str()))?;
     let fault = Fault::new(format!("`{}` is lmrun's own function", f.name))
         .at_word(&f.name)
         .help("give yours another name: the library would call it in place of lmrun's");
     let lines: Vec<&str> = text.lines().collect();
-    Some((name_position(&lines, &f.name, f.body.start_position()), fault))
+    Some((
+        name_position(&lines, &f.name, f.body.start_position()),
+        fault,
+    ))
 }
 
 fn imports(ast: &AST) -> BTreeMap<String, Import> {
@@ -128,7 +151,13 @@ fn imports(ast: &AST) -> BTreeMap<String, Import> {
         if let Some(ASTNode::Stmt(Stmt::Import(import, position))) = path.last()
             && let (Expr::StringConstant(path, _), alias) = import.as_ref()
         {
-            imports.insert(alias.name.to_string(), Import { path: path.to_string(), position: *position });
+            imports.insert(
+                alias.name.to_string(),
+                Import {
+                    path: path.to_string(),
+                    position: *position,
+                },
+            );
         }
         true
     });
@@ -148,13 +177,21 @@ impl Sources {
     /// When the library does not compile.
     pub fn new(base: &Path) -> Self {
         let parse = |(title, text)| Source::parse(title, text).expect("the library compiles");
-        let library = STD.into_iter().map(|(path, text)| (path.to_owned(), parse((path, text))));
-        Self { base: base.into(), loaded: library.collect() }
+        let library = STD
+            .into_iter()
+            .map(|(path, text)| (path.to_owned(), parse((path, text))));
+        Self {
+            base: base.into(),
+            loaded: library.collect(),
+        }
     }
 
     /// Nothing yet, not even the library.
     pub fn empty(base: &Path) -> Self {
-        Self { base: base.into(), loaded: BTreeMap::new() }
+        Self {
+            base: base.into(),
+            loaded: BTreeMap::new(),
+        }
     }
 
     /// The script that `path` imports.
@@ -169,7 +206,9 @@ impl Sources {
 
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Source)> {
-        self.loaded.iter().map(|(path, source)| (path.as_str(), source))
+        self.loaded
+            .iter()
+            .map(|(path, source)| (path.as_str(), source))
     }
 
     /// Adds a script, and what it imports.
@@ -177,13 +216,19 @@ impl Sources {
     /// # Errors
     /// When one of those does not compile. One that is not there is left out.
     pub fn add(&mut self, path: &str, source: Source) -> Result<(), (String, Box<EvalAltResult>)> {
-        let imports: Vec<String> = source.imports.values().map(|import| import.path.clone()).collect();
+        let imports: Vec<String> = source
+            .imports
+            .values()
+            .map(|import| import.path.clone())
+            .collect();
         let modules = Modules::new(&self.base);
         self.loaded.insert(path.into(), source);
         for import in imports {
             let title = modules.title(&import);
             let is_known = self.loaded.contains_key(&import) || api::native(&import).is_some();
-            let Some(text) = Modules::source(&title).filter(|_| !is_known) else { continue };
+            let Some(text) = Modules::source(&title).filter(|_| !is_known) else {
+                continue;
+            };
             let source = Source::parse(&title, &text).map_err(|error| (title, error))?;
             self.add(&import, source)?;
         }

@@ -37,9 +37,12 @@ pub fn build(config: &SimConfig) -> Result<Built, SimError> {
     check_chunks(config, connector.as_ref())?;
     let (tiers, overhead_s, storing, warnings) = match connector {
         None => (None, 0.0, None, Vec::new()),
-        Some(Connector { tiers, overhead_s, storing, warnings }) => {
-            (Some(tiers), overhead_s, Some(storing), warnings)
-        }
+        Some(Connector {
+            tiers,
+            overhead_s,
+            storing,
+            warnings,
+        }) => (Some(tiers), overhead_s, Some(storing), warnings),
     };
     let setup = Setup {
         timing: config.timing.clone(),
@@ -51,7 +54,11 @@ pub fn build(config: &SimConfig) -> Result<Built, SimError> {
         max_num_seqs: config.max_num_seqs,
         seed: config.seed,
     };
-    Ok(Built { setup, storing, warnings })
+    Ok(Built {
+        setup,
+        storing,
+        warnings,
+    })
 }
 
 /// The real connector refuses to start otherwise.
@@ -59,7 +66,10 @@ fn check_chunks(config: &SimConfig, connector: Option<&Connector>) -> Result<(),
     let chunk_tokens = connector.map(|connector| connector.storing.chunk_tokens);
     match chunk_tokens {
         Some(chunk_tokens) if !chunk_tokens.is_multiple_of(config.block_size) => {
-            Err(SimError::ChunkSize { chunk_tokens, block_tokens: config.block_size })
+            Err(SimError::ChunkSize {
+                chunk_tokens,
+                block_tokens: config.block_size,
+            })
         }
         _ => Ok(()),
     }
@@ -67,20 +77,34 @@ fn check_chunks(config: &SimConfig, connector: Option<&Connector>) -> Result<(),
 
 fn connector(config: &SimConfig) -> Result<Option<Connector>, SimError> {
     if let Some(l1_gb) = config.lmcache_mp_l1_gb {
-        let tier = tier(config, TierKind::MpServer, l1_gb, MP_CHUNK_TOKENS, config.tiers.mp);
+        let tier = tier(
+            config,
+            TierKind::MpServer,
+            l1_gb,
+            MP_CHUNK_TOKENS,
+            config.tiers.mp,
+        );
         return Ok(Some(Connector {
             tiers: Tiers::new(MP_CHUNK_TOKENS, vec![tier]),
             overhead_s: config.tiers.mp_overhead_s,
-            storing: Storing { chunk_tokens: MP_CHUNK_TOKENS, decode: false },
+            storing: Storing {
+                chunk_tokens: MP_CHUNK_TOKENS,
+                decode: false,
+            },
             warnings: Vec::new(),
         }));
     }
-    let Some(source) = &config.lmcache else { return Ok(None) };
+    let Some(source) = &config.lmcache else {
+        return Ok(None);
+    };
     let lmcache = LmcacheConfig::load(source)?;
     Ok(Some(Connector {
         tiers: Tiers::new(lmcache.chunk_tokens, in_process_tiers(config, &lmcache)),
         overhead_s: config.tiers.connector_overhead_s,
-        storing: Storing { chunk_tokens: lmcache.chunk_tokens, decode: lmcache.save_decode_cache },
+        storing: Storing {
+            chunk_tokens: lmcache.chunk_tokens,
+            decode: lmcache.save_decode_cache,
+        },
         warnings: lmcache.warnings,
     }))
 }
@@ -93,9 +117,12 @@ fn in_process_tiers(config: &SimConfig, lmcache: &LmcacheConfig) -> Vec<Tier> {
     };
     let cpu = lmcache.cpu_gb.map(|gb| (TierKind::Cpu, gb, speeds.cpu));
     let disk = lmcache.disk_gb.map(|gb| (TierKind::Disk, gb, speeds.disk));
-    let remote = lmcache.remote.map(|serde| (TierKind::Remote, config.remote_gb, remote_speed(serde)));
+    let remote = lmcache
+        .remote
+        .map(|serde| (TierKind::Remote, config.remote_gb, remote_speed(serde)));
     let all = [cpu, disk, remote].into_iter().flatten();
-    all.map(|(kind, gb, speed)| tier(config, kind, gb, lmcache.chunk_tokens, speed)).collect()
+    all.map(|(kind, gb, speed)| tier(config, kind, gb, lmcache.chunk_tokens, speed))
+        .collect()
 }
 
 /// A tier of this size; `LMCache`'s GB are GiB.
@@ -110,7 +137,10 @@ mod tests {
 
     fn tiers(yaml: &str) -> Vec<(&'static str, u64)> {
         let lmcache = Some(LmcacheSource::Yaml(yaml.to_owned()));
-        let config = SimConfig { lmcache, ..SimConfig::default() };
+        let config = SimConfig {
+            lmcache,
+            ..SimConfig::default()
+        };
         build(&config).unwrap().setup.tiers.unwrap().capacities()
     }
 
@@ -126,7 +156,12 @@ mod tests {
     #[test]
     fn a_chunk_is_made_of_whole_blocks() {
         let lmcache = Some(LmcacheSource::Yaml("chunk_size: 100".to_owned()));
-        let error = build(&SimConfig { lmcache, ..SimConfig::default() }).err().unwrap();
+        let error = build(&SimConfig {
+            lmcache,
+            ..SimConfig::default()
+        })
+        .err()
+        .unwrap();
         assert_eq!(
             error.to_string(),
             "`chunk_size` of the LMCache configuration is 100, expected a multiple of `block_size` (16)"
@@ -136,7 +171,11 @@ mod tests {
     #[test]
     fn two_connectors_are_one_too_many() {
         let lmcache = Some(LmcacheSource::Yaml(String::new()));
-        let config = SimConfig { lmcache, lmcache_mp_l1_gb: Some(1.0), ..SimConfig::default() };
+        let config = SimConfig {
+            lmcache,
+            lmcache_mp_l1_gb: Some(1.0),
+            ..SimConfig::default()
+        };
         assert_eq!(
             config.validate().unwrap_err().to_string(),
             "`lmcache` and `lmcache_mp_l1_gb` are two ways to run LMCache: give one of them"

@@ -113,7 +113,9 @@ impl Default for SimConfig {
 impl SimConfig {
     /// Size of the KV pool in whole blocks.
     pub fn gpu_blocks(&self) -> u32 {
-        self.gpu_kv_tokens.unwrap_or_else(|| self.derived_kv_tokens()) / self.block_size
+        self.gpu_kv_tokens
+            .unwrap_or_else(|| self.derived_kv_tokens())
+            / self.block_size
     }
 
     /// Size of the KV pool in tokens, whole blocks only.
@@ -172,9 +174,18 @@ impl SimConfig {
     fn validate_times(&self) -> Result<(), SimError> {
         not_negative("startup_s", self.startup_s)?;
         not_negative("shutdown_grace_s", self.shutdown_grace_s)?;
-        self.timing.parameters().into_iter().try_for_each(|(name, value)| not_negative(name, value))?;
-        self.tiers.parameters().into_iter().try_for_each(|(name, value)| not_negative(name, value))?;
-        self.tiers.bandwidths().into_iter().try_for_each(|(name, value)| positive(name, value))
+        self.timing
+            .parameters()
+            .into_iter()
+            .try_for_each(|(name, value)| not_negative(name, value))?;
+        self.tiers
+            .parameters()
+            .into_iter()
+            .try_for_each(|(name, value)| not_negative(name, value))?;
+        self.tiers
+            .bandwidths()
+            .into_iter()
+            .try_for_each(|(name, value)| positive(name, value))
     }
 
     fn validate_pool(&self) -> Result<(), SimError> {
@@ -197,7 +208,11 @@ impl SimConfig {
 }
 
 fn positive(name: &'static str, value: f64) -> Result<(), SimError> {
-    if value > 0.0 && value.is_finite() { Ok(()) } else { Err(SimError::parameter(name, value, "above 0")) }
+    if value > 0.0 && value.is_finite() {
+        Ok(())
+    } else {
+        Err(SimError::parameter(name, value, "above 0"))
+    }
 }
 
 fn not_negative(name: &'static str, value: f64) -> Result<(), SimError> {
@@ -226,7 +241,10 @@ mod tests {
 
     #[test]
     fn a_pool_too_small_is_refused_in_the_words_of_vllm() {
-        let config = SimConfig { gpu_kv_tokens: Some(16_384), ..SimConfig::default() };
+        let config = SimConfig {
+            gpu_kv_tokens: Some(16_384),
+            ..SimConfig::default()
+        };
         assert_eq!(
             message(&config),
             "to serve at least one request with the model's max seq len (32768), 4.00 GiB KV cache is needed, which \
@@ -237,12 +255,27 @@ mod tests {
 
     #[test]
     fn a_parameter_out_of_range_is_named() {
-        let config = SimConfig { gpu_memory_utilization: 1.5, ..SimConfig::default() };
-        assert_eq!(message(&config), "`gpu_memory_utilization` is 1.5, expected at most 1");
-        let config = SimConfig { startup_s: f64::NAN, ..SimConfig::default() };
+        let config = SimConfig {
+            gpu_memory_utilization: 1.5,
+            ..SimConfig::default()
+        };
+        assert_eq!(
+            message(&config),
+            "`gpu_memory_utilization` is 1.5, expected at most 1"
+        );
+        let config = SimConfig {
+            startup_s: f64::NAN,
+            ..SimConfig::default()
+        };
         assert_eq!(message(&config), "`startup_s` is NaN, expected 0 or more");
-        let timing = Timing { itl_s: -1.0, ..Timing::default() };
-        let config = SimConfig { timing, ..SimConfig::default() };
+        let timing = Timing {
+            itl_s: -1.0,
+            ..Timing::default()
+        };
+        let config = SimConfig {
+            timing,
+            ..SimConfig::default()
+        };
         assert_eq!(message(&config), "`itl_s` is -1, expected 0 or more");
     }
 }

@@ -81,6 +81,10 @@ pub enum SimError {
 
 impl SimError {
     pub(super) fn parameter(name: &'static str, found: f64, expected: &str) -> Self {
-        Self::Parameter { name, found: found.to_string(), expected: expected.to_owned() }
+        Self::Parameter {
+            name,
+            found: found.to_string(),
+            expected: expected.to_owned(),
+        }
     }
 }

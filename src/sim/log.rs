@@ -19,7 +19,10 @@ pub struct Log {
 impl Log {
     /// A log that goes there, of an engine with tokens of this size.
     pub fn new(lines: LogLines, kv_gib_per_token: f64) -> Self {
-        Self { lines, kv_gib_per_token }
+        Self {
+            lines,
+            kv_gib_per_token,
+        }
     }
 
     /// What the KV pool came to.
@@ -27,8 +30,14 @@ impl Log {
         let gib = f64::from(pool_tokens) * self.kv_gib_per_token;
         let concurrency = f64::from(pool_tokens) / f64::from(max_model_len);
         let (pool, longest) = (grouped(pool_tokens), grouped(max_model_len));
-        self.engine("gpu_worker.py:508", format_args!("Available KV cache memory: {gib:.2} GiB"));
-        self.engine("kv_cache_utils.py:2146", format_args!("GPU KV cache size: {pool} tokens"));
+        self.engine(
+            "gpu_worker.py:508",
+            format_args!("Available KV cache memory: {gib:.2} GiB"),
+        );
+        self.engine(
+            "kv_cache_utils.py:2146",
+            format_args!("GPU KV cache size: {pool} tokens"),
+        );
         self.engine(
             "kv_cache_utils.py:2147",
             format_args!("Maximum concurrency for {longest} tokens per request: {concurrency:.2}x"),
@@ -37,12 +46,17 @@ impl Log {
 
     /// A step in the life of the API server.
     pub fn server(&self, text: impl Display) {
-        self.put(format_args!("(APIServer pid={}) INFO:     {text}", process::id()));
+        self.put(format_args!(
+            "(APIServer pid={}) INFO:     {text}",
+            process::id()
+        ));
     }
 
     /// A tier the engine has.
     pub fn tier(&self, name: &str, capacity_tokens: u64) {
-        self.lmcache(format_args!("Tier {name}: room for {capacity_tokens} tokens"));
+        self.lmcache(format_args!(
+            "Tier {name}: room for {capacity_tokens} tokens"
+        ));
     }
 
     /// What the tiers did for a request.
@@ -80,7 +94,10 @@ impl Log {
     fn engine(&self, place: &str, text: impl Display) {
         let now = stamp();
         let (day, time) = (&now[5..10], &now[11..19]);
-        self.put(format_args!("(EngineCore pid={}) INFO {day} {time} [{place}] {text}", process::id()));
+        self.put(format_args!(
+            "(EngineCore pid={}) INFO {day} {time} [{place}] {text}",
+            process::id()
+        ));
     }
 
     fn lmcache(&self, text: impl Display) {
@@ -119,7 +136,9 @@ fn grouped(number: u32) -> String {
 
 /// Now, in UTC, as `2026-11-24 02:20:45,433`.
 fn stamp() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     date_time(now.as_secs(), now.subsec_millis())
 }
 
@@ -131,7 +150,11 @@ fn date_time(seconds: u64, millis: u32) -> String {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * of_year + 2) / 153;
     let date = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{date:02} {hour:02}:{minute:02}:{second:02},{millis:03}")
@@ -150,6 +173,9 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped_by_three() {
-        assert_eq!([grouped(76_960), grouped(999), grouped(1_000_000)], ["76,960", "999", "1,000,000"]);
+        assert_eq!(
+            [grouped(76_960), grouped(999), grouped(1_000_000)],
+            ["76,960", "999", "1,000,000"]
+        );
     }
 }

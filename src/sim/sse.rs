@@ -60,7 +60,10 @@ impl Usage {
     /// Returns the part that counts for a further answer to a prompt: its output only.
     #[must_use]
     pub fn without_prompt(self) -> Self {
-        Self { completion_tokens: self.completion_tokens, ..Self::default() }
+        Self {
+            completion_tokens: self.completion_tokens,
+            ..Self::default()
+        }
     }
 
     /// The `usage` object of the API.
@@ -119,7 +122,15 @@ impl Events {
             json!(model)
         );
         let line = Vec::with_capacity(512);
-        Self { head, api, usage, framing, line, spoiler: Spoiler::default(), chunks: 0 }
+        Self {
+            head,
+            api,
+            usage,
+            framing,
+            line,
+            spoiler: Spoiler::default(),
+            chunks: 0,
+        }
     }
 
     /// The same, spoiled.
@@ -143,7 +154,8 @@ impl Events {
         if self.api == Api::Completion {
             return;
         }
-        let rest = r#""delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}"#;
+        let rest =
+            r#""delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}"#;
         for index in 0..answers {
             self.begin_choice(index);
             self.line.extend_from_slice(rest.as_bytes());
@@ -153,9 +165,17 @@ impl Events {
 
     /// Writes one part of one answer.
     pub fn part(&mut self, out: &mut Vec<u8>, part: Part<'_>) {
-        let Part { index, text, finish, usage } = part;
+        let Part {
+            index,
+            text,
+            finish,
+            usage,
+        } = part;
         let (before, after): (&[u8], &[u8]) = match self.api {
-            Api::Chat => (br#""delta":{"content":""#, br#""},"logprobs":null,"finish_reason":"#),
+            Api::Chat => (
+                br#""delta":{"content":""#,
+                br#""},"logprobs":null,"finish_reason":"#,
+            ),
             Api::Completion => (br#""text":""#, br#"","logprobs":null,"finish_reason":"#),
         };
         self.begin_choice(index);
@@ -207,7 +227,11 @@ impl Events {
     }
 
     fn usage(&mut self, usage: Usage) {
-        let Usage { prompt_tokens, completion_tokens, cached_tokens } = usage;
+        let Usage {
+            prompt_tokens,
+            completion_tokens,
+            cached_tokens,
+        } = usage;
         let total_tokens = prompt_tokens + completion_tokens;
         write!(
             self.line,
@@ -236,20 +260,41 @@ impl Events {
 mod tests {
     use super::*;
 
-    const USAGE: Usage = Usage { prompt_tokens: 20, completion_tokens: 1, cached_tokens: 16 };
+    const USAGE: Usage = Usage {
+        prompt_tokens: 20,
+        completion_tokens: 1,
+        cached_tokens: 16,
+    };
 
     fn stream(api: Api, usage: UsageChunks, framing: Framing) -> String {
         let mut events = Events::new("x-1", "a \"b\"", 7, api, usage, framing);
         let mut out = Vec::new();
-        events.open(&mut out, 1, Usage { completion_tokens: 0, ..USAGE });
+        events.open(
+            &mut out,
+            1,
+            Usage {
+                completion_tokens: 0,
+                ..USAGE
+            },
+        );
         let finish = Some(FinishReason::Length);
-        events.part(&mut out, Part { index: 0, text: " moon", finish, usage: USAGE });
+        events.part(
+            &mut out,
+            Part {
+                index: 0,
+                text: " moon",
+                finish,
+                usage: USAGE,
+            },
+        );
         events.close(&mut out, USAGE);
         String::from_utf8(out).unwrap()
     }
 
     fn events(text: &str) -> Vec<serde_json::Value> {
-        let payloads = text.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
+        let payloads = text
+            .split("\n\n")
+            .filter_map(|event| event.strip_prefix("data: "));
         payloads
             .filter(|payload| *payload != "[DONE]")
             .map(|json| serde_json::from_str(json).unwrap())
@@ -260,14 +305,23 @@ mod tests {
     fn a_chat_begins_with_the_role_and_ends_with_usage_and_done() {
         let text = stream(Api::Chat, UsageChunks::Last, Framing::UntilClose);
         let events = events(&text);
-        assert_eq!(events[0]["choices"][0]["delta"], json!({"role": "assistant", "content": ""}));
-        assert_eq!(events[1]["choices"][0]["delta"], json!({"content": " moon"}));
+        assert_eq!(
+            events[0]["choices"][0]["delta"],
+            json!({"role": "assistant", "content": ""})
+        );
+        assert_eq!(
+            events[1]["choices"][0]["delta"],
+            json!({"content": " moon"})
+        );
         assert_eq!(events[1]["choices"][0]["finish_reason"], "length");
         assert_eq!(events[1]["model"], "a \"b\"");
         assert_eq!(events[1].get("usage"), None);
         assert_eq!(events[2]["choices"], json!([]));
         assert_eq!(events[2]["usage"]["total_tokens"], 21);
-        assert_eq!(events[2]["usage"]["prompt_tokens_details"]["cached_tokens"], 16);
+        assert_eq!(
+            events[2]["usage"]["prompt_tokens_details"]["cached_tokens"],
+            16
+        );
         assert!(text.ends_with("data: [DONE]\n\n"));
     }
 
@@ -277,7 +331,10 @@ mod tests {
         assert_eq!(events(&text).len(), 1);
         assert_eq!(events(&text)[0]["choices"][0]["text"], " moon");
         let all = events(&stream(Api::Chat, UsageChunks::Every, Framing::UntilClose));
-        assert!(all.iter().all(|event| event["usage"]["prompt_tokens"] == 20));
+        assert!(
+            all.iter()
+                .all(|event| event["usage"]["prompt_tokens"] == 20)
+        );
     }
 
     #[test]

@@ -47,20 +47,30 @@ impl Timing {
     /// that is set, whatever the load.
     #[must_use]
     pub fn without_limits(self, ttft_s: f64) -> Self {
-        Self { ttft_s: Some(ttft_s), itl_slope: 0.0, prefill_slowdown: 0.0, jitter: 0.0, ..self }
+        Self {
+            ttft_s: Some(ttft_s),
+            itl_slope: 0.0,
+            prefill_slowdown: 0.0,
+            jitter: 0.0,
+            ..self
+        }
     }
 
     /// Seconds to compute `computed` tokens behind `cached` ones.
     pub fn prefill_s(&self, cached_tokens: u32, computed_tokens: u32) -> f64 {
         let (d, n) = (f64::from(cached_tokens), f64::from(computed_tokens));
         let pairs = n * n + 2.0 * d * n;
-        self.prefill_overhead_s + self.prefill_per_token_s * n + self.prefill_per_token_squared_s * pairs
+        self.prefill_overhead_s
+            + self.prefill_per_token_s * n
+            + self.prefill_per_token_squared_s * pairs
     }
 
     /// Seconds between two tokens while `decoding` requests decode and `prefilling` requests prefill.
     pub fn interval_s(&self, decoding: usize, prefilling: usize) -> f64 {
         let others = decoding.saturating_sub(1) as f64;
-        self.itl_s * (1.0 + self.itl_slope * others) * (1.0 + self.prefill_slowdown * prefilling as f64)
+        self.itl_s
+            * (1.0 + self.itl_slope * others)
+            * (1.0 + self.prefill_slowdown * prefilling as f64)
     }
 
     pub(super) fn parameters(&self) -> [(&'static str, f64); 9] {
@@ -68,7 +78,10 @@ impl Timing {
             ("ttft_s", self.ttft_s.unwrap_or(0.0)),
             ("prefill_overhead_s", self.prefill_overhead_s),
             ("prefill_per_token_s", self.prefill_per_token_s),
-            ("prefill_per_token_squared_s", self.prefill_per_token_squared_s),
+            (
+                "prefill_per_token_squared_s",
+                self.prefill_per_token_squared_s,
+            ),
             ("warmup_s", self.warmup_s),
             ("itl_s", self.itl_s),
             ("itl_slope", self.itl_slope),
@@ -92,7 +105,11 @@ pub struct TierSpeed {
 impl TierSpeed {
     /// Seconds to load `gib` of KV; nothing to load takes no time.
     pub fn load_s(&self, gib: f64) -> f64 {
-        if gib > 0.0 { self.latency_s + gib / self.load_gib_per_s } else { 0.0 }
+        if gib > 0.0 {
+            self.latency_s + gib / self.load_gib_per_s
+        } else {
+            0.0
+        }
     }
 
     /// Seconds a request waits for `gib` of KV to be stored.
@@ -122,8 +139,11 @@ pub struct TierSpeeds {
 
 impl Default for TierSpeeds {
     fn default() -> Self {
-        let speed =
-            |load, store, latency_s| TierSpeed { load_gib_per_s: load, store_gib_per_s: store, latency_s };
+        let speed = |load, store, latency_s| TierSpeed {
+            load_gib_per_s: load,
+            store_gib_per_s: store,
+            latency_s,
+        };
         Self {
             connector_overhead_s: 0.042,
             mp_overhead_s: 0.045,
@@ -157,10 +177,22 @@ impl TierSpeeds {
             ("mp.store_gib_per_s", self.mp.store_gib_per_s),
             ("disk.load_gib_per_s", self.disk.load_gib_per_s),
             ("disk.store_gib_per_s", self.disk.store_gib_per_s),
-            ("remote_cachegen.load_gib_per_s", self.remote_cachegen.load_gib_per_s),
-            ("remote_cachegen.store_gib_per_s", self.remote_cachegen.store_gib_per_s),
-            ("remote_naive.load_gib_per_s", self.remote_naive.load_gib_per_s),
-            ("remote_naive.store_gib_per_s", self.remote_naive.store_gib_per_s),
+            (
+                "remote_cachegen.load_gib_per_s",
+                self.remote_cachegen.load_gib_per_s,
+            ),
+            (
+                "remote_cachegen.store_gib_per_s",
+                self.remote_cachegen.store_gib_per_s,
+            ),
+            (
+                "remote_naive.load_gib_per_s",
+                self.remote_naive.load_gib_per_s,
+            ),
+            (
+                "remote_naive.store_gib_per_s",
+                self.remote_naive.store_gib_per_s,
+            ),
         ]
     }
 }
@@ -173,7 +205,10 @@ mod tests {
     fn a_cold_prefill_takes_what_the_h100_took() {
         for (tokens, measured_s) in [(1_225, 0.060), (12_025, 0.365), (24_025, 0.831)] {
             let modelled_s = Timing::default().prefill_s(0, tokens);
-            assert!((modelled_s / measured_s - 1.0).abs() < 0.02, "{tokens} tokens: {modelled_s} s");
+            assert!(
+                (modelled_s / measured_s - 1.0).abs() < 0.02,
+                "{tokens} tokens: {modelled_s} s"
+            );
         }
     }
 
@@ -186,7 +221,11 @@ mod tests {
 
     #[test]
     fn a_token_alone_takes_the_itl_and_company_stretches_it() {
-        let timing = Timing { itl_slope: 0.1, prefill_slowdown: 0.5, ..Timing::default() };
+        let timing = Timing {
+            itl_slope: 0.1,
+            prefill_slowdown: 0.5,
+            ..Timing::default()
+        };
         assert!((timing.interval_s(1, 0) - 0.025).abs() < 1e-12);
         assert!((timing.interval_s(11, 0) - 0.05).abs() < 1e-12);
         assert!((timing.interval_s(1, 1) - 0.0375).abs() < 1e-12);

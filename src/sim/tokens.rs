@@ -60,7 +60,9 @@ pub fn prefix_hashes(salt: u64, tokens: &[TokenId], every: usize) -> Vec<u64> {
     let mut chain = salt;
     let mut hashes = Vec::with_capacity(tokens.len() / every);
     for block in tokens.chunks_exact(every) {
-        chain = block.iter().fold(chain, |chain, token| mix(chain ^ u64::from(*token)));
+        chain = block
+            .iter()
+            .fold(chain, |chain, token| mix(chain ^ u64::from(*token)));
         hashes.push(chain);
     }
     hashes
@@ -68,7 +70,9 @@ pub fn prefix_hashes(salt: u64, tokens: &[TokenId], every: usize) -> Vec<u64> {
 
 /// The hash of a whole sequence of tokens.
 pub fn sequence_hash(salt: u64, tokens: &[TokenId]) -> u64 {
-    tokens.iter().fold(salt, |chain, token| mix(chain ^ u64::from(*token)))
+    tokens
+        .iter()
+        .fold(salt, |chain, token| mix(chain ^ u64::from(*token)))
 }
 
 /// Spreads the bits of a number over all of them (the finalizer of `splitmix64`).
@@ -85,12 +89,19 @@ const LETTERS_BYTES: usize = 6;
 const DIGITS_BYTES: usize = 3;
 
 fn header(role: &str) -> [TokenId; 4] {
-    [id("<|start_header_id|>"), id(role), id("<|end_header_id|>"), id("\n\n")]
+    [
+        id("<|start_header_id|>"),
+        id(role),
+        id("<|end_header_id|>"),
+        id("\n\n"),
+    ]
 }
 
 /// FNV-1a over the bytes of the token.
 fn id(piece: &str) -> TokenId {
-    piece.bytes().fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+    piece.bytes().fold(0x811c_9dc5, |hash: u32, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
@@ -144,9 +155,15 @@ mod tests {
 
     #[test]
     fn a_text_falls_into_the_stated_pieces() {
-        check("This is some dummy text. ", &["This", "is", "some", "dummy", "text", "."]);
+        check(
+            "This is some dummy text. ",
+            &["This", "is", "some", "dummy", "text", "."],
+        );
         check("Index 12345?", &["Index", "123", "45", "?"]);
-        check("internationalisation", &["intern", "ationa", "lisati", "on"]);
+        check(
+            "internationalisation",
+            &["intern", "ationa", "lisati", "on"],
+        );
         check("a\n\n b  c", &["a", "\n", "b", "c"]);
         check("größer 東京都", &["größ", "er", "東京", "都"]);
         check("", &[]);
@@ -154,15 +171,24 @@ mod tests {
 
     #[test]
     fn a_conversation_has_ten_tokens_around_one_message() {
-        let alone = chat_ids([("user", "This is some dummy text. ")], GenerationPrompt::Add);
+        let alone = chat_ids(
+            [("user", "This is some dummy text. ")],
+            GenerationPrompt::Add,
+        );
         assert_eq!(alone.len(), 6 + 10);
-        assert_eq!(chat_ids([("user", "Hello")], GenerationPrompt::Omit).len(), 1 + 6);
+        assert_eq!(
+            chat_ids([("user", "Hello")], GenerationPrompt::Omit).len(),
+            1 + 6
+        );
     }
 
     #[test]
     fn the_next_turn_starts_with_the_last_one_and_its_answer() {
         let first = chat_ids([("user", "Hello")], GenerationPrompt::Add);
-        let next = chat_ids([("user", "Hello"), ("assistant", "moon river")], GenerationPrompt::Add);
+        let next = chat_ids(
+            [("user", "Hello"), ("assistant", "moon river")],
+            GenerationPrompt::Add,
+        );
         let answered: Vec<_> = first.into_iter().chain(ids("moon river")).collect();
         assert!(next.starts_with(&answered));
     }

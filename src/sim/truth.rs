@@ -37,14 +37,27 @@ struct Moments {
 impl Truth {
     /// For an engine whose clock says `now`.
     pub fn new(now: Nanos) -> Arc<Self> {
-        Arc::new(Self { behind_ns: monotonic_ns() - now, answers: Mutex::default() })
+        Arc::new(Self {
+            behind_ns: monotonic_ns() - now,
+            answers: Mutex::default(),
+        })
     }
 
     /// The answer to the request with these headers, which has just been read.
     pub fn answer(self: &Arc<Self>, headers: &HeaderMap) -> Stamps {
-        let id = headers.get("x-request-id").and_then(|id| id.to_str().ok()).unwrap_or_default();
-        let moments = Moments { id: id.to_owned(), arrived_ns: monotonic_ns(), ..Moments::default() };
-        Stamps { truth: Arc::clone(self), moments }
+        let id = headers
+            .get("x-request-id")
+            .and_then(|id| id.to_str().ok())
+            .unwrap_or_default();
+        let moments = Moments {
+            id: id.to_owned(),
+            arrived_ns: monotonic_ns(),
+            ..Moments::default()
+        };
+        Stamps {
+            truth: Arc::clone(self),
+            moments,
+        }
     }
 
     /// Writes one JSON object an answer.
@@ -77,7 +90,10 @@ impl Stamps {
 
 impl Drop for Stamps {
     fn drop(&mut self) {
-        self.truth.answers.lock().push(std::mem::take(&mut self.moments));
+        self.truth
+            .answers
+            .lock()
+            .push(std::mem::take(&mut self.moments));
     }
 }
 

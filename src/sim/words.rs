@@ -46,16 +46,25 @@ pub struct Answer {
 impl Answer {
     /// The answer this seed gives within these bounds.
     pub fn new(seed: u64, bounds: &Bounds) -> Self {
-        let natural = bounds.natural_tokens.map(|tokens| tokens.max(bounds.min_tokens).max(1));
+        let natural = bounds
+            .natural_tokens
+            .map(|tokens| tokens.max(bounds.min_tokens).max(1));
         let answer = match natural {
-            Some(tokens) if tokens < bounds.max_tokens => Self::whole(seed, tokens, FinishReason::Stop),
+            Some(tokens) if tokens < bounds.max_tokens => {
+                Self::whole(seed, tokens, FinishReason::Stop)
+            }
             _ => Self::whole(seed, bounds.max_tokens, FinishReason::Length),
         };
         answer.cut_at(bounds)
     }
 
     fn whole(seed: u64, tokens: u32, finish: FinishReason) -> Self {
-        Self { seed, tokens, kept_bytes: usize::MAX, finish }
+        Self {
+            seed,
+            tokens,
+            kept_bytes: usize::MAX,
+            finish,
+        }
     }
 
     fn cut_at(self, bounds: &Bounds) -> Self {
@@ -69,7 +78,12 @@ impl Answer {
                 continue;
             }
             if let Some(kept_bytes) = first_stop(&text, &bounds.stop) {
-                return Self { tokens: index + 1, kept_bytes, finish: FinishReason::Stop, ..self };
+                return Self {
+                    tokens: index + 1,
+                    kept_bytes,
+                    finish: FinishReason::Stop,
+                    ..self
+                };
             }
         }
         self
@@ -88,7 +102,10 @@ impl Answer {
     /// The text of one token, given the bytes written before it.
     pub fn piece(&self, index: u32, bytes_before: usize) -> &'static str {
         let piece = word(self.seed, index);
-        let kept = self.kept_bytes.saturating_sub(bytes_before).min(piece.len());
+        let kept = self
+            .kept_bytes
+            .saturating_sub(bytes_before)
+            .min(piece.len());
         &piece[..kept]
     }
 
@@ -115,7 +132,10 @@ pub fn natural_tokens(seed: u64, mean_tokens: u32) -> u32 {
 }
 
 fn first_stop(text: &str, stop: &[String]) -> Option<usize> {
-    stop.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop.as_str())).min()
+    stop.iter()
+        .filter(|stop| !stop.is_empty())
+        .filter_map(|stop| text.find(stop.as_str()))
+        .min()
 }
 
 fn word(seed: u64, index: u32) -> &'static str {
@@ -124,13 +144,14 @@ fn word(seed: u64, index: u32) -> &'static str {
 }
 
 const WORDS: [&str; 64] = [
-    " amber", " apple", " arrow", " autumn", " beacon", " birch", " bridge", " bronze", " candle", " canyon",
-    " cedar", " cloud", " copper", " coral", " cotton", " dawn", " delta", " desert", " dune", " eagle",
-    " ember", " falcon", " fern", " field", " flint", " forest", " garden", " glass", " grove", " harbor",
-    " hazel", " hill", " island", " ivory", " jade", " lake", " linen", " maple", " marble", " meadow",
-    " mint", " moon", " moss", " north", " oak", " ocean", " olive", " orchid", " pearl", " pine", " plum",
-    " quartz", " rain", " reed", " river", " sage", " sand", " shore", " silver", " stone", " valley",
-    " willow", " winter", " wren",
+    " amber", " apple", " arrow", " autumn", " beacon", " birch", " bridge", " bronze", " candle",
+    " canyon", " cedar", " cloud", " copper", " coral", " cotton", " dawn", " delta", " desert",
+    " dune", " eagle", " ember", " falcon", " fern", " field", " flint", " forest", " garden",
+    " glass", " grove", " harbor", " hazel", " hill", " island", " ivory", " jade", " lake",
+    " linen", " maple", " marble", " meadow", " mint", " moon", " moss", " north", " oak",
+    " ocean", " olive", " orchid", " pearl", " pine", " plum", " quartz", " rain", " reed",
+    " river", " sage", " sand", " shore", " silver", " stone", " valley", " willow", " winter",
+    " wren",
 ];
 
 #[cfg(test)]
@@ -138,14 +159,22 @@ mod tests {
     use super::*;
 
     fn bounds(max_tokens: u32) -> Bounds {
-        Bounds { max_tokens, min_tokens: 0, natural_tokens: None, stop: vec![] }
+        Bounds {
+            max_tokens,
+            min_tokens: 0,
+            natural_tokens: None,
+            stop: vec![],
+        }
     }
 
     #[test]
     fn one_word_is_one_token() {
         let answer = Answer::new(7, &bounds(500));
         assert_eq!(tokens::count(&answer.text(500)), 500);
-        assert_eq!(answer.ids().collect::<Vec<_>>(), tokens::ids(&answer.text(500)).collect::<Vec<_>>());
+        assert_eq!(
+            answer.ids().collect::<Vec<_>>(),
+            tokens::ids(&answer.text(500)).collect::<Vec<_>>()
+        );
     }
 
     #[test]
@@ -157,11 +186,31 @@ mod tests {
 
     #[test]
     fn an_answer_ends_by_itself_unless_it_must_go_on() {
-        let natural = Bounds { natural_tokens: Some(5), ..bounds(9) };
-        let ends = |bounds: &Bounds| (Answer::new(1, bounds).tokens(), Answer::new(1, bounds).finish());
+        let natural = Bounds {
+            natural_tokens: Some(5),
+            ..bounds(9)
+        };
+        let ends = |bounds: &Bounds| {
+            (
+                Answer::new(1, bounds).tokens(),
+                Answer::new(1, bounds).finish(),
+            )
+        };
         assert_eq!(ends(&natural), (5, FinishReason::Stop));
-        assert_eq!(ends(&Bounds { min_tokens: 7, ..natural.clone() }), (7, FinishReason::Stop));
-        assert_eq!(ends(&Bounds { max_tokens: 3, ..natural }), (3, FinishReason::Length));
+        assert_eq!(
+            ends(&Bounds {
+                min_tokens: 7,
+                ..natural.clone()
+            }),
+            (7, FinishReason::Stop)
+        );
+        assert_eq!(
+            ends(&Bounds {
+                max_tokens: 3,
+                ..natural
+            }),
+            (3, FinishReason::Length)
+        );
         assert_eq!(ends(&bounds(9)), (9, FinishReason::Length));
     }
 
@@ -170,10 +219,23 @@ mod tests {
         let whole = Answer::new(3, &bounds(10)).text(10);
         let words: Vec<_> = whole.split(' ').collect();
         let stop = vec![format!("{} {}", words[4], words[5])];
-        let answer = Answer::new(3, &Bounds { stop: stop.clone(), ..bounds(10) });
+        let answer = Answer::new(
+            3,
+            &Bounds {
+                stop: stop.clone(),
+                ..bounds(10)
+            },
+        );
         assert_eq!((answer.tokens(), answer.finish()), (6, FinishReason::Stop));
         assert_eq!(answer.text(6), format!("{} ", words[..4].join(" ")));
-        let late = Answer::new(3, &Bounds { stop, min_tokens: 9, ..bounds(10) });
+        let late = Answer::new(
+            3,
+            &Bounds {
+                stop,
+                min_tokens: 9,
+                ..bounds(10)
+            },
+        );
         assert_eq!(late.tokens(), 9);
     }
 

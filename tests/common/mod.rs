@@ -28,7 +28,10 @@ pub struct Ran {
 impl Bench {
     pub fn new() -> Self {
         let ports = [(); 2].map(|()| free_port());
-        Self { dir: tempfile::tempdir().expect("a folder"), ports }
+        Self {
+            dir: tempfile::tempdir().expect("a folder"),
+            ports,
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -57,7 +60,9 @@ impl Bench {
         let mut command = self.command(args);
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", self.path("bin").display()));
-        command.env("LMRUN", env!("CARGO_BIN_EXE_lmrun")).env("BENCH", self.dir.path());
+        command
+            .env("LMRUN", env!("CARGO_BIN_EXE_lmrun"))
+            .env("BENCH", self.dir.path());
         command
     }
 
@@ -65,12 +70,19 @@ impl Bench {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
         let [p1, p2] = self.ports.map(|port| port.to_string());
-        command.current_dir(self.dir.path()).args(args).args(["-o", "out", "-p", &p1, &p2]);
+        command
+            .current_dir(self.dir.path())
+            .args(args)
+            .args(["-o", "out", "-p", &p1, &p2]);
         // Other tests run beside it: how late requests are is no business of theirs.
         command.args(["--max-send-lag-s", "10"]);
         // Nor is what `lmrun selfcheck` has found on this machine.
         command.env("XDG_CACHE_HOME", self.path("cache"));
-        command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -81,21 +93,29 @@ impl Bench {
     /// The rows of a CSV, by column name.
     pub fn rows(&self, csv: &str) -> Vec<std::collections::HashMap<String, String>> {
         let mut reader = csv::Reader::from_path(self.path(csv)).expect("the CSV");
-        reader.deserialize().map(|row| row.expect("a row")).collect()
+        reader
+            .deserialize()
+            .map(|row| row.expect("a row"))
+            .collect()
     }
 
     /// Processes of the bench's engines that are still alive.
     pub fn left_running(&self) -> Vec<String> {
-        self.ports.iter().flat_map(|port| Self::running(&format!("--port {port}"))).collect()
+        self.ports
+            .iter()
+            .flat_map(|port| Self::running(&format!("--port {port}")))
+            .collect()
     }
 
     /// Processes that are alive and have `mark` in their command.
     pub fn running(mark: &str) -> Vec<String> {
-        let alive = procfs::process::all_processes().expect("/proc").filter_map(|process| {
-            let process = process.ok()?;
-            let is_zombie = process.stat().ok()?.state == 'Z';
-            Some(process.cmdline().ok()?.join(" ")).filter(|_| !is_zombie)
-        });
+        let alive = procfs::process::all_processes()
+            .expect("/proc")
+            .filter_map(|process| {
+                let process = process.ok()?;
+                let is_zombie = process.stat().ok()?.state == 'Z';
+                Some(process.cmdline().ok()?.join(" ")).filter(|_| !is_zombie)
+            });
         alive.filter(|line| line.contains(mark)).collect()
     }
 }
@@ -110,9 +130,25 @@ impl Sim {
     pub fn start(args: &[&str]) -> Self {
         let port = free_port();
         let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-        command.args(["sim", "--model", "m", "--startup-s", "0", "--port", &port.to_string()]).args(args);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a simulator");
-        eventually("the simulator answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        command
+            .args([
+                "sim",
+                "--model",
+                "m",
+                "--startup-s",
+                "0",
+                "--port",
+                &port.to_string(),
+            ])
+            .args(args);
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a simulator");
+        eventually("the simulator answers", || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
         Self { child, port }
     }
 
@@ -127,8 +163,12 @@ impl Sim {
         stream.write_all(question.as_bytes()).expect("asked");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("its metrics");
-        let counts = answer.lines().filter(|line| line.starts_with("vllm:request_success_total"));
-        counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum::<f64>() as u64
+        let counts = answer
+            .lines()
+            .filter(|line| line.starts_with("vllm:request_success_total"));
+        counts
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum::<f64>() as u64
     }
 
     pub fn is_alive(&mut self) -> bool {
@@ -160,10 +200,14 @@ pub struct Server {
 
 impl Server {
     /// Answers each request with what `answer` makes of it, a status line's rest and a body, and closes.
-    pub fn start(answer: impl Fn(&Received) -> (&'static str, String) + Send + Sync + 'static) -> Self {
+    pub fn start(
+        answer: impl Fn(&Received) -> (&'static str, String) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let server =
-            Self { port: listener.local_addr().expect("its address").port(), received: Arc::default() };
+        let server = Self {
+            port: listener.local_addr().expect("its address").port(),
+            received: Arc::default(),
+        };
         let (answer, received) = (Arc::new(answer), server.received.clone());
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -184,8 +228,12 @@ impl Server {
     /// The bodies of the requests whose head contains `mark`.
     pub fn bodies(&self, mark: &str) -> Vec<serde_json::Value> {
         let received = self.received.lock().expect("no test panics in here");
-        let marked = received.iter().filter(|request| request.head.contains(mark));
-        marked.map(|request| serde_json::from_str(&request.body).expect("JSON")).collect()
+        let marked = received
+            .iter()
+            .filter(|request| request.head.contains(mark));
+        marked
+            .map(|request| serde_json::from_str(&request.body).expect("JSON"))
+            .collect()
     }
 }
 
@@ -203,14 +251,22 @@ fn serve(
     if head.is_empty() {
         return Ok(());
     }
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
     let mut body = String::new();
     reader.take(length.unwrap_or(0)).read_to_string(&mut body)?;
     let request = Received { head, body };
     let (status, body) = answer(&request);
-    received.lock().expect("no test panics in here").push(request);
+    received
+        .lock()
+        .expect("no test panics in here")
+        .push(request);
     let length = body.len();
-    write!(stream, "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
 }
 
 /// The answer of a server that refuses fields it does not know, as `transformers serve` does, and ends its
@@ -220,10 +276,14 @@ pub fn strict(request: &Received) -> (&'static str, String) {
         return ("200 OK", r#"{"data": [{"id": "m"}]}"#.into());
     }
     if request.body.contains("ignore_eos") {
-        return ("422 Unprocessable Entity", r#"{"detail": "Unexpected fields: {'ignore_eos'}"}"#.into());
+        return (
+            "422 Unprocessable Entity",
+            r#"{"detail": "Unexpected fields: {'ignore_eos'}"}"#.into(),
+        );
     }
     let content = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":null}]}"#;
-    let last = r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"completion_tokens":1}}"#;
+    let last =
+        r#"{"choices":[{"delta":{},"finish_reason":"stop"}],"usage":{"completion_tokens":1}}"#;
     ("200 OK", format!("data: {content}\n\ndata: {last}\n\n"))
 }
 

@@ -58,7 +58,11 @@ impl ResultsError {
     pub(in crate::bench) fn of_csv(file: &str, error: &csv::Error) -> Self {
         let file = file.to_owned();
         match error.kind() {
-            csv::ErrorKind::UnequalLengths { pos, expected_len, len } => Self::Cells {
+            csv::ErrorKind::UnequalLengths {
+                pos,
+                expected_len,
+                len,
+            } => Self::Cells {
                 file,
                 line: pos.as_ref().map_or(0, csv::Position::line),
                 expected: *expected_len,
@@ -68,7 +72,10 @@ impl ResultsError {
                 let problem = format!("line {} is not UTF-8", pos.line());
                 Self::Unreadable { file, problem }
             }
-            _ => Self::Unreadable { file, problem: error.to_string() },
+            _ => Self::Unreadable {
+                file,
+                problem: error.to_string(),
+            },
         }
     }
 
@@ -79,8 +86,12 @@ impl ResultsError {
         headers: &csv::StringRecord,
         cells: &csv::StringRecord,
     ) -> Self {
-        let csv::ErrorKind::Deserialize { err, .. } = error.kind() else { return Self::of_csv(file, error) };
-        let at = err.field().map_or_else(|| not_whole(headers, cells), |field| field as usize);
+        let csv::ErrorKind::Deserialize { err, .. } = error.kind() else {
+            return Self::of_csv(file, error);
+        };
+        let at = err
+            .field()
+            .map_or_else(|| not_whole(headers, cells), |field| field as usize);
         Self::Cell {
             file: file.into(),
             line: cells.position().map_or(0, csv::Position::line),
@@ -104,10 +115,22 @@ pub fn expected(kind: &csv::DeserializeErrorKind) -> String {
 
 /// The first cell that should be a whole number and is not: the reader does not say which it was.
 fn not_whole(headers: &csv::StringRecord, cells: &csv::StringRecord) -> usize {
-    const WHOLE: [&str; 6] = ["case_id", "expr_id", "engine_id", "request_id", "context_len", "query_len"];
+    const WHOLE: [&str; 6] = [
+        "case_id",
+        "expr_id",
+        "engine_id",
+        "request_id",
+        "context_len",
+        "query_len",
+    ];
     let is_whole = |cell: &str| {
-        matches!(cell, "" | "-") || cell.parse::<f64>().is_ok_and(|n| n >= 0.0 && n.fract() == 0.0)
+        matches!(cell, "" | "-")
+            || cell
+                .parse::<f64>()
+                .is_ok_and(|n| n >= 0.0 && n.fract() == 0.0)
     };
     let mut pairs = headers.iter().zip(cells);
-    pairs.position(|(name, cell)| WHOLE.contains(&name) && !is_whole(cell)).unwrap_or(usize::MAX)
+    pairs
+        .position(|(name, cell)| WHOLE.contains(&name) && !is_whole(cell))
+        .unwrap_or(usize::MAX)
 }

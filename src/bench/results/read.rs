@@ -36,8 +36,10 @@ pub struct Results {
 /// When it cannot be read, or holds something else; the error says where.
 pub fn read(path: &Path) -> Result<Results, ResultsError> {
     let name = path.display().to_string();
-    let file = files::open(path)
-        .map_err(|e| ResultsError::Unreadable { file: name.clone(), problem: e.to_string() })?;
+    let file = files::open(path).map_err(|e| ResultsError::Unreadable {
+        file: name.clone(),
+        problem: e.to_string(),
+    })?;
     parse(file, &name)
 }
 
@@ -54,13 +56,21 @@ pub fn is_result(path: &Path) -> bool {
 /// When it is not a CSV of results; the error says where.
 pub fn parse(source: impl Read, file: &str) -> Result<Results, ResultsError> {
     let mut reader = csv::Reader::from_reader(source);
-    let headers = reader.headers().map_err(|e| ResultsError::of_csv(file, &e))?.clone();
+    let headers = reader
+        .headers()
+        .map_err(|e| ResultsError::of_csv(file, &e))?
+        .clone();
     if let Some(missing) = missing(&headers) {
-        return Err(ResultsError::NoResults { file: file.into(), missing });
+        return Err(ResultsError::NoResults {
+            file: file.into(),
+            missing,
+        });
     }
     let known = crate::bench::Row::columns();
     let is_known = |column: &str| column == "case_id" || known.iter().any(|known| known == column);
-    let extra: Vec<usize> = (0..headers.len()).filter(|at| !is_known(&headers[*at])).collect();
+    let extra: Vec<usize> = (0..headers.len())
+        .filter(|at| !is_known(&headers[*at]))
+        .collect();
     let mut records = Vec::new();
     for cells in reader.records() {
         let cells = cells.map_err(|e| ResultsError::of_csv(file, &e))?;
@@ -70,10 +80,18 @@ pub fn parse(source: impl Read, file: &str) -> Result<Results, ResultsError> {
         );
     }
     let extra_columns = extra.iter().map(|at| headers[*at].to_owned()).collect();
-    Ok(Results { columns: headers.iter().map(str::to_owned).collect(), extra_columns, records })
+    Ok(Results {
+        columns: headers.iter().map(str::to_owned).collect(),
+        extra_columns,
+        records,
+    })
 }
 
-fn record(cells: &csv::StringRecord, headers: &csv::StringRecord, extra: &[usize]) -> csv::Result<Record> {
+fn record(
+    cells: &csv::StringRecord,
+    headers: &csv::StringRecord,
+    extra: &[usize],
+) -> csv::Result<Record> {
     let mut record: Record = cells.deserialize(Some(headers))?;
     record.line = cells.position().map_or(0, csv::Position::line);
     record.extra = extra.iter().map(|at| cells[*at].to_owned()).collect();
@@ -82,5 +100,7 @@ fn record(cells: &csv::StringRecord, headers: &csv::StringRecord, extra: &[usize
 
 /// The first column of a result that is not among the headers.
 fn missing(headers: &csv::StringRecord) -> Option<&'static str> {
-    COLUMNS_OF_THE_ORIGINAL.into_iter().find(|wanted| headers.iter().all(|header| header != *wanted))
+    COLUMNS_OF_THE_ORIGINAL
+        .into_iter()
+        .find(|wanted| headers.iter().all(|header| header != *wanted))
 }

@@ -121,7 +121,9 @@ impl Record {
 
     /// The engine's name; its number where the row has none.
     pub fn engine_name(&self) -> Arc<str> {
-        self.engine.clone().unwrap_or_else(|| format!("engine {}", self.engine_id).into())
+        self.engine
+            .clone()
+            .unwrap_or_else(|| format!("engine {}", self.engine_id).into())
     }
 
     /// The experiment that it belongs to.
@@ -164,7 +166,9 @@ fn whole_or_none<'de, D: Deserializer<'de>>(cell: D) -> Result<Option<u64>, D::E
     match <&str>::deserialize(cell)? {
         "" | "-" => Ok(None),
         text => {
-            let number = text.parse().map_err(|_| D::Error::custom("expected a whole number from 0"))?;
+            let number = text
+                .parse()
+                .map_err(|_| D::Error::custom("expected a whole number from 0"))?;
             to_whole(number).map(Some)
         }
     }

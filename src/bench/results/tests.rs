@@ -1,7 +1,6 @@
 use super::*;
 
-const HEADER: &str =
-    "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory";
+const HEADER: &str = "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory";
 
 fn of(rows: &str) -> Result<Results, String> {
     parse(format!("{HEADER}\n{rows}").as_bytes(), "a.csv").map_err(|e| e.to_string())
@@ -9,14 +8,26 @@ fn of(rows: &str) -> Result<Results, String> {
 
 #[test]
 fn the_originals_rows_are_read() {
-    let results =
-        of("0,8.0,1,3,0.25,31.5,2.0,8192,16,\"{\"\"gpu-0\"\": 40321}\"\n-,0,0,0.0,-1,-1,-1,8192,16,\n");
+    let results = of(
+        "0,8.0,1,3,0.25,31.5,2.0,8192,16,\"{\"\"gpu-0\"\": 40321}\"\n-,0,0,0.0,-1,-1,-1,8192,16,\n",
+    );
     let results = results.expect("results");
-    let [first, second] = &results.records[..] else { panic!("{results:?}") };
-    assert_eq!((first.line, first.expr_id, first.engine_id, first.ttft), (2, Some(0), 1, Some(0.25)));
+    let [first, second] = &results.records[..] else {
+        panic!("{results:?}")
+    };
+    assert_eq!(
+        (first.line, first.expr_id, first.engine_id, first.ttft),
+        (2, Some(0), 1, Some(0.25))
+    );
     assert_eq!(first.gpus().expect("memory").get("gpu-0"), Some(&40321.0));
-    assert_eq!((&*first.engine_name(), first.is_ok(), first.tpot_s), ("engine 1", true, None));
-    assert_eq!((second.expr_id, second.ttft, second.is_ok(), second.gpus()), (None, None, false, None));
+    assert_eq!(
+        (&*first.engine_name(), first.is_ok(), first.tpot_s),
+        ("engine 1", true, None)
+    );
+    assert_eq!(
+        (second.expr_id, second.ttft, second.is_ok(), second.gpus()),
+        (None, None, false, None)
+    );
 }
 
 #[test]
@@ -33,8 +44,14 @@ fn a_row_of_ours_comes_back() {
     writer.serialize(&row).expect("a row");
     let results = parse(&writer.into_inner().expect("bytes")[..], "a.csv").expect("results");
     let record = &results.records[0];
-    assert_eq!((record.engine.as_deref(), record.ttft), (Some("lm,\"cache\""), Some(0.5)));
-    assert_eq!((record.error.as_deref(), record.cached_tokens), (Some("two\nlines"), Some(7)));
+    assert_eq!(
+        (record.engine.as_deref(), record.ttft),
+        (Some("lm,\"cache\""), Some(0.5))
+    );
+    assert_eq!(
+        (record.error.as_deref(), record.cached_tokens),
+        (Some("two\nlines"), Some(7))
+    );
     assert_eq!((record.is_ok(), record.resent), (false, Some(false)));
     assert_eq!(results.extra_columns, Vec::<String>::new());
 }
@@ -107,10 +124,16 @@ fn every_column_of_a_row_is_read_back() {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.serialize(&row).expect("a row");
     let results = parse(&writer.into_inner().expect("bytes")[..], "a.csv").expect("results");
-    let (written, read) = (serde_json::json!(row), serde_json::json!(results.records[0]));
+    let (written, read) = (
+        serde_json::json!(row),
+        serde_json::json!(results.records[0]),
+    );
     let empty = serde_json::json!(crate::bench::Row::default());
     for column in crate::bench::Row::columns() {
-        assert_ne!(written[&column], empty[&column], "`full_row` has no value in `{column}`");
+        assert_ne!(
+            written[&column], empty[&column],
+            "`full_row` has no value in `{column}`"
+        );
         assert_eq!(written[&column], read[&column], "`{column}`");
     }
 }
@@ -139,7 +162,9 @@ fn what_is_wrong_is_told_with_its_place() {
         of("0,0,0\n").expect_err("half a row"),
         "a.csv, line 2: expected 10 cells, found 3; was it cut off?"
     );
-    let other = parse("a,b\n1,2\n".as_bytes(), "a.csv").expect_err("another table").to_string();
+    let other = parse("a,b\n1,2\n".as_bytes(), "a.csv")
+        .expect_err("another table")
+        .to_string();
     assert!(
         other.starts_with(
             "a.csv holds no results: it has no column `expr_id`; give a CSV of a run, with at least expr_id"

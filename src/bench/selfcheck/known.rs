@@ -20,7 +20,13 @@ impl Known {
     /// What is kept of a check.
     pub fn of(check: &SelfCheck, conclusion: Conclusion) -> Self {
         let Conclusion { rate, streams, .. } = conclusion;
-        Self { host: check.host.clone(), cores: check.cores, at_unix_s: check.at_unix_s, rate, streams }
+        Self {
+            host: check.host.clone(),
+            cores: check.cores,
+            at_unix_s: check.at_unix_s,
+            rate,
+            streams,
+        }
     }
 
     /// That of this machine, if there was a check on it.
@@ -44,9 +50,15 @@ impl Known {
     pub fn exceeded_by(&self, client: &ClientSeen) -> Option<String> {
         let (rate, streams) = (client.peak_rate, client.peak_streams);
         let (what, known) = if rate as f64 > self.rate {
-            (format!("{rate} requests were sent within a second"), format!("{:.0} a second", self.rate))
+            (
+                format!("{rate} requests were sent within a second"),
+                format!("{:.0} a second", self.rate),
+            )
         } else if streams > self.streams {
-            (format!("{streams} requests were under way at once"), self.streams.to_string())
+            (
+                format!("{streams} requests were under way at once"),
+                self.streams.to_string(),
+            )
         } else {
             return None;
         };
@@ -67,17 +79,31 @@ mod tests {
 
     #[test]
     fn a_load_beyond_what_is_known_is_told() {
-        let known = Known { host: "h".into(), cores: 2, at_unix_s: 0, rate: 800.0, streams: 1_000 };
-        let load = |peak_rate, peak_streams| ClientSeen { peak_streams, peak_rate, ..ClientSeen::default() };
+        let known = Known {
+            host: "h".into(),
+            cores: 2,
+            at_unix_s: 0,
+            rate: 800.0,
+            streams: 1_000,
+        };
+        let load = |peak_rate, peak_streams| ClientSeen {
+            peak_streams,
+            peak_rate,
+            ..ClientSeen::default()
+        };
         assert_eq!(known.exceeded_by(&load(800, 1_000)), None);
         let told = known.exceeded_by(&load(900, 10)).expect("a warning");
         assert!(
-            told.starts_with("900 requests were sent within a second; `lmrun selfcheck` saw 800 a second"),
+            told.starts_with(
+                "900 requests were sent within a second; `lmrun selfcheck` saw 800 a second"
+            ),
             "{told}"
         );
         let told = known.exceeded_by(&load(1, 1_001)).expect("a warning");
         assert!(
-            told.starts_with("1001 requests were under way at once; `lmrun selfcheck` saw 1000 held"),
+            told.starts_with(
+                "1001 requests were under way at once; `lmrun selfcheck` saw 1000 held"
+            ),
             "{told}"
         );
     }

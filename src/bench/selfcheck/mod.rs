@@ -12,7 +12,9 @@ pub use step::{Step, rates, streams};
 
 use super::load;
 use super::owned::Site;
-use super::workload::{Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig};
+use super::workload::{
+    Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
+};
 use super::{Engine, EngineError, EngineSpec, MAX_SEND_LAG_S, Readiness, RequestLimits};
 use crate::driver::http::Shards;
 use crate::driver::limits::max_descriptors;
@@ -52,7 +54,11 @@ impl Checker {
     ///
     /// # Errors
     /// When the simulator does not serve.
-    pub async fn check(&self, up_to: usize, mut tell: impl FnMut(&str)) -> Result<SelfCheck, EngineError> {
+    pub async fn check(
+        &self,
+        up_to: usize,
+        mut tell: impl FnMut(&str),
+    ) -> Result<SelfCheck, EngineError> {
         let mut check = SelfCheck::of_this_machine();
         for steps in [streams(false), rates(), streams(true)] {
             for step in steps.into_iter().filter(|step| step.streams <= up_to) {
@@ -78,7 +84,8 @@ impl Checker {
     async fn take(&self, step: Step) -> Result<Found, EngineError> {
         let stamps = self.folder.join("stamps.jsonl");
         let port = port::free(HOST, &[]).unwrap_or_default();
-        let engine = Engine::start(self.simulator(&step, &stamps), port, &self.site, Vec::new()).await?;
+        let engine =
+            Engine::start(self.simulator(&step, &stamps), port, &self.site, Vec::new()).await?;
         if let Readiness::NotReady(error) = engine.wait_until_ready(READY).await {
             return Err(error);
         }
@@ -88,7 +95,12 @@ impl Checker {
         let give_up = |reason: &str| engine.give_up(reason);
         let run_id = format!("selfcheck-{}", std::process::id());
         let config = workload(&step);
-        let load = load::Load { config: &config, server, run_id, max_send_lag_s: MAX_SEND_LAG_S };
+        let load = load::Load {
+            config: &config,
+            server,
+            run_id,
+            max_send_lag_s: MAX_SEND_LAG_S,
+        };
         let seen = load::run(load, &self.shards, &self.cancel, give_up, |told| {
             if let load::Told::Ended(row, seen) = told {
                 exchanges.insert(row.x_request_id.clone(), seen.clone());
@@ -96,7 +108,12 @@ impl Checker {
         })
         .await;
         for process in busy {
-            process.close(Graces { interrupt_s: 0.0, terminate_s: 0.5 }).await;
+            process
+                .close(Graces {
+                    interrupt_s: 0.0,
+                    terminate_s: 0.5,
+                })
+                .await;
         }
         engine.close().await?;
         Ok(Found::of(step, &seen, &Truth::read(&stamps), &exchanges))
@@ -119,7 +136,11 @@ impl Checker {
 
     /// A process for each core that never rests, where the step wants it.
     async fn make_busy(&self, step: &Step) -> Vec<Process> {
-        let cores = if step.busy { std::thread::available_parallelism().map_or(1, usize::from) } else { 0 };
+        let cores = if step.busy {
+            std::thread::available_parallelism().map_or(1, usize::from)
+        } else {
+            0
+        };
         let line = CommandLine {
             argv: vec![self.program.clone(), self.busy_word.clone()],
             env: BTreeMap::new(),
@@ -141,7 +162,9 @@ const BESIDE: u64 = 100;
 fn out_of_reach(step: &Step) -> Option<String> {
     let (needed, allowed) = (step.streams as u64 + BESIDE, max_descriptors()?);
     (needed > allowed).then(|| {
-        format!("it takes {needed} open files, and the system lets lmrun have {allowed} (`ulimit -n`)")
+        format!(
+            "it takes {needed} open files, and the system lets lmrun have {allowed} (`ulimit -n`)"
+        )
     })
 }
 
@@ -151,7 +174,16 @@ fn workload(step: &Step) -> WorkloadConfig {
         output_len: Some(Length::Fixed(step.tokens)),
         ..Random::default()
     });
-    let arrivals = Arrivals { requests: Some(step.requests), qps: Some(step.rate), ..Arrivals::default() };
-    WorkloadConfig::new(generator, arrivals, TextOptions::default(), RequestOptions::default())
-        .expect("a workload that needs nothing")
+    let arrivals = Arrivals {
+        requests: Some(step.requests),
+        qps: Some(step.rate),
+        ..Arrivals::default()
+    };
+    WorkloadConfig::new(
+        generator,
+        arrivals,
+        TextOptions::default(),
+        RequestOptions::default(),
+    )
+    .expect("a workload that needs nothing")
 }

@@ -81,23 +81,38 @@ impl SelfCheck {
 
     /// What it comes to; `None` where no load was held.
     pub fn conclusion(&self) -> Option<Conclusion> {
-        let held =
-            |busy| self.found.iter().filter(move |found| found.step.busy == busy && found.trouble.is_none());
+        let held = |busy| {
+            self.found
+                .iter()
+                .filter(move |found| found.step.busy == busy && found.trouble.is_none())
+        };
         let error_s = |busy| held(busy).filter_map(Found::error_s).reduce(f64::max);
         Some(Conclusion {
             error_s: error_s(false)?,
             busy_error_s: error_s(true),
             rate: held(false).map(|found| found.step.rate).fold(0.0, f64::max),
-            streams: held(false).map(|found| found.step.streams).max().unwrap_or(0),
+            streams: held(false)
+                .map(|found| found.step.streams)
+                .max()
+                .unwrap_or(0),
         })
     }
 }
 
 impl Found {
     /// Compares what was `seen`, request by request, with the `truth`.
-    pub fn of(step: Step, seen: &Seen, truth: &Truth, exchanges: &HashMap<String, Exchange>) -> Self {
+    pub fn of(
+        step: Step,
+        seen: &Seen,
+        truth: &Truth,
+        exchanges: &HashMap<String, Exchange>,
+    ) -> Self {
         let client = &seen.client;
-        let pairs = || exchanges.iter().filter_map(|(id, seen)| Some((truth.of(id)?, seen)));
+        let pairs = || {
+            exchanges
+                .iter()
+                .filter_map(|(id, seen)| Some((truth.of(id)?, seen)))
+        };
         let mut found = Self {
             step,
             failed: seen.engines.iter().map(EngineSeen::failed).sum(),
@@ -108,19 +123,36 @@ impl Found {
             read_lag_s: client.read_lag_s,
             server_late_s: Spread::of(pairs().flat_map(|(truth, _)| truth.late_s())),
             cpu_share: client.cpu_share,
-            trouble: seen.validity.reasons.first().map(|reason| reason.text.clone()),
+            trouble: seen
+                .validity
+                .reasons
+                .first()
+                .map(|reason| reason.text.clone()),
         };
         let unpaired = exchanges.len() - pairs().count();
         if found.failed > 0 || unpaired > 0 {
-            found.trouble = Some(format!("{} requests failed, {unpaired} without stamps", found.failed));
-        } else if found.server_late_s.high().is_some_and(|late_s| late_s > MAX_SEND_LAG_S) {
-            found.trouble.get_or_insert_with(|| "the simulator could not keep up".into());
+            found.trouble = Some(format!(
+                "{} requests failed, {unpaired} without stamps",
+                found.failed
+            ));
+        } else if found
+            .server_late_s
+            .high()
+            .is_some_and(|late_s| late_s > MAX_SEND_LAG_S)
+        {
+            found
+                .trouble
+                .get_or_insert_with(|| "the simulator could not keep up".into());
         }
         found
     }
 
     /// The error of a TTFT or of a gap between tokens, seconds.
     fn error_s(&self) -> Option<f64> {
-        self.ttft_error_s.high().into_iter().chain(self.itl_error_s.high()).reduce(f64::max)
+        self.ttft_error_s
+            .high()
+            .into_iter()
+            .chain(self.itl_error_s.high())
+            .reduce(f64::max)
     }
 }

@@ -26,8 +26,14 @@ impl Truth {
     /// What was written to `path`. What cannot be read is missed by the comparison.
     pub fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        let moments = text.lines().filter_map(|line| serde_json::from_str::<Moments>(line).ok());
-        Self(moments.map(|moments| (moments.id.clone(), moments)).collect())
+        let moments = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Moments>(line).ok());
+        Self(
+            moments
+                .map(|moments| (moments.id.clone(), moments))
+                .collect(),
+        )
     }
 
     /// Those of the answer to the request `id`.
@@ -39,12 +45,19 @@ impl Truth {
 impl Moments {
     /// How late each chunk was written, seconds.
     pub fn late_s(&self) -> impl Iterator<Item = f64> {
-        self.written_ns.iter().zip(&self.due_ns).map(|(written, due)| since_s(*written, *due))
+        self.written_ns
+            .iter()
+            .zip(&self.due_ns)
+            .map(|(written, due)| since_s(*written, *due))
     }
 
     /// How much later than its write the first chunk was stamped, seconds.
     pub fn first_error_s(&self, seen: &Exchange) -> Option<f64> {
-        Some(seen.chunks.first()?.since_s(Stamp(*self.written_ns.first()?)))
+        Some(
+            seen.chunks
+                .first()?
+                .since_s(Stamp(*self.written_ns.first()?)),
+        )
     }
 
     /// From the stamp of the send to the moment in which the request had been read, seconds: more
@@ -56,8 +69,12 @@ impl Moments {
     /// How far each gap between two chunks is from the true one, seconds.
     pub fn gap_errors_s(&self, seen: &Exchange) -> impl Iterator<Item = f64> {
         let seen = seen.chunks.windows(2).map(|pair| pair[1].since_s(pair[0]));
-        let written = self.written_ns.windows(2).map(|pair| since_s(pair[1], pair[0]));
-        seen.zip(written).map(|(seen, written)| (seen - written).abs())
+        let written = self
+            .written_ns
+            .windows(2)
+            .map(|pair| since_s(pair[1], pair[0]));
+        seen.zip(written)
+            .map(|(seen, written)| (seen - written).abs())
     }
 }
 
@@ -80,10 +97,17 @@ mod tests {
         let ns = |seconds: f64| (seconds * 1e9).round() as i64;
         assert_eq!(moments.late_s().map(ns).collect::<Vec<_>>(), [500, 0, 600]);
         let chunks = vec![Stamp(1_600), Stamp(2_050), Stamp(3_600)];
-        let seen = Exchange { sent: Some(Stamp(90)), chunks, ..Exchange::default() };
+        let seen = Exchange {
+            sent: Some(Stamp(90)),
+            chunks,
+            ..Exchange::default()
+        };
         assert_eq!(moments.first_error_s(&seen).map(ns), Some(100));
         assert_eq!(moments.on_its_way_s(&seen).map(ns), Some(10));
-        assert_eq!(moments.gap_errors_s(&seen).map(ns).collect::<Vec<_>>(), [50, 50]);
+        assert_eq!(
+            moments.gap_errors_s(&seen).map(ns).collect::<Vec<_>>(),
+            [50, 50]
+        );
         assert!(truth.of("a-1").is_none());
     }
 }

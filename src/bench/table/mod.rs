@@ -25,7 +25,10 @@ pub struct Table {
 impl Table {
     /// A table; each row has a cell for each column.
     pub fn new(columns: Vec<String>, rows: Vec<Vec<Cell>>) -> Self {
-        Self { columns: Arc::new(columns), rows: rows.into_iter().map(Arc::new).collect() }
+        Self {
+            columns: Arc::new(columns),
+            rows: rows.into_iter().map(Arc::new).collect(),
+        }
     }
 
     /// The names of its columns, in their order.
@@ -69,7 +72,10 @@ impl Table {
                 rows.push(row.clone());
             }
         }
-        Ok(Self { columns: self.columns.clone(), rows })
+        Ok(Self {
+            columns: self.columns.clone(),
+            rows,
+        })
     }
 
     /// The rows in the order of a column, empty cells first; equal ones stay in theirs.
@@ -77,16 +83,27 @@ impl Table {
     pub fn sorted(&self, place: usize) -> Self {
         let mut rows = self.rows.clone();
         rows.sort_by(|a, b| a[place].order(&b[place]));
-        Self { columns: self.columns.clone(), rows }
+        Self {
+            columns: self.columns.clone(),
+            rows,
+        }
     }
 
     /// The rows of each value of a column, the values in their order.
     pub fn groups(&self, place: usize) -> Vec<(Cell, Self)> {
         let mut groups: Vec<(Cell, Self)> = Vec::new();
         for row in &self.sorted(place).rows {
-            let is_next = groups.last().is_none_or(|(value, _)| value.order(&row[place]).is_ne());
+            let is_next = groups
+                .last()
+                .is_none_or(|(value, _)| value.order(&row[place]).is_ne());
             if is_next {
-                groups.push((row[place].clone(), Self { columns: self.columns.clone(), rows: Vec::new() }));
+                groups.push((
+                    row[place].clone(),
+                    Self {
+                        columns: self.columns.clone(),
+                        rows: Vec::new(),
+                    },
+                ));
             }
             if let Some((_, group)) = groups.last_mut() {
                 group.rows.push(row.clone());
@@ -99,7 +116,11 @@ impl Table {
     #[must_use]
     pub fn with(&self, column: &str, cells: Vec<Cell>) -> Self {
         let place = self.place(column);
-        let columns = self.columns.iter().cloned().chain(place.is_none().then(|| column.to_owned()));
+        let columns = self
+            .columns
+            .iter()
+            .cloned()
+            .chain(place.is_none().then(|| column.to_owned()));
         let rows = self.rows.iter().zip(cells).map(|(row, cell)| {
             let mut row = Vec::clone(row);
             match place {
@@ -114,12 +135,20 @@ impl Table {
     /// The rows of both, under the columns of both; what one has not is empty in its rows.
     #[must_use]
     pub fn merged(&self, other: &Self) -> Self {
-        let new = other.columns.iter().filter(|column| self.place(column).is_none());
+        let new = other
+            .columns
+            .iter()
+            .filter(|column| self.place(column).is_none());
         let columns: Vec<String> = self.columns.iter().chain(new).cloned().collect();
         let rows = [self, other].into_iter().flat_map(|table| {
             let places: Vec<_> = columns.iter().map(|column| table.place(column)).collect();
-            let cell = |row: &[Cell], place: &Option<usize>| place.map_or(Cell::Empty, |at| row[at].clone());
-            table.rows.iter().map(move |row| places.iter().map(|place| cell(row, place)).collect())
+            let cell = |row: &[Cell], place: &Option<usize>| {
+                place.map_or(Cell::Empty, |at| row[at].clone())
+            };
+            table
+                .rows
+                .iter()
+                .map(move |row| places.iter().map(|place| cell(row, place)).collect())
         });
         let rows = rows.collect();
         Self::new(columns, rows)
@@ -131,21 +160,37 @@ impl Table {
     pub fn joined(&self, other: &Self, on: &[(usize, usize)], suffix: &str) -> Self {
         let mut partners: HashMap<Vec<String>, Vec<&Arc<Vec<Cell>>>> = HashMap::new();
         for row in &other.rows {
-            partners.entry(on.iter().map(|(_, at)| row[*at].key()).collect()).or_default().push(row);
+            partners
+                .entry(on.iter().map(|(_, at)| row[*at].key()).collect())
+                .or_default()
+                .push(row);
         }
-        let beside: Vec<usize> =
-            (0..other.columns.len()).filter(|at| on.iter().all(|(_, key)| key != at)).collect();
+        let beside: Vec<usize> = (0..other.columns.len())
+            .filter(|at| on.iter().all(|(_, key)| key != at))
+            .collect();
         let name = |at: &usize| match self.place(&other.columns[*at]) {
             Some(_) => format!("{}{suffix}", other.columns[*at]),
             None => other.columns[*at].clone(),
         };
-        let columns = self.columns.iter().cloned().chain(beside.iter().map(name)).collect();
+        let columns = self
+            .columns
+            .iter()
+            .cloned()
+            .chain(beside.iter().map(name))
+            .collect();
         let pairs = self.rows.iter().flat_map(|row| {
             let key: Vec<String> = on.iter().map(|(at, _)| row[*at].key()).collect();
-            partners.get(&key).into_iter().flatten().map(move |partner| (row, partner))
+            partners
+                .get(&key)
+                .into_iter()
+                .flatten()
+                .map(move |partner| (row, partner))
         });
         let row = |(row, partner): (&Arc<Vec<Cell>>, &&Arc<Vec<Cell>>)| {
-            row.iter().cloned().chain(beside.iter().map(|at| partner[*at].clone())).collect()
+            row.iter()
+                .cloned()
+                .chain(beside.iter().map(|at| partner[*at].clone()))
+                .collect()
         };
         Self::new(columns, pairs.map(row).collect())
     }

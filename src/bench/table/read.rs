@@ -24,8 +24,17 @@ pub fn parse(source: impl Read) -> csv::Result<Table> {
     let mut reader = csv::Reader::from_reader(source);
     let columns: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
     let rows = reader.records().collect::<csv::Result<Vec<_>>>()?;
-    let kinds: Vec<Kind> = columns.iter().enumerate().map(|(at, name)| Kind::of(name, at, &rows)).collect();
-    let row = |row: &csv::StringRecord| row.iter().zip(&kinds).map(|(text, kind)| kind.cell(text)).collect();
+    let kinds: Vec<Kind> = columns
+        .iter()
+        .enumerate()
+        .map(|(at, name)| Kind::of(name, at, &rows))
+        .collect();
+    let row = |row: &csv::StringRecord| {
+        row.iter()
+            .zip(&kinds)
+            .map(|(text, kind)| kind.cell(text))
+            .collect()
+    };
     Ok(mended(Table::new(columns, rows.iter().map(row).collect())))
 }
 
@@ -41,10 +50,11 @@ enum Kind {
 impl Kind {
     /// The narrowest that every cell of a column fits.
     fn of(column: &str, at: usize, rows: &[csv::StringRecord]) -> Self {
-        let all = |fits: fn(&str) -> bool| rows.iter().all(|row| row[at].is_empty() || fits(&row[at]));
+        let all =
+            |fits: fn(&str) -> bool| rows.iter().all(|row| row[at].is_empty() || fits(&row[at]));
         // Where all times happen to be whole, they are divided as times all the same.
-        let is_measure =
-            ["TTFT", "throughput", "latency", "timestamp"].contains(&column) || column.ends_with("_s");
+        let is_measure = ["TTFT", "throughput", "latency", "timestamp"].contains(&column)
+            || column.ends_with("_s");
         if !is_measure && all(|text| text.parse::<i64>().is_ok()) {
             Self::Whole
         } else if all(|text| text.parse::<f64>().is_ok()) {
@@ -60,7 +70,11 @@ impl Kind {
         let cell = match self {
             _ if text.is_empty() => None,
             Self::Whole => text.parse().ok().map(Cell::Whole),
-            Self::Real => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Cell::Real),
+            Self::Real => text
+                .parse()
+                .ok()
+                .filter(|number: &f64| number.is_finite())
+                .map(Cell::Real),
             Self::Flag => text.parse().ok().map(Cell::Flag),
             Self::Text => Some(Cell::Text(text.to_owned())),
         };
@@ -71,7 +85,9 @@ impl Kind {
 /// The original's sign for a failed request, −1 three times, is no measure.
 fn mended(table: Table) -> Table {
     let measures = ["TTFT", "throughput", "latency"].map(|column| table.place(column));
-    let ([Some(a), Some(b), Some(c)], None) = (measures, table.place("status")) else { return table };
+    let ([Some(a), Some(b), Some(c)], None) = (measures, table.place("status")) else {
+        return table;
+    };
     let has_failed = |row: &[Cell]| [a, b, c].iter().all(|at| row[*at] == Cell::Real(-1.0));
     let mend = |row: &[Cell]| {
         let mut row = row.to_vec();

@@ -45,7 +45,11 @@ impl Default for Agent {
 
 impl Generate for Agent {
     fn check(&self) -> Result<(), ConfigError> {
-        limits::counts(&[("agents", self.agents), ("steps", self.steps), ("branches", self.branches)])?;
+        limits::counts(&[
+            ("agents", self.agents),
+            ("steps", self.steps),
+            ("branches", self.branches),
+        ])?;
         limits::tokens(&[
             ("system_len", self.system_len),
             ("query_len", self.query_len),
@@ -80,9 +84,15 @@ impl Generate for Agent {
     }
 
     fn title(&self) -> String {
-        let branches =
-            if self.branches > 1 { format!(" in {} branches", self.branches) } else { String::new() };
-        format!("{} agents of {} steps{branches}, {} tokens a tool", self.agents, self.steps, self.tool_len)
+        let branches = if self.branches > 1 {
+            format!(" in {} branches", self.branches)
+        } else {
+            String::new()
+        };
+        format!(
+            "{} agents of {} steps{branches}, {} tokens a tool",
+            self.agents, self.steps, self.tool_len
+        )
     }
 }
 
@@ -90,18 +100,32 @@ impl Agent {
     /// Adds a step behind the request `before`; returns which request it is.
     fn step(&self, plan: &mut Plan, agent: u64, step: u64, before: Option<usize>) -> usize {
         let number = plan.requests.len();
-        let system = Part::Words { seed: seed_of(plan.seed, "system", 0), tokens: self.system_len };
+        let system = Part::Words {
+            seed: seed_of(plan.seed, "system", 0),
+            tokens: self.system_len,
+        };
         // Chat templates differ in the role of a tool's result; all know the user's.
         let (messages, context_len, query_len) = if before.is_none() {
             let task = Message::user(vec![plan.query(number as u64, self.query_len)]);
-            (vec![Message::system(vec![system]), task], self.system_len, self.query_len)
+            (
+                vec![Message::system(vec![system]), task],
+                self.system_len,
+                self.query_len,
+            )
         } else {
-            let result = vec![Part::Literal("Tool result:".into()), plan.query(number as u64, self.tool_len)];
+            let result = vec![
+                Part::Literal("Tool result:".into()),
+                plan.query(number as u64, self.tool_len),
+            ];
             (vec![Message::user(result)], 0, self.tool_len)
         };
         plan.requests.push(Request {
             timestamp: before.is_none().then_some(0.0),
-            after: before.map(|request| After { request, wait_s: self.tool_s.0, continues: true }),
+            after: before.map(|request| After {
+                request,
+                wait_s: self.tool_s.0,
+                continues: true,
+            }),
             session: agent,
             turn: step,
             context_len,

@@ -24,7 +24,11 @@ impl Answers {
             wanted_by.clear();
         }
         let texts = wanted_by.iter().map(|_| Mutex::default()).collect();
-        Self { texts, wanted_by: wanted_by.into_iter().map(AtomicUsize::new).collect(), requests }
+        Self {
+            texts,
+            wanted_by: wanted_by.into_iter().map(AtomicUsize::new).collect(),
+            requests,
+        }
     }
 
     /// Whether any is wanted at all.
@@ -34,15 +38,21 @@ impl Answers {
 
     /// The answer to a request that has ended and that another goes on from.
     pub fn get(&self, request: usize) -> String {
-        self.texts.get(request).map_or_else(String::new, |text| text.lock().clone())
+        self.texts
+            .get(request)
+            .map_or_else(String::new, |text| text.lock().clone())
     }
 
     /// Takes the answer to a request that ends now, and lets go of those that nobody needs any more.
     pub fn ended(&self, request: usize, text: String) {
-        let Some(place) = self.texts.get(request) else { return };
+        let Some(place) = self.texts.get(request) else {
+            return;
+        };
         *place.lock() = text;
         let mut last = Some(request);
-        while let Some(request) = last.filter(|request| self.wanted_by[*request].fetch_sub(1, AcqRel) == 1) {
+        while let Some(request) =
+            last.filter(|request| self.wanted_by[*request].fetch_sub(1, AcqRel) == 1)
+        {
             *self.texts[request].lock() = String::new();
             last = self.requests[request].continued();
         }
@@ -51,7 +61,10 @@ impl Answers {
     /// How many are kept.
     #[cfg(test)]
     fn kept(&self) -> usize {
-        self.texts.iter().filter(|text| !text.lock().is_empty()).count()
+        self.texts
+            .iter()
+            .filter(|text| !text.lock().is_empty())
+            .count()
     }
 }
 
@@ -62,7 +75,11 @@ mod tests {
 
     fn answers(after: &[Option<usize>]) -> Answers {
         let request = |after: &Option<usize>| Request {
-            after: after.map(|request| After { request, wait_s: 0.0, continues: true }),
+            after: after.map(|request| After {
+                request,
+                wait_s: 0.0,
+                continues: true,
+            }),
             ..Request::default()
         };
         Answers::of(Arc::new(after.iter().map(request).collect()))
@@ -85,7 +102,10 @@ mod tests {
             answers.kept()
         };
         assert_eq!([ended(0), ended(4), ended(1), ended(3)], [1, 1, 2, 2]);
-        assert_eq!((answers.get(0), answers.get(1)), ("answer 0".into(), "answer 1".into()));
+        assert_eq!(
+            (answers.get(0), answers.get(1)),
+            ("answer 0".into(), "answer 1".into())
+        );
         assert_eq!(ended(2), 0);
     }
 }

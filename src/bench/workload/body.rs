@@ -83,20 +83,29 @@ impl RequestOptions {
         }
         check_headers(&self.headers).map_err(|problem| ConfigError::new("headers", problem))?;
         match &self.api_key_env {
-            Some(name) if std::env::var_os(name).is_none_or(|key| key.is_empty()) => Err(ConfigError::new(
-                "api_key_env",
-                format!("names `{name}`, which the environment does not have"),
-            )),
+            Some(name) if std::env::var_os(name).is_none_or(|key| key.is_empty()) => {
+                Err(ConfigError::new(
+                    "api_key_env",
+                    format!("names `{name}`, which the environment does not have"),
+                ))
+            }
             _ => Ok(()),
         }
     }
 
     /// The headers of every request, the API key among them.
     pub fn all_headers(&self) -> BTreeMap<String, String> {
-        let key = self.api_key_env.as_ref().and_then(|name| std::env::var(name).ok());
+        let key = self
+            .api_key_env
+            .as_ref()
+            .and_then(|name| std::env::var(name).ok());
         // The variable may have any name; what it holds is a key.
         secrets::learn(key.iter().map(|key| ("key", key.as_str())));
-        secrets::learn(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        secrets::learn(
+            self.headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_str())),
+        );
         let bearer = key.map(|key| ("authorization".to_owned(), format!("Bearer {key}")));
         self.headers.clone().into_iter().chain(bearer).collect()
     }
@@ -117,7 +126,11 @@ impl RequestOptions {
             Endpoint::Chat => {
                 body.extend(br#""messages":["#);
                 for (i, (role, content)) in said.iter().enumerate() {
-                    body.extend(if i == 0 { br#"{"role":"#.as_slice() } else { br#",{"role":"# });
+                    body.extend(if i == 0 {
+                        br#"{"role":"#.as_slice()
+                    } else {
+                        br#",{"role":"#
+                    });
                     let _ = serde_json::to_writer(&mut body, role);
                     body.extend(br#","content":"#);
                     let _ = serde_json::to_writer(&mut body, content);
@@ -132,19 +145,30 @@ impl RequestOptions {
             }
         }
         body.push(b',');
-        body.extend(&self.fields(model, request.output_len, engine_body).to_string().as_bytes()[1..]);
+        body.extend(
+            &self
+                .fields(model, request.output_len, engine_body)
+                .to_string()
+                .as_bytes()[1..],
+        );
         Bytes::from(body)
     }
 
     /// The tokens that `request` may generate; `None` if a further field of its body decides it.
     pub fn max_tokens(&self, request: &Request, engine_body: &Map<String, Value>) -> Option<u64> {
         const DECIDE: [&str; 3] = ["max_tokens", "max_completion_tokens", "n"];
-        let is_given =
-            DECIDE.iter().any(|name| self.extra_body.contains_key(*name) || engine_body.contains_key(*name));
+        let is_given = DECIDE
+            .iter()
+            .any(|name| self.extra_body.contains_key(*name) || engine_body.contains_key(*name));
         (!is_given).then(|| request.output_len.unwrap_or(self.max_tokens))
     }
 
-    fn fields(&self, model: &str, output_len: Option<u64>, engine_body: &Map<String, Value>) -> Value {
+    fn fields(
+        &self,
+        model: &str,
+        output_len: Option<u64>,
+        engine_body: &Map<String, Value>,
+    ) -> Value {
         let mut fields = json!({
             "model": model,
             "max_tokens": output_len.unwrap_or(self.max_tokens),
@@ -157,11 +181,20 @@ impl RequestOptions {
                 fields.insert(name.into(), value);
             }
         };
-        set("ignore_eos", (self.ignore_eos || output_len.is_some()).then(|| true.into()));
+        set(
+            "ignore_eos",
+            (self.ignore_eos || output_len.is_some()).then(|| true.into()),
+        );
         let continuous = json!({"include_usage": true, "continuous_usage_stats": true});
-        set("stream_options", self.continuous_usage_stats.then_some(continuous));
+        set(
+            "stream_options",
+            self.continuous_usage_stats.then_some(continuous),
+        );
         set("min_tokens", self.min_tokens.map(Value::from));
-        set("stop", (!self.stop.is_empty()).then(|| self.stop.clone().into()));
+        set(
+            "stop",
+            (!self.stop.is_empty()).then(|| self.stop.clone().into()),
+        );
         set("cache_salt", self.cache_salt.clone().map(Value::from));
         for (name, value) in engine_body.iter().chain(&self.extra_body) {
             set(name, Some(value.clone()));
@@ -178,9 +211,14 @@ mod tests {
     use super::*;
 
     fn body(options: &RequestOptions, request: &Request, said: &[(&str, &str)]) -> Value {
-        let said: Vec<Said> = said.iter().map(|(role, text)| ((*role).into(), (*text).to_owned())).collect();
-        let engine =
-            Map::from_iter([("seed".to_owned(), json!(1)), ("cache_prompt".to_owned(), json!(false))]);
+        let said: Vec<Said> = said
+            .iter()
+            .map(|(role, text)| ((*role).into(), (*text).to_owned()))
+            .collect();
+        let engine = Map::from_iter([
+            ("seed".to_owned(), json!(1)),
+            ("cache_prompt".to_owned(), json!(false)),
+        ]);
         serde_json::from_slice(&options.body("m", request, &said, &engine)).expect("JSON")
     }
 
@@ -195,7 +233,11 @@ mod tests {
             ..RequestOptions::default()
         };
         assert_eq!(
-            body(&options, &Request::default(), &[("system", "be \"kind\""), ("user", "hi\n")]),
+            body(
+                &options,
+                &Request::default(),
+                &[("system", "be \"kind\""), ("user", "hi\n")]
+            ),
             json!({
                 "messages": [
                     {"role": "system", "content": "be \"kind\""}, {"role": "user", "content": "hi\n"},
@@ -209,11 +251,23 @@ mod tests {
 
     #[test]
     fn a_completion_has_a_prompt_and_a_length_of_its_own() {
-        let options = RequestOptions { endpoint: Endpoint::Completions, ..RequestOptions::default() };
-        let request = Request { output_len: Some(3), ..Request::default() };
+        let options = RequestOptions {
+            endpoint: Endpoint::Completions,
+            ..RequestOptions::default()
+        };
+        let request = Request {
+            output_len: Some(3),
+            ..Request::default()
+        };
         let body = body(&options, &request, &[("user", "a"), ("assistant", "b")]);
-        assert_eq!((&body["prompt"], &body["max_tokens"]), (&json!("a\nb"), &json!(3)));
-        assert_eq!((&body["ignore_eos"], &body["messages"]), (&json!(true), &json!(null)));
+        assert_eq!(
+            (&body["prompt"], &body["max_tokens"]),
+            (&json!("a\nb"), &json!(3))
+        );
+        assert_eq!(
+            (&body["ignore_eos"], &body["messages"]),
+            (&json!(true), &json!(null))
+        );
     }
 
     #[test]
@@ -242,18 +296,36 @@ mod tests {
 
     #[test]
     fn a_key_is_named_and_never_written() {
-        let named =
-            |name: &str| RequestOptions { api_key_env: Some(name.into()), ..RequestOptions::default() };
-        let error = named("LMRUN_NO_SUCH_KEY").check().expect_err("no such variable");
+        let named = |name: &str| RequestOptions {
+            api_key_env: Some(name.into()),
+            ..RequestOptions::default()
+        };
+        let error = named("LMRUN_NO_SUCH_KEY")
+            .check()
+            .expect_err("no such variable");
         assert_eq!(
             error.to_string(),
             "`api_key_env` names `LMRUN_NO_SUCH_KEY`, which the environment does not have"
         );
         let path = std::env::var("PATH").expect("a PATH");
-        assert_eq!(named("PATH").all_headers()["authorization"], format!("Bearer {path}"));
-        assert!(!serde_json::to_string(&named("PATH")).expect("JSON").contains(&path));
+        assert_eq!(
+            named("PATH").all_headers()["authorization"],
+            format!("Bearer {path}")
+        );
+        assert!(
+            !serde_json::to_string(&named("PATH"))
+                .expect("JSON")
+                .contains(&path)
+        );
         let headers = BTreeMap::from([("Authorization".to_owned(), "Bearer x".to_owned())]);
-        assert!(RequestOptions { headers, ..RequestOptions::default() }.check().is_err());
+        assert!(
+            RequestOptions {
+                headers,
+                ..RequestOptions::default()
+            }
+            .check()
+            .is_err()
+        );
     }
 
     #[test]

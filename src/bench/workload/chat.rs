@@ -58,25 +58,42 @@ impl Generate for Chat {
 
     fn make(&self, plan: &mut Plan) {
         let mut random = random(plan.seed, "think");
-        let words =
-            |seed: u64, what, number, tokens| Part::Words { seed: seed_of(seed, what, number), tokens };
+        let words = |seed: u64, what, number, tokens| Part::Words {
+            seed: seed_of(seed, what, number),
+            tokens,
+        };
         for user in 0..plan.count {
             for turn in 0..self.turns {
                 let question = plan.query(user * self.turns + turn, self.query_len);
                 let mut messages = Vec::new();
                 if turn == 0 && self.system_len > 0 {
-                    messages.push(Message::system(vec![words(plan.seed, "system", 0, self.system_len)]));
+                    messages.push(Message::system(vec![words(
+                        plan.seed,
+                        "system",
+                        0,
+                        self.system_len,
+                    )]));
                 }
                 let history = (turn == 0).then(|| words(plan.seed, "user", user, self.context_len));
-                messages.push(Message::user(history.into_iter().chain([question]).collect()));
+                messages.push(Message::user(
+                    history.into_iter().chain([question]).collect(),
+                ));
                 let think_s = self.think_s.0 * Distribution::<f64>::sample(&Exp1, &mut random);
                 let before = plan.requests.len().wrapping_sub(1);
                 plan.requests.push(Request {
                     timestamp: (turn == 0).then_some(0.0),
-                    after: (turn > 0).then_some(After { request: before, wait_s: think_s, continues: true }),
+                    after: (turn > 0).then_some(After {
+                        request: before,
+                        wait_s: think_s,
+                        continues: true,
+                    }),
                     session: user,
                     turn,
-                    context_len: if turn == 0 { self.system_len + self.context_len } else { 0 },
+                    context_len: if turn == 0 {
+                        self.system_len + self.context_len
+                    } else {
+                        0
+                    },
                     query_len: self.query_len,
                     messages,
                     ..Request::default()

@@ -94,8 +94,14 @@ impl Generate for Custom {
             let query_len = lengths.last().copied().unwrap_or_default();
             plan.requests.push(Request {
                 timestamp: Some(given.timestamp.0),
-                after: given.after.map(|request| After { request, wait_s: 0.0, continues: true }),
-                session: given.after.map_or(i as u64, |after| plan.requests[after].session),
+                after: given.after.map(|request| After {
+                    request,
+                    wait_s: 0.0,
+                    continues: true,
+                }),
+                session: given
+                    .after
+                    .map_or(i as u64, |after| plan.requests[after].session),
                 turn: given.after.map_or(0, |after| plan.requests[after].turn + 1),
                 context_len: lengths.iter().sum::<u64>() - query_len,
                 query_len,

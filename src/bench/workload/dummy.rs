@@ -34,7 +34,11 @@ pub enum Growth {
 
 impl Default for Dummy {
     fn default() -> Self {
-        Self { context_len: 8192, query_len: 16, growth: Growth::None }
+        Self {
+            context_len: 8192,
+            query_len: 16,
+            growth: Growth::None,
+        }
     }
 }
 
@@ -58,7 +62,10 @@ impl Generate for Dummy {
     fn make(&self, plan: &mut Plan) {
         let longest = MAX_CONTEXT_LEN - self.query_len;
         for i in 0..plan.count {
-            let context_len = self.context_len.saturating_mul(self.growth.factor(i)).min(longest);
+            let context_len = self
+                .context_len
+                .saturating_mul(self.growth.factor(i))
+                .min(longest);
             let parts = vec![
                 plan.filler(context_len),
                 Part::Literal(format!(" Index {i}. ")),
@@ -77,7 +84,11 @@ impl Generate for Dummy {
     }
 
     fn title(&self) -> String {
-        let growing = if self.growth == Growth::Steps { "growing " } else { "" };
+        let growing = if self.growth == Growth::Steps {
+            "growing "
+        } else {
+            ""
+        };
         format!("{growing}context {} tokens", self.context_len)
     }
 }
@@ -95,6 +106,9 @@ impl Growth {
 impl Plan<'_> {
     /// As many whole sentences of filler as `tokens` hold.
     pub fn filler(&self, tokens: u64) -> Part {
-        Part::Repeated { unit: FILLER, times: (tokens / self.lexicon.filler_tokens) as usize }
+        Part::Repeated {
+            unit: FILLER,
+            times: (tokens / self.lexicon.filler_tokens) as usize,
+        }
     }
 }

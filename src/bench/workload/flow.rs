@@ -75,13 +75,18 @@ impl Flow {
 
     /// Whether the end of a request can set another free.
     pub fn is_linked(&self) -> bool {
-        self.concurrency.is_some() || self.left.len() > 1 || self.followers.iter().any(|f| !f.is_empty())
+        self.concurrency.is_some()
+            || self.left.len() > 1
+            || self.followers.iter().any(|f| !f.is_empty())
     }
 
     /// What can be sent now that `request` has ended at `now_s`, with an answer or not.
     pub fn ended(&mut self, request: usize, now_s: f64, answered: bool) -> Vec<Due> {
         let followers = std::mem::take(&mut self.followers[request]);
-        let mut due: Vec<Due> = followers.into_iter().map(|i| self.following(i, now_s, answered)).collect();
+        let mut due: Vec<Due> = followers
+            .into_iter()
+            .map(|i| self.following(i, now_s, answered))
+            .collect();
         self.open[self.roots[request]] -= 1;
         self.left[self.round] -= 1;
         if self.left[self.round] == 0 && self.round + 1 < self.left.len() {
@@ -89,7 +94,10 @@ impl Flow {
             self.round_start_s = now_s + BETWEEN_ROUNDS_S;
             due.extend(self.begin(self.concurrency));
         } else if self.concurrency.is_some() && self.open[self.roots[request]] == 0 {
-            due.extend(self.begin(Some(1)).into_iter().map(|due| Due { at_s: due.at_s.max(now_s), ..due }));
+            due.extend(self.begin(Some(1)).into_iter().map(|due| Due {
+                at_s: due.at_s.max(now_s),
+                ..due
+            }));
         }
         due
     }
@@ -98,27 +106,46 @@ impl Flow {
         let request = &self.requests[i];
         let intended_s = self.intended_s(request);
         let Some(after) = request.after else {
-            return Due { request: i, at_s: now_s, intended_s, without: None };
+            return Due {
+                request: i,
+                at_s: now_s,
+                intended_s,
+                without: None,
+            };
         };
         let without = (after.continues && !answered).then_some(after.request);
         let earliest_s = f64::max(now_s + after.wait_s, intended_s.unwrap_or(0.0));
         let at_s = if without.is_some() { now_s } else { earliest_s };
-        Due { request: i, at_s, intended_s, without }
+        Due {
+            request: i,
+            at_s,
+            intended_s,
+            without,
+        }
     }
 
     fn intended_s(&self, request: &Request) -> Option<f64> {
-        request.timestamp.map(|timestamp| self.round_start_s + timestamp)
+        request
+            .timestamp
+            .map(|timestamp| self.round_start_s + timestamp)
     }
 
     /// Begins `sessions` of the current round, all where nothing limits them.
     fn begin(&mut self, sessions: Option<usize>) -> Vec<Due> {
         let mut due = Vec::new();
         while sessions.is_none_or(|sessions| due.len() < sessions)
-            && let Some(next) = self.waiting.pop_front_if(|next| self.requests[*next].round == self.round)
+            && let Some(next) = self
+                .waiting
+                .pop_front_if(|next| self.requests[*next].round == self.round)
         {
             let intended_s = self.intended_s(&self.requests[next]);
             let at_s = intended_s.unwrap_or(self.round_start_s);
-            due.push(Due { request: next, at_s, intended_s, without: None });
+            due.push(Due {
+                request: next,
+                at_s,
+                intended_s,
+                without: None,
+            });
         }
         due
     }
@@ -131,8 +158,17 @@ mod tests {
     use proptest::prelude::*;
 
     fn request(after: Option<usize>, round: usize, timestamp: Option<f64>) -> Request {
-        let after = after.map(|request| After { request, wait_s: 0.5, continues: true });
-        Request { timestamp, after, round, ..Request::default() }
+        let after = after.map(|request| After {
+            request,
+            wait_s: 0.5,
+            continues: true,
+        });
+        Request {
+            timestamp,
+            after,
+            round,
+            ..Request::default()
+        }
     }
 
     fn start(requests: Vec<Request>, concurrency: Option<usize>) -> (Flow, Vec<(usize, f64)>) {
@@ -146,15 +182,21 @@ mod tests {
 
     #[test]
     fn an_open_loop_is_all_due_at_once() {
-        let (flow, due) = start(vec![request(None, 0, Some(0.0)), request(None, 0, Some(2.0))], None);
+        let (flow, due) = start(
+            vec![request(None, 0, Some(0.0)), request(None, 0, Some(2.0))],
+            None,
+        );
         assert_eq!(due, [(0, 0.0), (1, 2.0)]);
         assert!(!flow.is_linked());
     }
 
     #[test]
     fn a_turn_waits_for_the_answer_and_for_its_moment() {
-        let turns =
-            vec![request(None, 0, Some(0.0)), request(Some(0), 0, Some(8.0)), request(Some(1), 0, None)];
+        let turns = vec![
+            request(None, 0, Some(0.0)),
+            request(Some(0), 0, Some(8.0)),
+            request(Some(1), 0, None),
+        ];
         let (mut flow, due) = start(turns, None);
         assert_eq!(due, [(0, 0.0)]);
         assert_eq!(places(flow.ended(0, 1.0, true)), [(1, 8.0)]);
@@ -164,8 +206,11 @@ mod tests {
 
     #[test]
     fn intended_moment_of_a_turn_does_not_wait_for_the_answer() {
-        let turns =
-            vec![request(None, 0, Some(0.0)), request(Some(0), 0, Some(8.0)), request(Some(1), 0, None)];
+        let turns = vec![
+            request(None, 0, Some(0.0)),
+            request(Some(0), 0, Some(8.0)),
+            request(Some(1), 0, None),
+        ];
         let (mut flow, first) = Flow::start(Arc::new(turns), None);
         assert_eq!((first[0].at_s, first[0].intended_s), (0.0, Some(0.0)));
         let late = flow.ended(0, 11.0, true)[0];
@@ -175,8 +220,16 @@ mod tests {
 
     #[test]
     fn without_an_answer_there_is_no_next_turn() {
-        let (mut flow, _) = start(vec![request(None, 0, Some(0.0)), request(Some(0), 0, None)], None);
-        let due = Due { request: 1, at_s: 1.0, intended_s: None, without: Some(0) };
+        let (mut flow, _) = start(
+            vec![request(None, 0, Some(0.0)), request(Some(0), 0, None)],
+            None,
+        );
+        let due = Due {
+            request: 1,
+            at_s: 1.0,
+            intended_s: None,
+            without: Some(0),
+        };
         assert_eq!(flow.ended(0, 1.0, false), [due]);
     }
 
@@ -190,18 +243,28 @@ mod tests {
         ];
         let (mut flow, due) = start(requests, Some(2));
         assert_eq!(due, [(0, 0.0), (2, 0.0)]);
-        assert_eq!(places(flow.ended(0, 1.0, true)), [(1, 1.5)], "its session is still open");
+        assert_eq!(
+            places(flow.ended(0, 1.0, true)),
+            [(1, 1.5)],
+            "its session is still open"
+        );
         assert_eq!(places(flow.ended(1, 2.0, true)), [(3, 2.0)]);
     }
 
     #[test]
     fn a_round_begins_when_the_one_before_it_has_ended() {
-        let requests =
-            vec![request(None, 0, Some(0.0)), request(None, 0, Some(1.0)), request(None, 1, Some(3.0))];
+        let requests = vec![
+            request(None, 0, Some(0.0)),
+            request(None, 0, Some(1.0)),
+            request(None, 1, Some(3.0)),
+        ];
         let (mut flow, due) = start(requests, None);
         assert_eq!(due, [(0, 0.0), (1, 1.0)]);
         assert_eq!(flow.ended(1, 5.0, true), []);
-        assert_eq!(places(flow.ended(0, 6.0, true)), [(2, 9.0 + BETWEEN_ROUNDS_S)]);
+        assert_eq!(
+            places(flow.ended(0, 6.0, true)),
+            [(2, 9.0 + BETWEEN_ROUNDS_S)]
+        );
     }
 
     proptest! {

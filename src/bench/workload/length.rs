@@ -36,18 +36,25 @@ pub enum Length {
 impl Length {
     /// The length, if it can be drawn.
     pub(super) fn check(&self, option: &'static str) -> Result<(), ConfigError> {
-        let finite =
-            |values: [f64; 2], least: f64| values[0] >= least && values[1] >= 0.0 && values[1].is_finite();
+        let finite = |values: [f64; 2], least: f64| {
+            values[0] >= least && values[1] >= 0.0 && values[1].is_finite()
+        };
         let (is_fine, longest) = match *self {
             Self::Fixed(tokens) => (true, tokens as f64),
-            Self::Uniform { uniform: [min, max] } => (min <= max, max as f64),
+            Self::Uniform {
+                uniform: [min, max],
+            } => (min <= max, max as f64),
             Self::Normal { normal } => (finite(normal, 0.0), normal[0]),
             Self::LogNormal { lognormal } => (finite(lognormal, f64::MIN_POSITIVE), lognormal[0]),
         };
         let order = "has the pair [min, max] or [mean, std] the wrong way round, or below zero";
         ConfigError::first(&[
             (!is_fine, option, order),
-            (longest > LONGEST as f64, option, &format!("must be at most {LONGEST} tokens")),
+            (
+                longest > LONGEST as f64,
+                option,
+                &format!("must be at most {LONGEST} tokens"),
+            ),
         ])
     }
 
@@ -58,13 +65,15 @@ impl Length {
         // The parameters were checked; a distribution that is refused all the same is its mean.
         let drawn = match *self {
             Self::Fixed(tokens) => tokens,
-            Self::Uniform { uniform: [min, max] } => {
-                Uniform::new_inclusive(min, max).map_or(min, |uniform| uniform.sample(random))
-            }
-            Self::Normal { normal: [mean, std] } => {
-                rounded(Normal::new(mean, std).map_or(mean, |normal| normal.sample(random)))
-            }
-            Self::LogNormal { lognormal: [mean, std] } => {
+            Self::Uniform {
+                uniform: [min, max],
+            } => Uniform::new_inclusive(min, max).map_or(min, |uniform| uniform.sample(random)),
+            Self::Normal {
+                normal: [mean, std],
+            } => rounded(Normal::new(mean, std).map_or(mean, |normal| normal.sample(random))),
+            Self::LogNormal {
+                lognormal: [mean, std],
+            } => {
                 let drawn = LogNormal::from_mean_cv(mean, std / mean);
                 rounded(drawn.map_or(mean, |lognormal| lognormal.sample(random)))
             }
@@ -77,9 +86,15 @@ impl std::fmt::Display for Length {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Fixed(tokens) => write!(f, "{tokens}"),
-            Self::Uniform { uniform: [min, max] } => write!(f, "{min} to {max}"),
-            Self::Normal { normal: [mean, std] } => write!(f, "normal {mean} ± {std}"),
-            Self::LogNormal { lognormal: [mean, std] } => write!(f, "lognormal {mean} ± {std}"),
+            Self::Uniform {
+                uniform: [min, max],
+            } => write!(f, "{min} to {max}"),
+            Self::Normal {
+                normal: [mean, std],
+            } => write!(f, "normal {mean} ± {std}"),
+            Self::LogNormal {
+                lognormal: [mean, std],
+            } => write!(f, "lognormal {mean} ± {std}"),
         }
     }
 }
@@ -103,11 +118,17 @@ mod tests {
         ] {
             let (length, mut random) = (length(json), random(1, "test"));
             length.check("x").expect(json);
-            let drawn: Vec<f64> = (0..20_000).map(|_| length.draw(0, &mut random) as f64).collect();
+            let drawn: Vec<f64> = (0..20_000)
+                .map(|_| length.draw(0, &mut random) as f64)
+                .collect();
             let seen = drawn.iter().sum::<f64>() / drawn.len() as f64;
-            let spread = (drawn.iter().map(|x| (x - seen).powi(2)).sum::<f64>() / drawn.len() as f64).sqrt();
+            let spread =
+                (drawn.iter().map(|x| (x - seen).powi(2)).sum::<f64>() / drawn.len() as f64).sqrt();
             assert!((seen - mean).abs() <= 0.02 * mean, "{json}: mean {seen}");
-            assert!((spread - std).abs() <= 0.05 * std + 0.1, "{json}: spread {spread}");
+            assert!(
+                (spread - std).abs() <= 0.05 * std + 0.1,
+                "{json}: spread {spread}"
+            );
         }
     }
 
@@ -126,7 +147,9 @@ mod tests {
             let error = length(json).check("x").expect_err(json).to_string();
             assert_eq!(error, "`x` must be at most 10000000 tokens");
         }
-        let error = serde_json::from_str::<Length>(r#"{"uniform": 3}"#).expect_err("no pair").to_string();
+        let error = serde_json::from_str::<Length>(r#"{"uniform": 3}"#)
+            .expect_err("no pair")
+            .to_string();
         assert!(error.contains("#{ uniform: [min, max] }"), "{error}");
     }
 }

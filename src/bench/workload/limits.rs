@@ -37,5 +37,8 @@ pub fn requests(count: u64, given: bool) -> Result<(), ConfigError> {
         "must be at least one (`duration_s` × `qps`, rounded down)"
     };
     let many = format!("would be {count}: at most {MOST_REQUESTS} can be planned");
-    ConfigError::first(&[(count == 0, "requests", few), (count > MOST_REQUESTS, "requests", &many)])
+    ConfigError::first(&[
+        (count == 0, "requests", few),
+        (count > MOST_REQUESTS, "requests", &many),
+    ])
 }

@@ -36,18 +36,33 @@ pub enum Order {
 
 impl Default for LongDocQa {
     fn default() -> Self {
-        Self { documents: 8, context_len: 8192, query_len: 16, repeats: 2, order: Order::Shuffled }
+        Self {
+            documents: 8,
+            context_len: 8192,
+            query_len: 16,
+            repeats: 2,
+            order: Order::Shuffled,
+        }
     }
 }
 
 impl Generate for LongDocQa {
     fn check(&self) -> Result<(), ConfigError> {
-        limits::counts(&[("documents", self.documents), ("repeats", self.repeats.max(1))])?;
-        limits::tokens(&[("context_len", self.context_len), ("query_len", self.query_len)])
+        limits::counts(&[
+            ("documents", self.documents),
+            ("repeats", self.repeats.max(1)),
+        ])?;
+        limits::tokens(&[
+            ("context_len", self.context_len),
+            ("query_len", self.query_len),
+        ])
     }
 
     fn own_count(&self) -> Option<(&'static str, u64)> {
-        Some(("`documents` and `repeats`", self.documents * self.repeats.max(1)))
+        Some((
+            "`documents` and `repeats`",
+            self.documents * self.repeats.max(1),
+        ))
     }
 
     fn count(&self, _: u64) -> u64 {
@@ -57,11 +72,15 @@ impl Generate for LongDocQa {
     fn make(&self, plan: &mut Plan) {
         let mut asked = vec![0; self.documents as usize];
         let first = (0..self.documents).map(|document| (0, document));
-        for (round, document) in
-            first.chain(self.queries(plan.seed).into_iter().map(|document| (1, document)))
-        {
-            let context =
-                Part::Words { seed: seed_of(plan.seed, "document", document), tokens: self.context_len };
+        for (round, document) in first.chain(
+            self.queries(plan.seed)
+                .into_iter()
+                .map(|document| (1, document)),
+        ) {
+            let context = Part::Words {
+                seed: seed_of(plan.seed, "document", document),
+                tokens: self.context_len,
+            };
             let question = plan.query(plan.requests.len() as u64, self.query_len);
             plan.requests.push(Request {
                 timestamp: Some(0.0),

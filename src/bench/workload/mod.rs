@@ -177,7 +177,10 @@ pub struct ConfigError {
 impl ConfigError {
     /// An error of `option`.
     pub fn new(option: &'static str, problem: impl Into<String>) -> Self {
-        Self { option, problem: problem.into() }
+        Self {
+            option,
+            problem: problem.into(),
+        }
     }
 
     /// The first of some possible errors that is one: whether it is, of which option, and the problem.
@@ -237,10 +240,22 @@ impl WorkloadConfig {
         let inner = generator.inner();
         inner.check()?;
         request.check()?;
-        let counted = text.tokenizer.as_deref().map_or(Ok(()), |tokenizer| inner.check_tokenizer(tokenizer));
+        let counted = text
+            .tokenizer
+            .as_deref()
+            .map_or(Ok(()), |tokenizer| inner.check_tokenizer(tokenizer));
         counted.map_err(|problem| ConfigError::new("tokenizer", problem))?;
-        let arrivals = arrivals.checked(Own { gap_s: inner.usual_gap_s(), count: inner.own_count() })?;
-        let config = Self { generator, arrivals, text, request, lexicon: Arc::default() };
+        let arrivals = arrivals.checked(Own {
+            gap_s: inner.usual_gap_s(),
+            count: inner.own_count(),
+        })?;
+        let config = Self {
+            generator,
+            arrivals,
+            text,
+            request,
+            lexicon: Arc::default(),
+        };
         limits::requests(config.count() as u64, config.arrivals.requests.is_some())?;
         config.arrivals.check_length(config.arrival_count())?;
         Ok(config)
@@ -250,7 +265,12 @@ impl WorkloadConfig {
     /// config and lexicon give the same requests.
     pub fn generate(&self, lexicon: &Lexicon) -> Vec<Request> {
         let count = self.arrival_count();
-        let mut plan = Plan { count, seed: self.seed(), lexicon, requests: Vec::new() };
+        let mut plan = Plan {
+            count,
+            seed: self.seed(),
+            lexicon,
+            requests: Vec::new(),
+        };
         self.generator.inner().make(&mut plan);
         if self.arrivals.is_paced() || self.arrivals.concurrency.is_some() {
             self.place(&mut plan.requests);
@@ -261,7 +281,9 @@ impl WorkloadConfig {
     /// Gives every request that waits for one a moment, round by round.
     fn place(&self, requests: &mut [Request]) {
         for round in requests.chunk_by_mut(|a, b| a.round == b.round) {
-            let waiting = round.iter_mut().filter(|request| request.timestamp.is_some());
+            let waiting = round
+                .iter_mut()
+                .filter(|request| request.timestamp.is_some());
             let mut waiting: Vec<&mut Request> = waiting.collect();
             let times = self.arrivals.times(waiting.len() as u64, self.seed());
             for (request, time) in waiting.iter_mut().zip(times) {
@@ -276,7 +298,10 @@ impl WorkloadConfig {
 
     fn arrival_count(&self) -> u64 {
         let inner = self.generator.inner();
-        inner.own_count().map_or_else(|| self.arrivals.count(inner.usual_count()), |(_, count)| count)
+        inner.own_count().map_or_else(
+            || self.arrivals.count(inner.usual_count()),
+            |(_, count)| count,
+        )
     }
 
     /// Returns true if one of its answers must have a fixed length.
@@ -291,7 +316,12 @@ impl WorkloadConfig {
 
     /// The config on one line, for tables and titles.
     pub fn title(&self) -> String {
-        format!("{}, {} requests, {}", self.generator.inner().title(), self.count(), self.arrivals.title())
+        format!(
+            "{}, {} requests, {}",
+            self.generator.inner().title(),
+            self.count(),
+            self.arrivals.title()
+        )
     }
 }
 

@@ -20,14 +20,21 @@ pub struct MultiTurn {
 
 impl Default for MultiTurn {
     fn default() -> Self {
-        Self { turns: 10, context_len: 0, query_len: 16 }
+        Self {
+            turns: 10,
+            context_len: 0,
+            query_len: 16,
+        }
     }
 }
 
 impl Generate for MultiTurn {
     fn check(&self) -> Result<(), ConfigError> {
         limits::counts(&[("turns", self.turns)])?;
-        limits::tokens(&[("context_len", self.context_len), ("query_len", self.query_len)])
+        limits::tokens(&[
+            ("context_len", self.context_len),
+            ("query_len", self.query_len),
+        ])
     }
 
     fn usual_gap_s(&self) -> Option<f64> {
@@ -50,7 +57,11 @@ impl Generate for MultiTurn {
             let before = turn.checked_sub(1);
             plan.requests.push(Request {
                 timestamp: Some(0.0),
-                after: before.map(|turn| After { request: turn as usize, wait_s: 0.0, continues: true }),
+                after: before.map(|turn| After {
+                    request: turn as usize,
+                    wait_s: 0.0,
+                    continues: true,
+                }),
                 turn,
                 context_len,
                 query_len: self.query_len,

@@ -36,14 +36,23 @@ pub enum Reuse {
 
 impl Default for PrefixReuse {
     fn default() -> Self {
-        Self { prefixes: 8, context_len: 8192, query_len: 16, reuse: Reuse::Uniform, zipf_exponent: 1.0 }
+        Self {
+            prefixes: 8,
+            context_len: 8192,
+            query_len: 16,
+            reuse: Reuse::Uniform,
+            zipf_exponent: 1.0,
+        }
     }
 }
 
 impl Generate for PrefixReuse {
     fn check(&self) -> Result<(), ConfigError> {
         limits::counts(&[("prefixes", self.prefixes)])?;
-        limits::tokens(&[("context_len", self.context_len), ("query_len", self.query_len)])?;
+        limits::tokens(&[
+            ("context_len", self.context_len),
+            ("query_len", self.query_len),
+        ])?;
         check_exponent(self.zipf_exponent)
     }
 
@@ -51,9 +60,13 @@ impl Generate for PrefixReuse {
         let mut random = random(plan.seed, "reuse");
         let mut used = vec![0; self.prefixes as usize];
         for i in 0..plan.count {
-            let prefix = self.reuse.draw(self.prefixes, self.zipf_exponent, &mut random);
-            let context =
-                Part::Words { seed: seed_of(plan.seed, "prefix", prefix), tokens: self.context_len };
+            let prefix = self
+                .reuse
+                .draw(self.prefixes, self.zipf_exponent, &mut random);
+            let context = Part::Words {
+                seed: seed_of(plan.seed, "prefix", prefix),
+                tokens: self.context_len,
+            };
             plan.requests.push(Request {
                 timestamp: Some(0.0),
                 session: prefix,
@@ -68,8 +81,15 @@ impl Generate for PrefixReuse {
     }
 
     fn title(&self) -> String {
-        let reuse = if self.reuse == Reuse::Zipf { "Zipf" } else { "uniform" };
-        format!("{} prefixes of {} tokens, {reuse} reuse", self.prefixes, self.context_len)
+        let reuse = if self.reuse == Reuse::Zipf {
+            "Zipf"
+        } else {
+            "uniform"
+        };
+        format!(
+            "{} prefixes of {} tokens, {reuse} reuse",
+            self.prefixes, self.context_len
+        )
     }
 }
 
@@ -87,12 +107,19 @@ impl Reuse {
 /// would be lost to rounding.
 pub fn check_exponent(exponent: f64) -> Result<(), ConfigError> {
     let is_fine = exponent > 0.0 && exponent <= 20.0;
-    ConfigError::first(&[(!is_fine, "zipf_exponent", "must be greater than zero, and at most 20")])
+    ConfigError::first(&[(
+        !is_fine,
+        "zipf_exponent",
+        "must be greater than zero, and at most 20",
+    )])
 }
 
 impl Plan<'_> {
     /// A query that no other request has.
     pub fn query(&self, i: u64, tokens: u64) -> Part {
-        Part::Words { seed: seed_of(self.seed, "query", i), tokens }
+        Part::Words {
+            seed: seed_of(self.seed, "query", i),
+            tokens,
+        }
     }
 }

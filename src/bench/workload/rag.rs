@@ -68,7 +68,10 @@ impl Generate for Rag {
 
     fn make(&self, plan: &mut Plan) {
         let mut random = random(plan.seed, "retrieved");
-        let system = Part::Words { seed: seed_of(plan.seed, "system", 0), tokens: self.system_len };
+        let system = Part::Words {
+            seed: seed_of(plan.seed, "system", 0),
+            tokens: self.system_len,
+        };
         let separator: Arc<str> = self.separator.as_str().into();
         let weights = self.weights();
         for i in 0..plan.count {
@@ -94,15 +97,24 @@ impl Generate for Rag {
     }
 
     fn title(&self) -> String {
-        format!("{} of {} documents of {} tokens", self.retrieved, self.documents, self.document_len)
+        format!(
+            "{} of {} documents of {} tokens",
+            self.retrieved, self.documents, self.document_len
+        )
     }
 }
 
 impl Rag {
     /// How often each document is retrieved, in proportion to the others.
     fn weights(&self) -> Vec<f64> {
-        let exponent = if self.reuse == Reuse::Zipf { self.zipf_exponent } else { 0.0 };
-        (1..=self.documents).map(|k| (k as f64).powf(-exponent)).collect()
+        let exponent = if self.reuse == Reuse::Zipf {
+            self.zipf_exponent
+        } else {
+            0.0
+        };
+        (1..=self.documents)
+            .map(|k| (k as f64).powf(-exponent))
+            .collect()
     }
 
     /// Different documents in random order.
@@ -112,8 +124,10 @@ impl Rag {
         let found = match self.reuse {
             Reuse::Uniform => uniform(random),
             // Weights above zero are never refused.
-            Reuse::Zipf => index::sample_weighted(random, all, |document| weights[document], wanted)
-                .unwrap_or_else(|_| uniform(random)),
+            Reuse::Zipf => {
+                index::sample_weighted(random, all, |document| weights[document], wanted)
+                    .unwrap_or_else(|_| uniform(random))
+            }
         };
         let mut found = found.into_vec();
         found.shuffle(random);

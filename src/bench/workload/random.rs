@@ -21,7 +21,11 @@ pub struct Random {
 
 impl Default for Random {
     fn default() -> Self {
-        Self { prefix_len: 0, input_len: Length::Fixed(1024), output_len: None }
+        Self {
+            prefix_len: 0,
+            input_len: Length::Fixed(1024),
+            output_len: None,
+        }
     }
 }
 
@@ -29,7 +33,8 @@ impl Generate for Random {
     fn check(&self) -> Result<(), ConfigError> {
         limits::tokens(&[("prefix_len", self.prefix_len)])?;
         self.input_len.check("input_len")?;
-        self.output_len.map_or(Ok(()), |length| length.check("output_len"))
+        self.output_len
+            .map_or(Ok(()), |length| length.check("output_len"))
     }
 
     fn fixes_lengths(&self) -> bool {
@@ -38,7 +43,10 @@ impl Generate for Random {
 
     fn make(&self, plan: &mut Plan) {
         let mut random = random(plan.seed, "lengths");
-        let prefix = Part::Words { seed: seed_of(plan.seed, "prefix", 0), tokens: self.prefix_len };
+        let prefix = Part::Words {
+            seed: seed_of(plan.seed, "prefix", 0),
+            tokens: self.prefix_len,
+        };
         for i in 0..plan.count {
             let input_len = self.input_len.draw(1, &mut random);
             plan.requests.push(Request {
@@ -47,14 +55,19 @@ impl Generate for Random {
                 context_len: self.prefix_len,
                 query_len: input_len,
                 output_len: self.output_len.map(|length| length.draw(1, &mut random)),
-                messages: vec![Message::user(vec![prefix.clone(), plan.query(i, input_len)])],
+                messages: vec![Message::user(vec![
+                    prefix.clone(),
+                    plan.query(i, input_len),
+                ])],
                 ..Request::default()
             });
         }
     }
 
     fn title(&self) -> String {
-        let output = self.output_len.map_or_else(String::new, |length| format!(", output {length}"));
+        let output = self
+            .output_len
+            .map_or_else(String::new, |length| format!(", output {length}"));
         format!("random input {}{output} tokens", self.input_len)
     }
 }

@@ -40,12 +40,18 @@ pub struct After {
 impl Request {
     /// The text of its messages.
     pub fn text(&self, lexicon: &Lexicon) -> String {
-        let texts: Vec<String> = self.messages.iter().map(|message| message.text(lexicon)).collect();
+        let texts: Vec<String> = self
+            .messages
+            .iter()
+            .map(|message| message.text(lexicon))
+            .collect();
         texts.join("\n")
     }
 
     /// The request whose conversation it goes on with.
     pub fn continued(&self) -> Option<usize> {
-        self.after.filter(|after| after.continues).map(|after| after.request)
+        self.after
+            .filter(|after| after.continues)
+            .map(|after| after.request)
     }
 }

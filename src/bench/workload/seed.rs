@@ -6,7 +6,9 @@ use rand_chacha::ChaCha8Rng;
 /// A seed for one thing among others, `number` of the kind `what`.
 pub fn seed_of(seed: u64, what: &str, number: u64) -> u64 {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    random.set_stream(what.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(257).wrapping_add(byte.into())));
+    random.set_stream(what.bytes().fold(0, |sum: u64, byte| {
+        sum.wrapping_mul(257).wrapping_add(byte.into())
+    }));
     random.set_word_pos(u128::from(number) * 2);
     random.random()
 }

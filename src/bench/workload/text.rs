@@ -40,12 +40,18 @@ pub struct Message {
 impl Message {
     /// A message of the user.
     pub fn user(parts: Vec<Part>) -> Self {
-        Self { role: "user".into(), parts }
+        Self {
+            role: "user".into(),
+            parts,
+        }
     }
 
     /// A message that sets the scene.
     pub fn system(parts: Vec<Part>) -> Self {
-        Self { role: "system".into(), parts }
+        Self {
+            role: "system".into(),
+            parts,
+        }
     }
 
     /// The whole text.
@@ -123,7 +129,10 @@ impl Default for Lexicon {
 impl Lexicon {
     /// The words that `count` counts as one token each; `None` where it does not answer, or where
     /// texts of them have another length than their words say.
-    pub async fn fit(counted_by: CountedBy, mut count: impl AsyncFnMut(&str) -> Option<u64>) -> Option<Self> {
+    pub async fn fit(
+        counted_by: CountedBy,
+        mut count: impl AsyncFnMut(&str) -> Option<u64>,
+    ) -> Option<Self> {
         let all = Self::default().words;
         // What a tokenizer adds to every text, such as a mark for its beginning.
         let once = count(&spaced(&all[..FEWEST])).await?;
@@ -139,8 +148,16 @@ impl Lexicon {
             }
         }
         let filler = [FILLER.repeat(10), FILLER.repeat(110)];
-        let filler_tokens = (count(&filler[1]).await?.checked_sub(count(&filler[0]).await?)?) / 100;
-        let fitted = Self { words, filler_tokens: filler_tokens.max(1), counted_by, model: None };
+        let filler_tokens = (count(&filler[1])
+            .await?
+            .checked_sub(count(&filler[0]).await?)?)
+            / 100;
+        let fitted = Self {
+            words,
+            filler_tokens: filler_tokens.max(1),
+            counted_by,
+            model: None,
+        };
         let mut sample = String::new();
         if fitted.words.len() < FEWEST {
             return None;
@@ -152,7 +169,10 @@ impl Lexicon {
     /// The same, as counted by an engine that serves `model`.
     #[must_use]
     pub fn of_model(self, model: &str) -> Self {
-        Self { model: Some(model.into()), ..self }
+        Self {
+            model: Some(model.into()),
+            ..self
+        }
     }
 
     /// Who counted, as rows of requests to `model` have it.
@@ -211,7 +231,10 @@ mod tests {
     #[test]
     fn parts_stand_one_behind_the_other() {
         let parts = vec![
-            Part::Repeated { unit: "ab ", times: 2 },
+            Part::Repeated {
+                unit: "ab ",
+                times: 2,
+            },
             Part::Literal("c".into()),
             Part::Shared(" d".into()),
         ];
@@ -247,24 +270,40 @@ mod tests {
     #[tokio::test]
     async fn words_of_several_tokens_are_left_out() {
         // A tokenizer with a mark for the beginning, which splits words that begin with an s.
-        let count =
-            |text: &str| 1 + text.split_whitespace().map(|w| 1 + u64::from(w.starts_with('s'))).sum::<u64>();
+        let count = |text: &str| {
+            1 + text
+                .split_whitespace()
+                .map(|w| 1 + u64::from(w.starts_with('s')))
+                .sum::<u64>()
+        };
         let fitted = fit(count).await.expect("a fit");
-        assert!(fitted.words.len() > FEWEST && !fitted.words.iter().any(|word| word.starts_with('s')));
+        assert!(
+            fitted.words.len() > FEWEST && !fitted.words.iter().any(|word| word.starts_with('s'))
+        );
         assert_eq!(fitted.filler_tokens, 6, "`some` has two");
     }
 
     #[tokio::test]
     async fn the_count_of_one_model_is_not_that_of_another() {
         let count = async |text: &str| Some(text.split_whitespace().count() as u64);
-        let fitted = Lexicon::fit(CountedBy::Engine, count).await.expect("a fit").of_model("m");
-        assert_eq!((fitted.counted_for("m"), fitted.counted_for("n")), ("engine", "other_model"));
+        let fitted = Lexicon::fit(CountedBy::Engine, count)
+            .await
+            .expect("a fit")
+            .of_model("m");
+        assert_eq!(
+            (fitted.counted_for("m"), fitted.counted_for("n")),
+            ("engine", "other_model")
+        );
         assert_eq!(Lexicon::default().counted_for("m"), "rule");
     }
 
     #[tokio::test]
     async fn a_tokenizer_of_letters_fits_nothing() {
         assert!(fit(|text| text.len() as u64).await.is_none());
-        assert!(Lexicon::fit(CountedBy::Engine, async |_: &str| None).await.is_none());
+        assert!(
+            Lexicon::fit(CountedBy::Engine, async |_: &str| None)
+                .await
+                .is_none()
+        );
     }
 }

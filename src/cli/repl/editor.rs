@@ -7,9 +7,9 @@ use crate::report::color;
 use crate::script::{Reading, reading};
 use nu_ansi_term::{Color, Style};
 use reedline::{
-    DefaultHinter, EditCommand, Emacs, ExternalPrinter, FileBackedHistory, KeyCode, KeyModifiers, Prompt,
-    PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent, ReedlineMenu, Signal, ValidationResult,
-    Validator, default_emacs_keybindings,
+    DefaultHinter, EditCommand, Emacs, ExternalPrinter, FileBackedHistory, KeyCode, KeyModifiers,
+    Prompt, PromptEditMode, PromptHistorySearch, Reedline, ReedlineEvent, ReedlineMenu, Signal,
+    ValidationResult, Validator, default_emacs_keybindings,
 };
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -53,7 +53,9 @@ impl Editor {
             .with_quick_completions(true)
             .with_partial_completions(true)
             .with_highlighter(Box::new(Colors))
-            .with_hinter(Box::new(DefaultHinter::default().with_style(Style::new().fg(Color::DarkGray))))
+            .with_hinter(Box::new(
+                DefaultHinter::default().with_style(Style::new().fg(Color::DarkGray)),
+            ))
             .with_history_exclusion_prefix(Some(" ".into()))
             .use_bracketed_paste(true)
             .with_menu(ReedlineMenu::EngineCompleter(Box::new(Counted::new(MENU))))
@@ -86,8 +88,16 @@ impl Editor {
 fn keys() -> reedline::Keybindings {
     let mut keys = default_emacs_keybindings();
     let complete = vec![ReedlineEvent::Menu(MENU.into()), ReedlineEvent::MenuNext];
-    keys.add_binding(KeyModifiers::NONE, KeyCode::Tab, ReedlineEvent::UntilFound(complete));
-    keys.add_binding(KeyModifiers::SHIFT, KeyCode::BackTab, ReedlineEvent::MenuPrevious);
+    keys.add_binding(
+        KeyModifiers::NONE,
+        KeyCode::Tab,
+        ReedlineEvent::UntilFound(complete),
+    );
+    keys.add_binding(
+        KeyModifiers::SHIFT,
+        KeyCode::BackTab,
+        ReedlineEvent::MenuPrevious,
+    );
     let newline = ReedlineEvent::Edit(vec![EditCommand::InsertNewline]);
     keys.add_binding(KeyModifiers::ALT, KeyCode::Enter, newline);
     keys
@@ -98,12 +108,19 @@ fn history() -> Option<FileBackedHistory> {
     use std::os::unix::fs::OpenOptionsExt;
     let file = history_file()?;
     std::fs::create_dir_all(file.parent()?).ok()?;
-    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&file).ok()?;
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&file)
+        .ok()?;
     FileBackedHistory::with_file(KEPT, file).ok()
 }
 
 fn history_file() -> Option<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    let state = std::env::var_os("XDG_STATE_HOME")
+        .filter(|folder| !folder.is_empty())
+        .map(PathBuf::from);
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
     Some(state.or_else(home)?.join("lmrun/history"))
 }

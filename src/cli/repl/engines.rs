@@ -32,29 +32,58 @@ pub fn table(host: &Host) -> String {
     if rows.is_empty() {
         return "no engine runs".into();
     }
-    values::table(&["engine", "at", "state", "memory", "GPU memory", "log"], rows)
+    values::table(
+        &["engine", "at", "state", "memory", "GPU memory", "log"],
+        rows,
+    )
 }
 
 /// One in a line.
 pub fn status(host: &Host, engine: &Engine) -> String {
     let [state, memory, gpu, log] = facts(host, engine);
-    let gpu = if gpu == "-" { String::new() } else { format!(", GPU memory {gpu}") };
-    format!("{} on {}: {state}, memory {memory}{gpu}, log {log}", engine.spec.name, engine.base())
+    let gpu = if gpu == "-" {
+        String::new()
+    } else {
+        format!(", GPU memory {gpu}")
+    };
+    format!(
+        "{} on {}: {state}, memory {memory}{gpu}, log {log}",
+        engine.spec.name,
+        engine.base()
+    )
 }
 
 fn facts(host: &Host, engine: &Engine) -> [String; 4] {
     if engine.is_closed() {
         return ["closed".into(), mib(None), mib(None), first(&engine.logs())];
     }
-    let state = host.wait(engine.health()).map_or_else(|problem| problem, |()| "healthy".into());
-    [state, mib(engine.resident_mib()), mib(engine.gpu_memory_mib()), first(&engine.logs())]
+    let state = host
+        .wait(engine.health())
+        .map_or_else(|problem| problem, |()| "healthy".into());
+    [
+        state,
+        mib(engine.resident_mib()),
+        mib(engine.gpu_memory_mib()),
+        first(&engine.logs()),
+    ]
 }
 
 fn helper(helper: &Helper) -> [String; 6] {
-    let state = if helper.lives() { "helper, lives" } else { "helper, has ended" };
+    let state = if helper.lives() {
+        "helper, lives"
+    } else {
+        "helper, has ended"
+    };
     let at = format!("{}:{}", helper.spec.host, helper.spec.port);
     let memory = mib(helper.resident_mib());
-    [helper.spec.name.clone(), at, state.into(), memory, mib(None), first(&helper.logs())]
+    [
+        helper.spec.name.clone(),
+        at,
+        state.into(),
+        memory,
+        mib(None),
+        first(&helper.logs()),
+    ]
 }
 
 fn mib(amount: Option<u64>) -> String {
@@ -62,13 +91,18 @@ fn mib(amount: Option<u64>) -> String {
 }
 
 fn first(logs: &[Log]) -> String {
-    logs.first().map_or_else(|| "-".into(), |log| log.path().display().to_string())
+    logs.first()
+        .map_or_else(|| "-".into(), |log| log.path().display().to_string())
 }
 
 /// The logs of an engine or a helper of this name; `None` if it does not run.
 pub fn logs(host: &Host, name: &str) -> Option<Vec<Log>> {
     let fleet = &host.bench().fleet;
-    let engine = fleet.live().into_iter().find(|engine| engine.spec.name == name).map(|engine| engine.logs());
+    let engine = fleet
+        .live()
+        .into_iter()
+        .find(|engine| engine.spec.name == name)
+        .map(|engine| engine.logs());
     let named = |helper: &Helper| (helper.spec.name == name).then(|| helper.logs());
     engine.or_else(|| fleet.look_at_helpers(named).into_iter().flatten().next())
 }
@@ -80,7 +114,11 @@ pub fn tail(logs: &[Log]) -> String {
         (!lines.is_empty()).then(|| format!("{}:\n{lines}", log.path().display()))
     });
     let shown: Vec<String> = shown.collect();
-    if shown.is_empty() { "it has written nothing here".into() } else { shown.join("\n") }
+    if shown.is_empty() {
+        "it has written nothing here".into()
+    } else {
+        shown.join("\n")
+    }
 }
 
 /// Prints what is written to them until it is interrupted.
@@ -89,7 +127,8 @@ pub async fn follow(logs: &[Log], cancel: CancellationToken) {
     let mut places: Vec<_> = logs.iter().map(length).collect();
     while !cancel.is_cancelled() {
         for (log, place) in logs.iter().zip(&mut places) {
-            if let Some((text, end)) = read(log.path(), *place).filter(|(text, _)| !text.is_empty()) {
+            if let Some((text, end)) = read(log.path(), *place).filter(|(text, _)| !text.is_empty())
+            {
                 print(text.trim_end());
                 *place = end;
             }
@@ -104,7 +143,10 @@ fn read(log: &Path, from: u64) -> Option<(String, u64)> {
     file.seek(SeekFrom::Start(from)).ok()?;
     let mut bytes = Vec::new();
     file.take(LOOKED_AT).read_to_end(&mut bytes).ok()?;
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let whole = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1);
     let text = String::from_utf8_lossy(&bytes[..whole]);
     let lines: Vec<String> = text.lines().map(printable).collect();
     Some((lines.join("\n"), from + whole as u64))

@@ -26,7 +26,10 @@ impl Highlighter for Colors {
     fn highlight(&self, text: &str, _cursor: usize) -> StyledText {
         let mut styled = StyledText::new();
         for piece in PIECES.captures_iter(text) {
-            let kind = PIECES.capture_names().flatten().find(|name| piece.name(name).is_some());
+            let kind = PIECES
+                .capture_names()
+                .flatten()
+                .find(|name| piece.name(name).is_some());
             let all = &piece[0];
             match all.strip_suffix('(').filter(|_| kind == Some("function")) {
                 Some(name) => {
@@ -59,7 +62,11 @@ mod tests {
     #[test]
     fn pieces_have_their_colors() {
         let styled = Colors.highlight("let x = f(1, \"a\"); // b", 0);
-        let colored: Vec<_> = styled.buffer.iter().filter(|(style, _)| style.foreground.is_some()).collect();
+        let colored: Vec<_> = styled
+            .buffer
+            .iter()
+            .filter(|(style, _)| style.foreground.is_some())
+            .collect();
         let texts: Vec<&str> = colored.iter().map(|(_, text)| text.as_str()).collect();
         assert_eq!(texts, ["let", "f", "1", "\"a\"", "// b"]);
     }

@@ -1,7 +1,9 @@
 //! The completion menu, with a line that tells how many entries there are beyond those that it shows.
 
 use nu_ansi_term::{Color, Style};
-use reedline::{Completer, Editor, IdeMenu, Menu, MenuBuilder, MenuEvent, MenuSettings, Painter, Suggestion};
+use reedline::{
+    Completer, Editor, IdeMenu, Menu, MenuBuilder, MenuEvent, MenuSettings, Painter, Suggestion,
+};
 
 /// Entries that are shown at once.
 const SHOWN: u16 = 10;
@@ -30,7 +32,11 @@ impl Counted {
 
     fn footer(&self, is_colored: bool) -> String {
         let text = format!("{SHOWN} of {}; Tab goes on", self.get_values().len());
-        if is_colored { Style::new().fg(Color::DarkGray).paint(text).to_string() } else { text }
+        if is_colored {
+            Style::new().fg(Color::DarkGray).paint(text).to_string()
+        } else {
+            text
+        }
     }
 }
 
@@ -92,7 +98,8 @@ impl Menu for Counted {
         editor: &mut Editor,
         completer: &mut dyn Completer,
     ) -> bool {
-        self.0.can_partially_complete(values_updated, editor, completer)
+        self.0
+            .can_partially_complete(values_updated, editor, completer)
     }
 
     fn update_values(&mut self, editor: &mut Editor, completer: &mut dyn Completer) {

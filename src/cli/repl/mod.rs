@@ -48,7 +48,9 @@ enum Next {
 /// Evaluates what `-e` says, or what stands on standard input; talks to whoever sits at a terminal.
 pub fn run(args: &RunArgs) -> u8 {
     let script = args.script.as_deref();
-    let folder = script.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    let folder = script
+        .and_then(Path::parent)
+        .filter(|folder| !folder.as_os_str().is_empty());
     let stage = match Stage::set(args, "", folder.unwrap_or(Path::new("."))) {
         Ok(stage) => stage,
         Err(problem) => return complain(&problem),
@@ -67,10 +69,20 @@ pub fn run(args: &RunArgs) -> u8 {
 impl Repl {
     fn new(stage: Stage, folder: &Path) -> Result<Self, Diagnosis> {
         let session = Session::new(&stage.host, folder)?;
-        stage.host.bench().emit(Event::SessionStarted { name: stage.name.clone() });
+        stage.host.bench().emit(Event::SessionStarted {
+            name: stage.name.clone(),
+        });
         let signals = Signals::heed(&stage);
         let names = Arc::new(Names::new(folder));
-        Ok(Self { stage, session, signals, names, loaded: None, told_where: false, aside: None })
+        Ok(Self {
+            stage,
+            session,
+            signals,
+            names,
+            loaded: None,
+            told_where: false,
+            aside: None,
+        })
     }
 
     fn work(&mut self, expression: Option<&str>, script: Option<&Path>) -> u8 {
@@ -127,7 +139,11 @@ impl Repl {
         let mut editor = Editor::new(self.names.clone(), self.signals.ends());
         self.aside = Some(editor.aside());
         self.lend_terminal();
-        say(concat!("lmrun ", env!("CARGO_PKG_VERSION"), ", `:help` for help, Ctrl-D to end"));
+        say(concat!(
+            "lmrun ",
+            env!("CARGO_PKG_VERSION"),
+            ", `:help` for help, Ctrl-D to end"
+        ));
         while !self.stage.cancel.is_cancelled() {
             self.names.update(self.session.variables());
             match editor.read() {
@@ -140,7 +156,11 @@ impl Repl {
                 Typed::End => break,
             }
         }
-        if self.stage.cancel.is_cancelled() { Code::Interrupted.exit() } else { exit::OK }
+        if self.stage.cancel.is_cancelled() {
+            Code::Interrupted.exit()
+        } else {
+            exit::OK
+        }
     }
 
     /// Does what one input says; an error is shown, and is its exit code.
@@ -161,7 +181,9 @@ impl Repl {
 
     fn evaluate(&mut self, input: &str) -> Result<(), u8> {
         let before = self.experiments();
-        let shown = self.working(|repl| repl.session.eval(input)).map_err(|e| self.complain(&e))?;
+        let shown = self
+            .working(|repl| repl.session.eval(input))
+            .map_err(|e| self.complain(&e))?;
         // The table of an experiment stands there already.
         if !matches!(shown, Shown::Experiment(_)) || self.experiments() == before {
             self.show(&shown);
@@ -177,7 +199,10 @@ impl Repl {
         self.signals.end();
         self.lend_terminal();
         if self.experiments() > 0 && !std::mem::replace(&mut self.told_where, true) {
-            say(&format!("  rows in {}", self.stage.outputs.csv(&self.stage.name).display()));
+            say(&format!(
+                "  rows in {}",
+                self.stage.outputs.csv(&self.stage.name).display()
+            ));
         }
         done
     }
@@ -185,7 +210,10 @@ impl Repl {
     /// Waits until everything that was reported is shown; the terminal is then the editor's, if there is one.
     fn lend_terminal(&self) {
         let (shown, is_shown) = channel();
-        self.stage.host.bench().emit(Event::Awaited { shown, aside: self.aside.clone() });
+        self.stage.host.bench().emit(Event::Awaited {
+            shown,
+            aside: self.aside.clone(),
+        });
         let _ = is_shown.recv(); // a reporter that is gone shows nothing
     }
 
@@ -211,7 +239,11 @@ impl Repl {
             Code::Interrupted => say("interrupted"),
             _ => say(&self.session.draw(diagnosis, color())),
         }
-        if diagnosis.unusable { exit::USAGE } else { diagnosis.code.exit() }
+        if diagnosis.unusable {
+            exit::USAGE
+        } else {
+            diagnosis.code.exit()
+        }
     }
 
     /// Closes what runs, removes what was for it, and ends.
@@ -222,15 +254,25 @@ impl Repl {
         self.signals.begin();
         let closed = host.wait(host.bench().fleet.close_all());
         if let Err(e) = self.session.clear_scratch() {
-            host.bench()
-                .emit(Event::Warned { text: format!("the scratch folders could not be removed: {e}") });
+            host.bench().emit(Event::Warned {
+                text: format!("the scratch folders could not be removed: {e}"),
+            });
         }
         if let Err(e) = &closed {
-            host.bench().emit(Event::Warned { text: e.to_string() });
+            host.bench().emit(Event::Warned {
+                text: e.to_string(),
+            });
         }
         let reported = self.stage.end();
-        let closed = if closed.is_ok() { exit::OK } else { Code::Engine.exit() };
-        [reported, code, closed].into_iter().find(|code| *code != exit::OK).unwrap_or(exit::OK)
+        let closed = if closed.is_ok() {
+            exit::OK
+        } else {
+            Code::Engine.exit()
+        };
+        [reported, code, closed]
+            .into_iter()
+            .find(|code| *code != exit::OK)
+            .unwrap_or(exit::OK)
     }
 }
 
@@ -244,7 +286,11 @@ fn split(text: &str) -> Vec<String> {
         {
             open = last;
         }
-        open = if open.is_empty() { line.to_owned() } else { format!("{open}\n{line}") };
+        open = if open.is_empty() {
+            line.to_owned()
+        } else {
+            format!("{open}\n{line}")
+        };
         if open.starts_with(':') || reading(&open) == Reading::Whole {
             inputs.push(std::mem::take(&mut open));
         }
@@ -255,7 +301,9 @@ fn split(text: &str) -> Vec<String> {
 
 /// Whether a line belongs to what stands before it.
 fn goes_on(line: &str) -> bool {
-    ["else", "catch", "."].iter().any(|start| line.trim_start().starts_with(start))
+    ["else", "catch", "."]
+        .iter()
+        .any(|start| line.trim_start().starts_with(start))
 }
 
 /// Says something that is no value. A terminal that was closed does not hear it.
@@ -275,9 +323,15 @@ mod tests {
 
     #[test]
     fn a_text_is_split_into_inputs() {
-        let text = "let x = 1\nif x > 0 {\n  1\n}\nelse { 2 }\n:engines\nx\n  .to_string()\nfn f() {";
-        let inputs =
-            ["let x = 1", "if x > 0 {\n  1\n}\nelse { 2 }", ":engines", "x\n  .to_string()", "fn f() {"];
+        let text =
+            "let x = 1\nif x > 0 {\n  1\n}\nelse { 2 }\n:engines\nx\n  .to_string()\nfn f() {";
+        let inputs = [
+            "let x = 1",
+            "if x > 0 {\n  1\n}\nelse { 2 }",
+            ":engines",
+            "x\n  .to_string()",
+            "fn f() {",
+        ];
         assert_eq!(split(text), inputs);
     }
 }

@@ -15,12 +15,18 @@ const FILES: [&str; 5] = ["svg", "pdf", "png", "jpg", "txt"];
 impl Repl {
     /// Draws what an expression gives.
     pub(super) fn plot(&mut self, rest: &str) -> Result<Next, u8> {
-        let is_file = |word: &str| Path::new(word).extension().is_some_and(|e| FILES.iter().any(|f| e == *f));
+        let is_file = |word: &str| {
+            Path::new(word)
+                .extension()
+                .is_some_and(|e| FILES.iter().any(|f| e == *f))
+        };
         let (expression, file) = match rest.rsplit_once(' ').filter(|(_, last)| is_file(last)) {
             Some((before, file)) => (before, Some(file.to_owned())),
             None => (rest, None),
         };
-        let shown = self.working(|repl| repl.session.eval(expression)).map_err(|e| self.complain(&e))?;
+        let shown = self
+            .working(|repl| repl.session.eval(expression))
+            .map_err(|e| self.complain(&e))?;
         let Some(figure) = figure(shown) else {
             return refuse(
                 "`:plot` takes an experiment, a measure such as `seen[plain].ttft`, what was seen of an engine, \
@@ -28,9 +34,14 @@ impl Repl {
             );
         };
         match file {
-            None if std::io::stdout().is_terminal() => match braille::draw(&figure, result_width()) {
+            None if std::io::stdout().is_terminal() => match braille::draw(&figure, result_width())
+            {
                 Some(drawing) => print(&drawing),
-                None => return refuse("this is not drawn on a terminal; `:plot EXPR FILE.svg` draws it"),
+                None => {
+                    return refuse(
+                        "this is not drawn on a terminal; `:plot EXPR FILE.svg` draws it",
+                    );
+                }
             },
             file => {
                 let path = file.unwrap_or_else(|| self.free_name().display().to_string());
@@ -47,7 +58,10 @@ impl Repl {
     fn free_name(&self) -> PathBuf {
         let folder = self.stage.outputs.folder();
         let name = |n: usize| folder.join(format!("{}-{n}.svg", self.stage.name));
-        (1..10_000).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0))
+        (1..10_000)
+            .map(name)
+            .find(|path| !path.exists())
+            .unwrap_or_else(|| name(0))
     }
 }
 
@@ -62,17 +76,31 @@ fn figure(shown: Shown) -> Option<Figure> {
         Shown::Experiment(seen) => {
             let simulated = seen.engines.iter().any(|engine| engine.simulated);
             let series = seen.engines.iter().enumerate().map(ttft).collect();
-            let figure = Figure { tag: tag(simulated), ..distribution("TTFT", "s", series) };
+            let figure = Figure {
+                tag: tag(simulated),
+                ..distribution("TTFT", "s", series)
+            };
             Some(figure.invalid(&seen.validity.to_string()))
         }
         Shown::EngineSeen(seen) => {
-            let points = seen.rows.iter().filter_map(|row| Some((row.sent_s?, row.ttft?)));
+            let points = seen
+                .rows
+                .iter()
+                .filter_map(|row| Some((row.sent_s?, row.ttft?)));
             let figure = course(&seen.name, ["send", "TTFT"], "s", points);
-            Some(Figure { tag: tag(seen.simulated), ..figure }.invalid(&seen.validity.to_string()))
+            Some(
+                Figure {
+                    tag: tag(seen.simulated),
+                    ..figure
+                }
+                .invalid(&seen.validity.to_string()),
+            )
         }
         Shown::Data(serde_json::Value::Array(numbers)) => {
-            let points =
-                numbers.iter().enumerate().filter_map(|(at, number)| Some((at as f64, number.as_f64()?)));
+            let points = numbers
+                .iter()
+                .enumerate()
+                .filter_map(|(at, number)| Some((at as f64, number.as_f64()?)));
             Some(course("values", ["place", "value"], "", points))
         }
         _ => None,
@@ -85,7 +113,11 @@ fn tag(simulated: bool) -> Option<String> {
 }
 
 fn ttft((at, seen): (usize, &EngineSeen)) -> Series {
-    Series::cdf(&seen.name, Ink::Engine(at), seen.rows.iter().filter_map(|row| row.ttft).collect())
+    Series::cdf(
+        &seen.name,
+        Ink::Engine(at),
+        seen.rows.iter().filter_map(|row| row.ttft).collect(),
+    )
 }
 
 /// The share of values that are at most so large.
@@ -102,10 +134,27 @@ fn course(
     points: impl Iterator<Item = (f64, f64)>,
 ) -> Figure {
     let points = points.map(|(x, y)| Point { x, y, link: None }).collect();
-    let series = Series { name: name.into(), ink: Ink::Engine(0), shape: Shape::Points(points) };
-    framed(name, Axis::new(x, unit, Kind::Linear), Axis::new(y, unit, Kind::Linear), vec![series])
+    let series = Series {
+        name: name.into(),
+        ink: Ink::Engine(0),
+        shape: Shape::Points(points),
+    };
+    framed(
+        name,
+        Axis::new(x, unit, Kind::Linear),
+        Axis::new(y, unit, Kind::Linear),
+        vec![series],
+    )
 }
 
 fn framed(title: &str, x: Axis, y: Axis, series: Vec<Series>) -> Figure {
-    Figure { id: "plot".into(), title: title.into(), tag: None, note: String::new(), x, y, series }
+    Figure {
+        id: "plot".into(),
+        title: title.into(),
+        tag: None,
+        note: String::new(),
+        x,
+        y,
+        series,
+    }
 }

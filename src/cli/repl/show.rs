@@ -18,25 +18,49 @@ pub fn text(shown: &Shown, host: &Host) -> String {
         Shown::Data(Value::Array(rows)) if values::are_rows(rows) => values::rows(rows),
         Shown::Data(data) if values::is_request(data) => values::request(data),
         Shown::Data(data) => cut(&values::literal(data)),
-        Shown::Measure { what, unit, values: seen } => values::distribution(what, unit, seen),
-        Shown::Experiment(seen) => format!("{}\n{}", seen.title, experiment_table(seen, result_width())),
+        Shown::Measure {
+            what,
+            unit,
+            values: seen,
+        } => values::distribution(what, unit, seen),
+        Shown::Experiment(seen) => {
+            format!("{}\n{}", seen.title, experiment_table(seen, result_width()))
+        }
         Shown::EngineSeen(engine) => {
             let (engines, validity) = (vec![engine.clone()], engine.validity.clone());
-            experiment_table(&Seen { engines, validity, ..Seen::default() }, result_width())
+            experiment_table(
+                &Seen {
+                    engines,
+                    validity,
+                    ..Seen::default()
+                },
+                result_width(),
+            )
         }
-        Shown::Figure(figure) => braille::draw(figure, result_width())
-            .unwrap_or_else(|| format!("the figure `{}`; `:plot EXPR FILE.svg` draws it", figure.title)),
+        Shown::Figure(figure) => braille::draw(figure, result_width()).unwrap_or_else(|| {
+            format!(
+                "the figure `{}`; `:plot EXPR FILE.svg` draws it",
+                figure.title
+            )
+        }),
         Shown::Engine(engine) => engines::status(host, engine),
     }
 }
 
 /// The start of a long text, where a person reads it.
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(LONGEST).filter(|_| std::io::stdout().is_terminal()) {
+    match text
+        .char_indices()
+        .nth(LONGEST)
+        .filter(|_| std::io::stdout().is_terminal())
+    {
         None => text.to_owned(),
         Some((end, _)) => {
             let left = text[end..].chars().count();
-            format!("{}… and {left} more characters: `print` shows all", &text[..end])
+            format!(
+                "{}… and {left} more characters: `print` shows all",
+                &text[..end]
+            )
         }
     }
 }

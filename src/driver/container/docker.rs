@@ -45,13 +45,18 @@ pub enum ContainerError {
 
 impl ContainerError {
     pub(super) fn refused(what: &'static str) -> impl Fn(bollard::errors::Error) -> Self {
-        move |e| Self::Refused { what, reason: reason(&e) }
+        move |e| Self::Refused {
+            what,
+            reason: reason(&e),
+        }
     }
 
     /// What to do.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::NoDaemon { .. } => "start it, be allowed to use it, or name another in DOCKER_HOST",
+            Self::NoDaemon { .. } => {
+                "start it, be allowed to use it, or name another in DOCKER_HOST"
+            }
             Self::NoImage { .. } => "fetch it with `docker pull`, which also knows your registries",
             Self::Refused { .. } => {
                 "see what it says; a program that is not on the image's PATH is given with `program`"
@@ -64,14 +69,22 @@ impl ContainerError {
 /// What the daemon said, without what bollard puts around it.
 pub fn reason(error: &bollard::errors::Error) -> String {
     match error {
-        bollard::errors::Error::DockerResponseServerError { message, .. } => printable(message.trim()),
+        bollard::errors::Error::DockerResponseServerError { message, .. } => {
+            printable(message.trim())
+        }
         other => printable(&root_cause(other)),
     }
 }
 
 /// Whether the daemon does not know what it was asked about.
 pub fn is_unknown(error: &bollard::errors::Error) -> bool {
-    matches!(error, bollard::errors::Error::DockerResponseServerError { status_code: 404, .. })
+    matches!(
+        error,
+        bollard::errors::Error::DockerResponseServerError {
+            status_code: 404,
+            ..
+        }
+    )
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {
@@ -85,14 +98,21 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 pub async fn version() -> Result<String, ContainerError> {
     let docker = connect().await?;
     let asked = tokio::time::timeout(ANSWER, docker.version()).await;
-    let silent = |_| ContainerError::Refused { what: "tell its version", reason: "silent".into() };
-    let told = asked.map_err(silent)?.map_err(ContainerError::refused("tell its version"))?;
+    let silent = |_| ContainerError::Refused {
+        what: "tell its version",
+        reason: "silent".into(),
+    };
+    let told = asked
+        .map_err(silent)?
+        .map_err(ContainerError::refused("tell its version"))?;
     Ok(told.version.unwrap_or_else(|| "of unknown version".into()))
 }
 
 /// Where the daemon is: `DOCKER_HOST`, else this machine's.
 pub fn address() -> String {
-    let named = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
+    let named = std::env::var("DOCKER_HOST")
+        .ok()
+        .filter(|host| !host.is_empty());
     named.unwrap_or_else(|| "unix:///var/run/docker.sock".into())
 }
 
@@ -104,7 +124,10 @@ pub fn is_local() -> bool {
 /// The daemon, in a version of its API that both know.
 pub async fn connect() -> Result<Docker, ContainerError> {
     let address = address();
-    let absent = |reason| ContainerError::NoDaemon { address: address.clone(), reason };
+    let absent = |reason| ContainerError::NoDaemon {
+        address: address.clone(),
+        reason,
+    };
     let docker = Docker::connect_with_host(&address).map_err(|e| absent(reason(&e)))?;
     match tokio::time::timeout(ANSWER, docker.negotiate_version()).await {
         Ok(docker) => docker.map_err(|e| absent(reason(&e))),

@@ -63,7 +63,10 @@ impl Container {
     ///
     /// # Errors
     /// When there is no daemon, no image, no log file, or the daemon refuses.
-    pub async fn start(line: &ContainerLine<'_>, told: impl Fn(String)) -> Result<Self, ContainerError> {
+    pub async fn start(
+        line: &ContainerLine<'_>,
+        told: impl Fn(String),
+    ) -> Result<Self, ContainerError> {
         let docker = connect().await?;
         ensure_image(&docker, line.spec, told).await?;
         secrets::learn_flags(&line.argv);
@@ -72,13 +75,24 @@ impl Container {
         let (stdout, to_stdout) = open_log(&line.stdout)?;
         let (stderr, to_stderr) = open_log(&line.stderr)?;
         let owner = Owner::this().map(|owner| owner.label()).unwrap_or_default();
-        let port = Published { host: line.host, number: line.port };
-        let body = line.spec.body(&line.argv, &line.env, port, &line.gpus, owner);
-        let created = docker.create_container(None::<CreateContainerOptions>, body).await;
+        let port = Published {
+            host: line.host,
+            number: line.port,
+        };
+        let body = line
+            .spec
+            .body(&line.argv, &line.env, port, &line.gpus, owner);
+        let created = docker
+            .create_container(None::<CreateContainerOptions>, body)
+            .await;
         let (exited, exit) = watch::channel(None);
         let container = Self {
             docker,
-            id: printable(&created.map_err(ContainerError::refused("make the container"))?.id),
+            id: printable(
+                &created
+                    .map_err(ContainerError::refused("make the container"))?
+                    .id,
+            ),
             exit,
             logs: Logs([stdout, stderr]),
             removed: AtomicBool::new(false),
@@ -109,12 +123,15 @@ impl Container {
 
     /// The ids of its processes; `None` where they are not this machine's, or not seen from here.
     pub async fn members(&self) -> Option<Vec<i32>> {
-        let asked = tokio::time::timeout(ANSWER, self.docker.inspect_container(&self.id, None)).await;
+        let asked =
+            tokio::time::timeout(ANSWER, self.docker.inspect_container(&self.id, None)).await;
         let first = asked.ok()?.ok()?.state?.pid? as i32;
         // In another process-id namespace the number is another process's.
         let groups = std::fs::read_to_string(format!("/proc/{first}/cgroup")).ok()?;
         let members = descendants([first]).into_iter().map(|process| process.pid);
-        groups.contains(&self.id).then(|| std::iter::once(first).chain(members).collect())
+        groups
+            .contains(&self.id)
+            .then(|| std::iter::once(first).chain(members).collect())
     }
 
     /// Ends it: interrupt, then terminate, then kill, each with its grace; then removes it.
@@ -122,12 +139,18 @@ impl Container {
     /// # Errors
     /// When the daemon does not remove it.
     pub async fn close(&self, graces: Graces) -> Result<(), ContainerError> {
-        let ladder = [("SIGINT", graces.interrupt_s), ("SIGTERM", graces.terminate_s), ("SIGKILL", KILL_S)];
+        let ladder = [
+            ("SIGINT", graces.interrupt_s),
+            ("SIGTERM", graces.terminate_s),
+            ("SIGKILL", KILL_S),
+        ];
         for (signal, grace_s) in ladder {
             if self.exit.borrow().is_some() {
                 break;
             }
-            let options = KillContainerOptions { signal: signal.into() };
+            let options = KillContainerOptions {
+                signal: signal.into(),
+            };
             // One that has just ended cannot be signalled.
             let _ = self.docker.kill_container(&self.id, Some(options)).await;
             let mut end = self.end();
@@ -176,8 +199,12 @@ impl Container {
 
     /// Its output from the very beginning.
     async fn attach(&self) -> Result<AttachContainerResults, ContainerError> {
-        let options =
-            AttachContainerOptions { stream: true, stdout: true, stderr: true, ..Default::default() };
+        let options = AttachContainerOptions {
+            stream: true,
+            stdout: true,
+            stderr: true,
+            ..Default::default()
+        };
         let attached = self.docker.attach_container(&self.id, Some(options)).await;
         attached.map_err(ContainerError::refused("show what the container prints"))
     }
@@ -187,13 +214,18 @@ impl Drop for Container {
     fn drop(&mut self) {
         if !self.removed.load(Relaxed) {
             let (docker, id) = (self.docker.clone(), self.id.clone());
-            self.runtime.spawn(async move { remove(&docker, &id).await });
+            self.runtime
+                .spawn(async move { remove(&docker, &id).await });
         }
     }
 }
 
 async fn remove(docker: &Docker, id: &str) -> Result<(), ContainerError> {
-    let options = RemoveContainerOptions { force: true, v: true, ..Default::default() };
+    let options = RemoveContainerOptions {
+        force: true,
+        v: true,
+        ..Default::default()
+    };
     match docker.remove_container(id, Some(options)).await {
         Err(e) if !is_unknown(&e) => Err(ContainerError::refused("remove the container")(e)),
         _ => Ok(()),
@@ -211,34 +243,67 @@ async fn ensure_image(
         Err(e) if !is_unknown(&e) => return Err(ContainerError::refused("look for the image")(e)),
         Err(_) => {}
     }
-    let missing = |reason: String| ContainerError::NoImage { image: image.clone(), reason };
+    let missing = |reason: String| ContainerError::NoImage {
+        image: image.clone(),
+        reason,
+    };
     if !spec.pull {
         return Err(missing(", and `pull` is false".into()));
     }
     let limit = Duration::try_from_secs_f64(spec.pull_timeout_s).unwrap_or(Duration::MAX);
     match tokio::time::timeout(limit, pull(docker, image, told)).await {
-        Ok(pulled) => pulled.map_err(|e| missing(format!(", and cannot be fetched: {}", reason(&e)))),
-        Err(_) => Err(missing(format!(", and was not fetched within {} s", spec.pull_timeout_s))),
+        Ok(pulled) => {
+            pulled.map_err(|e| missing(format!(", and cannot be fetched: {}", reason(&e))))
+        }
+        Err(_) => Err(missing(format!(
+            ", and was not fetched within {} s",
+            spec.pull_timeout_s
+        ))),
     }
 }
 
-async fn pull(docker: &Docker, image: &str, told: impl Fn(String)) -> Result<(), bollard::errors::Error> {
+async fn pull(
+    docker: &Docker,
+    image: &str,
+    told: impl Fn(String),
+) -> Result<(), bollard::errors::Error> {
     // Without a tag the API would fetch every one.
     let last = image.rsplit('/').next().unwrap_or_default();
-    let named = if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") };
-    let options = CreateImageOptions { from_image: Some(named), ..Default::default() };
+    let named = if last.contains([':', '@']) {
+        image.to_owned()
+    } else {
+        format!("{image}:latest")
+    };
+    let options = CreateImageOptions {
+        from_image: Some(named),
+        ..Default::default()
+    };
     let mut steps = docker.create_image(Some(options), None, None);
     while let Some(step) = steps.next().await {
-        told(format!("fetching {image}: {}", printable(&step?.status.unwrap_or_default())));
+        told(format!(
+            "fetching {image}: {}",
+            printable(&step?.status.unwrap_or_default())
+        ));
     }
     Ok(())
 }
 
 /// Writes what the container prints to its log files, as it comes.
-async fn keep_log(mut output: AttachContainerResults, stdout: File, stderr: File) -> std::io::Result<()> {
-    let (mut stdout, mut stderr) = (tokio::fs::File::from_std(stdout), tokio::fs::File::from_std(stderr));
+async fn keep_log(
+    mut output: AttachContainerResults,
+    stdout: File,
+    stderr: File,
+) -> std::io::Result<()> {
+    let (mut stdout, mut stderr) = (
+        tokio::fs::File::from_std(stdout),
+        tokio::fs::File::from_std(stderr),
+    );
     while let Some(Ok(written)) = output.output.next().await {
-        let file = if matches!(written, LogOutput::StdErr { .. }) { &mut stderr } else { &mut stdout };
+        let file = if matches!(written, LogOutput::StdErr { .. }) {
+            &mut stderr
+        } else {
+            &mut stdout
+        };
         file.write_all(&written.into_bytes()).await?;
         file.flush().await?;
     }
@@ -249,15 +314,24 @@ async fn keep_log(mut output: AttachContainerResults, stdout: File, stderr: File
 async fn end_of(docker: &Docker, id: &str) -> String {
     loop {
         // What it says is asked for below; an error may be only the connection's.
-        docker.wait_container(id, None::<WaitContainerOptions>).next().await;
+        docker
+            .wait_container(id, None::<WaitContainerOptions>)
+            .next()
+            .await;
         let state = match tokio::time::timeout(ANSWER, docker.inspect_container(id, None)).await {
             Ok(Ok(container)) => container.state.unwrap_or_default(),
             Ok(Err(e)) => return format!("Docker says of it: {}", reason(&e)),
             Err(_) => return "Docker does not answer any more".into(),
         };
         if state.running != Some(true) {
-            let memory = if state.oom_killed == Some(true) { ", out of memory" } else { "" };
-            let code = state.exit_code.map_or_else(|| "unknown".into(), |code| code.to_string());
+            let memory = if state.oom_killed == Some(true) {
+                ", out of memory"
+            } else {
+                ""
+            };
+            let code = state
+                .exit_code
+                .map_or_else(|| "unknown".into(), |code| code.to_string());
             return format!("exit status: {code}{memory}");
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -120,18 +120,26 @@ impl ContainerSpec {
             return Err("a container needs its `image`".into());
         }
         if let Some(mount) = self.mounts.iter().find(|mount| !mount.contains(':')) {
-            return Err(format!("the mount `{mount}` is no `from:to` or `from:to:ro`"));
+            return Err(format!(
+                "the mount `{mount}` is no `from:to` or `from:to:ro`"
+            ));
         }
         let absent = |name: &&String| std::env::var_os(name).is_none();
         match self.env_from.iter().find(absent) {
-            Some(name) => Err(format!("`env_from` names `{name}`, which the environment does not have")),
+            Some(name) => Err(format!(
+                "`env_from` names `{name}`, which the environment does not have"
+            )),
             None => Ok(()),
         }
     }
 
     /// Where a program in it listens so that it can be reached at `host` from outside.
     pub fn listens_on<'a>(&self, host: &'a str) -> &'a str {
-        if self.network == HOST_NETWORK { host } else { "0.0.0.0" }
+        if self.network == HOST_NETWORK {
+            host
+        } else {
+            "0.0.0.0"
+        }
     }
 
     /// The container that runs `argv`, in the words of the API.
@@ -157,13 +165,17 @@ impl ContainerSpec {
             host_config: Some(HostConfig {
                 binds: Some(self.mounts.clone()),
                 network_mode: Some(self.network.clone()),
-                port_bindings: published.map(|inside| HashMap::from([(inside, Some(vec![port.binding()]))])),
+                port_bindings: published
+                    .map(|inside| HashMap::from([(inside, Some(vec![port.binding()]))])),
                 ipc_mode: self.ipc.clone(),
                 shm_size: Some(i64::from(self.shm_gib) << 30),
                 devices: Some(self.devices.iter().map(|path| device(path)).collect()),
                 device_requests: requested(gpus).map(|request| vec![request]),
                 // What it prints goes to lmrun's own files, and nowhere else.
-                log_config: Some(HostConfigLogConfig { typ: Some("none".into()), config: None }),
+                log_config: Some(HostConfigLogConfig {
+                    typ: Some("none".into()),
+                    config: None,
+                }),
                 ..HostConfig::default()
             }),
             ..ContainerCreateBody::default()
@@ -171,10 +183,18 @@ impl ContainerSpec {
     }
 
     fn environment(&self, engine: &BTreeMap<String, String>) -> Vec<String> {
-        let handed_on = self.env_from.iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
-        let given = engine.iter().chain(&self.env).map(|(name, value)| (name, value.clone()));
+        let handed_on = self
+            .env_from
+            .iter()
+            .filter_map(|name| Some((name, std::env::var(name).ok()?)));
+        let given = engine
+            .iter()
+            .chain(&self.env)
+            .map(|(name, value)| (name, value.clone()));
         let all: BTreeMap<&String, String> = handed_on.chain(given).collect();
-        all.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+        all.into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect()
     }
 }
 
@@ -187,7 +207,10 @@ pub(super) struct Published<'a> {
 
 impl Published<'_> {
     fn binding(self) -> PortBinding {
-        PortBinding { host_ip: Some(self.host.into()), host_port: Some(self.number.to_string()) }
+        PortBinding {
+            host_ip: Some(self.host.into()),
+            host_port: Some(self.number.to_string()),
+        }
     }
 }
 
@@ -202,11 +225,20 @@ fn device(path: &str) -> DeviceMapping {
 
 /// As `docker run --gpus` asks for them; `None` for none.
 fn requested(gpus: &Gpus) -> Option<DeviceRequest> {
-    let request = DeviceRequest { capabilities: Some(vec![vec!["gpu".into()]]), ..DeviceRequest::default() };
+    let request = DeviceRequest {
+        capabilities: Some(vec![vec!["gpu".into()]]),
+        ..DeviceRequest::default()
+    };
     match gpus {
-        Gpus::All => Some(DeviceRequest { count: Some(-1), ..request }),
+        Gpus::All => Some(DeviceRequest {
+            count: Some(-1),
+            ..request
+        }),
         Gpus::These(none) if none.is_empty() => None,
-        Gpus::These(ids) => Some(DeviceRequest { device_ids: Some(ids.clone()), ..request }),
+        Gpus::These(ids) => Some(DeviceRequest {
+            device_ids: Some(ids.clone()),
+            ..request
+        }),
     }
 }
 
@@ -220,8 +252,14 @@ mod tests {
 
     fn body(spec: &ContainerSpec, gpus: &Gpus) -> serde_json::Value {
         let argv = ["serve", "--port", "8000"].map(String::from);
-        let env = BTreeMap::from([("A".to_owned(), "1".to_owned()), ("B".to_owned(), "1".to_owned())]);
-        let port = Published { host: "127.0.0.1", number: 8000 };
+        let env = BTreeMap::from([
+            ("A".to_owned(), "1".to_owned()),
+            ("B".to_owned(), "1".to_owned()),
+        ]);
+        let port = Published {
+            host: "127.0.0.1",
+            number: 8000,
+        };
         serde_json::to_value(spec.body(&argv, &env, port, gpus, "me".into())).expect("JSON")
     }
 
@@ -243,7 +281,10 @@ mod tests {
         let gpus = spec.gpus.clone().expect("some");
         let body = body(&spec, &gpus);
         let binding = &body["HostConfig"]["PortBindings"]["8000/tcp"][0];
-        assert_eq!((&binding["HostIp"], &binding["HostPort"]), (&"127.0.0.1".into(), &"8000".into()));
+        assert_eq!(
+            (&binding["HostIp"], &binding["HostPort"]),
+            (&"127.0.0.1".into(), &"8000".into())
+        );
         let request = &body["HostConfig"]["DeviceRequests"][0];
         assert_eq!(request["DeviceIDs"], serde_json::json!(["1", "GPU-x"]));
         assert_eq!(spec.listens_on("127.0.0.1"), "0.0.0.0");
@@ -252,14 +293,20 @@ mod tests {
     #[test]
     fn no_gpu_is_asked_for_where_none_is_wanted() {
         let body = body(&spec(r#"{"image": "i"}"#), &Gpus::These(Vec::new()));
-        assert_eq!(body["HostConfig"]["DeviceRequests"], serde_json::Value::Null);
+        assert_eq!(
+            body["HostConfig"]["DeviceRequests"],
+            serde_json::Value::Null
+        );
     }
 
     #[test]
     fn what_cannot_be_made_is_refused() {
         for (json, problem) in [
             (r#"{"image": ""}"#, "a container needs its `image`"),
-            (r#"{"image": "i", "mounts": ["/a"]}"#, "the mount `/a` is no `from:to` or `from:to:ro`"),
+            (
+                r#"{"image": "i", "mounts": ["/a"]}"#,
+                "the mount `/a` is no `from:to` or `from:to:ro`",
+            ),
             (
                 r#"{"image": "i", "env_from": ["LMRUN_NO_SUCH"]}"#,
                 "`env_from` names `LMRUN_NO_SUCH`, which the environment does not have",
@@ -269,6 +316,9 @@ mod tests {
         }
         let error = serde_json::from_str::<ContainerSpec>(r#"{"image": "i", "gpus": "two"}"#);
         let error = error.expect_err("no number").to_string();
-        assert!(error.contains("expected \"all\" or an array such as [0, 1]"), "{error}");
+        assert!(
+            error.contains("expected \"all\" or an array such as [0, 1]"),
+            "{error}"
+        );
     }
 }

@@ -42,7 +42,10 @@ pub struct Pool {
 impl Pool {
     /// An empty pool that counts in `opened` how many connections it makes.
     pub fn new(opened: Arc<AtomicUsize>) -> Self {
-        Self { idle: RefCell::default(), opened }
+        Self {
+            idle: RefCell::default(),
+            opened,
+        }
     }
 
     /// An idle connection, else a new one, and whether it is new.
@@ -68,7 +71,10 @@ impl Pool {
             Ok(Err(e)) => tls::explained(e.to_string()),
             Err(_) => format!("no answer within {} s", target.limits.connect_s),
         };
-        Err(Failure::Connect { authority: target.authority.clone(), reason })
+        Err(Failure::Connect {
+            authority: target.authority.clone(),
+            reason,
+        })
     }
 
     /// Takes back a connection whose answer was read to its end.
@@ -113,5 +119,9 @@ async fn connect(target: &Target) -> Result<Connection, Box<dyn std::error::Erro
             (sender, Box::pin(driver))
         }
     };
-    Ok(Connection { sender, driver, marks })
+    Ok(Connection {
+        sender,
+        driver,
+        marks,
+    })
 }

@@ -36,14 +36,22 @@ pub struct PromptDetails {
 fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     // The largest below which an f64 is exact.
     const LARGEST: f64 = 9e15;
-    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else { return Ok(None) };
-    let whole = || number.as_f64().filter(|n| (0.0..LARGEST).contains(n) && n.fract() == 0.0);
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let whole = || {
+        number
+            .as_f64()
+            .filter(|n| (0.0..LARGEST).contains(n) && n.fract() == 0.0)
+    };
     let read = number.as_u64().or_else(|| whole().map(|n| n as u64));
     match read {
-        None => Err(D::Error::custom(format!("expected a whole number, found {number}"))),
-        Some(read) if read > MOST_TOKENS => {
-            Err(D::Error::custom(format!("expected at most {MOST_TOKENS} tokens, found {number}")))
-        }
+        None => Err(D::Error::custom(format!(
+            "expected a whole number, found {number}"
+        ))),
+        Some(read) if read > MOST_TOKENS => Err(D::Error::custom(format!(
+            "expected at most {MOST_TOKENS} tokens, found {number}"
+        ))),
         Some(read) => Ok(Some(read)),
     }
 }
@@ -163,7 +171,14 @@ impl<'a> Content<'a> {
             Self::Text(text) => (text, false),
             Self::Parts(parts) => {
                 let other = parts.iter().any(|part| part.text.is_none());
-                (parts.into_iter().filter_map(|part| part.text).collect::<String>().into(), other)
+                (
+                    parts
+                        .into_iter()
+                        .filter_map(|part| part.text)
+                        .collect::<String>()
+                        .into(),
+                    other,
+                )
             }
         }
     }
@@ -183,7 +198,9 @@ pub fn read(frame: Frame<'_>, keep_text: bool) -> Event {
     };
     match serde_json::from_str::<Wire<'_>>(text) {
         Err(e) => Event::Invalid(format!("{e} in `{}`", excerpt(data))),
-        Ok(Wire { error: Some(error), .. }) => Event::Error(error_text(&error)),
+        Ok(Wire {
+            error: Some(error), ..
+        }) => Event::Error(error_text(&error)),
         Ok(wire) if wire.choices.is_none() && wire.usage.is_none() => other(&wire, data),
         Ok(wire) => Event::Delta(delta(wire, keep_text)),
     }
@@ -192,7 +209,8 @@ pub fn read(frame: Frame<'_>, keep_text: bool) -> Event {
 /// Returns the event for data with neither `choices` nor `usage`: an error under another name, or an event
 /// that other clients skip as well.
 fn other(wire: &Wire<'_>, data: &[u8]) -> Event {
-    let is_error = wire.object.as_ref().is_some_and(|object| object == "error") || wire.code.is_some();
+    let is_error =
+        wire.object.as_ref().is_some_and(|object| object == "error") || wire.code.is_some();
     match &wire.message {
         Some(message) if is_error => Event::Error(error_text(message)),
         _ => Event::Unknown(excerpt(data)),
@@ -253,13 +271,17 @@ impl Shape {
     }
 
     fn learn(&mut self, data: &[u8]) {
-        let start = [&br#""content":""#[..], br#""text":""#].into_iter().find_map(|key| {
-            let at = memmem::find(data, key)? + key.len();
-            (data.get(at) != Some(&b'"')).then_some(at)
-        });
+        let start = [&br#""content":""#[..], br#""text":""#]
+            .into_iter()
+            .find_map(|key| {
+                let at = memmem::find(data, key)? + key.len();
+                (data.get(at) != Some(&b'"')).then_some(at)
+            });
         let Some(start) = start else { return };
         // Up to the first quote, be it escaped: then the next event takes the closer look as well.
-        let Some(length) = memchr::memchr(b'"', &data[start..]) else { return };
+        let Some(length) = memchr::memchr(b'"', &data[start..]) else {
+            return;
+        };
         self.before.clear();
         self.before.extend_from_slice(&data[..start]);
         self.behind.clear();
@@ -273,11 +295,22 @@ fn after(data: &[u8], needle: &[u8]) -> Option<u8> {
 
 fn delta(wire: Wire<'_>, keep_text: bool) -> Delta {
     let usage = wire.usage;
-    let so_far = usage.and_then(|usage| usage.completion_tokens).map(|n| Count::SoFar("usage", n));
-    let timed = || wire.timings.as_ref()?.predicted_n.map(|n| Count::SoFar("timings", n));
+    let so_far = usage
+        .and_then(|usage| usage.completion_tokens)
+        .map(|n| Count::SoFar("usage", n));
+    let timed = || {
+        wire.timings
+            .as_ref()?
+            .predicted_n
+            .map(|n| Count::SoFar("timings", n))
+    };
     let count = so_far.or_else(timed);
     let Some(choice) = wire.choices.and_then(|choices| choices.into_iter().next()) else {
-        return Delta { usage, count, ..Delta::default() };
+        return Delta {
+            usage,
+            count,
+            ..Delta::default()
+        };
     };
     let filled = |text: &Option<Cow<'_, str>>| text.as_ref().is_some_and(|text| !text.is_empty());
     let has_other = choice.delta.as_ref().is_some_and(|d| {
@@ -288,9 +321,15 @@ fn delta(wire: Wire<'_>, keep_text: bool) -> Delta {
             || d.function_call.is_some()
             || d.audio.is_some()
     });
-    let here = choice.token_ids.map(|ids| Count::Here("token_ids", ids.len() as u64));
-    let content = choice.delta.and_then(|delta| delta.content).map(Content::split);
-    let (content, has_parts) = content.map_or((choice.text, false), |(text, other)| (Some(text), other));
+    let here = choice
+        .token_ids
+        .map(|ids| Count::Here("token_ids", ids.len() as u64));
+    let content = choice
+        .delta
+        .and_then(|delta| delta.content)
+        .map(Content::split);
+    let (content, has_parts) =
+        content.map_or((choice.text, false), |(text, other)| (Some(text), other));
     let answer = filled(&content);
     Delta {
         choice: true,
@@ -306,15 +345,23 @@ fn delta(wire: Wire<'_>, keep_text: bool) -> Delta {
 /// The message of an error body, `detail` in those of `FastAPI`; else the body.
 pub fn error_text(error: &serde_json::Value) -> String {
     let nested = error.get("error").unwrap_or(error);
-    let message = nested.get("message").or_else(|| nested.get("detail")).unwrap_or(nested);
-    message.as_str().map_or_else(|| message.to_string(), str::to_owned)
+    let message = nested
+        .get("message")
+        .or_else(|| nested.get("detail"))
+        .unwrap_or(nested);
+    message
+        .as_str()
+        .map_or_else(|| message.to_string(), str::to_owned)
 }
 
 /// The message of an error body as a server sent it, safe to print.
 pub fn error_of(body: &[u8]) -> String {
     match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(json) if json.get("choices").is_some() => {
-            format!("one whole answer, as if `stream` were not true: `{}`", excerpt(body))
+            format!(
+                "one whole answer, as if `stream` were not true: `{}`",
+                excerpt(body)
+            )
         }
         Ok(json) => excerpt(error_text(&json).as_bytes()),
         Err(_) => excerpt(body),
@@ -330,7 +377,12 @@ pub fn excerpt(data: &[u8]) -> String {
     let shown = &text[..text.floor_char_boundary(SHOWN)];
     let dots = if shown.len() < text.len() { "…" } else { "" };
     let words: Vec<&str> = shown.split_whitespace().collect();
-    words.join(" ").chars().map(|c| if is_harmless(c) { c } else { '\u{fffd}' }).collect::<String>() + dots
+    words
+        .join(" ")
+        .chars()
+        .map(|c| if is_harmless(c) { c } else { '\u{fffd}' })
+        .collect::<String>()
+        + dots
 }
 
 #[cfg(test)]
@@ -356,43 +408,71 @@ mod tests {
         let role = parsed(
             r#"{"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"prompt_token_ids":null}"#,
         );
-        assert_eq!((role.choice, role.output, role.answer), (true, false, false));
+        assert_eq!(
+            (role.choice, role.output, role.answer),
+            (true, false, false)
+        );
         let null = parsed(
             r#"{"choices":[{"finish_reason":null,"index":0,"delta":{"role":"assistant","content":null}}]}"#,
         );
         assert_eq!((null.choice, null.output), (true, false));
-        let content =
-            parsed(r#"{"choices":[{"index":0,"delta":{"content":" The \"one\""},"finish_reason":null}]}"#);
+        let content = parsed(
+            r#"{"choices":[{"index":0,"delta":{"content":" The \"one\""},"finish_reason":null}]}"#,
+        );
         assert_eq!((content.output, content.answer), (true, true));
         assert_eq!(content.text.as_deref(), Some(" The \"one\""));
-        let reasoning = parsed(r#"{"choices":[{"delta":{"reasoning_content":"Hm"},"finish_reason":null}]}"#);
+        let reasoning =
+            parsed(r#"{"choices":[{"delta":{"reasoning_content":"Hm"},"finish_reason":null}]}"#);
         assert_eq!((reasoning.output, reasoning.answer), (true, false));
-        let tool = parsed(r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f"}}]}}]}"#);
+        let tool = parsed(
+            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f"}}]}}]}"#,
+        );
         assert_eq!((tool.output, tool.answer), (true, false));
         let completion = parsed(
             r#"{"object":"text_completion","choices":[{"index":0,"text":" a","finish_reason":"length"}]}"#,
         );
-        assert_eq!((completion.answer, completion.finish_reason.as_deref()), (true, Some("length")));
+        assert_eq!(
+            (completion.answer, completion.finish_reason.as_deref()),
+            (true, Some("length"))
+        );
         let usage = parsed(
             r#"{"choices":[],"usage":{"prompt_tokens":12025,"total_tokens":12057,"completion_tokens":32,"prompt_tokens_details":{"cached_tokens":11776}}}"#,
         );
         assert!(!usage.choice);
         let usage = usage.usage.expect("the usage");
-        assert_eq!((usage.prompt_tokens, usage.completion_tokens), (Some(12025), Some(32)));
-        assert_eq!(usage.prompt_tokens_details.and_then(|d| d.cached_tokens), Some(11776));
+        assert_eq!(
+            (usage.prompt_tokens, usage.completion_tokens),
+            (Some(12025), Some(32))
+        );
+        assert_eq!(
+            usage.prompt_tokens_details.and_then(|d| d.cached_tokens),
+            Some(11776)
+        );
     }
 
     #[test]
     fn ends_and_errors() {
         assert_eq!(read(plain(b"[DONE]"), false), Event::Done);
         assert_eq!(
-            read(plain(br#"{"error":{"message":"EngineCore died","type":"x","code":500}}"#), false),
+            read(
+                plain(br#"{"error":{"message":"EngineCore died","type":"x","code":500}}"#),
+                false
+            ),
             Event::Error("EngineCore died".into())
         );
         let out_of_memory = Event::Error("out of memory".into());
-        assert_eq!(read(plain(br#"{"error":"out of memory"}"#), false), out_of_memory);
-        assert!(matches!(read(plain(b"{\"choices\":[{"), false), Event::Invalid(_)));
-        assert!(matches!(read(plain(b"{\"choices\":[{\"text\":\"\xff\"}]}"), false), Event::Invalid(_)));
+        assert_eq!(
+            read(plain(br#"{"error":"out of memory"}"#), false),
+            out_of_memory
+        );
+        assert!(matches!(
+            read(plain(b"{\"choices\":[{"), false),
+            Event::Invalid(_)
+        ));
+        assert!(matches!(
+            read(plain(b"{\"choices\":[{\"text\":\"\xff\"}]}"), false),
+            Event::Invalid(_)
+        ));
     }
 
     #[test]
@@ -402,17 +482,39 @@ mod tests {
 
     #[test]
     fn events_that_the_api_does_not_have_are_passed_over_unless_they_are_errors() {
-        for unknown in ["{}", r#"{"type":"ping"}"#, r#"{"object":"other","message":"hi"}"#] {
-            assert_eq!(read(plain(unknown.as_bytes()), false), Event::Unknown(unknown.into()));
+        for unknown in [
+            "{}",
+            r#"{"type":"ping"}"#,
+            r#"{"object":"other","message":"hi"}"#,
+        ] {
+            assert_eq!(
+                read(plain(unknown.as_bytes()), false),
+                Event::Unknown(unknown.into())
+            );
         }
         let error = Event::Error("out of memory".into());
-        for data in
-            [r#"{"object":"error","message":"out of memory"}"#, r#"{"code":500,"message":"out of memory"}"#]
-        {
+        for data in [
+            r#"{"object":"error","message":"out of memory"}"#,
+            r#"{"code":500,"message":"out of memory"}"#,
+        ] {
             assert_eq!(read(plain(data.as_bytes()), false), error, "{data}");
         }
-        for data in ["out of memory", r#"{"message":"out of memory"}"#, r#"{"error":"out of memory"}"#] {
-            assert_eq!(read(Frame { name: b"error", data: data.as_bytes() }, false), error, "{data}");
+        for data in [
+            "out of memory",
+            r#"{"message":"out of memory"}"#,
+            r#"{"error":"out of memory"}"#,
+        ] {
+            assert_eq!(
+                read(
+                    Frame {
+                        name: b"error",
+                        data: data.as_bytes()
+                    },
+                    false
+                ),
+                error,
+                "{data}"
+            );
         }
     }
 
@@ -421,8 +523,12 @@ mod tests {
         let parts = parsed(
             r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}}]}"#,
         );
-        assert_eq!((parts.output, parts.answer, parts.text.as_deref()), (true, true, Some("ab")));
-        let thought = parsed(r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[]}]}}]}"#);
+        assert_eq!(
+            (parts.output, parts.answer, parts.text.as_deref()),
+            (true, true, Some("ab"))
+        );
+        let thought =
+            parsed(r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[]}]}}]}"#);
         assert_eq!((thought.output, thought.answer), (true, false));
         let empty = parsed(r#"{"choices":[{"delta":{"content":[]}}]}"#);
         assert_eq!((empty.choice, empty.output), (true, false));
@@ -432,7 +538,11 @@ mod tests {
 
     #[test]
     fn counts_may_be_written_as_floats() {
-        let count = |n: &str| parsed(&format!(r#"{{"choices":[],"usage":{{"completion_tokens":{n}}}}}"#));
+        let count = |n: &str| {
+            parsed(&format!(
+                r#"{{"choices":[],"usage":{{"completion_tokens":{n}}}}}"#
+            ))
+        };
         let tokens = |n: &str| count(n).usage.expect("the usage").completion_tokens;
         assert_eq!(
             (tokens("5.0"), tokens("5"), tokens("5e2"), tokens("null")),
@@ -440,8 +550,13 @@ mod tests {
         );
         for n in ["5.5", "-1", "1e300"] {
             let data = format!(r#"{{"choices":[],"usage":{{"completion_tokens":{n}}}}}"#);
-            let Event::Invalid(text) = read(plain(data.as_bytes()), false) else { panic!("{n}") };
-            assert!(text.starts_with("expected a whole number, found "), "{text}");
+            let Event::Invalid(text) = read(plain(data.as_bytes()), false) else {
+                panic!("{n}")
+            };
+            assert!(
+                text.starts_with("expected a whole number, found "),
+                "{text}"
+            );
         }
     }
 
@@ -450,51 +565,91 @@ mod tests {
         let usage = |field: &str, n: &str| format!(r#"{{"choices":[],"usage":{{"{field}":{n}}}}}"#);
         let timings = |n: &str| format!(r#"{{"choices":[],"timings":{{"predicted_n":{n}}}}}"#);
         let cached = |n: &str| {
-            format!(r#"{{"choices":[],"usage":{{"prompt_tokens_details":{{"cached_tokens":{n}}}}}}}"#)
+            format!(
+                r#"{{"choices":[],"usage":{{"prompt_tokens_details":{{"cached_tokens":{n}}}}}}}"#
+            )
         };
         for n in ["1000000001", "10000000000", "18446744073709551615", "4e12"] {
-            for event in [usage("completion_tokens", n), usage("prompt_tokens", n), timings(n), cached(n)] {
-                let Event::Invalid(message) = read(plain(event.as_bytes()), false) else { panic!("{event}") };
-                assert!(message.contains("expected at most 1000000000 tokens, found"), "{message}");
+            for event in [
+                usage("completion_tokens", n),
+                usage("prompt_tokens", n),
+                timings(n),
+                cached(n),
+            ] {
+                let Event::Invalid(message) = read(plain(event.as_bytes()), false) else {
+                    panic!("{event}")
+                };
+                assert!(
+                    message.contains("expected at most 1000000000 tokens, found"),
+                    "{message}"
+                );
             }
         }
-        assert!(matches!(read(plain(timings("1000000000").as_bytes()), false), Event::Delta(_)));
+        assert!(matches!(
+            read(plain(timings("1000000000").as_bytes()), false),
+            Event::Delta(_)
+        ));
     }
 
     #[test]
     fn the_quick_look_never_takes_a_closing_event_for_content() {
         let quick = |data: &str| is_plain_content(data.as_bytes());
-        assert!(quick(r#"{"choices":[{"delta":{"content":" a"},"finish_reason":null}]}"#));
-        assert!(!quick(r#"{"choices":[{"delta":{"content":""},"finish_reason":null}]}"#));
-        assert!(!quick(r#"{"choices":[{"delta":{"content":" a"},"finish_reason":"stop"}]}"#));
+        assert!(quick(
+            r#"{"choices":[{"delta":{"content":" a"},"finish_reason":null}]}"#
+        ));
+        assert!(!quick(
+            r#"{"choices":[{"delta":{"content":""},"finish_reason":null}]}"#
+        ));
+        assert!(!quick(
+            r#"{"choices":[{"delta":{"content":" a"},"finish_reason":"stop"}]}"#
+        ));
         assert!(!quick(
             r#"{"choices":[{"delta":{"content":" a"},"finish_reason":null}],"usage":{"completion_tokens":3}}"#
         ));
-        assert!(!quick(r#"{"error":{"message":"\"content\":\"x\" \"finish_reason\":null"}}"#));
-        assert!(!quick(r#"{"choices":[{"delta":{"reasoning":"\"content\":\"x"},"finish_reason":null}]}"#));
+        assert!(!quick(
+            r#"{"error":{"message":"\"content\":\"x\" \"finish_reason\":null"}}"#
+        ));
+        assert!(!quick(
+            r#"{"choices":[{"delta":{"reasoning":"\"content\":\"x"},"finish_reason":null}]}"#
+        ));
     }
 
     #[test]
     fn a_shape_never_takes_more_for_content_than_the_quick_look() {
         let event = |content: &str| {
-            format!(r#"{{"id":"c","choices":[{{"delta":{{"content":"{content}"}},"finish_reason":null}}]}}"#)
+            format!(
+                r#"{{"id":"c","choices":[{{"delta":{{"content":"{content}"}},"finish_reason":null}}]}}"#
+            )
         };
         let mut shape = Shape::default();
         for content in [" a", " b", r#"\"x\""#, " c", r"\\", " longer"] {
-            assert!(shape.is_plain_content(event(content).as_bytes()), "{content}");
+            assert!(
+                shape.is_plain_content(event(content).as_bytes()),
+                "{content}"
+            );
         }
         assert!(!shape.is_plain_content(event("").as_bytes()));
         let closing = event(" a").replace("null", "\"stop\"");
         assert!(!shape.is_plain_content(closing.as_bytes()));
         // What would fit the frame, were the quote in it not a quote.
         let usage = event(r#""}},"usage":{"a":1},"x":{"y":{"z":" "#);
-        assert_eq!(shape.is_plain_content(usage.as_bytes()), is_plain_content(usage.as_bytes()));
+        assert_eq!(
+            shape.is_plain_content(usage.as_bytes()),
+            is_plain_content(usage.as_bytes())
+        );
     }
 
     #[test]
     fn an_excerpt_is_one_line_without_control_characters() {
-        assert_eq!(excerpt(b"<html>\r\n\t<b>\x1b[31mb\r\n"), "<html> <b>\u{fffd}[31mb");
-        assert_eq!(excerpt("a\u{202e}b".as_bytes()), "a\u{fffd}b", "what turns the direction of writing");
+        assert_eq!(
+            excerpt(b"<html>\r\n\t<b>\x1b[31mb\r\n"),
+            "<html> <b>\u{fffd}[31mb"
+        );
+        assert_eq!(
+            excerpt("a\u{202e}b".as_bytes()),
+            "a\u{fffd}b",
+            "what turns the direction of writing"
+        );
     }
 
     /// A secret crosses the end of the excerpt: half of it would not be recognized.
@@ -510,8 +665,11 @@ mod tests {
 
     /// An event with all that the quick look looks for, in every combination.
     fn event() -> impl Strategy<Value = String> {
-        let text =
-            prop_oneof![any::<String>(), "[a\"\\\\:,{}]{0,6}", Just("\"finish_reason\":null".to_owned())];
+        let text = prop_oneof![
+            any::<String>(),
+            "[a\"\\\\:,{}]{0,6}",
+            Just("\"finish_reason\":null".to_owned())
+        ];
         let content = prop::option::of(text.clone());
         let finish = prop_oneof![Just(None), text.clone().prop_map(Some)];
         (content, text, finish, any::<[bool; 4]>()).prop_map(
@@ -524,7 +682,11 @@ mod tests {
                     place["text"] = json!(content);
                 }
                 if usage {
-                    event["usage"] = if null { json!(null) } else { json!({ "completion_tokens": 3 }) };
+                    event["usage"] = if null {
+                        json!(null)
+                    } else {
+                        json!({ "completion_tokens": 3 })
+                    };
                 }
                 if error {
                     event["error"] = json!(other);

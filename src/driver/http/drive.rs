@@ -44,7 +44,10 @@ impl Wake for Bell {
 impl Bell {
     fn wakes(&self, context: &Context<'_>) {
         let mut task = self.task.lock();
-        if task.as_ref().is_none_or(|task| !task.will_wake(context.waker())) {
+        if task
+            .as_ref()
+            .is_none_or(|task| !task.will_wake(context.waker()))
+        {
             *task = Some(context.waker().clone());
         }
     }
@@ -86,7 +89,10 @@ pub async fn drive<T>(driver: &mut Driver, work: impl Future<Output = T>) -> T {
 
 /// Lets an idle connection see what has happened to it; `false` when it has ended.
 pub fn is_open(driver: &mut Driver) -> bool {
-    driver.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    driver
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
+        .is_pending()
 }
 
 #[cfg(test)]
@@ -114,7 +120,11 @@ mod tests {
             let mut steps = steps.lock();
             steps.1 = Some(context.waker().clone());
             context.waker().wake_by_ref();
-            if steps.0 >= 1000 { Poll::Ready("done") } else { Poll::Pending }
+            if steps.0 >= 1000 {
+                Poll::Ready("done")
+            } else {
+                Poll::Pending
+            }
         });
         assert_eq!(drive(&mut connection, work).await, "done");
     }

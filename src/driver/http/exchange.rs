@@ -83,7 +83,10 @@ impl Exchange {
 
     /// The moments of chunks that were read together with the one before: both have one stamp.
     pub fn joined(&self) -> impl Iterator<Item = Stamp> {
-        self.chunks.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[1])
+        self.chunks
+            .windows(2)
+            .filter(|pair| pair[0] == pair[1])
+            .map(|pair| pair[1])
     }
 
     /// Returns true if `[DONE]` came, and output before it.
@@ -96,7 +99,9 @@ impl Exchange {
         const AT_ONCE_S: f64 = 1.0;
         self.headers.is_none()
             && matches!(self.failure, Some(Failure::Broken { chunks: 0, .. }))
-            && self.sent.is_none_or(|sent| Stamp::now().since_s(sent) < AT_ONCE_S)
+            && self
+                .sent
+                .is_none_or(|sent| Stamp::now().since_s(sent) < AT_ONCE_S)
     }
 }
 
@@ -110,14 +115,20 @@ pub async fn exchange(
     guard: &Guard,
 ) -> (Exchange, bool) {
     let mut seen = Exchange::default();
-    let Connection { sender, driver, marks } = connection;
+    let Connection {
+        sender,
+        driver,
+        marks,
+    } = connection;
     marks.arm();
     let attempt = attempt(sender, marks, target, ask, guard, &mut seen);
     let outcome = drive(driver, guard.watch(attempt)).await;
     seen.sent = seen.sent.or(marks.first_write.get());
     let reusable = outcome.is_ok();
     // After `[DONE]` only the connection can fail.
-    seen.failure = outcome.err().filter(|failure| !(seen.is_whole() && failure.is_of_connection()));
+    seen.failure = outcome
+        .err()
+        .filter(|failure| !(seen.is_whole() && failure.is_of_connection()));
     (seen, reusable)
 }
 
@@ -139,7 +150,12 @@ async fn attempt(
     guard: &Guard,
     seen: &mut Exchange,
 ) -> Result<(), Failure> {
-    let broken = |chunks: usize| move |e: hyper::Error| Failure::Broken { chunks, reason: reason_of(&e) };
+    let broken = |chunks: usize| {
+        move |e: hyper::Error| Failure::Broken {
+            chunks,
+            reason: reason_of(&e),
+        }
+    };
     let request = post(target, &ask.request_id, ask.body.clone())?;
     let response = sender.send_request(request).await.map_err(broken(0))?;
     seen.sent = marks.first_write.get();
@@ -154,13 +170,17 @@ async fn attempt(
     let mut start = Vec::new();
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(broken(seen.chunks.len()))?;
-        let Some(data) = frame.data_ref() else { continue };
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
         let arrival = arrival_of(marks);
         seen.read_lag_s = seen.read_lag_s.max(arrival.lag_s());
         reader.feed(data, arrival, seen)?;
         guard.received(arrival.read, seen.chunks.len());
         room.check(seen.chunks.len(), reader.held() + seen.bytes())?;
-        marks.small_reads.set(seen.chunks.is_empty() && reader.held() < BODY_LOOKED_AT);
+        marks
+            .small_reads
+            .set(seen.chunks.is_empty() && reader.held() < BODY_LOOKED_AT);
         if !reader.has_events() && start.len() < BODY_LOOKED_AT {
             start.extend_from_slice(data);
         }
@@ -169,7 +189,11 @@ async fn attempt(
     if target.end == StreamEnd::FinishReason && seen.finish_reason.is_some() {
         seen.done = seen.done.or(marks.last_read.get());
     }
-    if seen.is_whole() { Ok(()) } else { Err(incomplete(seen, &reader, &head.headers, &start)) }
+    if seen.is_whole() {
+        Ok(())
+    } else {
+        Err(incomplete(seen, &reader, &head.headers, &start))
+    }
 }
 
 /// Returns the reason why an answer that has ended is not complete. `start` is its beginning, up to its first
@@ -178,7 +202,9 @@ fn incomplete(seen: &Exchange, reader: &Reader, headers: &HeaderMap, start: &[u8
     let chunks = seen.chunks.len();
     match (seen.done, reader.unknown()) {
         (None, _) if !reader.has_events() => not_stream(headers, start),
-        (_, Some(first)) if seen.first_chunk.is_none() => Failure::OtherApi { first: first.into() },
+        (_, Some(first)) if seen.first_chunk.is_none() => Failure::OtherApi {
+            first: first.into(),
+        },
         (Some(_), _) => Failure::Empty,
         (None, _) if seen.finish_reason.is_some() => Failure::OnlyFinished { chunks },
         (None, _) => Failure::NoDone { chunks },
@@ -197,11 +223,16 @@ fn not_stream(headers: &HeaderMap, body: &[u8]) -> Failure {
 }
 
 fn header(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name).map(|value| delta::excerpt(value.as_bytes()))
+    headers
+        .get(name)
+        .map(|value| delta::excerpt(value.as_bytes()))
 }
 
 fn arrival_of(marks: &Marks) -> Arrival {
-    marks.last_read.get().unwrap_or_else(|| Arrival { kernel: None, read: Stamp::now() })
+    marks.last_read.get().unwrap_or_else(|| Arrival {
+        kernel: None,
+        read: Stamp::now(),
+    })
 }
 
 fn post(target: &Target, request_id: &str, body: Bytes) -> Result<Request<Full<Bytes>>, Failure> {
@@ -214,7 +245,9 @@ fn post(target: &Target, request_id: &str, body: Bytes) -> Result<Request<Full<B
     for (name, value) in &target.headers {
         request = request.header(name, value);
     }
-    request.body(Full::new(body)).map_err(|e| Failure::Aborted { reason: format!("not a request: {e}") })
+    request.body(Full::new(body)).map_err(|e| Failure::Aborted {
+        reason: format!("not a request: {e}"),
+    })
 }
 
 /// The number of bytes of a body that are searched for the server's message.
@@ -224,14 +257,22 @@ const BODY_LOOKED_AT: usize = 64 * 1024;
 async fn refusal(status: u16, headers: &HeaderMap, incoming: Incoming) -> Failure {
     if let (300..400, Some(location)) = (status, header(headers, "location")) {
         let base = location.split("/v1/").next().unwrap_or_default();
-        let message = format!("answers are at `{base}`: give that as `url` (`lmrun load`: `--url`)");
+        let message =
+            format!("answers are at `{base}`: give that as `url` (`lmrun load`: `--url`)");
         return Failure::Status { status, message };
     }
     let limited = http_body_util::Limited::new(incoming, BODY_LOOKED_AT);
-    let body = limited.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body = limited
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     let message = delta::error_of(&body);
     let when = header(headers, "retry-after").map(|when| format!(" (Retry-After: {when})"));
-    Failure::Status { status, message: format!("{message}{}", when.unwrap_or_default()) }
+    Failure::Status {
+        status,
+        message: format!("{message}{}", when.unwrap_or_default()),
+    }
 }
 
 /// hyper's error with the system's reason at its end.

@@ -101,12 +101,17 @@ pub enum Failure {
 impl Failure {
     /// Returns true if the connection failed or was closed by lmrun, and not the answer itself.
     pub fn is_of_connection(&self) -> bool {
-        matches!(self, Self::Broken { .. } | Self::Timeout { .. } | Self::Aborted { .. })
+        matches!(
+            self,
+            Self::Broken { .. } | Self::Timeout { .. } | Self::Aborted { .. }
+        )
     }
 }
 
 impl From<TooLong> for Failure {
     fn from(_: TooLong) -> Self {
-        Self::Invalid { message: format!("an event of over {} MiB", EVENT_LIMIT >> 20) }
+        Self::Invalid {
+            message: format!("an event of over {} MiB", EVENT_LIMIT >> 20),
+        }
     }
 }

@@ -48,7 +48,10 @@ impl Guard {
     }
 
     /// Does `work` until it ends, or is given up.
-    pub async fn watch<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    pub async fn watch<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         let mut work = pin!(work);
         poll_fn(|context| {
             if let Poll::Ready(done) = work.as_mut().poll(context) {
@@ -61,7 +64,10 @@ impl Guard {
                 return Poll::Ready(Err(failure));
             }
             let mut waker = self.waker.borrow_mut();
-            if waker.as_ref().is_none_or(|waker| !waker.will_wake(context.waker())) {
+            if waker
+                .as_ref()
+                .is_none_or(|waker| !waker.will_wake(context.waker()))
+            {
                 *waker = Some(context.waker().clone());
             }
             Poll::Pending
@@ -72,22 +78,38 @@ impl Guard {
     /// The next moment at which a limit is reached, and the failure that it then is.
     fn deadline(&self) -> (Stamp, Failure) {
         let limits = &self.limits;
-        let timeout = |what, limit_s| Failure::Timeout { what, limit_s, chunks: self.chunks.get() };
-        let total = (self.started.plus_s(limits.total_s), timeout("end of the answer", limits.total_s));
+        let timeout = |what, limit_s| Failure::Timeout {
+            what,
+            limit_s,
+            chunks: self.chunks.get(),
+        };
+        let total = (
+            self.started.plus_s(limits.total_s),
+            timeout("end of the answer", limits.total_s),
+        );
         let part = match self.last_event.get() {
-            Some(last) if self.chunks.get() > 0 => {
-                (last.plus_s(limits.between_chunks_s), timeout("further chunk", limits.between_chunks_s))
-            }
-            _ => (self.started.plus_s(limits.first_token_s), timeout("first token", limits.first_token_s)),
+            Some(last) if self.chunks.get() > 0 => (
+                last.plus_s(limits.between_chunks_s),
+                timeout("further chunk", limits.between_chunks_s),
+            ),
+            _ => (
+                self.started.plus_s(limits.first_token_s),
+                timeout("first token", limits.first_token_s),
+            ),
         };
         if part.0 < total.0 { part } else { total }
     }
 
     /// Why the request is to be given up: somebody said so, or its time is over.
     fn verdict(&self, now: Stamp) -> Option<Failure> {
-        let said = self.abort.borrow().as_ref().map(|reason| Failure::Aborted { reason: reason.clone() });
-        let over =
-            || Some(self.deadline()).filter(|(deadline, _)| *deadline <= now).map(|(_, failure)| failure);
+        let said = self.abort.borrow().as_ref().map(|reason| Failure::Aborted {
+            reason: reason.clone(),
+        });
+        let over = || {
+            Some(self.deadline())
+                .filter(|(deadline, _)| *deadline <= now)
+                .map(|(_, failure)| failure)
+        };
         said.or_else(over)
     }
 
@@ -130,7 +152,9 @@ impl Guards {
     fn look(&self) {
         let now = Stamp::now();
         self.0.borrow_mut().retain(|guard| {
-            let Some(guard) = guard.upgrade() else { return false };
+            let Some(guard) = guard.upgrade() else {
+                return false;
+            };
             guard.look(now);
             true
         });

@@ -41,7 +41,10 @@ impl AsRawFd for Timer {
 impl Pacer {
     /// Starts the alarm clock on the current `LocalSet`.
     pub fn start() -> std::io::Result<Self> {
-        let pacer = Self(Rc::new(Inner { timer: timer()?, sleepers: RefCell::default() }));
+        let pacer = Self(Rc::new(Inner {
+            timer: timer()?,
+            sleepers: RefCell::default(),
+        }));
         let ringer = pacer.0.clone();
         // It rings until the shard ends, and with it this task.
         tokio::task::spawn_local(async move { while ringer.ring().await.is_ok() {} });
@@ -73,7 +76,9 @@ impl Inner {
 
     /// Sets the timer. A moment that has passed rings at once.
     fn set(&self, due: Stamp) {
-        let expiration = Expiration::OneShot(TimeSpec::nanoseconds(i64::try_from(due.0).unwrap_or(i64::MAX)));
+        let expiration = Expiration::OneShot(TimeSpec::nanoseconds(
+            i64::try_from(due.0).unwrap_or(i64::MAX),
+        ));
         let timer = &self.timer.get_ref().0;
         timer
             .set(expiration, TimerSetTimeFlags::TFD_TIMER_ABSTIME)
@@ -87,7 +92,10 @@ impl Inner {
         let _ = guard.try_io(|timer| Ok(timer.get_ref().0.wait()?));
         let mut sleepers = self.sleepers.borrow_mut();
         let now = Stamp::now();
-        while sleepers.peek().is_some_and(|Reverse(first)| first.due <= now) {
+        while sleepers
+            .peek()
+            .is_some_and(|Reverse(first)| first.due <= now)
+        {
             if let Some(Reverse(sleeper)) = sleepers.pop() {
                 let _ = sleeper.wake.send(()); // whoever slept may have been cancelled
             }
@@ -99,7 +107,10 @@ impl Inner {
     }
 }
 
-#[expect(unsafe_code, reason = "tokio cannot tell that a TimerFd owns its descriptor")]
+#[expect(
+    unsafe_code,
+    reason = "tokio cannot tell that a TimerFd owns its descriptor"
+)]
 fn timer() -> std::io::Result<AsyncFd<Timer>> {
     let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
     let timer = Timer(TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?);
@@ -136,7 +147,10 @@ mod tests {
 
     #[test]
     fn sleepers_wake_in_the_order_of_their_moments_and_never_early() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let order = Rc::new(RefCell::new(Vec::new()));
         LocalSet::new().block_on(&runtime, async {
             let pacer = Pacer::start().expect("a timer");
@@ -159,11 +173,17 @@ mod tests {
 
     #[test]
     fn sleepers_of_the_furthest_moments_wait() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         LocalSet::new().block_on(&runtime, async {
             let pacer = Pacer::start().expect("a timer");
             for due in [Stamp::now().plus_s(1e300), Stamp(u64::MAX)] {
-                let slept = tokio::time::timeout(std::time::Duration::from_millis(5), pacer.sleep_until(due));
+                let slept = tokio::time::timeout(
+                    std::time::Duration::from_millis(5),
+                    pacer.sleep_until(due),
+                );
                 assert!(slept.await.is_err(), "{due:?}");
             }
         });

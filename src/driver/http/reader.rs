@@ -24,15 +24,27 @@ struct Notes {
 impl Reader {
     /// A reader that keeps the text of the answer, or only counts its chunks.
     pub fn new(keep_text: bool) -> Self {
-        Self { notes: Notes { keep_text, ..Notes::default() }, ..Self::default() }
+        Self {
+            notes: Notes {
+                keep_text,
+                ..Notes::default()
+            },
+            ..Self::default()
+        }
     }
 
     /// Notes in `seen` what the next bytes say.
     ///
     /// # Errors
     /// When they are no answer, or one that says that it failed.
-    pub fn feed(&mut self, bytes: &[u8], arrival: Arrival, seen: &mut Exchange) -> Result<(), Failure> {
-        self.splitter.feed(bytes, |event| self.notes.take(event, arrival, seen))
+    pub fn feed(
+        &mut self,
+        bytes: &[u8],
+        arrival: Arrival,
+        seen: &mut Exchange,
+    ) -> Result<(), Failure> {
+        self.splitter
+            .feed(bytes, |event| self.notes.take(event, arrival, seen))
     }
 
     /// Adds to `seen` what the last bytes say. An event that was cut off is ignored.
@@ -40,7 +52,10 @@ impl Reader {
     /// # Errors
     /// Fails if it says that the answer failed.
     pub fn finish(&mut self, arrival: Arrival, seen: &mut Exchange) -> Result<(), Failure> {
-        match self.splitter.finish(|event| self.notes.take(event, arrival, seen)) {
+        match self
+            .splitter
+            .finish(|event| self.notes.take(event, arrival, seen))
+        {
             Err(Failure::Invalid { .. }) => Ok(()),
             finished => finished,
         }
@@ -63,9 +78,15 @@ impl Reader {
 }
 
 impl Notes {
-    fn take(&mut self, event: Frame<'_>, arrival: Arrival, seen: &mut Exchange) -> Result<(), Failure> {
+    fn take(
+        &mut self,
+        event: Frame<'_>,
+        arrival: Arrival,
+        seen: &mut Exchange,
+    ) -> Result<(), Failure> {
         self.events = true;
-        if seen.first_answer.is_some() && !self.keep_text && self.shape.is_plain_content(event.data) {
+        if seen.first_answer.is_some() && !self.keep_text && self.shape.is_plain_content(event.data)
+        {
             seen.chunks.push(arrival.at());
             return Ok(());
         }
@@ -74,7 +95,9 @@ impl Notes {
             Event::Delta(delta) => take_delta(delta, arrival, seen),
             Event::Unknown(excerpt) => drop(self.unknown.get_or_insert(excerpt)),
             Event::Error(message) => {
-                return Err(Failure::InStream { message: delta::excerpt(message.as_bytes()) });
+                return Err(Failure::InStream {
+                    message: delta::excerpt(message.as_bytes()),
+                });
             }
             Event::Invalid(message) => return Err(Failure::Invalid { message }),
         }
@@ -96,6 +119,8 @@ fn take_delta(delta: Delta, arrival: Arrival, seen: &mut Exchange) {
     seen.chunk_tokens.take(delta.count, delta.output);
     seen.text.push_str(&delta.text.unwrap_or_default());
     seen.usage = delta.usage.or(seen.usage);
-    let reason = delta.finish_reason.map(|reason| delta::excerpt(reason.as_bytes()));
+    let reason = delta
+        .finish_reason
+        .map(|reason| delta::excerpt(reason.as_bytes()));
     seen.finish_reason = reason.or(seen.finish_reason.take());
 }

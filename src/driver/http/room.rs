@@ -30,9 +30,17 @@ impl Room<'static> {
 
 impl<'a> Room<'a> {
     fn within(all: &'a AtomicUsize, max_tokens: Option<u64>) -> Self {
-        let chunks = |tokens: u64| tokens.saturating_mul(CHUNKS_A_TOKEN).saturating_add(FURTHER_CHUNKS);
+        let chunks = |tokens: u64| {
+            tokens
+                .saturating_mul(CHUNKS_A_TOKEN)
+                .saturating_add(FURTHER_CHUNKS)
+        };
         let chunks = max_tokens.map_or(usize::MAX, |tokens| chunks(tokens) as usize);
-        Self { all, taken: 0, chunks }
+        Self {
+            all,
+            taken: 0,
+            chunks,
+        }
     }
 
     /// Succeeds if the answer may have this number of chunks and take this number of bytes.
@@ -47,7 +55,10 @@ impl<'a> Room<'a> {
         let more = bytes - self.taken;
         self.taken = bytes;
         if self.all.fetch_add(more, Relaxed) + more > ALL {
-            let reason = format!("given up: all answers in flight take over {} MiB of memory", ALL >> 20);
+            let reason = format!(
+                "given up: all answers in flight take over {} MiB of memory",
+                ALL >> 20
+            );
             return Err(Failure::Aborted { reason });
         }
         Ok(())
@@ -70,11 +81,17 @@ mod tests {
         let all = AtomicUsize::new(0);
         let room = || Room::within(&all, None);
         let (mut first, mut second, mut small) = (room(), room(), room());
-        assert_eq!((first.check(1, HALF), second.check(1, HALF)), (Ok(()), Ok(())));
+        assert_eq!(
+            (first.check(1, HALF), second.check(1, HALF)),
+            (Ok(()), Ok(()))
+        );
         assert_eq!(small.check(1_000, SMALL), Ok(()));
         assert_eq!(second.check(1, HALF + SMALL), Ok(()), "counted in steps");
         let failure = second.check(1, HALF + 2 * SMALL).expect_err("too much");
-        assert_eq!(failure.to_string(), "given up: all answers in flight take over 1024 MiB of memory");
+        assert_eq!(
+            failure.to_string(),
+            "given up: all answers in flight take over 1024 MiB of memory"
+        );
         assert_eq!(small.check(2_000, SMALL), Ok(()));
         drop((first, second, small));
         assert_eq!(all.load(Relaxed), 0, "all of it is free again");
@@ -86,7 +103,13 @@ mod tests {
         let mut room = Room::within(&all, Some(10));
         assert_eq!(room.check(1_160, 0), Ok(()));
         let failure = room.check(1_161, 0).expect_err("too many").to_string();
-        assert!(failure.ends_with("1161 chunks, far more than the tokens that were asked for"), "{failure}");
-        assert_eq!(Room::within(&all, Some(u64::MAX)).check(usize::MAX, 0), Ok(()));
+        assert!(
+            failure.ends_with("1161 chunks, far more than the tokens that were asked for"),
+            "{failure}"
+        );
+        assert_eq!(
+            Room::within(&all, Some(u64::MAX)).check(usize::MAX, 0),
+            Ok(())
+        );
     }
 }

@@ -16,7 +16,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread::JoinHandle;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{
+    UnboundedReceiver, UnboundedSender, WeakUnboundedSender, unbounded_channel,
+};
 use tokio::task::{LocalSet, spawn_local};
 
 /// One request that is to be sent.
@@ -84,19 +86,32 @@ impl Shards {
     /// # Errors
     /// When the system gives no thread, runtime or timer.
     pub fn start(count: usize) -> std::io::Result<Self> {
-        let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| unbounded_channel()).unzip();
+        let (senders, receivers): (Vec<_>, Vec<_>) =
+            (0..count).map(|_| unbounded_channel()).unzip();
         let peers: Vec<_> = senders.iter().map(UnboundedSender::downgrade).collect();
         let (threads, tids, opened, next) = Default::default();
-        let mut shards = Self { senders, threads, tids, opened, next };
+        let mut shards = Self {
+            senders,
+            threads,
+            tids,
+            opened,
+            next,
+        };
         let (tell, told) = std::sync::mpsc::channel();
         for (number, batches) in receivers.into_iter().enumerate() {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             let (peers, tell, opened) = (peers.clone(), tell.clone(), shards.opened.clone());
             let work = move || {
                 let _ = tell.send(nix::unistd::gettid().as_raw()); // whoever starts the threads waits for it
                 LocalSet::new().block_on(&runtime, serve(batches, peers, opened));
             };
-            shards.threads.push(std::thread::Builder::new().name(format!("send-{number}")).spawn(work)?);
+            shards.threads.push(
+                std::thread::Builder::new()
+                    .name(format!("send-{number}"))
+                    .spawn(work)?,
+            );
         }
         shards.tids = told.iter().take(count).collect();
         Ok(shards)
@@ -191,7 +206,11 @@ async fn follow(job: Job, plan: Arc<dyn Plan>, shard: Shard) {
         exchange.ended = Some(exchange.done.map_or_else(Stamp::now, Arrival::at));
         let mut jobs = plan.ended(job, exchange);
         if jobs.len() > 1 {
-            let senders: Vec<_> = shard.peers.iter().filter_map(WeakUnboundedSender::upgrade).collect();
+            let senders: Vec<_> = shard
+                .peers
+                .iter()
+                .filter_map(WeakUnboundedSender::upgrade)
+                .collect();
             return deal(&plan, jobs, 0, &senders);
         }
         next = jobs.pop();
@@ -205,16 +224,25 @@ fn deal(plan: &Arc<dyn Plan>, mut jobs: Vec<Job>, first: usize, shards: &[Unboun
     for (place, job) in jobs.into_iter().enumerate() {
         parts[(first + place) % shards.len()].push(job);
     }
-    for (shard, jobs) in shards.iter().zip(parts).filter(|(_, jobs)| !jobs.is_empty()) {
+    for (shard, jobs) in shards
+        .iter()
+        .zip(parts)
+        .filter(|(_, jobs)| !jobs.is_empty())
+    {
         // A shard ends only when all do.
-        let _ = shard.send(Batch { plan: plan.clone(), jobs });
+        let _ = shard.send(Batch {
+            plan: plan.clone(),
+            jobs,
+        });
     }
 }
 
 /// Prepares, waits, sends and reads one request.
 async fn run(job: &Job, plan: &dyn Plan, shard: &Shard) -> Exchange {
     if let Some(reason) = &job.unsent {
-        return failed(Failure::Unsent { reason: reason.clone() });
+        return failed(Failure::Unsent {
+            reason: reason.clone(),
+        });
     }
     let target = plan.target();
     let mut abort = target.abort.clone();
@@ -235,13 +263,23 @@ async fn run(job: &Job, plan: &dyn Plan, shard: &Shard) -> Exchange {
         Err(failure) => return failed(failure),
     };
     let (request_id, max_tokens) = (plan.request_id(job.index), plan.max_tokens(job.index));
-    let ask = Ask { request_id, body, max_tokens };
+    let ask = Ask {
+        request_id,
+        body,
+        max_tokens,
+    };
     plan.sending();
     let seen = send(target, &ask, connection, shard).await;
-    let seen =
-        if !is_new && seen.is_unanswered() { send_again(target, &ask, seen, shard).await } else { seen };
+    let seen = if !is_new && seen.is_unanswered() {
+        send_again(target, &ask, seen, shard).await
+    } else {
+        seen
+    };
     plan.answered();
-    Exchange { connected_late, ..seen }
+    Exchange {
+        connected_late,
+        ..seen
+    }
 }
 
 async fn send(target: &Target, ask: &Ask, mut connection: Connection, shard: &Shard) -> Exchange {
@@ -250,7 +288,10 @@ async fn send(target: &Target, ask: &Ask, mut connection: Connection, shard: &Sh
     if reusable {
         shard.pool.give_back(target, connection);
     }
-    Exchange { stalled: shard.stalls.effect_on(&seen, Stamp::now()), ..seen }
+    Exchange {
+        stalled: shard.stalls.effect_on(&seen, Stamp::now()),
+        ..seen
+    }
 }
 
 /// The server closed an idle connection in the moment in which it was used again. Such a server
@@ -260,14 +301,21 @@ async fn send_again(target: &Target, ask: &Ask, first: Exchange, shard: &Shard) 
     match shard.pool.connect(target).await {
         Ok(connection) => {
             let seen = send(target, ask, connection, shard).await;
-            Exchange { sent: first.sent.or(seen.sent), resent: true, ..seen }
+            Exchange {
+                sent: first.sent.or(seen.sent),
+                resent: true,
+                ..seen
+            }
         }
         Err(_) => first, // the server is gone: that the connection broke says more
     }
 }
 
 fn failed(failure: Failure) -> Exchange {
-    Exchange { failure: Some(failure), ..Exchange::default() }
+    Exchange {
+        failure: Some(failure),
+        ..Exchange::default()
+    }
 }
 
 #[cfg(test)]
@@ -306,8 +354,16 @@ mod tests {
         fn ended(&self, job: Job, exchange: Exchange) -> Vec<Job> {
             self.seen.lock().push(exchange);
             let _ = self.done.send(());
-            let next = Job { index: job.index + 1, due: Stamp::now().plus_s(self.gap_s), ..job };
-            if next.index < 3 { vec![next] } else { Vec::new() }
+            let next = Job {
+                index: job.index + 1,
+                due: Stamp::now().plus_s(self.gap_s),
+                ..job
+            };
+            if next.index < 3 {
+                vec![next]
+            } else {
+                Vec::new()
+            }
         }
     }
 
@@ -323,7 +379,11 @@ mod tests {
         write!(stream, "{head} {}\r\n\r\n{body}", body.len()).expect("an answer");
     }
 
-    fn chain(listener: &TcpListener, abort: &watch::Sender<Option<String>>, gap_s: f64) -> Vec<Exchange> {
+    fn chain(
+        listener: &TcpListener,
+        abort: &watch::Sender<Option<String>>,
+        gap_s: f64,
+    ) -> Vec<Exchange> {
         let authority = listener.local_addr().expect("its address").to_string();
         let target = Target {
             scheme: crate::driver::address::Scheme::Http,
@@ -331,16 +391,32 @@ mod tests {
             authority,
             path: "/".into(),
             headers: BTreeMap::new(),
-            limits: Limits { first_token_s: 5.0, ..Limits::default() },
+            limits: Limits {
+                first_token_s: 5.0,
+                ..Limits::default()
+            },
             keep_text: false,
             keeps_alive: Arc::new(AtomicBool::new(true)),
             abort: abort.subscribe(),
         };
         let (done, mut ended) = unbounded_channel();
-        let chain = Arc::new(Chain { target, gap_s, seen: Mutex::default(), done });
+        let chain = Arc::new(Chain {
+            target,
+            gap_s,
+            seen: Mutex::default(),
+            done,
+        });
         let plan: Arc<dyn Plan> = chain.clone();
         let shards = Shards::start(1).expect("a shard");
-        shards.send(&plan, vec![Job { index: 0, due: Stamp::now(), intended: None, unsent: None }]);
+        shards.send(
+            &plan,
+            vec![Job {
+                index: 0,
+                due: Stamp::now(),
+                intended: None,
+                unsent: None,
+            }],
+        );
         for _ in 0..3 {
             ended.blocking_recv().expect("an end");
         }
@@ -368,9 +444,24 @@ mod tests {
         close_behind_answers(&listener, Duration::from_millis(50)); // the next request is written meanwhile
         let (abort, _) = watch::channel(None);
         let seen = chain(&listener, &abort, 0.0);
-        assert!(seen.iter().all(|exchange| exchange.failure.is_none()), "{seen:?}");
-        assert_eq!(seen.iter().map(|exchange| exchange.resent).collect::<Vec<_>>(), [false, true, false]);
-        assert!(seen[1].first_token.expect("a token").at().since_s(seen[1].sent.expect("sent")) > 0.01);
+        assert!(
+            seen.iter().all(|exchange| exchange.failure.is_none()),
+            "{seen:?}"
+        );
+        assert_eq!(
+            seen.iter()
+                .map(|exchange| exchange.resent)
+                .collect::<Vec<_>>(),
+            [false, true, false]
+        );
+        assert!(
+            seen[1]
+                .first_token
+                .expect("a token")
+                .at()
+                .since_s(seen[1].sent.expect("sent"))
+                > 0.01
+        );
     }
 
     /// The next request has its connection already and waits for its moment.
@@ -380,7 +471,10 @@ mod tests {
         close_behind_answers(&listener, Duration::from_millis(15));
         let (abort, _) = watch::channel(None);
         let seen = chain(&listener, &abort, 0.04);
-        assert!(seen.iter().all(|exchange| exchange.failure.is_none()), "{seen:?}");
+        assert!(
+            seen.iter().all(|exchange| exchange.failure.is_none()),
+            "{seen:?}"
+        );
     }
 
     #[test]
@@ -395,6 +489,10 @@ mod tests {
         });
         let (abort, _) = watch::channel(None);
         let seen = chain(&listener, &abort, 0.0);
-        assert!(seen.iter().all(|exchange| exchange.failure.is_none() && !exchange.resent), "{seen:?}");
+        assert!(
+            seen.iter()
+                .all(|exchange| exchange.failure.is_none() && !exchange.resent),
+            "{seen:?}"
+        );
     }
 }

@@ -96,16 +96,24 @@ impl StampedStream {
     }
 
     fn receive(&self, cursor: &mut ReadBufCursor<'_>) -> Result<Left> {
-        let limit = if self.marks.small_reads.get() { SMALL_READ } else { LARGE_READ };
+        let limit = if self.marks.small_reads.get() {
+            SMALL_READ
+        } else {
+            LARGE_READ
+        };
         SCRATCH.with_borrow_mut(|scratch| {
             let room = cursor.remaining().min(limit);
             let fd = self.stream.as_raw_fd();
-            let (length, arrival) =
-                CONTROL.with_borrow_mut(|control| receive_stamped(fd, &mut scratch[..room], control))?;
+            let (length, arrival) = CONTROL
+                .with_borrow_mut(|control| receive_stamped(fd, &mut scratch[..room], control))?;
             cursor.put_slice(&scratch[..length]);
             self.marks.last_read.set(Some(arrival));
             // Nothing at all is the end, which has to be seen again.
-            Ok(if (1..room).contains(&length) { Left::Nothing } else { Left::Perhaps })
+            Ok(if (1..room).contains(&length) {
+                Left::Nothing
+            } else {
+                Left::Perhaps
+            })
         })
     }
 }
@@ -121,7 +129,8 @@ fn receive_stamped(fd: i32, buffer: &mut [u8], control: &mut [u8]) -> Result<(us
         }
         _ => None,
     });
-    let kernel = wall_ns.and_then(|wall_ns| WALL.with_borrow_mut(|wall| wall.monotonic(wall_ns, read)));
+    let kernel =
+        wall_ns.and_then(|wall_ns| WALL.with_borrow_mut(|wall| wall.monotonic(wall_ns, read)));
     Ok((message.bytes, Arrival { kernel, read }))
 }
 
@@ -133,14 +142,17 @@ impl hyper::rt::Read for StampedStream {
     ) -> Poll<Result<()>> {
         loop {
             ready!(self.stream.poll_read_ready(context))?;
-            match self.stream.try_io(Interest::READABLE, || self.receive(&mut cursor)) {
+            match self
+                .stream
+                .try_io(Interest::READABLE, || self.receive(&mut cursor))
+            {
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
                 Ok(Left::Nothing) => {
                     // It would block now: to say so is cheaper than to try. Whatever comes from
                     // here on rings again, and this thread hears it only after this.
-                    let _ = self
-                        .stream
-                        .try_io(Interest::READABLE, || Err::<(), _>(std::io::ErrorKind::WouldBlock.into()));
+                    let _ = self.stream.try_io(Interest::READABLE, || {
+                        Err::<(), _>(std::io::ErrorKind::WouldBlock.into())
+                    });
                     return Poll::Ready(Ok(()));
                 }
                 Ok(Left::Perhaps) => return Poll::Ready(Ok(())),
@@ -151,7 +163,11 @@ impl hyper::rt::Read for StampedStream {
 }
 
 impl hyper::rt::Write for StampedStream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<Result<usize>> {
         self.mark_write();
         Pin::new(&mut self.stream).poll_write(context, data)
     }

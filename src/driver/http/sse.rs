@@ -58,13 +58,22 @@ impl Splitter {
         // Most servers end lines with `\n` alone: one look at the whole read is cheaper than one for
         // both at every line.
         let has_cr = memchr(b'\r', bytes).is_some();
-        let line_end =
-            |bytes: &[u8]| if has_cr { memchr2(b'\n', b'\r', bytes) } else { memchr(b'\n', bytes) };
+        let line_end = |bytes: &[u8]| {
+            if has_cr {
+                memchr2(b'\n', b'\r', bytes)
+            } else {
+                memchr(b'\n', bytes)
+            }
+        };
         while let Some(end) = line_end(bytes) {
             let (head, rest) = (&bytes[..end], &bytes[end + 1..]);
             let crlf = bytes[end] == b'\r';
             self.after_cr = crlf && rest.is_empty();
-            bytes = if crlf { rest.strip_prefix(b"\n").unwrap_or(rest) } else { rest };
+            bytes = if crlf {
+                rest.strip_prefix(b"\n").unwrap_or(rest)
+            } else {
+                rest
+            };
             if !self.partial.is_empty() {
                 self.partial.extend_from_slice(head);
                 let line = std::mem::take(&mut self.partial);
@@ -84,12 +93,19 @@ impl Splitter {
         }
         self.keep(whole.take());
         self.partial.extend_from_slice(bytes);
-        if self.held() > EVENT_LIMIT { Err(TooLong.into()) } else { Ok(()) }
+        if self.held() > EVENT_LIMIT {
+            Err(TooLong.into())
+        } else {
+            Ok(())
+        }
     }
 
     /// Calls `event` with what is left at the end of the stream, which lacks its blank line. The
     /// standard drops it; some servers end so.
-    pub fn finish<E>(&mut self, mut event: impl FnMut(Frame<'_>) -> Result<(), E>) -> Result<(), E> {
+    pub fn finish<E>(
+        &mut self,
+        mut event: impl FnMut(Frame<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let line = std::mem::take(&mut self.partial);
         self.take_line(self.without_bom(&line), &mut None, &mut event)?;
         self.dispatch(None, &mut event)
@@ -101,7 +117,11 @@ impl Splitter {
     }
 
     fn without_bom<'a>(&self, line: &'a [u8]) -> &'a [u8] {
-        if self.begun { line } else { line.strip_prefix(BOM).unwrap_or(line) }
+        if self.begun {
+            line
+        } else {
+            line.strip_prefix(BOM).unwrap_or(line)
+        }
     }
 
     fn take_line<E>(
@@ -139,8 +159,14 @@ impl Splitter {
         event: &mut impl FnMut(Frame<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let done = match whole {
-            Some(data) => event(Frame { name: &self.name, data }),
-            None if std::mem::take(&mut self.any_data) => event(Frame { name: &self.name, data: &self.data }),
+            Some(data) => event(Frame {
+                name: &self.name,
+                data,
+            }),
+            None if std::mem::take(&mut self.any_data) => event(Frame {
+                name: &self.name,
+                data: &self.data,
+            }),
             None => Ok(()),
         };
         self.name.clear();
@@ -179,7 +205,11 @@ mod tests {
 
     fn shown(Frame { name, data }: Frame<'_>) -> String {
         let data = String::from_utf8_lossy(data);
-        if name.is_empty() { data.into() } else { format!("{}: {data}", String::from_utf8_lossy(name)) }
+        if name.is_empty() {
+            data.into()
+        } else {
+            format!("{}: {data}", String::from_utf8_lossy(name))
+        }
     }
 
     const STREAM: &[u8] =
@@ -188,13 +218,19 @@ mod tests {
 
     #[test]
     fn comments_line_ends_and_several_data_lines() {
-        assert_eq!(events([STREAM]), ["one", "two", "x: a\n b", "", "error: no", "[DONE]"]);
+        assert_eq!(
+            events([STREAM]),
+            ["one", "two", "x: a\n b", "", "error: no", "[DONE]"]
+        );
     }
 
     #[test]
     fn a_byte_order_mark_at_the_start_is_dropped() {
         for size in [1, 2, 100] {
-            assert_eq!(events(b"\xef\xbb\xbfdata: 1\n\ndata: 2\n\n".chunks(size)), ["1", "2"]);
+            assert_eq!(
+                events(b"\xef\xbb\xbfdata: 1\n\ndata: 2\n\n".chunks(size)),
+                ["1", "2"]
+            );
             let later = b"data: 1\n\n\xef\xbb\xbfdata: 2\n\n";
             assert_eq!(events(later.chunks(size)), ["1"], "only at the start");
         }

@@ -75,7 +75,10 @@ impl Stalls {
     }
 
     fn new(now: Stamp) -> Self {
-        Self(Rc::new(Inner { ran: Cell::new(now), past: RefCell::default() }))
+        Self(Rc::new(Inner {
+            ran: Cell::new(now),
+            past: RefCell::default(),
+        }))
     }
 
     /// Notes that the thread runs, and the stall before, if there was one.
@@ -93,16 +96,25 @@ impl Stalls {
 
     /// The stall that has just ended and is not noted yet.
     fn pending(&self, now: Stamp) -> Option<Stall> {
-        let stall = Stall { from: self.0.ran.get(), until: now };
+        let stall = Stall {
+            from: self.0.ran.get(),
+            until: now,
+        };
         (stall.length_s() > LEAST_S).then_some(stall)
     }
 
     /// Returns the effect of stalls on a request that has ended `now`.
     pub fn effect_on(&self, seen: &Exchange, now: Stamp) -> Stalled {
-        let Some(sent) = seen.sent else { return Stalled::default() };
+        let Some(sent) = seen.sent else {
+            return Stalled::default();
+        };
         let past = self.0.past.borrow();
         let first = past.partition_point(|stall| stall.until < sent);
-        let stalls: Vec<Stall> = past[first..].iter().copied().chain(self.pending(now)).collect();
+        let stalls: Vec<Stall> = past[first..]
+            .iter()
+            .copied()
+            .chain(self.pending(now))
+            .collect();
         let around = |moment: Stamp| {
             let at = stalls.partition_point(|stall| stall.until.plus_s(AFTER_S) < moment);
             stalls.get(at).filter(|stall| stall.from <= moment)
@@ -111,7 +123,10 @@ impl Stalls {
         let first_token = seen.first_token.filter(|first| is_doubtful(*first, seen));
         let late_s = |first: Arrival| Some(first.at().since_s(around(first.at())?.from));
         Stalled {
-            longest_s: stalls.iter().map(|stall| stall.length_since_s(sent)).fold(0.0, f64::max),
+            longest_s: stalls
+                .iter()
+                .map(|stall| stall.length_since_s(sent))
+                .fold(0.0, f64::max),
             chunks: joined.count(),
             first_token_late_s: first_token.and_then(late_s).unwrap_or(0.0),
         }
@@ -134,7 +149,10 @@ mod tests {
     }
 
     fn arrival(ms: u64) -> Arrival {
-        Arrival { kernel: Some(at(ms)), read: at(ms + 20) }
+        Arrival {
+            kernel: Some(at(ms)),
+            read: at(ms + 20),
+        }
     }
 
     /// An answer whose chunks have these stamps.
@@ -177,14 +195,31 @@ mod tests {
         assert_eq!(stalled, Stalled::default());
         // A stall at another time during the request is found, and changes none of its stamps.
         let stalled = ran(&[0, 5, 10, 15, 60]).effect_on(&seen(&[12, 12, 12, 40]), at(61));
-        assert_eq!((ms(stalled.longest_s), stalled.chunks, ms(stalled.first_token_late_s)), (40, 0, 0));
+        assert_eq!(
+            (
+                ms(stalled.longest_s),
+                stalled.chunks,
+                ms(stalled.first_token_late_s)
+            ),
+            (40, 0, 0)
+        );
     }
 
     #[test]
     fn without_a_stamp_of_the_kernel_a_first_token_read_behind_a_stall_is_late() {
-        let first_token = Some(Arrival { kernel: None, read: at(60) });
-        let read = Exchange { first_token, chunks: vec![at(60)], ..seen(&[60]) };
-        assert_eq!(ms(ran(&[0, 5, 60]).effect_on(&read, at(61)).first_token_late_s), 55);
+        let first_token = Some(Arrival {
+            kernel: None,
+            read: at(60),
+        });
+        let read = Exchange {
+            first_token,
+            chunks: vec![at(60)],
+            ..seen(&[60])
+        };
+        assert_eq!(
+            ms(ran(&[0, 5, 60]).effect_on(&read, at(61)).first_token_late_s),
+            55
+        );
     }
 
     #[test]

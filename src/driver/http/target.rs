@@ -35,7 +35,9 @@ pub struct Target {
 impl Target {
     /// Who is spoken to, without the port.
     pub fn host(&self) -> &str {
-        self.authority.rsplit_once(':').map_or(&self.authority, |(host, _)| host)
+        self.authority
+            .rsplit_once(':')
+            .map_or(&self.authority, |(host, _)| host)
     }
 }
 
@@ -70,6 +72,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connect_s: 10.0, first_token_s: 300.0, between_chunks_s: 60.0, total_s: 900.0 }
+        Self {
+            connect_s: 10.0,
+            first_token_s: 300.0,
+            between_chunks_s: 60.0,
+            total_s: 900.0,
+        }
     }
 }

@@ -38,10 +38,18 @@ impl ChunkTokens {
     /// The tokens of each of `chunks` chunks, and which field told them; `None` unless each came with
     /// its count.
     pub fn of_each(&self, chunks: usize) -> Option<(&'static str, Vec<u64>)> {
-        let from =
-            self.from.filter(|_| chunks > 0 && self.at_chunk.len() == chunks && self.at_chunk.is_sorted())?;
+        let from = self
+            .from
+            .filter(|_| chunks > 0 && self.at_chunk.len() == chunks && self.at_chunk.is_sorted())?;
         let before = std::iter::once(&0).chain(&self.at_chunk);
-        Some((from, self.at_chunk.iter().zip(before).map(|(at, before)| at - before).collect()))
+        Some((
+            from,
+            self.at_chunk
+                .iter()
+                .zip(before)
+                .map(|(at, before)| at - before)
+                .collect(),
+        ))
     }
 }
 

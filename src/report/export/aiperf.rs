@@ -7,7 +7,10 @@ use serde_json::{Map, Value, json};
 
 /// What is left out, or is not what the tool has.
 pub const REMARKS: &[(&str, &str)] = &[
-    ("time_to_second_token, inter_chunk_latency", "left out: a row has no list of gaps"),
+    (
+        "time_to_second_token, inter_chunk_latency",
+        "left out: a row has no list of gaps",
+    ),
     (
         "input_sequence_length, output_sequence_length",
         "the engine's count; the tool's with `--use-server-token-count`",
@@ -20,15 +23,25 @@ const SCHEMA: &str = "1.4";
 
 const MEASURES: [(&str, &str, Measure); 8] = [
     ("time_to_first_token", "ms", ttft_ms),
-    ("time_to_first_output_token", "ms", |record| Some((record.first_answer_s? - record.sent_s?) * 1e3)),
-    ("request_latency", "ms", latency_ms),
-    ("decode_duration", "ms", |record| Some(latency_ms(record)? - ttft_ms(record)?)),
-    ("inter_token_latency", "ms", itl_ms),
-    ("output_token_throughput_per_user", "tokens/sec/user", |record| {
-        Some(1e3 / itl_ms(record).filter(|ms| *ms > 0.0)?)
+    ("time_to_first_output_token", "ms", |record| {
+        Some((record.first_answer_s? - record.sent_s?) * 1e3)
     }),
-    ("input_sequence_length", "tokens", |record| record.prompt_tokens.map(|tokens| tokens as f64)),
-    ("output_sequence_length", "tokens", |record| record.output_tokens.map(|tokens| tokens as f64)),
+    ("request_latency", "ms", latency_ms),
+    ("decode_duration", "ms", |record| {
+        Some(latency_ms(record)? - ttft_ms(record)?)
+    }),
+    ("inter_token_latency", "ms", itl_ms),
+    (
+        "output_token_throughput_per_user",
+        "tokens/sec/user",
+        |record| Some(1e3 / itl_ms(record).filter(|ms| *ms > 0.0)?),
+    ),
+    ("input_sequence_length", "tokens", |record| {
+        record.prompt_tokens.map(|tokens| tokens as f64)
+    }),
+    ("output_sequence_length", "tokens", |record| {
+        record.output_tokens.map(|tokens| tokens as f64)
+    }),
 ];
 
 fn ttft_ms(record: &Record) -> Option<f64> {
@@ -40,7 +53,10 @@ fn latency_ms(record: &Record) -> Option<f64> {
 }
 
 fn itl_ms(record: &Record) -> Option<f64> {
-    let gaps = record.output_tokens?.checked_sub(1).filter(|gaps| *gaps > 0)?;
+    let gaps = record
+        .output_tokens?
+        .checked_sub(1)
+        .filter(|gaps| *gaps > 0)?;
     Some((latency_ms(record)? - ttft_ms(record)?) / gaps as f64)
 }
 
@@ -53,9 +69,14 @@ pub fn fields(run: &Run) -> Map<String, Value> {
         fields.extend(statistics.map(|statistics| (name.to_owned(), statistics)));
     }
     let duration_s = duration_s(run);
-    let rate = |count: Option<f64>| Some(count? / duration_s.filter(|duration_s| *duration_s > 0.0)?);
-    let output = run.tokens(|record| record.output_tokens).map(|tokens| tokens as f64);
-    let input = run.tokens(|record| record.prompt_tokens).map(|tokens| tokens as f64);
+    let rate =
+        |count: Option<f64>| Some(count? / duration_s.filter(|duration_s| *duration_s > 0.0)?);
+    let output = run
+        .tokens(|record| record.output_tokens)
+        .map(|tokens| tokens as f64);
+    let input = run
+        .tokens(|record| record.prompt_tokens)
+        .map(|tokens| tokens as f64);
     let all = output.zip(input).map(|(output, input)| output + input);
     for (name, unit, value) in [
         ("request_count", "requests", Some(ok as f64)),
@@ -72,7 +93,10 @@ pub fn fields(run: &Run) -> Map<String, Value> {
 
 /// From the first send to the last output.
 fn duration_s(run: &Run) -> Option<f64> {
-    let end_s = run.measure(|record| record.last_token_s).into_iter().reduce(f64::max)?;
+    let end_s = run
+        .measure(|record| record.last_token_s)
+        .into_iter()
+        .reduce(f64::max)?;
     Some(end_s - run.first_sent_s()?)
 }
 
@@ -86,8 +110,13 @@ fn statistics(unit: &str, values: &[f64]) -> Option<Value> {
         fields.insert(format!("p{p}"), json!(percentile(f64::from(p))));
     }
     fields.extend(
-        [("min", min), ("max", max), ("std", std(values)), ("sum", values.iter().sum())]
-            .map(|(name, value)| (name.to_owned(), json!(value))),
+        [
+            ("min", min),
+            ("max", max),
+            ("std", std(values)),
+            ("sum", values.iter().sum()),
+        ]
+        .map(|(name, value)| (name.to_owned(), json!(value))),
     );
     fields.insert("count".into(), json!(values.len()));
     Some(Value::Object(fields))

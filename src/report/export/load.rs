@@ -59,7 +59,9 @@ impl RecordedLoad {
     /// Reads the load of one experiment, as one engine got it; `None` if the manifest does not have it.
     pub fn read(manifest: &Value, engine: &str, experiment: u64) -> Option<Self> {
         let experiments = manifest["experiments"].as_array()?;
-        let found = experiments.iter().find(|one| one["expr_id"].as_u64() == Some(experiment))?;
+        let found = experiments
+            .iter()
+            .find(|one| one["expr_id"].as_u64() == Some(experiment))?;
         let engines = found["engines"].as_array().into_iter().flatten();
         let spec = engines.into_iter().find(|spec| spec["name"] == engine);
         Some(Self {
@@ -82,18 +84,28 @@ impl RecordedLoad {
 
     /// The schedule of the requests.
     pub fn pace(&self) -> Pace {
-        let LoadOptions { qps, gap_s, concurrency, burstiness, .. } = self.workload;
+        let LoadOptions {
+            qps,
+            gap_s,
+            concurrency,
+            burstiness,
+            ..
+        } = self.workload;
         if let Some(concurrency) = concurrency {
             return Pace::Closed(concurrency);
         }
-        if self.workload.to_qps.is_some() || self.workload.burst.is_some() || !self.workload.stages.is_empty()
+        if self.workload.to_qps.is_some()
+            || self.workload.burst.is_some()
+            || !self.workload.stages.is_empty()
         {
             return Pace::Other;
         }
         if gap_s == Some(0.0) {
             return Pace::AtOnce;
         }
-        let Some(rate) = qps.or(gap_s.map(f64::recip)) else { return Pace::Other };
+        let Some(rate) = qps.or(gap_s.map(f64::recip)) else {
+            return Pace::Other;
+        };
         match (self.workload.arrivals, burstiness) {
             (Spacing::Constant, _) => Pace::Constant(rate),
             (Spacing::Poisson, _) => Pace::Poisson(rate),

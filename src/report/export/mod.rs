@@ -35,7 +35,9 @@ pub fn export(run: &Run, tool: Tool) -> Value {
         Tool::Guidellm => (guidellm::fields(run), guidellm::REMARKS.to_vec()),
         Tool::Aiperf => (aiperf::fields(run), aiperf::REMARKS.to_vec()),
     };
-    let remarks = remarks.into_iter().map(|(what, why)| (what.to_owned(), Value::from(why)));
+    let remarks = remarks
+        .into_iter()
+        .map(|(what, why)| (what.to_owned(), Value::from(why)));
     let remarks: Map<String, Value> = remarks.chain(run.remarks()).collect();
     let lmrun = json!({
         "version": env!("CARGO_PKG_VERSION"),

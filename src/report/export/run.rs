@@ -33,21 +33,44 @@ impl Run {
         engine: Option<&str>,
         experiment: Option<u64>,
     ) -> Result<Self, String> {
-        if !results.columns.iter().any(|column| column == "first_chunk_s") {
+        if !results
+            .columns
+            .iter()
+            .any(|column| column == "first_chunk_s")
+        {
             return Err(format!(
                 "{source} has no moments, such as `sent_s`: only CSVs of lmrun can be exported"
             ));
         }
-        let engines = results.records.iter().map(|record| record.engine_name().to_string());
-        let engine = one(source, "engine", engines.collect(), engine.map(str::to_owned))?;
+        let engines = results
+            .records
+            .iter()
+            .map(|record| record.engine_name().to_string());
+        let engine = one(
+            source,
+            "engine",
+            engines.collect(),
+            engine.map(str::to_owned),
+        )?;
         let of_engine = |record: &&Record| *record.engine_name() == *engine;
-        let experiments = results.records.iter().filter(of_engine).filter_map(|record| record.expr_id);
+        let experiments = results
+            .records
+            .iter()
+            .filter(of_engine)
+            .filter_map(|record| record.expr_id);
         let experiment = one(source, "experiment", experiments.collect(), experiment)?;
         let is_meant = |record: &&Record| of_engine(record) && record.expr_id == Some(experiment);
         let mut records: Vec<Record> = results.records.iter().filter(is_meant).cloned().collect();
         records.sort_by_key(|record| record.request_id);
         let invalid = invalid_by_rows(records.iter()).into_iter().collect();
-        Ok(Self { source: source.into(), engine, experiment, records, load: None, invalid })
+        Ok(Self {
+            source: source.into(),
+            engine,
+            experiment,
+            records,
+            load: None,
+            invalid,
+        })
     }
 
     /// Adds the values that the manifest beside the CSV has for the experiment: its load, and the reasons if
@@ -56,8 +79,16 @@ impl Run {
     pub fn with_manifest(self, manifest: &Value) -> Self {
         let load = RecordedLoad::read(manifest, &self.engine, self.experiment);
         let reasons = invalid_by(manifest, self.experiment);
-        let invalid = if reasons.is_empty() { self.invalid } else { reasons };
-        Self { load, invalid, ..self }
+        let invalid = if reasons.is_empty() {
+            self.invalid
+        } else {
+            reasons
+        };
+        Self {
+            load,
+            invalid,
+            ..self
+        }
     }
 
     /// The load in the manifest; `None` if the manifest is missing or does not have this experiment.
@@ -67,7 +98,10 @@ impl Run {
 
     /// The schedule of the requests. A rate of sessions is not a rate of requests.
     pub fn pace(&self) -> Pace {
-        let has_turns = self.records.iter().any(|record| record.turn.is_some_and(|turn| turn > 0));
+        let has_turns = self
+            .records
+            .iter()
+            .any(|record| record.turn.is_some_and(|turn| turn > 0));
         match self.load.as_ref().map(RecordedLoad::pace) {
             Some(closed @ Pace::Closed(_)) => closed,
             Some(pace) if !has_turns => pace,
@@ -104,31 +138,48 @@ impl Run {
 
     /// When the first request was sent, seconds.
     pub fn first_sent_s(&self) -> Option<f64> {
-        self.records.iter().filter_map(|record| record.sent_s).reduce(f64::min)
+        self.records
+            .iter()
+            .filter_map(|record| record.sent_s)
+            .reduce(f64::min)
     }
 
     /// The model.
     pub fn model(&self) -> Option<&str> {
-        self.records.iter().find_map(|record| record.model.as_deref())
+        self.records
+            .iter()
+            .find_map(|record| record.model.as_deref())
     }
 
     /// Whether the numbers are made up.
     pub fn is_simulated(&self) -> bool {
-        self.records.iter().any(|record| record.simulated == Some(true))
+        self.records
+            .iter()
+            .any(|record| record.simulated == Some(true))
     }
 
     /// What must be known of these rows.
     pub fn remarks(&self) -> impl Iterator<Item = (String, Value)> {
-        let counted = self.ok().any(|record| record.output_tokens_from.as_deref() == Some("chunks"));
+        let counted = self
+            .ok()
+            .any(|record| record.output_tokens_from.as_deref() == Some("chunks"));
         let unknown = self.tokens(|record| record.prompt_tokens).is_none();
         let mark = bench::invalid(self.invalid.iter().map(String::as_str));
         let invalid = (!mark.is_empty()).then(|| ("validity".to_owned(), mark.into()));
         let remarks = [
-            counted.then_some(("output tokens", "chunks where the engine has not counted tokens")),
-            unknown
-                .then_some(("input tokens", "left out: the engine has not counted those of every request")),
+            counted.then_some((
+                "output tokens",
+                "chunks where the engine has not counted tokens",
+            )),
+            unknown.then_some((
+                "input tokens",
+                "left out: the engine has not counted those of every request",
+            )),
         ];
-        let remarks = remarks.into_iter().flatten().map(|(what, why)| (what.to_owned(), why.into()));
+        let remarks = remarks
+            .into_iter()
+            .flatten()
+            .map(|(what, why)| (what.to_owned(), why.into()));
         invalid.into_iter().chain(remarks)
     }
 }
@@ -140,20 +191,34 @@ fn one<T: Ord + ToString>(
     mut there: BTreeSet<T>,
     asked: Option<T>,
 ) -> Result<T, String> {
-    let names = there.iter().map(|name| format!("`{}`", name.to_string())).collect::<Vec<_>>().join(", ");
+    let names = there
+        .iter()
+        .map(|name| format!("`{}`", name.to_string()))
+        .collect::<Vec<_>>()
+        .join(", ");
     let option = format!("`--{what}`");
     match asked {
-        Some(asked) => there
-            .take(&asked)
-            .ok_or_else(|| format!("{source} has no {what} `{}`; {option} takes {names}", asked.to_string())),
+        Some(asked) => there.take(&asked).ok_or_else(|| {
+            format!(
+                "{source} has no {what} `{}`; {option} takes {names}",
+                asked.to_string()
+            )
+        }),
         None if there.len() == 1 => Ok(there.pop_first().expect("one is there")),
         None if there.is_empty() => Err(format!("{source} has no row")),
-        None => Err(format!("{source} holds the {what}s {names}: choose one with {option}")),
+        None => Err(format!(
+            "{source} holds the {what}s {names}: choose one with {option}"
+        )),
     }
 }
 
 /// The time at which a request ended, if its row has one.
 pub fn ended_s(record: &Record) -> Option<f64> {
     // CSVs of earlier versions have no `ended_s`.
-    record.ended_s.or(record.done_s).or(record.last_token_s).or(record.headers_s).or(record.sent_s)
+    record
+        .ended_s
+        .or(record.done_s)
+        .or(record.last_token_s)
+        .or(record.headers_s)
+        .or(record.sent_s)
 }

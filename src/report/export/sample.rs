@@ -20,7 +20,11 @@ pub fn std(values: &[f64]) -> f64 {
 
 /// numpy's percentile: linear between neighbours.
 pub fn linear(values: &[f64], p: f64) -> Option<f64> {
-    values.iter().copied().collect::<Distribution>().percentile(p)
+    values
+        .iter()
+        .copied()
+        .collect::<Distribution>()
+        .percentile(p)
 }
 
 /// Values and the share of the weight that each has, ascending. A value without weight is skipped.
@@ -30,7 +34,10 @@ pub struct Weighted(Vec<(f64, f64)>);
 impl Weighted {
     /// The sample of values with weights.
     pub fn new(values: impl IntoIterator<Item = (f64, f64)>) -> Self {
-        let mut values: Vec<_> = values.into_iter().filter(|(_, weight)| *weight > 0.0).collect();
+        let mut values: Vec<_> = values
+            .into_iter()
+            .filter(|(_, weight)| *weight > 0.0)
+            .collect();
         values.sort_by(|a, b| a.0.total_cmp(&b.0));
         values.dedup_by(|next, kept| {
             let is_same = next.0.total_cmp(&kept.0).is_eq();
@@ -38,7 +45,12 @@ impl Weighted {
             is_same
         });
         let all: f64 = values.iter().map(|(_, weight)| weight).sum();
-        Self(values.into_iter().map(|(value, weight)| (value, weight / all)).collect())
+        Self(
+            values
+                .into_iter()
+                .map(|(value, weight)| (value, weight / all))
+                .collect(),
+        )
     }
 
     /// The smallest value.
@@ -54,7 +66,11 @@ impl Weighted {
     /// The value with the largest share, the smallest of several.
     pub fn mode(&self) -> Option<f64> {
         let heavier = |a: (f64, f64), b: (f64, f64)| if b.1 > a.1 { b } else { a };
-        self.0.iter().copied().reduce(heavier).map(|(value, _)| value)
+        self.0
+            .iter()
+            .copied()
+            .reduce(heavier)
+            .map(|(value, _)| value)
     }
 
     /// The weighted mean, 0 without a value.
@@ -65,7 +81,10 @@ impl Weighted {
     /// The weighted variance, 0 without a value.
     pub fn variance(&self) -> f64 {
         let mean = self.mean();
-        self.0.iter().map(|(value, share)| (value - mean).powi(2) * share).sum()
+        self.0
+            .iter()
+            .map(|(value, share)| (value - mean).powi(2) * share)
+            .sum()
     }
 
     /// The first value up to which there is the share `p` of the weight.

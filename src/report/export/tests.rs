@@ -51,9 +51,14 @@ fn run() -> Run {
 
 #[track_caller]
 fn near(value: &Value, pointer: &str, expected: f64) {
-    let found =
-        value.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("{pointer} in {value}"));
-    assert!((found - expected).abs() < 1e-9, "{pointer}: {found}, not {expected}");
+    let found = value
+        .pointer(pointer)
+        .and_then(Value::as_f64)
+        .unwrap_or_else(|| panic!("{pointer} in {value}"));
+    assert!(
+        (found - expected).abs() < 1e-9,
+        "{pointer}: {found}, not {expected}"
+    );
 }
 
 #[test]
@@ -68,7 +73,10 @@ fn vllms_numbers_start_at_the_first_event() {
     near(&export, "/output_throughput", 4.0); // 16 tokens in 4 s
     near(&export, "/total_token_throughput", 54.0);
     near(&export, "/request_throughput", 0.5);
-    assert_eq!((&export["completed"], &export["failed"]), (&json!(2), &json!(1)));
+    assert_eq!(
+        (&export["completed"], &export["failed"]),
+        (&json!(2), &json!(1))
+    );
     assert_eq!(export["output_lens"], json!([11, 5]));
     assert_eq!(export.get("itls"), None);
     // 10 gaps of 100 ms and 4 of 200 ms; their other statistics would take the gaps themselves
@@ -85,8 +93,15 @@ fn asked(workload: &Value) -> [Option<Value>; 6] {
         "experiments": [{ "expr_id": 0, "workload": workload, "engines": [{ "name": "vllm-a" }] }],
     });
     let export = export(&run().with_manifest(&manifest), Tool::Vllm);
-    ["date", "backend", "tokenizer_id", "request_rate", "burstiness", "max_concurrency"]
-        .map(|name| export.get(name).cloned())
+    [
+        "date",
+        "backend",
+        "tokenizer_id",
+        "request_rate",
+        "burstiness",
+        "max_concurrency",
+    ]
+    .map(|name| export.get(name).cloned())
 }
 
 #[test]
@@ -94,18 +109,52 @@ fn vllms_load_is_that_of_the_manifest() {
     let date = || Some(json!("20261124-221438"));
     let chat = || Some(json!("openai-chat"));
     let null = || Some(Value::Null);
-    let closed = json!({ "concurrency": 8, "tokenizer": "m/t", "request": { "endpoint": "completions" } });
+    let closed =
+        json!({ "concurrency": 8, "tokenizer": "m/t", "request": { "endpoint": "completions" } });
     assert_eq!(
         asked(&closed),
-        [date(), Some("openai".into()), Some("m/t".into()), Some("inf".into()), None, Some(json!(8))]
+        [
+            date(),
+            Some("openai".into()),
+            Some("m/t".into()),
+            Some("inf".into()),
+            None,
+            Some(json!(8))
+        ]
     );
     let even = json!({ "gap_s": 0.5, "arrivals": "constant", "seed": 0 });
-    assert_eq!(asked(&even), [date(), chat(), null(), Some(json!(2.0)), None, null()]);
+    assert_eq!(
+        asked(&even),
+        [date(), chat(), null(), Some(json!(2.0)), None, null()]
+    );
     let poisson = json!({ "qps": 3.0, "arrivals": "poisson" });
-    assert_eq!(asked(&poisson), [date(), chat(), null(), Some(json!(3.0)), Some(json!(1.0)), null()]);
+    assert_eq!(
+        asked(&poisson),
+        [
+            date(),
+            chat(),
+            null(),
+            Some(json!(3.0)),
+            Some(json!(1.0)),
+            null()
+        ]
+    );
     let gamma = json!({ "qps": 3.0, "arrivals": "gamma", "burstiness": 0.25 });
-    assert_eq!(asked(&gamma), [date(), chat(), null(), Some(json!(3.0)), Some(json!(0.25)), null()]);
-    assert_eq!(asked(&json!({ "gap_s": 0.0 })), [date(), chat(), null(), Some("inf".into()), None, null()]);
+    assert_eq!(
+        asked(&gamma),
+        [
+            date(),
+            chat(),
+            null(),
+            Some(json!(3.0)),
+            Some(json!(0.25)),
+            null()
+        ]
+    );
+    assert_eq!(
+        asked(&json!({ "gap_s": 0.0 })),
+        [date(), chat(), null(), Some("inf".into()), None, null()]
+    );
     let ramp = json!({ "qps": 1.0, "to_qps": 3.0, "arrivals": "constant" });
     assert_eq!(asked(&ramp), [date(), chat(), null(), None, None, null()]);
 }
@@ -113,19 +162,38 @@ fn vllms_load_is_that_of_the_manifest() {
 #[test]
 fn load_without_a_manifest_is_left_out_with_a_remark() {
     let other = json!({ "experiments": [{ "expr_id": 7, "workload": {}, "engines": [] }] });
-    for run in [run(), run().with_manifest(&other), run().with_manifest(&json!({}))] {
+    for run in [
+        run(),
+        run().with_manifest(&other),
+        run().with_manifest(&json!({})),
+    ] {
         let export = export(&run, Tool::Vllm);
-        assert_eq!((export.get("request_rate"), export.get("max_concurrency")), (None, None));
+        assert_eq!(
+            (export.get("request_rate"), export.get("max_concurrency")),
+            (None, None)
+        );
         let remarks = export["lmrun"]["remarks"].to_string();
-        assert!(remarks.contains("left out: no manifest beside the CSV has the experiment"), "{remarks}");
+        assert!(
+            remarks.contains("left out: no manifest beside the CSV has the experiment"),
+            "{remarks}"
+        );
     }
 }
 
 #[test]
 fn a_rate_of_sessions_is_not_a_rate_of_requests() {
-    let turns = [row(0, 0.0, 1.0, 3), Row { turn: 1, ..row(1, 2.0, 1.0, 3) }];
-    let manifest = json!({ "experiments": [{ "expr_id": 0, "workload": { "qps": 2.0 }, "engines": [] }] });
-    let run = Run::of("a.csv", &results(&turns), None, None).expect("a run").with_manifest(&manifest);
+    let turns = [
+        row(0, 0.0, 1.0, 3),
+        Row {
+            turn: 1,
+            ..row(1, 2.0, 1.0, 3)
+        },
+    ];
+    let manifest =
+        json!({ "experiments": [{ "expr_id": 0, "workload": { "qps": 2.0 }, "engines": [] }] });
+    let run = Run::of("a.csv", &results(&turns), None, None)
+        .expect("a run")
+        .with_manifest(&manifest);
     let export = export(&run, Tool::Vllm);
     assert_eq!(export.get("request_rate"), None);
     let remark = &export["lmrun"]["remarks"]["request_rate"];
@@ -135,20 +203,38 @@ fn a_rate_of_sessions_is_not_a_rate_of_requests() {
 #[test]
 fn guidellms_numbers_are_weighted_by_tokens() {
     let export = export(&run(), Tool::Guidellm);
-    let of = |name: &str, statistic: &str| format!("/benchmarks/0/metrics/{name}/successful/{statistic}");
+    let of = |name: &str, statistic: &str| {
+        format!("/benchmarks/0/metrics/{name}/successful/{statistic}")
+    };
     near(&export, &of("time_to_first_token_ms", "mean"), 200.0);
     near(&export, &of("time_to_first_output_token_ms", "mean"), 300.0);
     near(&export, &of("request_latency", "max"), 1.25); // to the end of the stream
     // (1000 + 800) ms over 10 + 4 gaps
-    near(&export, &of("inter_token_latency_ms", "mean"), 1800.0 / 14.0);
+    near(
+        &export,
+        &of("inter_token_latency_ms", "mean"),
+        1800.0 / 14.0,
+    );
     near(&export, &of("inter_token_latency_ms", "median"), 100.0); // 10 of 14 weigh more than half
-    near(&export, &of("inter_token_latency_ms", "percentiles/p90"), 200.0);
+    near(
+        &export,
+        &of("inter_token_latency_ms", "percentiles/p90"),
+        200.0,
+    );
     near(&export, &of("inter_token_latency_ms", "count"), 14.0);
     near(&export, &of("inter_token_latency_ms", "total_sum"), 1800.0);
     near(&export, &of("inter_token_latency_ms", "mode"), 100.0);
     // with the time to the first token: (1200 + 1000) ms over 11 + 5 tokens
-    near(&export, &of("time_per_output_token_ms", "mean"), 2200.0 / 16.0);
-    near(&export, &of("time_per_output_token_ms", "total_sum"), 2200.0);
+    near(
+        &export,
+        &of("time_per_output_token_ms", "mean"),
+        2200.0 / 16.0,
+    );
+    near(
+        &export,
+        &of("time_per_output_token_ms", "total_sum"),
+        2200.0,
+    );
     let totals = json!({ "successful": 2, "errored": 1, "incomplete": 0, "total": 3 });
     assert_eq!(export["benchmarks"][0]["metrics"]["request_totals"], totals);
 }
@@ -156,14 +242,24 @@ fn guidellms_numbers_are_weighted_by_tokens() {
 #[test]
 fn guidellms_rates_and_concurrency_weigh_as_long_as_they_last() {
     let export = export(&run(), Tool::Guidellm);
-    let of = |name: &str, statistic: &str| format!("/benchmarks/0/metrics/{name}/successful/{statistic}");
+    let of = |name: &str, statistic: &str| {
+        format!("/benchmarks/0/metrics/{name}/successful/{statistic}")
+    };
     // In flight from 0 to 1.25 s and from 1 to 2.05 s; the run ends at 4 s with the failed request.
-    near(&export, &of("request_concurrency", "mean"), (1.25 + 1.05) / 4.0);
+    near(
+        &export,
+        &of("request_concurrency", "mean"),
+        (1.25 + 1.05) / 4.0,
+    );
     near(&export, &of("request_concurrency", "max"), 2.0);
     near(&export, &of("request_concurrency", "count"), 2.0);
     // One end at 1.25 s, which lasts from 0.625 to 1.65 s, and one at 2.05 s, from there to 3.025 s.
     near(&export, &of("requests_per_second", "mean"), 2.0 / 4.0);
-    near(&export, &of("requests_per_second", "max"), 1.0 / (1.65 - 0.625));
+    near(
+        &export,
+        &of("requests_per_second", "max"),
+        1.0 / (1.65 - 0.625),
+    );
     near(&export, &of("output_tokens_per_second", "mean"), 16.0 / 4.0);
     near(&export, &of("output_tokens_per_iteration", "mean"), 1.0);
     near(&export, &of("prompt_tokens_per_second", "count"), 200.0);
@@ -178,12 +274,27 @@ fn guidellms_report_has_its_frame_and_the_requests() {
     });
     let export = export(&run().with_manifest(&manifest), Tool::Guidellm);
     let benchmark = &export["benchmarks"][0];
-    assert_eq!(benchmark["config"]["strategy"], json!({ "type_": "concurrent", "streams": 2 }));
+    assert_eq!(
+        benchmark["config"]["strategy"],
+        json!({ "type_": "concurrent", "streams": 2 })
+    );
     assert_eq!(benchmark["config"]["backend"]["target"], "http://h:1");
-    assert_eq!(export["config"]["spec"]["profile"], json!({ "kind": "concurrent", "streams": [2] }));
-    assert_eq!(export["config"]["spec"]["data"], json!([{ "kind": "csv_file", "path": "a.csv" }]));
-    let (successful, errored) = (&benchmark["requests"]["successful"], &benchmark["requests"]["errored"]);
-    assert_eq!(successful[1]["info"]["timings"]["first_token_iteration"], 1.2);
+    assert_eq!(
+        export["config"]["spec"]["profile"],
+        json!({ "kind": "concurrent", "streams": [2] })
+    );
+    assert_eq!(
+        export["config"]["spec"]["data"],
+        json!([{ "kind": "csv_file", "path": "a.csv" }])
+    );
+    let (successful, errored) = (
+        &benchmark["requests"]["successful"],
+        &benchmark["requests"]["errored"],
+    );
+    assert_eq!(
+        successful[1]["info"]["timings"]["first_token_iteration"],
+        1.2
+    );
     assert_eq!(errored[0]["info"]["error"], "HTTP 503");
     assert_eq!(errored.as_array().map(Vec::len), Some(1));
 }
@@ -194,7 +305,11 @@ fn aiperfs_numbers_are_means_of_requests() {
     near(&export, "/time_to_first_token/avg", 200.0);
     near(&export, "/request_latency/p50", 1100.0);
     near(&export, "/request_latency/std", 100.0); // over n
-    near(&export, "/inter_token_latency/avg", f64::midpoint(100.0, 200.0));
+    near(
+        &export,
+        "/inter_token_latency/avg",
+        f64::midpoint(100.0, 200.0),
+    );
     near(&export, "/benchmark_duration/avg", 2.0); // to the last output of an answer
     near(&export, "/output_token_throughput/avg", 8.0);
     near(&export, "/error_request_count/avg", 1.0);
@@ -203,25 +318,54 @@ fn aiperfs_numbers_are_means_of_requests() {
 
 #[test]
 fn what_the_engine_has_not_counted_is_left_out_and_said() {
-    let uncounted = Row { prompt_tokens: None, output_tokens_from: Some("chunks"), ..row(0, 0.0, 1.0, 3) };
+    let uncounted = Row {
+        prompt_tokens: None,
+        output_tokens_from: Some("chunks"),
+        ..row(0, 0.0, 1.0, 3)
+    };
     let run = Run::of("a.csv", &results(&[uncounted]), Some("vllm-a"), Some(0)).expect("a run");
     let export = export(&run, Tool::Vllm);
-    assert_eq!((export.get("total_input_tokens"), export.get("total_token_throughput")), (None, None));
+    assert_eq!(
+        (
+            export.get("total_input_tokens"),
+            export.get("total_token_throughput")
+        ),
+        (None, None)
+    );
     let remarks = export["lmrun"]["remarks"].as_object().expect("remarks");
-    assert!(remarks.contains_key("output tokens") && remarks.contains_key("input tokens"), "{remarks:?}");
+    assert!(
+        remarks.contains_key("output tokens") && remarks.contains_key("input tokens"),
+        "{remarks:?}"
+    );
 }
 
 #[test]
 fn one_engine_and_one_experiment_are_chosen() {
-    let other = Row { engine: "b".into(), expr_id: 1, ..row(0, 0.0, 1.0, 3) };
-    let results =
-        results(&[row(0, 0.0, 1.0, 3), other, Row { expr_id: 2, engine: "b".into(), ..row(0, 0.0, 1.0, 3) }]);
-    let of = |engine, experiment| Run::of("a.csv", &results, engine, experiment).map(|run| run.all().len());
+    let other = Row {
+        engine: "b".into(),
+        expr_id: 1,
+        ..row(0, 0.0, 1.0, 3)
+    };
+    let results = results(&[
+        row(0, 0.0, 1.0, 3),
+        other,
+        Row {
+            expr_id: 2,
+            engine: "b".into(),
+            ..row(0, 0.0, 1.0, 3)
+        },
+    ]);
+    let of = |engine, experiment| {
+        Run::of("a.csv", &results, engine, experiment).map(|run| run.all().len())
+    };
     assert_eq!(
         of(None, None),
         Err("a.csv holds the engines `b`, `vllm-a`: choose one with `--engine`".into())
     );
-    assert_eq!(of(Some("c"), None), Err("a.csv has no engine `c`; `--engine` takes `b`, `vllm-a`".into()));
+    assert_eq!(
+        of(Some("c"), None),
+        Err("a.csv has no engine `c`; `--engine` takes `b`, `vllm-a`".into())
+    );
     assert_eq!(
         of(Some("b"), None),
         Err("a.csv holds the experiments `1`, `2`: choose one with `--experiment`".into())
@@ -232,18 +376,28 @@ fn one_engine_and_one_experiment_are_chosen() {
 
 #[test]
 fn results_without_moments_are_refused() {
-    let header =
-        "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory";
-    let results = parse(format!("{header}\n0,0,0,0,1,1,2,8,1,\n").as_bytes(), "a.csv").expect("results");
+    let header = "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory";
+    let results = parse(
+        format!("{header}\n0,0,0,0,1,1,2,8,1,\n").as_bytes(),
+        "a.csv",
+    )
+    .expect("results");
     let refused = Run::of("a.csv", &results, None, None).expect_err("no moments");
-    assert_eq!(refused, "a.csv has no moments, such as `sent_s`: only CSVs of lmrun can be exported");
+    assert_eq!(
+        refused,
+        "a.csv has no moments, such as `sent_s`: only CSVs of lmrun can be exported"
+    );
 }
 
 #[test]
 fn a_quantile_is_the_first_value_that_reaches_it() {
     let sample = Weighted::new([(3.0, 1.0), (1.0, 1.0), (2.0, 2.0), (9.0, 0.0)]);
     assert_eq!(
-        (sample.quantile(0.25), sample.quantile(0.5), sample.quantile(0.76)),
+        (
+            sample.quantile(0.25),
+            sample.quantile(0.5),
+            sample.quantile(0.76)
+        ),
         (Some(1.0), Some(2.0), Some(3.0))
     );
     assert_eq!((sample.mean(), sample.variance()), (2.0, 0.5));

@@ -9,22 +9,47 @@ use serde_json::{Map, Value, json};
 
 /// What is left out, or is not what the tool has.
 const REMARKS: [(&str, &str); 6] = [
-    ("itl, itls, median_itl_ms, std_itl_ms, p99_itl_ms", "left out: a row has no list of gaps"),
-    ("mean_itl_ms", "between events with output; the tool's chat also has the gap behind the role"),
-    ("date", "the start of the run in UTC; the tool's is the local time at its end"),
-    ("max_output_tokens_per_s, max_concurrent_requests", "left out: they count chunks of every second"),
-    ("e2el, tpot", "end at the last output; the tool's at the last event with a choice, which may be empty"),
-    ("errors, generated_texts, start_times", "left out: failed requests would need entries of 0"),
+    (
+        "itl, itls, median_itl_ms, std_itl_ms, p99_itl_ms",
+        "left out: a row has no list of gaps",
+    ),
+    (
+        "mean_itl_ms",
+        "between events with output; the tool's chat also has the gap behind the role",
+    ),
+    (
+        "date",
+        "the start of the run in UTC; the tool's is the local time at its end",
+    ),
+    (
+        "max_output_tokens_per_s, max_concurrent_requests",
+        "left out: they count chunks of every second",
+    ),
+    (
+        "e2el, tpot",
+        "end at the last output; the tool's at the last event with a choice, which may be empty",
+    ),
+    (
+        "errors, generated_texts, start_times",
+        "left out: failed requests would need entries of 0",
+    ),
 ];
 
 /// Remarks on fields that are missing in this run or that differ from the tool's own.
 pub fn remarks(run: &Run) -> Vec<(&'static str, &'static str)> {
     let mut remarks = REMARKS.to_vec();
     if run.load().is_none() {
-        let what = "date, backend, endpoint_type, tokenizer_id, request_rate, burstiness, max_concurrency";
-        remarks.push((what, "left out: no manifest beside the CSV has the experiment"));
+        let what =
+            "date, backend, endpoint_type, tokenizer_id, request_rate, burstiness, max_concurrency";
+        remarks.push((
+            what,
+            "left out: no manifest beside the CSV has the experiment",
+        ));
     } else if run.pace() == Pace::Other {
-        remarks.push(("request_rate", "left out: one rate does not describe the requests"));
+        remarks.push((
+            "request_rate",
+            "left out: one rate does not describe the requests",
+        ));
     }
     remarks
 }
@@ -46,7 +71,10 @@ pub fn fields(run: &Run) -> Map<String, Value> {
         add_statistics(&mut fields, name, &run.measure(measure));
     }
     fields.extend(mean_gap_ms(run).map(|ms| ("mean_itl_ms".to_owned(), json!(ms))));
-    fields.insert("ttfts".into(), json!(run.measure(|record| ttft_ms(record).map(|ms| ms / 1e3))));
+    fields.insert(
+        "ttfts".into(),
+        json!(run.measure(|record| ttft_ms(record).map(|ms| ms / 1e3))),
+    );
     fields
 }
 
@@ -89,7 +117,8 @@ fn date(unix_s: i64) -> Option<String> {
 
 /// The mean of the gaps of all answers together.
 fn mean_gap_ms(run: &Run) -> Option<f64> {
-    let of_answer = |record: &Record| Some((record.icl_mean_s?, record.chunks?.checked_sub(1)? as f64));
+    let of_answer =
+        |record: &Record| Some((record.icl_mean_s?, record.chunks?.checked_sub(1)? as f64));
     let means: Vec<(f64, f64)> = run.ok().filter_map(of_answer).collect();
     let gaps: f64 = means.iter().map(|(_, gaps)| gaps).sum();
     let sum_s: f64 = means.iter().map(|(mean_s, gaps)| mean_s * gaps).sum();
@@ -109,7 +138,10 @@ fn e2el_ms(record: &Record) -> Option<f64> {
 
 /// Of answers with more than one token.
 fn tpot_ms(record: &Record) -> Option<f64> {
-    let gaps = record.output_tokens?.checked_sub(1).filter(|gaps| *gaps > 0)?;
+    let gaps = record
+        .output_tokens?
+        .checked_sub(1)
+        .filter(|gaps| *gaps > 0)?;
     Some((e2el_ms(record)? - ttft_ms(record)?) / gaps as f64)
 }
 
@@ -117,18 +149,28 @@ fn add_totals(fields: &mut Map<String, Value>, run: &Run, completed: usize) {
     let output = run.tokens(|record| record.output_tokens);
     let input = run.tokens(|record| record.prompt_tokens);
     let duration_s = duration_s(run);
-    let rate = |count: Option<f64>| Some(count? / duration_s.filter(|duration_s| *duration_s > 0.0)?);
+    let rate =
+        |count: Option<f64>| Some(count? / duration_s.filter(|duration_s| *duration_s > 0.0)?);
     let (output_f, input_f) = (output.map(|n| n as f64), input.map(|n| n as f64));
     let all = output_f.zip(input_f).map(|(output, input)| output + input);
     for (name, value) in [
         ("duration", duration_s.map(Value::from)),
         ("total_input_tokens", input.map(Value::from)),
         ("total_output_tokens", output.map(Value::from)),
-        ("request_throughput", rate(Some(completed as f64)).map(Value::from)),
+        (
+            "request_throughput",
+            rate(Some(completed as f64)).map(Value::from),
+        ),
         ("output_throughput", rate(output_f).map(Value::from)),
         ("total_token_throughput", rate(all).map(Value::from)),
-        ("input_lens", input.map(|_| run.ok().map(|record| record.prompt_tokens).collect())),
-        ("output_lens", output.map(|_| run.ok().map(|record| record.output_tokens).collect())),
+        (
+            "input_lens",
+            input.map(|_| run.ok().map(|record| record.prompt_tokens).collect()),
+        ),
+        (
+            "output_lens",
+            output.map(|_| run.ok().map(|record| record.output_tokens).collect()),
+        ),
     ] {
         fields.extend(value.map(|value| (name.to_owned(), value)));
     }

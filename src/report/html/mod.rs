@@ -62,10 +62,15 @@ pub type Groups = Vec<(String, Vec<Figure>)>;
 
 /// All figures of a study.
 pub fn groups(study: &Study, number: usize, inks: &Inks) -> Groups {
-    let maker = Maker { study, number, inks };
+    let maker = Maker {
+        study,
+        number,
+        inks,
+    };
     let experiments = study.experiments.iter().enumerate();
-    let mut groups: Groups =
-        experiments.map(|(at, e)| (with_mark(e, &e.title), maker.of_experiment(at))).collect();
+    let mut groups: Groups = experiments
+        .map(|(at, e)| (with_mark(e, &e.title), maker.of_experiment(at)))
+        .collect();
     groups.insert(0, ("All experiments".into(), maker.of_all()));
     groups.retain(|group| !group.1.is_empty());
     groups
@@ -85,9 +90,9 @@ pub fn page(title: &str, studies: &[Study], groups: &[Groups]) -> Result<String,
         .collect();
     let version = env!("CARGO_PKG_VERSION");
     let css = page_css();
-    templates
-        .get_template("page")?
-        .render(context! { title, requests, version, css, studies => minijinja::value::Serde(&parts) })
+    templates.get_template("page")?.render(
+        context! { title, requests, version, css, studies => minijinja::value::Serde(&parts) },
+    )
 }
 
 fn part(number: usize, study: &Study, groups: &Groups, all: usize) -> StudyPart {
@@ -120,7 +125,13 @@ fn part(number: usize, study: &Study, groups: &Groups, all: usize) -> StudyPart 
 fn figure(figure: &Figure) -> FigurePart {
     let table = figure.table();
     let (title, note) = (figure.title.clone(), figure.note.clone());
-    FigurePart { title, note, svg: in_page(figure), head: table.head, rows: table.rows }
+    FigurePart {
+        title,
+        note,
+        svg: in_page(figure),
+        head: table.head,
+        rows: table.rows,
+    }
 }
 
 /// What was run, in short.
@@ -132,7 +143,11 @@ fn facts(study: &Study) -> Vec<(&'static str, String)> {
     };
     let words = |value: &Value| match value {
         Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
+        Value::Array(items) => items
+            .iter()
+            .filter_map(Value::as_str)
+            .collect::<Vec<_>>()
+            .join(" "),
         other => other.to_string(),
     };
     let names = [
@@ -143,8 +158,13 @@ fn facts(study: &Study) -> Vec<(&'static str, String)> {
         ("lmrun", "lmrun"),
         ("run", "run_id"),
     ];
-    let told = names.iter().filter_map(|(name, key)| Some((*name, words(manifest.get(*key)?))));
-    facts.extend(told.filter(|fact| !fact.1.is_empty()).map(|(name, fact)| (name, scrub(&fact))));
+    let told = names
+        .iter()
+        .filter_map(|(name, key)| Some((*name, words(manifest.get(*key)?))));
+    facts.extend(
+        told.filter(|fact| !fact.1.is_empty())
+            .map(|(name, fact)| (name, scrub(&fact))),
+    );
     let started = manifest.get("started_unix_s").and_then(Value::as_i64);
     let started = started.and_then(|s| jiff::Timestamp::from_second(s).ok());
     facts.extend(started.map(|moment| ("started", moment.to_string())));
@@ -167,13 +187,21 @@ fn summary(study: &Study) -> Grid {
         "send lag p99 ms",
     ];
     let experiments = study.experiments.iter();
-    let rows = experiments.flat_map(|e| e.engines.iter().map(|(name, records)| line(e, name, records)));
-    Grid { head: head.map(str::to_owned).into(), rows: rows.collect() }
+    let rows = experiments.flat_map(|e| {
+        e.engines
+            .iter()
+            .map(|(name, records)| line(e, name, records))
+    });
+    Grid {
+        head: head.map(str::to_owned).into(),
+        rows: rows.collect(),
+    }
 }
 
 fn line(experiment: &Experiment, name: &str, records: &[Record]) -> Vec<String> {
-    let of =
-        |measure: fn(&Record) -> Option<f64>| records.iter().filter_map(measure).collect::<Distribution>();
+    let of = |measure: fn(&Record) -> Option<f64>| {
+        records.iter().filter_map(measure).collect::<Distribution>()
+    };
     let tell = |value: Option<f64>| value.map_or_else(|| "–".into(), number);
     let tail = |tail: Option<Tail>| tail.map_or_else(|| "–".into(), |tail| tail.text(number));
     let (ttft, latency) = (of(|r| r.ttft), of(|r| r.latency));
@@ -196,27 +224,47 @@ fn line(experiment: &Experiment, name: &str, records: &[Record]) -> Vec<String> 
 
 /// Returns `text` about an experiment, preceded by INVALID if the experiment is invalid.
 fn with_mark(experiment: &Experiment, text: &str) -> String {
-    if experiment.invalid.is_empty() { text.to_owned() } else { format!("INVALID: {text}") }
+    if experiment.invalid.is_empty() {
+        text.to_owned()
+    } else {
+        format!("INVALID: {text}")
+    }
 }
 
 /// Reasons, and how often each occurred.
 fn failures(study: &Study) -> Vec<(String, usize, String)> {
     let mut counts: BTreeMap<(String, String), usize> = BTreeMap::new();
     for record in study.records().filter(|record| !record.is_ok()) {
-        let reason = record.error.clone().unwrap_or_else(|| "no reason was recorded".into());
-        *counts.entry((record.engine_name().to_string(), reason)).or_default() += 1;
+        let reason = record
+            .error
+            .clone()
+            .unwrap_or_else(|| "no reason was recorded".into());
+        *counts
+            .entry((record.engine_name().to_string(), reason))
+            .or_default() += 1;
     }
-    counts.into_iter().map(|((engine, reason), count)| (engine, count, reason)).collect()
+    counts
+        .into_iter()
+        .map(|((engine, reason), count)| (engine, count, reason))
+        .collect()
 }
 
 /// The table of requests, where `all` is how many the whole page has.
 fn rows(number: usize, study: &Study, all: usize) -> (String, String) {
-    let mut chosen: Vec<(&Experiment, &Record)> =
-        study.experiments.iter().flat_map(|e| e.records().map(move |record| (e, record))).collect();
+    let mut chosen: Vec<(&Experiment, &Record)> = study
+        .experiments
+        .iter()
+        .flat_map(|e| e.records().map(move |record| (e, record)))
+        .collect();
     let count = chosen.len();
     let mut note = format!("All {count}; points of the figures lead here.");
     if all > MOST_ROWS {
-        let badness = |record: &Record| record.ttft.filter(|_| record.is_ok()).unwrap_or(f64::INFINITY);
+        let badness = |record: &Record| {
+            record
+                .ttft
+                .filter(|_| record.is_ok())
+                .unwrap_or(f64::INFINITY)
+        };
         chosen.sort_by(|a, b| badness(b.1).total_cmp(&badness(a.1)));
         chosen.truncate(SHOWN_ROWS);
         note = format!(
@@ -235,13 +283,23 @@ fn rows(number: usize, study: &Study, all: usize) -> (String, String) {
 fn row(html: &mut String, study: usize, experiment: &Experiment, record: &Record) {
     let tell = |value: Option<f64>| value.map_or_else(String::new, number);
     let count = |value: Option<u64>| value.map_or_else(String::new, |value| value.to_string());
-    let short = escape(&with_mark(experiment, experiment.short.split(':').next().unwrap_or_default()));
+    let short = escape(&with_mark(
+        experiment,
+        experiment.short.split(':').next().unwrap_or_default(),
+    ));
     let name = escape(&record.engine_name());
-    let sim = if record.simulated == Some(true) { " (simulated)" } else { "" };
+    let sim = if record.simulated == Some(true) {
+        " (simulated)"
+    } else {
+        ""
+    };
     let status = if record.is_ok() {
         "ok".into()
     } else {
-        format!("failed: {}", escape(record.error.as_deref().unwrap_or_default()))
+        format!(
+            "failed: {}",
+            escape(record.error.as_deref().unwrap_or_default())
+        )
     };
     let _ = writeln!(
         html,

@@ -30,15 +30,27 @@ impl Column {
 /// The `names` of the lines, and beside them the columns; one block under the other where they do
 /// not fit into `width`. With each line the number of its row; heads have none.
 pub fn draw(names: &[String], groups: Vec<Group>, width: usize) -> Vec<(Option<usize>, String)> {
-    let longest = names.iter().map(|name| measure_text_width(name)).max().unwrap_or(0);
+    let longest = names
+        .iter()
+        .map(|name| measure_text_width(name))
+        .max()
+        .unwrap_or(0);
     let name_width = longest.min(width / 3);
     let blocks = blocks(groups, width.saturating_sub(name_width));
-    blocks.iter().flat_map(|block| lines(names, name_width, block)).collect()
+    blocks
+        .iter()
+        .flat_map(|block| lines(names, name_width, block))
+        .collect()
 }
 
 /// Whole groups where they fit, else their columns one by one.
 fn blocks(groups: Vec<Group>, room: usize) -> Vec<Vec<Column>> {
-    let width = |columns: &[Column]| columns.iter().map(|column| GAP + column.width()).sum::<usize>();
+    let width = |columns: &[Column]| {
+        columns
+            .iter()
+            .map(|column| GAP + column.width())
+            .sum::<usize>()
+    };
     let parts = groups.into_iter().flat_map(|group| {
         if width(&group) <= room {
             vec![group]
@@ -48,7 +60,10 @@ fn blocks(groups: Vec<Group>, room: usize) -> Vec<Vec<Column>> {
     });
     let mut blocks: Vec<Vec<Column>> = Vec::new();
     for part in parts {
-        match blocks.last_mut().filter(|block| width(block) + width(&part) <= room) {
+        match blocks
+            .last_mut()
+            .filter(|block| width(block) + width(&part) <= room)
+        {
             Some(block) => block.extend(part),
             None => blocks.push(part),
         }
@@ -66,7 +81,11 @@ fn lines(names: &[String], name_width: usize, columns: &[Column]) -> Vec<(Option
         line
     };
     let head = (None, line("", &|column| column.head.into()));
-    let cell = |row: usize| move |column: &Column| column.cells.get(row).cloned().unwrap_or_default();
-    let rows = names.iter().enumerate().map(|(row, name)| (Some(row), line(name, &cell(row))));
+    let cell =
+        |row: usize| move |column: &Column| column.cells.get(row).cloned().unwrap_or_default();
+    let rows = names
+        .iter()
+        .enumerate()
+        .map(|(row, name)| (Some(row), line(name, &cell(row))));
     std::iter::once(head).chain(rows).collect()
 }

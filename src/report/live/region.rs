@@ -16,7 +16,12 @@ const CLEAR: &str = "\u{1b}[J";
 impl Region {
     /// What a terminal of this size must be sent to show `scrolled`, which stays, and below it
     /// `lines` instead of those that are shown; nothing if nothing is shown and nothing is to be.
-    pub fn replace(&mut self, scrolled: &str, lines: Vec<String>, (rows, width): (usize, usize)) -> String {
+    pub fn replace(
+        &mut self,
+        scrolled: &str,
+        lines: Vec<String>,
+        (rows, width): (usize, usize),
+    ) -> String {
         if scrolled.is_empty() && lines.is_empty() && self.lines.is_empty() {
             return String::new();
         }
@@ -27,7 +32,11 @@ impl Region {
             text += CLEAR; // else the terminal still takes wrapped lines for one
         }
         let scrolled = scrolled.lines().map(|line| format!("{line}\u{1b}[K\n"));
-        self.lines = lines.into_iter().take(rows.saturating_sub(1)).map(cut).collect();
+        self.lines = lines
+            .into_iter()
+            .take(rows.saturating_sub(1))
+            .map(cut)
+            .collect();
         let lines = self.lines.iter().map(|line| format!("{line}\u{1b}[K\n"));
         text.extend(scrolled.chain(lines));
         text + CLEAR
@@ -75,17 +84,29 @@ mod tests {
     fn lines_are_written_over_and_results_scroll_past_in_order() {
         let (mut region, size) = (Region::default(), (6, 20));
         let mut terminal = terminal(6, 20);
-        send(&mut terminal, &region.replace("first", lines(&["one 1", "two 2"]), size));
+        send(
+            &mut terminal,
+            &region.replace("first", lines(&["one 1", "two 2"]), size),
+        );
         assert_eq!(shown(&terminal), "first\none 1\ntwo 2");
         send(&mut terminal, &region.replace("", lines(&["one 3"]), size));
         assert_eq!(shown(&terminal), "first\none 3");
         for number in 0..8 {
             let same = region.lines().to_vec();
-            send(&mut terminal, &region.replace(&format!("result {number}"), same, size));
+            send(
+                &mut terminal,
+                &region.replace(&format!("result {number}"), same, size),
+            );
         }
-        assert_eq!(shown(&terminal), "result 4\nresult 5\nresult 6\nresult 7\none 3");
+        assert_eq!(
+            shown(&terminal),
+            "result 4\nresult 5\nresult 6\nresult 7\none 3"
+        );
         terminal.screen_mut().set_scrollback(5);
-        assert_eq!(shown(&terminal), "first\nresult 0\nresult 1\nresult 2\nresult 3\nresult 4");
+        assert_eq!(
+            shown(&terminal),
+            "first\nresult 0\nresult 1\nresult 2\nresult 3\nresult 4"
+        );
     }
 
     #[test]
@@ -115,6 +136,9 @@ mod tests {
         let mut region = Region::default();
         region.replace("", lines(&["0123456789", "b"]), (9, 20));
         assert_eq!(region.to_start(20), "\r\u{1b}[2A");
-        assert_eq!(region.replace("", Vec::new(), (9, 5)), "\r\u{1b}[3A\u{1b}[J\u{1b}[J");
+        assert_eq!(
+            region.replace("", Vec::new(), (9, 5)),
+            "\r\u{1b}[3A\u{1b}[J\u{1b}[J"
+        );
     }
 }

@@ -24,7 +24,11 @@ pub struct Tally {
 impl Tally {
     /// Takes in a request.
     pub fn take(&mut self, row: &Row) {
-        *(if row.is_ok() { &mut self.ok } else { &mut self.failed }) += 1;
+        *(if row.is_ok() {
+            &mut self.ok
+        } else {
+            &mut self.failed
+        }) += 1;
         self.output_tokens += row.output_tokens.unwrap_or_default();
         self.ttft.fresh.extend(row.ttft);
         self.latency.fresh.extend(row.latency);

@@ -38,15 +38,32 @@ impl View {
     pub fn take(&mut self, event: &Event, now: Stamp) {
         match event {
             Event::TestStarted { test } => {
-                *self = Self { test: Some((test.clone(), now)), ..Self::default() }
+                *self = Self {
+                    test: Some((test.clone(), now)),
+                    ..Self::default()
+                }
             }
             Event::TestDone { .. } => *self = Self::default(),
             Event::ExperimentPlanned { expr_id, title, .. } => {
                 self.experiment = Some((*expr_id, title.clone()));
             }
-            Event::EngineStarting { name, port, .. } => self.starts(name, *port, now, "it was started", None),
-            Event::EngineWaiting { name, port, elapsed_s, awaited, last_line } => {
-                self.starts(name, *port, now.plus_s(-elapsed_s), awaited, last_line.as_deref());
+            Event::EngineStarting { name, port, .. } => {
+                self.starts(name, *port, now, "it was started", None)
+            }
+            Event::EngineWaiting {
+                name,
+                port,
+                elapsed_s,
+                awaited,
+                last_line,
+            } => {
+                self.starts(
+                    name,
+                    *port,
+                    now.plus_s(-elapsed_s),
+                    awaited,
+                    last_line.as_deref(),
+                );
             }
             Event::EngineReady { port, .. } | Event::EngineClosed { port, .. } => {
                 self.starting.retain(|engine| engine.port != *port);
@@ -54,10 +71,16 @@ impl View {
             Event::ExperimentStarted(live) => {
                 let tallies = live.lanes.iter().map(|_| Tally::default()).collect();
                 self.starting.clear();
-                self.running = Some(Running { live: live.clone(), tallies });
+                self.running = Some(Running {
+                    live: live.clone(),
+                    tallies,
+                });
             }
             Event::RequestDone(row) => {
-                let tally = self.running.as_mut().and_then(|running| running.tallies.get_mut(row.engine_id));
+                let tally = self
+                    .running
+                    .as_mut()
+                    .and_then(|running| running.tallies.get_mut(row.engine_id));
                 if let Some(tally) = tally {
                     tally.take(row);
                 }
@@ -69,28 +92,48 @@ impl View {
 
     /// The lines of a terminal of this width; none while nothing goes on.
     pub fn screen(&mut self, now: Stamp, width: usize, color: bool) -> Vec<String> {
-        let Some(head) = self.head(now) else { return Vec::new() };
+        let Some(head) = self.head(now) else {
+            return Vec::new();
+        };
         let mut lines = vec![console::truncate_str(&head, width, "…").into_owned()];
-        lines.extend(self.starting.iter().flat_map(|engine| engine.lines(now, color)));
-        lines.extend(self.running.iter_mut().flat_map(|running| running.lines(now, width, color)));
+        lines.extend(
+            self.starting
+                .iter()
+                .flat_map(|engine| engine.lines(now, color)),
+        );
+        lines.extend(
+            self.running
+                .iter_mut()
+                .flat_map(|running| running.lines(now, width, color)),
+        );
         lines
     }
 
     /// The same in whole lines, for where nothing can be written over.
     pub fn plain(&mut self, now: Stamp) -> Vec<String> {
         let starting = self.starting.iter().map(|engine| engine.plain(now));
-        starting.chain(self.running.iter_mut().flat_map(|running| running.plain(now))).collect()
+        starting
+            .chain(
+                self.running
+                    .iter_mut()
+                    .flat_map(|running| running.plain(now)),
+            )
+            .collect()
     }
 
     fn head(&mut self, now: Stamp) -> Option<String> {
         const SPIN: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
         const TURN_S: f64 = 0.25;
         let since = self.test.as_ref().map(|(_, since)| *since);
-        let passed_s =
-            now.since_s(since.or(self.running.as_ref().map(|running| running.live.start))?).max(0.0);
+        let passed_s = now
+            .since_s(since.or(self.running.as_ref().map(|running| running.live.start))?)
+            .max(0.0);
         let spin = SPIN[(passed_s / TURN_S) as usize % SPIN.len()];
         let test = self.test.as_ref().map(|(test, _)| test.clone());
-        let experiment = self.experiment.as_ref().map(|(id, _)| format!("experiment {id}"));
+        let experiment = self
+            .experiment
+            .as_ref()
+            .map(|(id, _)| format!("experiment {id}"));
         let state = match (&mut self.running, &self.experiment) {
             (Some(running), _) => running.left(now),
             (None, Some(_)) if self.starting.is_empty() => Some("getting ready to send".into()),
@@ -100,11 +143,27 @@ impl View {
             (Some(running), _) => Some(running.live.title.clone()),
             (None, experiment) => experiment.as_ref().map(|(_, title)| title.clone()),
         };
-        let parts = [test, experiment, Some(format!("{passed_s:.0} s")), state, title];
-        Some(format!("{spin} {}", parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")))
+        let parts = [
+            test,
+            experiment,
+            Some(format!("{passed_s:.0} s")),
+            state,
+            title,
+        ];
+        Some(format!(
+            "{spin} {}",
+            parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+        ))
     }
 
-    fn starts(&mut self, name: &str, port: u16, since: Stamp, awaited: &str, last_line: Option<&str>) {
+    fn starts(
+        &mut self,
+        name: &str,
+        port: u16,
+        since: Stamp,
+        awaited: &str,
+        last_line: Option<&str>,
+    ) {
         let last_line = last_line.map(printable);
         match self.starting.iter_mut().find(|engine| engine.port == port) {
             Some(engine) => (engine.awaited, engine.last_line) = (printable(awaited), last_line),
@@ -121,17 +180,28 @@ impl View {
 
 impl Starting {
     fn lines(&self, now: Stamp, color: bool) -> Vec<String> {
-        let said = self.last_line.as_ref().map(|line| dim(&format!("    {line}"), color));
+        let said = self
+            .last_line
+            .as_ref()
+            .map(|line| dim(&format!("    {line}"), color));
         std::iter::once(self.state(now)).chain(said).collect()
     }
 
     fn plain(&self, now: Stamp) -> String {
-        let said = self.last_line.as_ref().map_or_else(String::new, |line| format!("; it says: {line}"));
+        let said = self
+            .last_line
+            .as_ref()
+            .map_or_else(String::new, |line| format!("; it says: {line}"));
         self.state(now) + said.as_str()
     }
 
     fn state(&self, now: Stamp) -> String {
-        format!("  {}: starting for {:.0} s, {}", self.name, now.since_s(self.since).max(0.0), self.awaited)
+        format!(
+            "  {}: starting for {:.0} s, {}",
+            self.name,
+            now.since_s(self.since).max(0.0),
+            self.awaited
+        )
     }
 }
 
@@ -140,7 +210,11 @@ impl Running {
     fn left(&mut self, now: Stamp) -> Option<String> {
         let left_s = self.left_s(now.since_s(self.live.start).max(0.0))?;
         let rounded = || format!("about {left_s:.0} s left");
-        Some(if left_s > 0.0 { rounded() } else { "waiting for the last answers".into() })
+        Some(if left_s > 0.0 {
+            rounded()
+        } else {
+            "waiting for the last answers".into()
+        })
     }
 
     /// Where requests have their moments: until the last is sent, and then until it is answered.
@@ -158,14 +232,21 @@ impl Running {
             let running: usize = lanes.iter().map(|lane| lane.counts.running()).sum();
             return Some((planned_s - passed_s).max(0.0) + each_s * running as f64);
         }
-        let latencies_s = self.tallies.iter_mut().filter_map(|tally| tally.latency.values().percentile(50.0));
+        let latencies_s = self
+            .tallies
+            .iter_mut()
+            .filter_map(|tally| tally.latency.values().percentile(50.0));
         Some(planned_s - passed_s + latencies_s.fold(0.0, f64::max))
     }
 
     fn lines(&mut self, now: Stamp, width: usize, color: bool) -> Vec<String> {
         let memory = self.live.memory.lock().clone();
         let names: Vec<String> = self.live.lanes.iter().map(name).collect();
-        let lines = columns::draw(&names, self.groups(now.since_s(self.live.start), &memory), width);
+        let lines = columns::draw(
+            &names,
+            self.groups(now.since_s(self.live.start), &memory),
+            width,
+        );
         let failed: Vec<bool> = self.tallies.iter().map(|tally| tally.failed > 0).collect();
         let painted = lines.into_iter().map(|(row, line)| match row {
             None => dim(&line, color),
@@ -179,7 +260,10 @@ impl Running {
         let Self { live, tallies } = self;
         let lanes = &live.lanes;
         let count = |head, of: fn(&LiveLane) -> usize| {
-            Column::new(head, lanes.iter().map(|lane| of(lane).to_string()).collect())
+            Column::new(
+                head,
+                lanes.iter().map(|lane| of(lane).to_string()).collect(),
+            )
         };
         let mib = |(i, lane): (usize, &LiveLane)| {
             let mib = memory.get(i).and_then(|memory| lane.memory_mib(memory));
@@ -196,20 +280,33 @@ impl Running {
             vec![
                 column("TTFT p50", tallies, |tally| median(tally.ttft.values())),
                 tail(["p99", "max"], tallies, |tally| &mut tally.ttft, seconds),
-                column("latency p50", tallies, |tally| median(tally.latency.values())),
+                column("latency p50", tallies, |tally| {
+                    median(tally.latency.values())
+                }),
                 tail(["p99", "max"], tallies, |tally| &mut tally.latency, seconds),
             ],
             vec![
-                column("total tokens/s", tallies, |tally| rate(tally.output_tokens, passed_s)),
-                column("cached", tallies, |tally| percent(tally.cached_share.value())),
+                column("total tokens/s", tallies, |tally| {
+                    rate(tally.output_tokens, passed_s)
+                }),
+                column("cached", tallies, |tally| {
+                    percent(tally.cached_share.value())
+                }),
                 Column::new("GPU MiB", lanes.iter().enumerate().map(mib).collect()),
-                tail(["lag p99", "lag max"], tallies, |tally| &mut tally.send_lag, milliseconds),
+                tail(
+                    ["lag p99", "lag max"],
+                    tallies,
+                    |tally| &mut tally.send_lag,
+                    milliseconds,
+                ),
             ],
         ]
     }
 
     fn plain(&mut self, now: Stamp) -> Vec<String> {
-        let left = self.left(now).map_or_else(String::new, |left| format!("; {left}"));
+        let left = self
+            .left(now)
+            .map_or_else(String::new, |left| format!("; {left}"));
         let lanes = self.live.lanes.iter().zip(&mut self.tallies);
         let line = |(lane, tally): (&LiveLane, &mut Tally)| {
             format!(
@@ -230,7 +327,11 @@ impl Running {
 
 /// A simulated number never passes for a real one.
 fn name(lane: &LiveLane) -> String {
-    if lane.simulated { format!("{} (simulated)", lane.engine) } else { lane.engine.to_string() }
+    if lane.simulated {
+        format!("{} (simulated)", lane.engine)
+    } else {
+        lane.engine.to_string()
+    }
 }
 
 fn none() -> String {
@@ -262,15 +363,30 @@ fn tail(
     measure: fn(&mut Tally) -> &mut Measure,
     number: fn(f64) -> String,
 ) -> Column {
-    let are_enough = tallies.iter_mut().all(|tally| measure(tally).values().count() >= least_n(99.0));
+    let are_enough = tallies
+        .iter_mut()
+        .all(|tally| measure(tally).values().count() >= least_n(99.0));
     let [p99, max] = heads;
-    let (head, p) = if are_enough { (p99, 99.0) } else { (max, 100.0) };
-    column(head, tallies, |tally| measure(tally).values().percentile(p).map_or_else(none, number))
+    let (head, p) = if are_enough {
+        (p99, 99.0)
+    } else {
+        (max, 100.0)
+    };
+    column(head, tallies, |tally| {
+        measure(tally)
+            .values()
+            .percentile(p)
+            .map_or_else(none, number)
+    })
 }
 
 /// Before the first request is due there is none.
 fn rate(tokens: u64, passed_s: f64) -> String {
-    if passed_s > 0.0 { format!("{:.0}", tokens as f64 / passed_s) } else { none() }
+    if passed_s > 0.0 {
+        format!("{:.0}", tokens as f64 / passed_s)
+    } else {
+        none()
+    }
 }
 
 fn percent(value: Option<f64>) -> String {
@@ -282,7 +398,11 @@ fn dim(text: &str, color: bool) -> String {
 }
 
 fn paint(text: &str, code: u8, color: bool) -> String {
-    if color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.into() }
+    if color {
+        format!("\u{1b}[{code}m{text}\u{1b}[0m")
+    } else {
+        text.into()
+    }
 }
 
 #[cfg(test)]

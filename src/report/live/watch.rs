@@ -24,7 +24,11 @@ impl Watch {
     /// Fails as [`Screen::new`] does.
     pub fn new(verbosity: Verbosity, cancel: CancellationToken) -> Result<Self> {
         let screen = Screen::new(verbosity, cancel)?;
-        Ok(Self { screen, view: View::default(), shown: Stamp::now() })
+        Ok(Self {
+            screen,
+            view: View::default(),
+            shown: Stamp::now(),
+        })
     }
 
     /// The next event, `None` behind the last.
@@ -64,8 +68,14 @@ impl Watch {
         }
         self.shown = now;
         match self.screen.width() {
-            Some(width) => self.screen.draw(&self.view.screen(now, width, self.screen.has_color())),
-            None => self.view.plain(now).iter().for_each(|line| self.screen.note(line)),
+            Some(width) => self
+                .screen
+                .draw(&self.view.screen(now, width, self.screen.has_color())),
+            None => self
+                .view
+                .plain(now)
+                .iter()
+                .for_each(|line| self.screen.note(line)),
         }
     }
 }
@@ -76,11 +86,20 @@ fn request(row: &Row) -> String {
     if let Some(error) = &row.error {
         return format!("{name}: failed: {error}");
     }
-    let measure = |word: &str, value: Option<f64>| value.map(|value| format!("{word} {value:.3} s"));
+    let measure =
+        |word: &str, value: Option<f64>| value.map(|value| format!("{word} {value:.3} s"));
     let tokens = row.output_tokens.map(|tokens| format!("{tokens} tokens"));
     let cached = row.cached_tokens.map(|tokens| format!("{tokens} cached"));
-    let parts = [measure("TTFT", row.ttft), measure("latency", row.latency), tokens, cached];
-    format!("{name}: {}", parts.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    let parts = [
+        measure("TTFT", row.ttft),
+        measure("latency", row.latency),
+        tokens,
+        cached,
+    ];
+    format!(
+        "{name}: {}",
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -97,8 +116,14 @@ mod tests {
             output_tokens: Some(20),
             ..Row::default()
         };
-        assert_eq!(request(&row), "  e 7: TTFT 0.123 s, latency 1.500 s, 20 tokens");
-        let failed = Row { error: Some("HTTP 503: busy".into()), ..row };
+        assert_eq!(
+            request(&row),
+            "  e 7: TTFT 0.123 s, latency 1.500 s, 20 tokens"
+        );
+        let failed = Row {
+            error: Some("HTTP 503: busy".into()),
+            ..row
+        };
         assert_eq!(request(&failed), "  e 7: failed: HTTP 503: busy");
     }
 }

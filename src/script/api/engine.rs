@@ -53,20 +53,24 @@ pub fn arm_of(value: &Dynamic) -> Result<Arm, Fault> {
         return Ok(Arm::Spec(Box::new(spec.as_ref().clone())));
     }
     match value.clone().try_cast::<Handle>() {
-        Some(handle) if handle.0.is_closed() => {
-            Err(Fault::new(format!("engine `{}` was closed", handle.0.spec.name))
-                .help("start it again with `start`"))
-        }
+        Some(handle) if handle.0.is_closed() => Err(Fault::new(format!(
+            "engine `{}` was closed",
+            handle.0.spec.name
+        ))
+        .help("start it again with `start`")),
         Some(handle) => Ok(Arm::Handle(handle.0)),
-        None => Err(Fault::new(format!("`run` takes engines, not {}", in_words(value)))
-            .help("an engine comes from `vllm::engine(…)` and its like, or from `start`")),
+        None => Err(
+            Fault::new(format!("`run` takes engines, not {}", in_words(value)))
+                .help("an engine comes from `vllm::engine(…)` and its like, or from `start`"),
+        ),
     }
 }
 
 /// Runs `work` until the run is interrupted.
 pub fn wait<T>(host: &Host, work: impl Future<Output = T>) -> Result<T, Box<EvalAltResult>> {
     let cancel = host.bench().interrupts.now();
-    host.wait(async { cancel.run_until_cancelled(work).await }).ok_or_else(fault::interrupted)
+    host.wait(async { cancel.run_until_cancelled(work).await })
+        .ok_or_else(fault::interrupted)
 }
 
 fn wait_for(
@@ -84,7 +88,9 @@ fn wait_for(
     match wait(&host, handle.0.wait_until_ready(limit))? {
         Readiness::Ready { .. } => Ok(true),
         Readiness::NotReady(error) => {
-            host.bench().emit(crate::bench::Event::Warned { text: error.to_string() });
+            host.bench().emit(crate::bench::Event::Warned {
+                text: error.to_string(),
+            });
             Ok(false)
         }
     }
@@ -112,11 +118,17 @@ mod natives {
             return Ok(given);
         }
         let found = in_words(&given);
-        let map = if given.is_string() { Map::from([("image".into(), given)]).into() } else { given };
+        let map = if given.is_string() {
+            Map::from([("image".into(), given)]).into()
+        } else {
+            given
+        };
         let map = map.try_cast::<Map>().ok_or_else(|| {
-            Fault::new(format!("`container` is an image, or a map with `image`, not {found}"))
-                .at_word("container")
-                .help("for example `container: \"vllm/vllm-openai:latest\"`")
+            Fault::new(format!(
+                "`container` is an image, or a map with `image`, not {found}"
+            ))
+            .at_word("container")
+            .help("for example `container: \"vllm/vllm-openai:latest\"`")
         })?;
         options::read::<ContainerSpec>("container", &map)?;
         Ok(map.into())
@@ -158,7 +170,10 @@ mod methods {
     /// ```
     #[rhai_fn(get = "command", pure)]
     pub fn spec_command(spec: &mut EngineSpec) -> rhai::Array {
-        spec.command.iter().map(|word| word.clone().into()).collect()
+        spec.command
+            .iter()
+            .map(|word| word.clone().into())
+            .collect()
     }
 
     /// The engine's name.
@@ -216,7 +231,10 @@ mod methods {
     /// print(engine.is_healthy()); // true
     /// ```
     #[rhai_fn(return_raw, pure)]
-    pub fn is_healthy(context: NativeCallContext, engine: &mut Engine) -> Result<bool, Box<EvalAltResult>> {
+    pub fn is_healthy(
+        context: NativeCallContext,
+        engine: &mut Engine,
+    ) -> Result<bool, Box<EvalAltResult>> {
         wait(&Host::of(&context), engine.0.is_healthy())
     }
 
@@ -228,16 +246,25 @@ mod methods {
     /// engine.close();
     /// ```
     #[rhai_fn(return_raw, pure)]
-    pub fn close(context: NativeCallContext, engine: &mut Engine) -> Result<(), Box<EvalAltResult>> {
+    pub fn close(
+        context: NativeCallContext,
+        engine: &mut Engine,
+    ) -> Result<(), Box<EvalAltResult>> {
         let host = Host::of(&context);
-        Ok(host.wait(host.bench().fleet.close(&engine.0)).map_err(Fault::from)?)
+        Ok(host
+            .wait(host.bench().fleet.close(&engine.0))
+            .map_err(Fault::from)?)
     }
 
     /// The spec in words.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn spec_text(spec: &mut EngineSpec) -> String {
         let started = spec.command.join(" ");
-        format!("{} ({})", spec.name, spec.url.clone().map_or(started, String::from))
+        format!(
+            "{} ({})",
+            spec.name,
+            spec.url.clone().map_or(started, String::from)
+        )
     }
 
     /// The engine in words.

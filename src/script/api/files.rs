@@ -14,7 +14,8 @@ pub fn module() -> Module {
     exported_module!(natives)
 }
 
-const YAML: &str = "a configuration is a file of lines such as `chunk_size: 256`, or a map in the script";
+const YAML: &str =
+    "a configuration is a file of lines such as `chunk_size: 256`, or a map in the script";
 
 /// Paths and small files of a run.
 #[export_module]
@@ -26,11 +27,15 @@ mod natives {
         if found.exists() {
             return utf8(&found);
         }
-        let near = neighbour(&found).and_then(|near| Some(near.file_name()?.to_string_lossy().into_owned()));
+        let near = neighbour(&found)
+            .and_then(|near| Some(near.file_name()?.to_string_lossy().into_owned()));
         let near = near.map_or_else(String::new, |near| format!("did you mean `{near}` there? "));
         Err(Fault::new(format!("there is no file `{path}`"))
             .at_word(path)
-            .help(format!("{near}paths are relative to the script: this one is {}", found.display()))
+            .help(format!(
+                "{near}paths are relative to the script: this one is {}",
+                found.display()
+            ))
             .into())
     }
 
@@ -38,14 +43,22 @@ mod natives {
     #[rhai_fn(return_raw)]
     pub fn read_yaml(path: &str) -> Result<Map, Box<EvalAltResult>> {
         let text = read_text(Path::new(path));
-        let text =
-            text.map_err(|e| Fault::new(format!("cannot read {path}: {e}")).at_word(path).help(YAML))?;
-        let read = serde_saphyr::from_str::<Dynamic>(&text).map_err(|e| e.without_snippet().to_string());
+        let text = text.map_err(|e| {
+            Fault::new(format!("cannot read {path}: {e}"))
+                .at_word(path)
+                .help(YAML)
+        })?;
+        let read =
+            serde_saphyr::from_str::<Dynamic>(&text).map_err(|e| e.without_snippet().to_string());
         match read.map(|value| (value.is_unit(), value.try_cast::<Map>())) {
             Ok((true, _)) => Ok(Map::new()),
             Ok((_, Some(map))) => Ok(map),
-            Ok((_, None)) => Err(Fault::new(format!("{path} is not a YAML mapping")).help(YAML).into()),
-            Err(problem) => Err(Fault::new(format!("{path} is not YAML: {problem}")).help(YAML).into()),
+            Ok((_, None)) => Err(Fault::new(format!("{path} is not a YAML mapping"))
+                .help(YAML)
+                .into()),
+            Err(problem) => Err(Fault::new(format!("{path} is not YAML: {problem}"))
+                .help(YAML)
+                .into()),
         }
     }
 
@@ -63,7 +76,11 @@ mod natives {
 
     /// Writes a text to the run's output folder; returns its path.
     #[rhai_fn(return_raw)]
-    pub fn write(context: NativeCallContext, name: &str, text: &str) -> Result<String, Box<EvalAltResult>> {
+    pub fn write(
+        context: NativeCallContext,
+        name: &str,
+        text: &str,
+    ) -> Result<String, Box<EvalAltResult>> {
         let is_plain = |c: char| c != '/' && !c.is_control();
         if name.starts_with('.') || !name.chars().all(is_plain) {
             return Err(Fault::new(format!("`{name}` is not the name of a file in the output folder"))
@@ -83,8 +100,11 @@ mod natives {
 /// A path as a script's text, in a form with which an engine finds it.
 pub fn utf8(path: &Path) -> Result<String, Box<EvalAltResult>> {
     path.to_str().map(str::to_owned).ok_or_else(|| {
-        Fault::new(format!("the path {} is not UTF-8, which texts of scripts are", path.display()))
-            .help("choose another folder for results with `-o DIR`, and for scripts by another name")
-            .into()
+        Fault::new(format!(
+            "the path {} is not UTF-8, which texts of scripts are",
+            path.display()
+        ))
+        .help("choose another folder for results with `-o DIR`, and for scripts by another name")
+        .into()
     })
 }

@@ -32,7 +32,10 @@ impl Kept {
     pub fn start(host: &Host, given: &Map) -> Result<Self, Box<EvalAltResult>> {
         let spec = read("start", given)?;
         let helper = wait(host, host.bench().fleet.keep(spec.clone()))?.map_err(Fault::from)?;
-        Ok(Self { spec: Rc::new(spec), helper })
+        Ok(Self {
+            spec: Rc::new(spec),
+            helper,
+        })
     }
 }
 
@@ -90,14 +93,22 @@ mod methods {
     /// store.close();
     /// ```
     #[rhai_fn(return_raw, pure)]
-    pub fn close(context: NativeCallContext, helper: &mut Helper) -> Result<(), Box<EvalAltResult>> {
+    pub fn close(
+        context: NativeCallContext,
+        helper: &mut Helper,
+    ) -> Result<(), Box<EvalAltResult>> {
         let host = Host::of(&context);
-        Ok(host.wait(host.bench().fleet.release(&helper.helper)).map_err(Fault::from)?)
+        Ok(host
+            .wait(host.bench().fleet.release(&helper.helper))
+            .map_err(Fault::from)?)
     }
 
     /// The helper in words.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn text(helper: &mut Helper) -> String {
-        format!("{} on {}:{}", helper.spec.name, helper.spec.host, helper.spec.port)
+        format!(
+            "{} on {}:{}",
+            helper.spec.name, helper.spec.host, helper.spec.port
+        )
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::bench::Event;
 use crate::bench::workload::{
-    Agent, Arrivals, Chat, ConfigError, CountedBy, Custom, Dummy, Generator, Growth, Lexicon, LongDocQa,
-    MultiTurn, PrefixReuse, Rag, Random, Request, RequestOptions, TextOptions, Trace, WorkloadConfig,
-    estimate_tokens,
+    Agent, Arrivals, Chat, ConfigError, CountedBy, Custom, Dummy, Generator, Growth, Lexicon,
+    LongDocQa, MultiTurn, PrefixReuse, Rag, Random, Request, RequestOptions, TextOptions, Trace,
+    WorkloadConfig, estimate_tokens,
 };
 use crate::driver::files;
 use crate::driver::tokenizer::Tokenizer;
@@ -39,14 +39,31 @@ type Read = fn(&mut Parts) -> Result<Generator, Fault>;
 /// The generators that are made from options alone.
 const GENERATORS: [(&str, Read); 9] = [
     ("dummy", |options| Ok(Generator::Dummy(options.take()?))),
-    ("vary", |options| Ok(Generator::Vary(Dummy { growth: Growth::Steps, ..options.take()? }))),
-    ("multi_turn", |options| Ok(Generator::MultiTurn(options.take::<MultiTurn>()?))),
-    ("prefix_reuse", |options| Ok(Generator::PrefixReuse(options.take::<PrefixReuse>()?))),
+    ("vary", |options| {
+        Ok(Generator::Vary(Dummy {
+            growth: Growth::Steps,
+            ..options.take()?
+        }))
+    }),
+    ("multi_turn", |options| {
+        Ok(Generator::MultiTurn(options.take::<MultiTurn>()?))
+    }),
+    ("prefix_reuse", |options| {
+        Ok(Generator::PrefixReuse(options.take::<PrefixReuse>()?))
+    }),
     ("rag", |options| Ok(Generator::Rag(options.take::<Rag>()?))),
-    ("chat", |options| Ok(Generator::Chat(options.take::<Chat>()?))),
-    ("agent", |options| Ok(Generator::Agent(options.take::<Agent>()?))),
-    ("long_doc_qa", |options| Ok(Generator::LongDocQa(options.take::<LongDocQa>()?))),
-    ("random", |options| Ok(Generator::Random(options.take::<Random>()?))),
+    ("chat", |options| {
+        Ok(Generator::Chat(options.take::<Chat>()?))
+    }),
+    ("agent", |options| {
+        Ok(Generator::Agent(options.take::<Agent>()?))
+    }),
+    ("long_doc_qa", |options| {
+        Ok(Generator::LongDocQa(options.take::<LongDocQa>()?))
+    }),
+    ("random", |options| {
+        Ok(Generator::Random(options.take::<Random>()?))
+    }),
 ];
 
 /// What the options of the generator `name` are read into, `custom` and `trace` among them.
@@ -56,9 +73,15 @@ pub fn schemas(name: &str) -> Option<Vec<Schema>> {
     match name {
         "custom" => {}
         "trace" => drop(options.take::<Trace>()),
-        _ => drop(GENERATORS.iter().find(|(known, _)| *known == name)?.1(&mut options)),
+        _ => drop(GENERATORS.iter().find(|(known, _)| *known == name)?.1(
+            &mut options,
+        )),
     }
-    let shared = [Schema::of::<Arrivals>(), Schema::of::<TextOptions>(), Schema::of::<RequestOptions>()];
+    let shared = [
+        Schema::of::<Arrivals>(),
+        Schema::of::<TextOptions>(),
+        Schema::of::<RequestOptions>(),
+    ];
     let mut schemas = options.known();
     schemas.extend(shared);
     Some(schemas)
@@ -78,29 +101,42 @@ impl Texts {
         let options: TextOptions = options.take()?;
         let path = match options.tokenizer.as_deref() {
             None | Some(TextOptions::RULE | TextOptions::ENGINE) => {
-                return Ok(Self { options, tokenizer: None });
+                return Ok(Self {
+                    options,
+                    tokenizer: None,
+                });
             }
             Some(path) => path,
         };
         let tokenizer = Tokenizer::load(&host.path(path));
         let tokenizer = tokenizer.map_err(|problem| tokenizer_fault(function, path, &problem))?;
-        Ok(Self { tokenizer: Some(tokenizer), options })
+        Ok(Self {
+            tokenizer: Some(tokenizer),
+            options,
+        })
     }
 
     /// By the tokenizer, or by the rule.
     fn count(&self, text: &str) -> u64 {
-        let counted = self.tokenizer.as_ref().and_then(|tokenizer| tokenizer.count(text));
+        let counted = self
+            .tokenizer
+            .as_ref()
+            .and_then(|tokenizer| tokenizer.count(text));
         counted.unwrap_or_else(|| estimate_tokens(text))
     }
 
     /// The words of the texts of `function`, as far as they are known without an engine.
     fn lexicon(&self, host: &Host, function: &str) -> Result<Arc<Lexicon>, Fault> {
-        let Some(tokenizer) = &self.tokenizer else { return Ok(Arc::default()) };
+        let Some(tokenizer) = &self.tokenizer else {
+            return Ok(Arc::default());
+        };
         let count = async |text: &str| tokenizer.count(text);
         let fitted = host.wait(Lexicon::fit(CountedBy::Tokenizer, count));
         let path = self.options.tokenizer.as_deref().unwrap_or_default();
         let unfit = format!("{path} counts too few common words as one token each");
-        fitted.map(Arc::new).ok_or_else(|| tokenizer_fault(function, path, &unfit))
+        fitted
+            .map(Arc::new)
+            .ok_or_else(|| tokenizer_fault(function, path, &unfit))
     }
 }
 
@@ -112,17 +148,34 @@ fn workload(
     options: Parts<'_>,
 ) -> Result<Workload, Box<EvalAltResult>> {
     let (host, function) = (Host::of(context), options.function);
-    let seed = host.parameter("seed", 0.into())?.as_int().unwrap_or_default() as u64;
-    let text = TextOptions { seed: texts.options.seed.or(Some(seed)), ..texts.options.clone() };
+    let seed = host
+        .parameter("seed", 0.into())?
+        .as_int()
+        .unwrap_or_default() as u64;
+    let text = TextOptions {
+        seed: texts.options.seed.or(Some(seed)),
+        ..texts.options.clone()
+    };
     let config = config(generator, text, options)?;
-    Ok(Rc::new(WorkloadConfig { lexicon: texts.lexicon(&host, function)?, ..config }))
+    Ok(Rc::new(WorkloadConfig {
+        lexicon: texts.lexicon(&host, function)?,
+        ..config
+    }))
 }
 
-fn config(generator: Generator, text: TextOptions, mut options: Parts<'_>) -> Result<WorkloadConfig, Fault> {
-    let (arrivals, request) = (options.take::<Arrivals>()?, options.take::<RequestOptions>()?);
+fn config(
+    generator: Generator,
+    text: TextOptions,
+    mut options: Parts<'_>,
+) -> Result<WorkloadConfig, Fault> {
+    let (arrivals, request) = (
+        options.take::<Arrivals>()?,
+        options.take::<RequestOptions>()?,
+    );
     let (function, given) = (options.function, options.given.clone());
     options.done()?;
-    WorkloadConfig::new(generator, arrivals, text, request).map_err(|e| config_fault(function, &e, &given))
+    WorkloadConfig::new(generator, arrivals, text, request)
+        .map_err(|e| config_fault(function, &e, &given))
 }
 
 /// Why the generator `name`, which a script calls as `function`, makes no workload of these options, if so.
@@ -131,16 +184,23 @@ pub fn refused(name: &str, function: &str, mut given: Map) -> Option<Fault> {
     given.remove("api_key_env");
     let (_, read) = GENERATORS.iter().find(|(known, _)| *known == name)?;
     let mut options = Parts::of(function, given);
-    let read = read(&mut options).and_then(|generator| Ok((generator, options.take::<TextOptions>()?)));
-    read.and_then(|(generator, text)| config(generator, text, options)).err()
+    let read =
+        read(&mut options).and_then(|generator| Ok((generator, options.take::<TextOptions>()?)));
+    read.and_then(|(generator, text)| config(generator, text, options))
+        .err()
 }
 
-fn trace(context: &NativeCallContext<'_>, path: &str, given: Map) -> Result<Workload, Box<EvalAltResult>> {
+fn trace(
+    context: &NativeCallContext<'_>,
+    path: &str,
+    given: Map,
+) -> Result<Workload, Box<EvalAltResult>> {
     const FUNCTION: &str = "load::trace";
     let host = Host::of(context);
     let file = host.path(path);
     let unreadable = |e| {
-        let fault = Fault::new(format!("cannot read the trace {}: {e}", file.display())).at_word(path);
+        let fault =
+            Fault::new(format!("cannot read the trace {}: {e}", file.display())).at_word(path);
         match neighbour(&file) {
             Some(near) => fault.help(format!("did you mean {}?", near.display())),
             None => fault.help("paths are relative to the script"),
@@ -152,14 +212,20 @@ fn trace(context: &NativeCallContext<'_>, path: &str, given: Map) -> Result<Work
     let trace = options.take::<Trace>()?;
     let trace = trace.read(path.into(), reader, &|text| texts.count(text));
     let trace = trace.map_err(|e| match e.option {
-        "file" => Fault::new(format!("the trace {}", e.problem)).at_word(path).help(TRACES),
+        "file" => Fault::new(format!("the trace {}", e.problem))
+            .at_word(path)
+            .help(TRACES),
         _ => config_fault(FUNCTION, &e, &options.given),
     })?;
     if let Some(text) = trace.noted() {
         host.bench().emit(Event::Warned { text });
     }
     // Recorded texts are counted when they are read, before there is an engine.
-    let usual = if trace.has_texts() { TextOptions::RULE } else { TextOptions::ENGINE };
+    let usual = if trace.has_texts() {
+        TextOptions::RULE
+    } else {
+        TextOptions::ENGINE
+    };
     texts.options.tokenizer.get_or_insert_with(|| usual.into());
     workload(context, Generator::Trace(trace), &texts, options)
 }
@@ -172,7 +238,9 @@ fn tokenizer_fault(function: &str, path: &str, problem: &str) -> Fault {
 
 /// What is wrong with an option; the value that it has may stand in a variable.
 fn config_fault(function: &str, error: &ConfigError, given: &Map) -> Fault {
-    let found = given.get(error.option).filter(|_| error.problem.starts_with("must be"));
+    let found = given
+        .get(error.option)
+        .filter(|_| error.problem.starts_with("must be"));
     let found = found.map_or_else(String::new, |value| format!(", found {}", in_words(value)));
     Fault::new(format!("options of `{function}`: {error}{found}"))
         .at_word(error.option)
@@ -186,17 +254,32 @@ fn as_map(request: &Request, lexicon: &Lexicon) -> Map {
         .iter()
         .map(|message| {
             let content = message.text(lexicon);
-            Map::from([("role".into(), (&*message.role).into()), ("content".into(), content.into())]).into()
+            Map::from([
+                ("role".into(), (&*message.role).into()),
+                ("content".into(), content.into()),
+            ])
+            .into()
         })
         .collect();
     Map::from([
-        ("timestamp".into(), request.timestamp.map_or(Dynamic::UNIT, Dynamic::from)),
-        ("after".into(), request.after.map_or(Dynamic::UNIT, |after| whole(after.request as u64))),
+        (
+            "timestamp".into(),
+            request.timestamp.map_or(Dynamic::UNIT, Dynamic::from),
+        ),
+        (
+            "after".into(),
+            request
+                .after
+                .map_or(Dynamic::UNIT, |after| whole(after.request as u64)),
+        ),
         ("session".into(), whole(request.session)),
         ("turn".into(), whole(request.turn)),
         ("context_len".into(), whole(request.context_len)),
         ("query_len".into(), whole(request.query_len)),
-        ("output_len".into(), request.output_len.map_or(Dynamic::UNIT, whole)),
+        (
+            "output_len".into(),
+            request.output_len.map_or(Dynamic::UNIT, whole),
+        ),
         ("prompt".into(), request.text(lexicon).into()),
         ("messages".into(), messages.into()),
     ])
@@ -245,8 +328,13 @@ mod natives {
             })?;
             options::read(function, &map)
         };
-        let given_requests = requests.into_iter().map(request).collect::<Result<Vec<_>, Fault>>()?;
-        let generator = Generator::Custom(Custom { given: given_requests });
+        let given_requests = requests
+            .into_iter()
+            .map(request)
+            .collect::<Result<Vec<_>, Fault>>()?;
+        let generator = Generator::Custom(Custom {
+            given: given_requests,
+        });
         let mut options = Parts::of(function, given);
         let texts = Texts::take(&Host::of(&context), &mut options)?;
         super::workload(&context, generator, &texts, options)
@@ -255,7 +343,11 @@ mod natives {
     /// The workload that was recorded in the file `path`. The options are described at
     /// `load::trace`.
     #[rhai_fn(return_raw)]
-    pub fn trace(context: NativeCallContext, path: &str, given: Map) -> Result<Workload, Box<EvalAltResult>> {
+    pub fn trace(
+        context: NativeCallContext,
+        path: &str,
+        given: Map,
+    ) -> Result<Workload, Box<EvalAltResult>> {
         super::trace(&context, path, given)
     }
 
@@ -281,7 +373,11 @@ mod methods {
     #[rhai_fn(pure)]
     pub fn generate(workload: &mut Workload) -> Array {
         let lexicon = &workload.lexicon;
-        workload.generate(lexicon).iter().map(|request| as_map(request, lexicon).into()).collect()
+        workload
+            .generate(lexicon)
+            .iter()
+            .map(|request| as_map(request, lexicon).into())
+            .collect()
     }
 
     /// How many requests there are.

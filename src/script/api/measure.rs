@@ -37,7 +37,11 @@ impl Quantity {
             name if name.ends_with("tokens") => (name, "tokens", None),
             name => (name, "", None),
         };
-        Self { name: name.into(), unit, better }
+        Self {
+            name: name.into(),
+            unit,
+            better,
+        }
     }
 }
 
@@ -52,13 +56,25 @@ pub struct Measure {
 impl Measure {
     /// The values of a table's column.
     pub fn of_column(column: &str, values: Distribution) -> Self {
-        Self { quantity: Quantity::of_column(column), engine: None, values }
+        Self {
+            quantity: Quantity::of_column(column),
+            engine: None,
+            values,
+        }
     }
 
     /// The values that the requests of `engine` have in a column.
-    pub fn of_engine(engine: &EngineSeen, column: &str, value: impl Fn(&Row) -> Option<f64>) -> Self {
+    pub fn of_engine(
+        engine: &EngineSeen,
+        column: &str,
+        value: impl Fn(&Row) -> Option<f64>,
+    ) -> Self {
         let values = engine.distribution(value);
-        Self { quantity: Quantity::of_column(column), engine: Some(engine.name.clone()), values }
+        Self {
+            quantity: Quantity::of_column(column),
+            engine: Some(engine.name.clone()),
+            values,
+        }
     }
 
     /// The quantity and the engine: ``TTFT of `plain` ``.
@@ -84,7 +100,11 @@ impl Measure {
     }
 
     fn with_unit(&self, value: f64) -> String {
-        let space = if self.quantity.unit.is_empty() { "" } else { " " };
+        let space = if self.quantity.unit.is_empty() {
+            ""
+        } else {
+            " "
+        };
         format!("{}{space}{}", short(value, 3), self.quantity.unit)
     }
 }
@@ -105,13 +125,19 @@ pub fn faster(seen: &Measure, than: &Measure, at_least: f64) -> Result<(bool, St
         .help("compare one measure of two engines, such as `seen[a].ttft` and `seen[b].ttft`"));
     }
     let better = seen.quantity.better.ok_or_else(|| {
-        Fault::new(format!("`check::faster` does not know whether a higher or a lower `{name}` is better"))
-            .help("compare its numbers: `check::that(a.p50 < b.p50, \"…\")`")
+        Fault::new(format!(
+            "`check::faster` does not know whether a higher or a lower `{name}` is better"
+        ))
+        .help("compare its numbers: `check::that(a.p50 < b.p50, \"…\")`")
     })?;
     let subject = seen.of(&format!("{name} p50"));
-    let (Some(value), Some(other)) = (seen.values.percentile(50.0), than.values.percentile(50.0)) else {
+    let (Some(value), Some(other)) = (seen.values.percentile(50.0), than.values.percentile(50.0))
+    else {
         let counts = (seen.values.count(), than.values.count());
-        let claim = format!("{subject} cannot be compared: {} values vs {}", counts.0, counts.1);
+        let claim = format!(
+            "{subject} cannot be compared: {} values vs {}",
+            counts.0, counts.1
+        );
         return Ok((false, claim));
     };
     let ratio = match better {
@@ -121,13 +147,22 @@ pub fn faster(seen: &Measure, than: &Measure, at_least: f64) -> Result<(bool, St
     };
     let holds = ratio >= at_least && (ratio > 1.0 || at_least < 1.0);
     // An engine that is compared with itself, at another time, is named once.
-    let other_name = than.engine.as_ref().filter(|name| seen.engine.as_ref() != Some(name));
+    let other_name = than
+        .engine
+        .as_ref()
+        .filter(|name| seen.engine.as_ref() != Some(name));
     let relation = match (relation(value, other), other_name) {
         ((how, preposition), Some(name)) => format!("{how} {preposition} `{name}`"),
         ((how, _), None) => how,
     };
     let values = format!("{} vs {}", seen.with_unit(value), than.with_unit(other));
-    Ok((holds, format!("{subject} is {relation} ({values}; {}; one run)", required(better, at_least))))
+    Ok((
+        holds,
+        format!(
+            "{subject} is {relation} ({values}; {}; one run)",
+            required(better, at_least)
+        ),
+    ))
 }
 
 /// Returns the words that relate `value` to `other`, and the preposition after them.
@@ -138,7 +173,11 @@ fn relation(value: f64, other: f64) -> (String, &'static str) {
         Ordering::Greater => "higher",
     };
     let ratio = value.max(other) / value.min(other);
-    let times = if ratio.is_finite() { format!("{}x ", short(ratio, 3)) } else { String::new() };
+    let times = if ratio.is_finite() {
+        format!("{}x ", short(ratio, 3))
+    } else {
+        String::new()
+    };
     (format!("{times}{word}"), "than")
 }
 
@@ -157,7 +196,11 @@ fn required(better: Better, at_least: f64) -> String {
 
 /// `number` with `digits` significant digits, without an exponent.
 pub fn short(number: f64, digits: i64) -> String {
-    let magnitude = if number == 0.0 { 0 } else { number.abs().log10().floor() as i64 };
+    let magnitude = if number == 0.0 {
+        0
+    } else {
+        number.abs().log10().floor() as i64
+    };
     let decimals = (digits - 1 - magnitude).clamp(0, 9) as usize;
     format!("{number:.decimals$}")
 }
@@ -168,7 +211,10 @@ mod tests {
 
     /// A measure of the engine `name`.
     fn of(name: &str, column: &str, values: &[f64]) -> Measure {
-        Measure { engine: Some(name.into()), ..Measure::of_column(column, values.iter().copied().collect()) }
+        Measure {
+            engine: Some(name.into()),
+            ..Measure::of_column(column, values.iter().copied().collect())
+        }
     }
 
     /// Returns what `faster` says of the medians of one measure of `a` and `b`.
@@ -207,7 +253,10 @@ mod tests {
     #[test]
     fn equal_medians_are_not_faster() {
         let (holds, text) = claim("latency", 0.2, 0.2, 1.0);
-        assert_eq!(text, "latency p50 of `a` is equal to `b` (0.200 s vs 0.200 s; required lower; one run)");
+        assert_eq!(
+            text,
+            "latency p50 of `a` is equal to `b` (0.200 s vs 0.200 s; required lower; one run)"
+        );
         assert!(!holds);
         assert!(!claim("latency", 0.0, 0.0, 1.0).0);
     }
@@ -215,17 +264,26 @@ mod tests {
     #[test]
     fn below_one_at_least_allows_a_worse_median() {
         let (holds, text) = claim("TTFT", 0.21, 0.2, 0.9);
-        assert!(text.ends_with("(0.210 s vs 0.200 s; allowed 1.11x higher; one run)"), "{text}");
+        assert!(
+            text.ends_with("(0.210 s vs 0.200 s; allowed 1.11x higher; one run)"),
+            "{text}"
+        );
         assert!(holds);
         assert!(!claim("TTFT", 0.3, 0.2, 0.9).0);
         let (holds, text) = claim("TTFT", 0.3, 0.2, 0.0);
-        assert!(holds && text.ends_with("; any ratio allowed; one run)"), "{text}");
+        assert!(
+            holds && text.ends_with("; any ratio allowed; one run)"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_zero_has_no_ratio() {
         let (holds, text) = claim("send_lag_s", 0.0, 0.2, 1.5);
-        assert!(text.starts_with("send lag p50 of `a` is lower than `b` (0.00 s vs 0.200 s;"), "{text}");
+        assert!(
+            text.starts_with("send lag p50 of `a` is lower than `b` (0.00 s vs 0.200 s;"),
+            "{text}"
+        );
         assert!(holds);
     }
 
@@ -241,10 +299,17 @@ mod tests {
     fn an_engine_at_two_times_is_named_once() {
         let (_, text) =
             faster(&of("a", "TTFT", &[1.0]), &of("a", "TTFT", &[2.0]), 1.0).expect("one quantity");
-        assert!(text.starts_with("TTFT p50 of `a` is 2.00x lower (1.00 s vs 2.00 s;"), "{text}");
-        let columns = [1.0, 2.0].map(|value| Measure::of_column("TTFT", [value].into_iter().collect()));
+        assert!(
+            text.starts_with("TTFT p50 of `a` is 2.00x lower (1.00 s vs 2.00 s;"),
+            "{text}"
+        );
+        let columns =
+            [1.0, 2.0].map(|value| Measure::of_column("TTFT", [value].into_iter().collect()));
         let (_, text) = faster(&columns[0], &columns[1], 1.0).expect("one quantity");
-        assert!(text.starts_with("TTFT p50 is 2.00x lower (1.00 s vs 2.00 s;"), "{text}");
+        assert!(
+            text.starts_with("TTFT p50 is 2.00x lower (1.00 s vs 2.00 s;"),
+            "{text}"
+        );
         // A baseline that was read from a file is compared with values of this run.
         assert!(
             faster(
@@ -258,9 +323,14 @@ mod tests {
 
     #[test]
     fn two_quantities_or_one_without_a_direction_are_refused() {
-        let error = faster(&of("a", "TTFT", &[1.0]), &of("b", "latency", &[1.0]), 1.0).expect_err("two");
-        assert_eq!(error.message, "`check::faster` cannot compare TTFT of `a` with latency of `b`");
-        let error = faster(&of("a", "chunks", &[1.0]), &of("b", "chunks", &[1.0]), 1.0).expect_err("chunks");
+        let error =
+            faster(&of("a", "TTFT", &[1.0]), &of("b", "latency", &[1.0]), 1.0).expect_err("two");
+        assert_eq!(
+            error.message,
+            "`check::faster` cannot compare TTFT of `a` with latency of `b`"
+        );
+        let error = faster(&of("a", "chunks", &[1.0]), &of("b", "chunks", &[1.0]), 1.0)
+            .expect_err("chunks");
         assert_eq!(
             error.message,
             "`check::faster` does not know whether a higher or a lower `chunks` is better"

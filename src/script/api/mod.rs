@@ -30,8 +30,17 @@ use crate::driver::container::ContainerSpec;
 use rhai::Module;
 
 /// The natives that need no import.
-pub const GLOBALS: [&str; 9] =
-    ["run", "start", "scratch", "param", "env", "sleep", "print", "debug", "div_floor"];
+pub const GLOBALS: [&str; 9] = [
+    "run",
+    "start",
+    "scratch",
+    "param",
+    "env",
+    "sleep",
+    "print",
+    "debug",
+    "div_floor",
+];
 
 /// Makes types and global natives known.
 pub fn register(engine: &mut rhai::Engine) {
@@ -62,7 +71,12 @@ pub fn native(path: &str) -> Option<Module> {
 
 /// What the options at `position` of a call of a native are read into, a map or an array of such. `first` is
 /// its first argument where that is a literal text.
-pub fn options(module: &str, name: &str, position: usize, first: Option<&str>) -> Option<Vec<Schema>> {
+pub fn options(
+    module: &str,
+    name: &str,
+    position: usize,
+    first: Option<&str>,
+) -> Option<Vec<Schema>> {
     Some(match (module, name, position) {
         ("core/engine", "spec", 1) => vec![Schema::of::<EngineSpec>()],
         ("core/engine", "container", 0) => vec![Schema::of::<ContainerSpec>()],

@@ -12,13 +12,18 @@ pub fn module() -> Module {
 /// The quotient of whole numbers that leave no remainder.
 fn exact(a: i64, b: i64) -> Result<i64, Box<EvalAltResult>> {
     let quotient = truncated(a, b)?;
-    if a.wrapping_rem(b) == 0 { Ok(quotient) } else { Err(remainder(a, b).into()) }
+    if a.wrapping_rem(b) == 0 {
+        Ok(quotient)
+    } else {
+        Err(remainder(a, b).into())
+    }
 }
 
 /// The quotient rounded towards zero.
 fn truncated(a: i64, b: i64) -> Result<i64, Box<EvalAltResult>> {
     let kind = if b == 0 { "by zero" } else { "overflow" };
-    let failed = || EvalAltResult::ErrorArithmetic(format!("Division {kind}: {a} / {b}"), Position::NONE);
+    let failed =
+        || EvalAltResult::ErrorArithmetic(format!("Division {kind}: {a} / {b}"), Position::NONE);
     Ok(a.checked_div(b).ok_or_else(failed)?)
 }
 
@@ -72,7 +77,9 @@ mod tests {
     use crate::script::language::compiler;
 
     fn evaluated(expression: &str) -> Result<i64, String> {
-        compiler().eval::<i64>(expression).map_err(|error| Diagnosis::of(&error, "test").message)
+        compiler()
+            .eval::<i64>(expression)
+            .map_err(|error| Diagnosis::of(&error, "test").message)
     }
 
     #[test]
@@ -88,7 +95,11 @@ mod tests {
 
     #[test]
     fn division_with_a_float_keeps_its_fraction() {
-        let float = |expression| compiler().eval::<f64>(expression).map_err(|error| error.to_string());
+        let float = |expression| {
+            compiler()
+                .eval::<f64>(expression)
+                .map_err(|error| error.to_string())
+        };
         assert_eq!(float("5 / 10.0"), Ok(0.5));
         assert_eq!(float("5.to_float() / 10"), Ok(0.5));
         assert_eq!(float("let a = 5; a /= 2.0; a"), Ok(2.5));
@@ -96,9 +107,20 @@ mod tests {
 
     #[test]
     fn div_floor_rounds_down() {
-        let quotients = [(7, 2, 3), (-7, 2, -4), (7, -2, -4), (-7, -2, 3), (-8, 2, -4), (0, 5, 0)];
+        let quotients = [
+            (7, 2, 3),
+            (-7, 2, -4),
+            (7, -2, -4),
+            (-7, -2, 3),
+            (-8, 2, -4),
+            (0, 5, 0),
+        ];
         for (a, b, quotient) in quotients {
-            assert_eq!(evaluated(&format!("div_floor({a}, {b})")), Ok(quotient), "{a} by {b}");
+            assert_eq!(
+                evaluated(&format!("div_floor({a}, {b})")),
+                Ok(quotient),
+                "{a} by {b}"
+            );
         }
     }
 
@@ -110,7 +132,11 @@ mod tests {
         }
         for divided in ["least / -1", "div_floor(least, -1)"] {
             let error = evaluated(&format!("let least = -9223372036854775807 - 1; {divided}"));
-            assert_eq!(error, Err("division overflow: -9223372036854775808 / -1".into()), "{divided}");
+            assert_eq!(
+                error,
+                Err("division overflow: -9223372036854775808 / -1".into()),
+                "{divided}"
+            );
         }
     }
 }

@@ -31,7 +31,9 @@ fn experiment(
     }
     let arms = engines.iter().map(arm_of).collect::<Result<Vec<_>, _>>()?;
     let keys = engines.iter().filter_map(Key::of).collect();
-    let seen = host.wait(host.bench().run(workload, arms, options)).map_err(fault::raise)?;
+    let seen = host
+        .wait(host.bench().run(workload, arms, options))
+        .map_err(fault::raise)?;
     Ok(Experiment { seen, keys })
 }
 
@@ -55,7 +57,12 @@ mod natives {
         workload: Workload,
         engines: Array,
     ) -> Result<Experiment, Box<EvalAltResult>> {
-        experiment(&Host::of(&context), &workload, &engines, RunOptions::default())
+        experiment(
+            &Host::of(&context),
+            &workload,
+            &engines,
+            RunOptions::default(),
+        )
     }
 
     /// The same with options:
@@ -91,7 +98,10 @@ mod natives {
     #[rhai_fn(return_raw)]
     pub fn start(context: NativeCallContext, engine: Spec) -> Result<Handle, Box<EvalAltResult>> {
         let host = Host::of(&context);
-        let started = wait(&host, host.bench().fleet.start_and_note(engine.as_ref().clone()))?;
+        let started = wait(
+            &host,
+            host.bench().fleet.start_and_note(engine.as_ref().clone()),
+        )?;
         Ok(Handle::new(started.map_err(Fault::from)?))
     }
 
@@ -105,7 +115,10 @@ mod natives {
     /// store.close();
     /// ```
     #[rhai_fn(name = "start", return_raw)]
-    pub fn start_helper(context: NativeCallContext, helper: Map) -> Result<Kept, Box<EvalAltResult>> {
+    pub fn start_helper(
+        context: NativeCallContext,
+        helper: Map,
+    ) -> Result<Kept, Box<EvalAltResult>> {
         Kept::start(&Host::of(&context), &helper)
     }
 
@@ -162,7 +175,9 @@ mod natives {
                 .into());
         }
         // A timer is made on the runtime, not here.
-        wait(&Host::of(&context), async { tokio::time::sleep(Duration::from_secs_f64(seconds)).await })
+        wait(&Host::of(&context), async {
+            tokio::time::sleep(Duration::from_secs_f64(seconds)).await
+        })
     }
 
     /// Waits for some seconds.

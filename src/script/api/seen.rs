@@ -28,7 +28,10 @@ impl Key {
         if let Some(spec) = value.clone().try_cast::<Spec>() {
             return Some(Self::Spec(Rc::as_ptr(&spec).addr()));
         }
-        value.clone().try_cast::<Handle>().map(|handle| Self::Handle(handle.identity()))
+        value
+            .clone()
+            .try_cast::<Handle>()
+            .map(|handle| Self::Handle(handle.identity()))
     }
 }
 
@@ -43,18 +46,32 @@ pub struct Experiment {
 
 fn some(measure: &Measure, value: Option<f64>) -> Result<f64, Box<EvalAltResult>> {
     Ok(value.ok_or_else(|| {
-        Fault::new(format!("there is no {}: no request has one", measure.what()))
-            .help("`count` says how many requests have a measure")
+        Fault::new(format!(
+            "there is no {}: no request has one",
+            measure.what()
+        ))
+        .help("`count` says how many requests have a measure")
     })?)
 }
 
-fn by_key(experiment: &Experiment, key: Option<Key>, what: &str) -> Result<EngineSeen, Box<EvalAltResult>> {
+fn by_key(
+    experiment: &Experiment,
+    key: Option<Key>,
+    what: &str,
+) -> Result<EngineSeen, Box<EvalAltResult>> {
     let index = key.and_then(|key| experiment.keys.iter().position(|known| *known == key));
-    let found = index.and_then(|index| experiment.seen.engines.get(index)).cloned();
+    let found = index
+        .and_then(|index| experiment.seen.engines.get(index))
+        .cloned();
     Ok(found.ok_or_else(|| {
-        let names = experiment.seen.engines.iter().map(|engine| format!("`{}`", engine.name));
+        let names = experiment
+            .seen
+            .engines
+            .iter()
+            .map(|engine| format!("`{}`", engine.name));
         let names = names.collect::<Vec<_>>().join(", ");
-        Fault::new(format!("{what} was not in this experiment")).help(format!("its engines were {names}"))
+        Fault::new(format!("{what} was not in this experiment"))
+            .help(format!("its engines were {names}"))
     })?)
 }
 
@@ -98,7 +115,12 @@ mod methods {
     /// ```
     #[rhai_fn(get = "engines", pure)]
     pub fn engines(seen: &mut Seen) -> Array {
-        seen.seen.engines.iter().cloned().map(Dynamic::from).collect()
+        seen.seen
+            .engines
+            .iter()
+            .cloned()
+            .map(Dynamic::from)
+            .collect()
     }
 
     /// The engine's name.
@@ -168,7 +190,9 @@ mod methods {
     /// ```
     #[rhai_fn(get = "cached_tokens", pure)]
     pub fn cached_tokens(engine: &mut EngineSeen) -> Distribution {
-        Measure::of_engine(engine, "cached_tokens", |row| row.cached_tokens.map(|tokens| tokens as f64))
+        Measure::of_engine(engine, "cached_tokens", |row| {
+            row.cached_tokens.map(|tokens| tokens as f64)
+        })
     }
 
     /// Cached prompt tokens over all prompt tokens; `()` where the engine does not tell.
@@ -214,7 +238,12 @@ mod methods {
     /// The engine in words.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn engine_text(engine: &mut EngineSeen) -> String {
-        format!("{}: {} requests, {} failed", engine.name, engine.rows.len(), EngineSeen::failed(engine))
+        format!(
+            "{}: {} requests, {} failed",
+            engine.name,
+            engine.rows.len(),
+            EngineSeen::failed(engine)
+        )
     }
 
     /// What is measured, and of which engine.
@@ -244,7 +273,12 @@ mod methods {
     /// ```
     #[rhai_fn(get = "values", pure)]
     pub fn values(measure: &mut Distribution) -> Array {
-        measure.values().values().iter().map(|value| (*value).into()).collect()
+        measure
+            .values()
+            .values()
+            .iter()
+            .map(|value| (*value).into())
+            .collect()
     }
 
     /// The percentile `p` of 0 to 100, interpolated as numpy does.

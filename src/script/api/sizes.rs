@@ -23,7 +23,10 @@ fn limited(function: &str, length: i64, unit: &str, max: usize) -> Result<usize,
     if length <= max {
         return Ok(length);
     }
-    Err(Fault::new(format!("`{function}` to {length} {unit}: at most {max}")).help("give a smaller length"))
+    Err(
+        Fault::new(format!("`{function}` to {length} {unit}: at most {max}"))
+            .help("give a smaller length"),
+    )
 }
 
 /// Checks the length of two values that are joined into a `kind`.
@@ -63,7 +66,9 @@ mod natives {
         }
         let width = padding.chars().count();
         if width == 0 {
-            return Err(Fault::new("`pad` with an empty string").help("give at least one character").into());
+            return Err(Fault::new("`pad` with an empty string")
+                .help("give at least one character")
+                .into());
         }
         let mut added = padding.repeat(missing / width);
         added.extend(padding.chars().take(missing % width));
@@ -73,7 +78,11 @@ mod natives {
 
     /// Pads an array with an item to a number of items.
     #[rhai_fn(name = "pad", return_raw)]
-    pub fn pad_array(array: &mut Array, length: i64, item: Dynamic) -> Result<(), Box<EvalAltResult>> {
+    pub fn pad_array(
+        array: &mut Array,
+        length: i64,
+        item: Dynamic,
+    ) -> Result<(), Box<EvalAltResult>> {
         let length = limited("pad", length, "items", MAX_ITEMS)?;
         array.resize(length.max(array.len()), item);
         Ok(())
@@ -96,7 +105,10 @@ mod natives {
     /// Makes a blob of the lowest 8 bits of a number.
     #[rhai_fn(name = "blob", return_raw)]
     pub fn blob_of(length: i64, value: i64) -> Result<Blob, Box<EvalAltResult>> {
-        Ok(vec![value as u8; limited("blob", length, "bytes", MAX_LENGTH)?])
+        Ok(vec![
+            value as u8;
+            limited("blob", length, "bytes", MAX_LENGTH)?
+        ])
     }
 
     /// Joins two strings.
@@ -152,18 +164,38 @@ mod tests {
 
     fn evaluated(expression: &str) -> Result<String, String> {
         let value = compiler().eval::<rhai::Dynamic>(expression);
-        value.map(|value| value.to_string()).map_err(|error| Diagnosis::of(&error, "test").message)
+        value
+            .map(|value| value.to_string())
+            .map_err(|error| Diagnosis::of(&error, "test").message)
     }
 
     #[test]
     fn allocations_over_the_limit_are_errors() {
         for (expression, message) in [
-            ("let s = ``; s.pad(1000000000, 'x')", "`pad` to 1000000000 characters: at most 268435456"),
-            ("let s = ``; s.pad(5000000000, `xy`)", "`pad` to 5000000000 characters: at most 268435456"),
-            ("let a = []; a.pad(100000000, 0)", "`pad` to 100000000 items: at most 16777216"),
-            ("let b = blob(); b.pad(100000000000, 0)", "`pad` to 100000000000 bytes: at most 268435456"),
-            ("blob(100000000000)", "`blob` to 100000000000 bytes: at most 268435456"),
-            ("blob(100000000000, 7)", "`blob` to 100000000000 bytes: at most 268435456"),
+            (
+                "let s = ``; s.pad(1000000000, 'x')",
+                "`pad` to 1000000000 characters: at most 268435456",
+            ),
+            (
+                "let s = ``; s.pad(5000000000, `xy`)",
+                "`pad` to 5000000000 characters: at most 268435456",
+            ),
+            (
+                "let a = []; a.pad(100000000, 0)",
+                "`pad` to 100000000 items: at most 16777216",
+            ),
+            (
+                "let b = blob(); b.pad(100000000000, 0)",
+                "`pad` to 100000000000 bytes: at most 268435456",
+            ),
+            (
+                "blob(100000000000)",
+                "`blob` to 100000000000 bytes: at most 268435456",
+            ),
+            (
+                "blob(100000000000, 7)",
+                "`blob` to 100000000000 bytes: at most 268435456",
+            ),
             ("let s = ``; s.pad(5, ``)", "`pad` with an empty string"),
         ] {
             assert_eq!(evaluated(expression), Err(message.into()), "{expression}");
@@ -173,9 +205,18 @@ mod tests {
     #[test]
     fn doubling_ends_at_the_limit() {
         for (start, message) in [
-            ("`x`", "the joined string would have 536870912 bytes: at most 268435456"),
-            ("[0]", "the joined array would have 33554432 items: at most 16777216"),
-            ("blob(1)", "the joined blob would have 536870912 bytes: at most 268435456"),
+            (
+                "`x`",
+                "the joined string would have 536870912 bytes: at most 268435456",
+            ),
+            (
+                "[0]",
+                "the joined array would have 33554432 items: at most 16777216",
+            ),
+            (
+                "blob(1)",
+                "the joined blob would have 536870912 bytes: at most 268435456",
+            ),
         ] {
             for doubling in ["s += s", "s = s + s", "s.append(s)"] {
                 let script = format!("let s = {start}; loop {{ {doubling}; }}");
@@ -190,14 +231,32 @@ mod tests {
             ("let s = `é`; s.pad(4, 'x'); s", "éxxx"),
             ("let s = `é`; s.pad(6, `12`); s", "é12121"),
             ("let s = `long`; s.pad(2, ' '); s.pad(-1, ' '); s", "long"),
-            ("let a = [1]; a.pad(3, `x`); a.pad(2, 0); a.pad(-1, 0); a", r#"[1, "x", "x"]"#),
-            ("let b = blob(2, 0x142); b.pad(3, 1); b.pad(-1, 1); b.to_array()", "[66, 66, 1]"),
+            (
+                "let a = [1]; a.pad(3, `x`); a.pad(2, 0); a.pad(-1, 0); a",
+                r#"[1, "x", "x"]"#,
+            ),
+            (
+                "let b = blob(2, 0x142); b.pad(3, 1); b.pad(-1, 1); b.to_array()",
+                "[66, 66, 1]",
+            ),
             ("blob(-1).len() + blob(3).len()", "3"),
-            ("let s = `a` + `b`; s += `c`; s += s; s.append(`d`); s", "abcabcd"),
-            ("let a = [1] + [2]; a += [3]; a += 4; a.append([5]); a += a; a.len()", "10"),
-            ("let b = blob(1, 2) + blob(1, 3); b += b; b.append(b); b += 4; b.to_array().len()", "9"),
+            (
+                "let s = `a` + `b`; s += `c`; s += s; s.append(`d`); s",
+                "abcabcd",
+            ),
+            (
+                "let a = [1] + [2]; a += [3]; a += 4; a.append([5]); a += a; a.len()",
+                "10",
+            ),
+            (
+                "let b = blob(1, 2) + blob(1, 3); b += b; b.append(b); b += 4; b.to_array().len()",
+                "9",
+            ),
             ("let s = `a` + 1; s += 2; s += 'c'; s + ()", "a12c"),
-            ("let s = ``; s.pad(100000000, 'x'); s += s; s.len()", "200000000"),
+            (
+                "let s = ``; s.pad(100000000, 'x'); s += s; s.len()",
+                "200000000",
+            ),
         ] {
             assert_eq!(evaluated(expression).as_deref(), Ok(value), "{expression}");
         }

@@ -43,9 +43,12 @@ fn cell(value: &Dynamic) -> Cell {
     match value {
         _ if value.is_unit() => Cell::Empty,
         _ if value.is_int() => Cell::Whole(value.as_int().unwrap_or_default()),
-        _ if value.is_float() => {
-            value.as_float().ok().filter(|number| number.is_finite()).map(Cell::Real).unwrap_or_default()
-        }
+        _ if value.is_float() => value
+            .as_float()
+            .ok()
+            .filter(|number| number.is_finite())
+            .map(Cell::Real)
+            .unwrap_or_default(),
         _ if value.is_bool() => Cell::Flag(value.as_bool().unwrap_or_default()),
         _ => Cell::Text(value.to_string()),
     }
@@ -54,11 +57,17 @@ fn cell(value: &Dynamic) -> Cell {
 /// Returns true if a request of the table was sent by the run whose request ids begin like this.
 fn is_of_run(table: &table::Table, prefix: &str) -> bool {
     let begins = |cell: &Cell| matches!(cell, Cell::Text(id) if id.starts_with(prefix));
-    table.place("x_request_id").is_some_and(|at| table.rows().any(|row| begins(&row[at])))
+    table
+        .place("x_request_id")
+        .is_some_and(|at| table.rows().any(|row| begins(&row[at])))
 }
 
 fn row(columns: &[String], cells: &[Cell]) -> Map {
-    columns.iter().zip(cells).map(|(column, cell)| (column.into(), value(cell))).collect()
+    columns
+        .iter()
+        .zip(cells)
+        .map(|(column, cell)| (column.into(), value(cell)))
+        .collect()
 }
 
 /// Tables from files.
@@ -70,13 +79,17 @@ mod natives {
     /// let rows = table::read("outputs/test_a.csv");
     /// ```
     #[rhai_fn(return_raw)]
-    pub fn read(context: NativeCallContext, path: &str) -> Result<table::Table, Box<EvalAltResult>> {
+    pub fn read(
+        context: NativeCallContext,
+        path: &str,
+    ) -> Result<table::Table, Box<EvalAltResult>> {
         let host = Host::of(&context);
         let here = std::path::PathBuf::from(path);
         let found = if here.exists() { here } else { host.path(path) };
         let table = table::read(&found).map_err(|problem| {
             let near = neighbour(&found).map(|near| format!("did you mean {}?", near.display()));
-            let help = near.unwrap_or_else(|| "give the path of a CSV, such as outputs/test_a.csv".into());
+            let help =
+                near.unwrap_or_else(|| "give the path of a CSV, such as outputs/test_a.csv".into());
             Fault::new(problem).at_word(path).help(help)
         })?;
         if is_of_run(&table, &format!("{}-", host.bench().run_id)) {
@@ -136,7 +149,9 @@ mod methods {
     /// ```
     #[rhai_fn(get = "rows", pure)]
     pub fn rows(table: &mut Table) -> Array {
-        Table::rows(table).map(|cells| row(Table::columns(table), cells).into()).collect()
+        Table::rows(table)
+            .map(|cells| row(Table::columns(table), cells).into())
+            .collect()
     }
 
     /// The values of a column, without those that are not there.
@@ -148,7 +163,11 @@ mod methods {
     #[rhai_fn(return_raw, pure)]
     pub fn column(table: &mut Table, column: &str) -> Result<Array, Box<EvalAltResult>> {
         let place = place(table, column)?;
-        Ok(table.column(place).filter(|cell| **cell != Cell::Empty).map(value).collect())
+        Ok(table
+            .column(place)
+            .filter(|cell| **cell != Cell::Empty)
+            .map(value)
+            .collect())
     }
 
     /// Two columns as `#{ x, y }`, of the rows that have both: what a line of `std/plot` takes.
@@ -215,7 +234,13 @@ mod methods {
     pub fn group(table: &mut Table, column: &str) -> Result<Array, Box<EvalAltResult>> {
         let place = place(table, column)?;
         let group = |(key, rows): (Cell, Table)| {
-            Dynamic::from_map([("key".into(), value(&key)), ("rows".into(), Dynamic::from(rows))].into())
+            Dynamic::from_map(
+                [
+                    ("key".into(), value(&key)),
+                    ("rows".into(), Dynamic::from(rows)),
+                ]
+                .into(),
+            )
         };
         Ok(table.groups(place).into_iter().map(group).collect())
     }
@@ -235,7 +260,8 @@ mod methods {
     ) -> Result<Table, Box<EvalAltResult>> {
         let columns = Table::columns(table);
         let values = Table::rows(table).map(|cells| {
-            make.call_within_context::<Dynamic>(&context, (row(columns, cells),)).map(|value| cell(&value))
+            make.call_within_context::<Dynamic>(&context, (row(columns, cells),))
+                .map(|value| cell(&value))
         });
         let cells = values.collect::<Result<Vec<_>, _>>()?;
         Ok(Table::with(table, column, cells))
@@ -277,6 +303,10 @@ mod methods {
     /// The table in words.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn table_text(table: &mut Table) -> String {
-        format!("{} rows of {}", Table::count(table), Table::columns(table).join(", "))
+        format!(
+            "{} rows of {}",
+            Table::count(table),
+            Table::columns(table).join(", ")
+        )
     }
 }

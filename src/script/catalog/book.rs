@@ -4,16 +4,21 @@ use super::show::{further, import};
 use super::{Catalog, Home, Item};
 use std::fmt::Write;
 
-const NOTE: &str =
-    "<!-- Made from the doc comments by `lmrun api --book`; `tests/api.rs` says when it is stale. -->";
+const NOTE: &str = "<!-- Made from the doc comments by `lmrun api --book`; `tests/api.rs` says when it is stale. -->";
 
 impl Catalog {
     /// The pages: file names and texts.
     pub fn pages(&self) -> Vec<(String, String)> {
         let mut pages = vec![("overview.md".to_owned(), self.overview())];
-        pages.push(("global.md".into(), self.page("Without an import", "", &|home| *home == Home::Global)));
+        pages.push((
+            "global.md".into(),
+            self.page("Without an import", "", &|home| *home == Home::Global),
+        ));
         let about = "What natives return, and what can be done with it.\n\n";
-        pages.push(("types.md".into(), self.page("Types", about, &|home| matches!(home, Home::Type(_)))));
+        pages.push((
+            "types.md".into(),
+            self.page("Types", about, &|home| matches!(home, Home::Type(_))),
+        ));
         for module in &self.modules {
             let home = Home::Module(module.path.clone());
             let about = format!(
@@ -23,7 +28,9 @@ impl Catalog {
             );
             pages.push((
                 page_of(&home),
-                self.page(&format!("`{}`", module.path), &about, &|other| *other == home),
+                self.page(&format!("`{}`", module.path), &about, &|other| {
+                    *other == home
+                }),
             ));
         }
         pages
@@ -44,10 +51,18 @@ impl Catalog {
         for item in &self.items {
             if last.replace(&item.home) != Some(&item.home) {
                 let page = page_of(&item.home);
-                let _ = write!(text, "\n## {}\n\n| | |\n|---|---|\n", linked(&item.home, &page));
+                let _ = write!(
+                    text,
+                    "\n## {}\n\n| | |\n|---|---|\n",
+                    linked(&item.home, &page)
+                );
             }
             let usage = item.usage(item.main()).replace('|', "\\|");
-            let _ = writeln!(text, "| `{usage}` | {} |", item.summary().replace('|', "\\|"));
+            let _ = writeln!(
+                text,
+                "| `{usage}` | {} |",
+                item.summary().replace('|', "\\|")
+            );
         }
         text
     }
@@ -75,7 +90,11 @@ fn section(item: &Item) -> String {
     }
     text += "```\n";
     for (i, signature) in item.signatures.iter().enumerate() {
-        let lead = if i == 0 { String::new() } else { format!("`{}`: ", item.usage(signature)) };
+        let lead = if i == 0 {
+            String::new()
+        } else {
+            format!("`{}`: ", item.usage(signature))
+        };
         let _ = write!(text, "\n{lead}{}\n", spaced(&signature.doc.text));
         if let Some(example) = &signature.doc.example {
             let _ = write!(text, "\n```rhai,part\n{example}\n```\n");

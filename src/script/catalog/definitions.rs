@@ -8,21 +8,31 @@ impl Catalog {
     pub fn definitions(&self) -> Vec<(String, String)> {
         let rhai = rhai::Engine::new_raw();
         let built_in = rhai.definitions().include_standard_packages(true);
-        let mut files: Vec<_> =
-            built_in.iter_files().filter(|(name, _)| name.starts_with("__builtin")).collect();
-        files.push(("lmrun.d.rhai".into(), self.file("static", &|home| !matches!(home, Home::Module(_)))));
+        let mut files: Vec<_> = built_in
+            .iter_files()
+            .filter(|(name, _)| name.starts_with("__builtin"))
+            .collect();
+        files.push((
+            "lmrun.d.rhai".into(),
+            self.file("static", &|home| !matches!(home, Home::Module(_))),
+        ));
         for module in &self.modules {
             let home = Home::Module(module.path.clone());
-            files
-                .push((format!("{}.d.rhai", home.alias()), self.file(home.alias(), &|other| *other == home)));
+            files.push((
+                format!("{}.d.rhai", home.alias()),
+                self.file(home.alias(), &|other| *other == home),
+            ));
         }
         files
     }
 
     fn file(&self, module: &str, is_in: &dyn Fn(&Home) -> bool) -> String {
         let items = self.items.iter().filter(|item| is_in(&item.home));
-        let all =
-            items.flat_map(|item| item.signatures.iter().map(move |signature| definition(item, signature)));
+        let all = items.flat_map(|item| {
+            item.signatures
+                .iter()
+                .map(move |signature| definition(item, signature))
+        });
         format!("module {module};\n\n{}", all.collect::<Vec<_>>().join("\n"))
     }
 }
@@ -41,10 +51,17 @@ fn definition(item: &Item, signature: &Signature) -> String {
         Home::Type(kind) => Some(format!("this: {kind}")),
         _ => None,
     };
-    let given =
-        signature.params.iter().map(|param| format!("{}: {}", param.name, kind(param.kind.as_deref())));
+    let given = signature
+        .params
+        .iter()
+        .map(|param| format!("{}: {}", param.name, kind(param.kind.as_deref())));
     let params: Vec<String> = this.into_iter().chain(given).collect();
-    let _ = writeln!(text, "fn {name}({}) -> {};", params.join(", "), kind(signature.returns.as_deref()));
+    let _ = writeln!(
+        text,
+        "fn {name}({}) -> {};",
+        params.join(", "),
+        kind(signature.returns.as_deref())
+    );
     text
 }
 
@@ -64,5 +81,7 @@ fn kind(kind: Option<&str>) -> String {
         "any" => "?".into(),
         other => other.into(),
     };
-    kind.map_or("?".into(), |kind| kind.split(" | ").map(one).collect::<Vec<_>>().join(" | "))
+    kind.map_or("?".into(), |kind| {
+        kind.split(" | ").map(one).collect::<Vec<_>>().join(" | ")
+    })
 }

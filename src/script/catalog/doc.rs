@@ -40,13 +40,27 @@ impl Doc {
             }
         }
         let text = text.join("\n").replace("\n\n\n", "\n\n").trim().to_owned();
-        Self { summary: first_sentence(&text), text, options, example }
+        Self {
+            summary: first_sentence(&text),
+            text,
+            options,
+            example,
+        }
     }
 
     /// The functions of which it says "those of `one`, `other`."
     pub fn borrows(&self) -> Vec<&str> {
-        let said = self.text.split_once("those of ").map_or("", |(_, rest)| rest);
-        let list = said.split(". ").next().unwrap_or_default().split(".\n").next().unwrap_or_default();
+        let said = self
+            .text
+            .split_once("those of ")
+            .map_or("", |(_, rest)| rest);
+        let list = said
+            .split(". ")
+            .next()
+            .unwrap_or_default()
+            .split(".\n")
+            .next()
+            .unwrap_or_default();
         list.split('`').skip(1).step_by(2).collect()
     }
 }
@@ -55,11 +69,17 @@ impl Doc {
 fn option_keys(item: &str) -> Vec<OptionKey> {
     // Compiling it takes far longer than any match.
     static FORM: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^((?-u:\w)+(?:`, `(?-u:\w)+)*)`(?: \((.*?)\))?(?:: (.*))?$").expect("a pattern")
+        Regex::new(r"^((?-u:\w)+(?:`, `(?-u:\w)+)*)`(?: \((.*?)\))?(?:: (.*))?$")
+            .expect("a pattern")
     });
-    let Some(parts) = FORM.captures(item) else { return Vec::new() };
+    let Some(parts) = FORM.captures(item) else {
+        return Vec::new();
+    };
     let part = |i| parts.get(i).map(|part| part.as_str().to_owned());
-    let key =
-        |name: &str| OptionKey { name: name.into(), default: part(2), doc: part(3).unwrap_or_default() };
+    let key = |name: &str| OptionKey {
+        name: name.into(),
+        default: part(2),
+        doc: part(3).unwrap_or_default(),
+    };
     parts[1].split("`, `").map(key).collect()
 }

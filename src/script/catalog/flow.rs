@@ -31,7 +31,10 @@ pub fn is_variable(expr: &Expr, name: &str) -> bool {
 
 /// How often an argument is `param`, or a sum with it.
 pub fn times_in(argument: &Expr, param: &str) -> usize {
-    parts(argument).into_iter().filter(|part| is_variable(part, param)).count()
+    parts(argument)
+        .into_iter()
+        .filter(|part| is_variable(part, param))
+        .count()
 }
 
 /// How often a script names the variable `param`.
@@ -61,7 +64,11 @@ pub fn variables(body: &AST) -> Vec<(String, Expr)> {
 /// The entries of the maps that stand in an argument, alone or in a sum.
 pub fn entries<'e>(argument: &'e Expr) -> Vec<(&'e str, &'e Expr)> {
     let of = |part: &'e Expr| match part {
-        Expr::Map(map, _) => map.0.iter().map(|(key, value)| (key.name.as_str(), value)).collect(),
+        Expr::Map(map, _) => map
+            .0
+            .iter()
+            .map(|(key, value)| (key.name.as_str(), value))
+            .collect(),
         _ => Vec::new(),
     };
     parts(argument).into_iter().flat_map(of).collect()
@@ -71,9 +78,10 @@ pub fn entries<'e>(argument: &'e Expr) -> Vec<(&'e str, &'e Expr)> {
 pub fn property<'e>(expr: &'e Expr, map: &str) -> Option<&'e str> {
     match expr {
         Expr::Dot(dot, ..) => match dot.as_ref() {
-            BinaryExpr { lhs, rhs: Expr::Property(property, _) } if is_variable(lhs, map) => {
-                Some(property.2.as_str())
-            }
+            BinaryExpr {
+                lhs,
+                rhs: Expr::Property(property, _),
+            } if is_variable(lhs, map) => Some(property.2.as_str()),
             _ => None,
         },
         Expr::Coalesce(either, ..) => property(either.first()?, map),

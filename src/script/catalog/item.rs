@@ -106,7 +106,11 @@ impl Item {
 
     /// How one signature is called: `load::dummy(options)`.
     pub fn usage(&self, signature: &Signature) -> String {
-        let params: Vec<&str> = signature.params.iter().map(|param| param.name.as_str()).collect();
+        let params: Vec<&str> = signature
+            .params
+            .iter()
+            .map(|param| param.name.as_str())
+            .collect();
         match (&self.home, self.kind) {
             (Home::Type(kind), Kind::Index) => format!("{kind}[{}]", params.join(", ")),
             (_, Kind::Property) => self.title(),

@@ -43,10 +43,21 @@ pub enum Use {
 pub fn explained(keys: &[String], docs: &[OptionKey]) -> Vec<OptionKey> {
     let mut order: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
     // As they are explained; what is not explained comes last.
-    order.sort_by_key(|key| docs.iter().position(|doc| doc.name == *key).unwrap_or(usize::MAX));
+    order.sort_by_key(|key| {
+        docs.iter()
+            .position(|doc| doc.name == *key)
+            .unwrap_or(usize::MAX)
+    });
     let explain = |name: &str| {
-        let plain = || OptionKey { name: name.into(), default: None, doc: String::new() };
-        docs.iter().find(|doc| doc.name == name).cloned().unwrap_or_else(plain)
+        let plain = || OptionKey {
+            name: name.into(),
+            default: None,
+            doc: String::new(),
+        };
+        docs.iter()
+            .find(|doc| doc.name == name)
+            .cloned()
+            .unwrap_or_else(plain)
     };
     order.into_iter().map(explain).collect()
 }
@@ -54,16 +65,27 @@ pub fn explained(keys: &[String], docs: &[OptionKey]) -> Vec<OptionKey> {
 /// The options that the function `name` of the script `path` takes when it is called with `arity` arguments.
 /// A parameter of which anything else is done than handing it on as options is none.
 pub fn taken(sources: &Sources, path: &str, name: &str, arity: usize) -> Vec<Taken> {
-    Search { sources, entered: Vec::new() }.function(path, name, arity)
+    Search {
+        sources,
+        entered: Vec::new(),
+    }
+    .function(path, name, arity)
 }
 
 /// The generator of workloads that a function makes of its one parameter, if it does nothing else.
 pub fn generator(sources: &Sources, path: &str, name: &str) -> Option<String> {
     let source = sources.get(path)?;
     let body = source.body(name, 1);
-    let made = calls(&body).into_iter().filter(|call| !call.is_operator_call());
+    let made = calls(&body)
+        .into_iter()
+        .filter(|call| !call.is_operator_call());
     let [call] = made.collect::<Vec<_>>().try_into().ok()?;
-    let target = Within { source, path, body: &body }.target(&call)?;
+    let target = Within {
+        source,
+        path,
+        body: &body,
+    }
+    .target(&call)?;
     match call.args.first() {
         Some(Expr::StringConstant(name, _)) if target == "core/load" && call.name == "workload" => {
             Some(name.to_string())
@@ -77,7 +99,10 @@ pub fn generator(sources: &Sources, path: &str, name: &str) -> Option<String> {
 pub fn native(module: &str, name: &str, position: usize, first: Option<&str>) -> Option<Vec<Key>> {
     let mut keys = Vec::new();
     for schema in api::options(module, name, position, first)? {
-        let key = |name: &&str| Key { name: (*name).into(), uses: vec![Use::Field(schema, (*name).into())] };
+        let key = |name: &&str| Key {
+            name: (*name).into(),
+            uses: vec![Use::Field(schema, (*name).into())],
+        };
         merge(&mut keys, schema.keys().iter().map(key).collect());
     }
     Some(keys)
@@ -119,7 +144,10 @@ impl<'s> Within<'s> {
 impl Search<'_> {
     fn function(&mut self, path: &str, name: &str, arity: usize) -> Vec<Taken> {
         let taken = |search: &mut Self, within: Within<'_>, position, param: &str| {
-            Some(Taken { position, keys: search.handed_on(within, param)? })
+            Some(Taken {
+                position,
+                keys: search.handed_on(within, param)?,
+            })
         };
         self.enter(path, name, arity, taken)
     }
@@ -133,18 +161,31 @@ impl Search<'_> {
         look: impl Fn(&mut Self, Within<'_>, usize, &str) -> Option<T>,
     ) -> Vec<T> {
         let key = (path.to_owned(), name.to_owned(), arity);
-        let Some(source) = self.sources.get(path).filter(|_| !self.entered.contains(&key)) else {
+        let Some(source) = self
+            .sources
+            .get(path)
+            .filter(|_| !self.entered.contains(&key))
+        else {
             return Vec::new();
         };
         let functions = source.functions();
-        let Some(function) = functions.iter().find(|f| f.name == name && f.params.len() == arity) else {
+        let Some(function) = functions
+            .iter()
+            .find(|f| f.name == name && f.params.len() == arity)
+        else {
             return Vec::new();
         };
         self.entered.push(key);
         let body = source.body(name, arity);
-        let within = Within { source, path, body: &body };
+        let within = Within {
+            source,
+            path,
+            body: &body,
+        };
         let params = function.params.iter().enumerate();
-        let found = params.filter_map(|(position, param)| look(self, within, position, param)).collect();
+        let found = params
+            .filter_map(|(position, param)| look(self, within, position, param))
+            .collect();
         self.entered.pop();
         found
     }
@@ -168,30 +209,56 @@ impl Search<'_> {
     }
 
     /// The keys of the options that `call` takes at `position`.
-    fn keys_of(&mut self, within: Within<'_>, call: &FnCallExpr, position: usize) -> Option<Vec<Key>> {
+    fn keys_of(
+        &mut self,
+        within: Within<'_>,
+        call: &FnCallExpr,
+        position: usize,
+    ) -> Option<Vec<Key>> {
         let target = within.target(call)?;
         if target == "core/options" && call.name == "fill" {
-            return if position == 1 { self.filled(within, call.args.get(2)?) } else { None };
+            return if position == 1 {
+                self.filled(within, call.args.get(2)?)
+            } else {
+                None
+            };
         }
-        let mut own = self.function(target, &call.name, call.args.len()).into_iter();
+        let mut own = self
+            .function(target, &call.name, call.args.len())
+            .into_iter();
         let own = own.find(|taken| taken.position == position);
-        own.map(|taken| taken.keys).or_else(|| called(within, call, position))
+        own.map(|taken| taken.keys)
+            .or_else(|| called(within, call, position))
     }
 
     /// The keys of the defaults of `options::fill`, given in place or as a variable.
     fn filled(&mut self, within: Within<'_>, defaults: &Expr) -> Option<Vec<Key>> {
         let variables = variables(within.body);
         let defaults = match defaults {
-            Expr::Variable(variable, ..) => &variables.iter().find(|(name, _)| *name == variable.1)?.1,
+            Expr::Variable(variable, ..) => {
+                &variables.iter().find(|(name, _)| *name == variable.1)?.1
+            }
             other => other,
         };
-        let default = |value: &Expr| value.get_literal_value(None).map(Use::Default).into_iter().collect();
-        let key = |(name, value): (&str, &Expr)| Key { name: name.into(), uses: default(value) };
+        let default = |value: &Expr| {
+            value
+                .get_literal_value(None)
+                .map(Use::Default)
+                .into_iter()
+                .collect()
+        };
+        let key = |(name, value): (&str, &Expr)| Key {
+            name: name.into(),
+            uses: default(value),
+        };
         let mut keys: Vec<Key> = entries(defaults).into_iter().map(key).collect();
-        let filled =
-            variables.iter().filter(|(_, it)| matches!(it, Expr::FnCall(call, _) if call.name == "fill"));
+        let filled = variables
+            .iter()
+            .filter(|(_, it)| matches!(it, Expr::FnCall(call, _) if call.name == "fill"));
         for (option, of) in filled.flat_map(|(name, _)| self.follow(within, name)) {
-            keys.iter_mut().filter(|key| key.name == option).for_each(|key| key.uses.push(of.clone()));
+            keys.iter_mut()
+                .filter(|key| key.name == option)
+                .for_each(|key| key.uses.push(of.clone()));
         }
         Some(keys)
     }
@@ -207,7 +274,10 @@ impl Search<'_> {
                     found.push((name.to_owned(), Use::Options(options)));
                 }
                 let read = called(within, &call, position);
-                found.extend(read.map(|read| read_from(argument, map, &read)).unwrap_or_default());
+                found.extend(
+                    read.map(|read| read_from(argument, map, &read))
+                        .unwrap_or_default(),
+                );
                 if is_variable(argument, map)
                     && let Some(target) = within.target(&call)
                 {
@@ -219,17 +289,29 @@ impl Search<'_> {
     }
 
     /// The same in a function that has the whole map as its parameter at `position`.
-    fn follow_into(&mut self, target: &str, call: &FnCallExpr, position: usize) -> Vec<(String, Use)> {
-        let all = self.enter(target, &call.name, call.args.len(), |search, within, at, param| {
-            (at == position).then(|| search.follow(within, param))
-        });
+    fn follow_into(
+        &mut self,
+        target: &str,
+        call: &FnCallExpr,
+        position: usize,
+    ) -> Vec<(String, Use)> {
+        let all = self.enter(
+            target,
+            &call.name,
+            call.args.len(),
+            |search, within, at, param| (at == position).then(|| search.follow(within, param)),
+        );
         all.into_iter().flatten().collect()
     }
 }
 
 /// The keys of the options that a call takes at `position`, where it is one of a native.
 fn called(within: Within<'_>, call: &FnCallExpr, position: usize) -> Option<Vec<Key>> {
-    let module = if call.namespace.is_empty() { "core/run" } else { within.target(call)? };
+    let module = if call.namespace.is_empty() {
+        "core/run"
+    } else {
+        within.target(call)?
+    };
     let first = match call.args.first() {
         Some(Expr::StringConstant(text, _)) => Some(text.as_str()),
         _ => None,
@@ -240,12 +322,21 @@ fn called(within: Within<'_>, call: &FnCallExpr, position: usize) -> Option<Vec<
 /// The entries of `argument`, of which the keys `read` are known, that are values of the variable `map`.
 fn read_from(argument: &Expr, map: &str, read: &[Key]) -> Vec<(String, Use)> {
     let entries = entries(argument);
-    let used =
-        |name: &str, key: &Key| key.uses.iter().map(|of| (name.to_owned(), of.clone())).collect::<Vec<_>>();
+    let used = |name: &str, key: &Key| {
+        key.uses
+            .iter()
+            .map(|of| (name.to_owned(), of.clone()))
+            .collect::<Vec<_>>()
+    };
     let mut found = Vec::new();
     for (name, value) in &entries {
-        let Some(key) = read.iter().find(|key| key.name == *name) else { continue };
-        for (part, option) in parts(value).into_iter().filter_map(|part| Some((part, property(part, map)?))) {
+        let Some(key) = read.iter().find(|key| key.name == *name) else {
+            continue;
+        };
+        for (part, option) in parts(value)
+            .into_iter()
+            .filter_map(|part| Some((part, property(part, map)?)))
+        {
             let is_whole = std::ptr::eq(part, *value);
             let of = |(name, of)| (name, if is_whole { of } else { part_of(of) });
             found.extend(used(option, key).into_iter().map(of));
@@ -253,7 +344,9 @@ fn read_from(argument: &Expr, map: &str, read: &[Key]) -> Vec<(String, Use)> {
     }
     // All of the map, but for what is given beside it.
     if times_in(argument, map) > 0 {
-        let others = read.iter().filter(|key| !entries.iter().any(|(name, _)| *name == key.name));
+        let others = read
+            .iter()
+            .filter(|key| !entries.iter().any(|(name, _)| *name == key.name));
         found.extend(others.flat_map(|key| used(&key.name, key)));
     }
     found

@@ -18,13 +18,19 @@ pub struct ModuleDoc {
 pub fn modules(sources: &Sources) -> Vec<ModuleDoc> {
     sources
         .all()
-        .map(|(path, source)| ModuleDoc { path: path.into(), doc: Doc::parse(&source.doc()) })
+        .map(|(path, source)| ModuleDoc {
+            path: path.into(),
+            doc: Doc::parse(&source.doc()),
+        })
         .collect()
 }
 
 /// The public functions of the library, module by module, in their order.
 pub fn items(sources: &Sources) -> Vec<Item> {
-    sources.all().flat_map(|(path, source)| items_of(sources, path, source)).collect()
+    sources
+        .all()
+        .flat_map(|(path, source)| items_of(sources, path, source))
+        .collect()
 }
 
 fn items_of(sources: &Sources, path: &str, source: &Source) -> Vec<Item> {
@@ -49,7 +55,10 @@ fn items_of(sources: &Sources, path: &str, source: &Source) -> Vec<Item> {
 }
 
 fn signature(function: &Function) -> Signature {
-    let param = |name: &String| Param { name: name.clone(), kind: None };
+    let param = |name: &String| Param {
+        name: name.clone(),
+        kind: None,
+    };
     Signature {
         params: function.params.iter().map(param).collect(),
         returns: None,
@@ -61,7 +70,12 @@ fn signature(function: &Function) -> Signature {
 fn options(sources: &Sources, path: &str, item: &Item) -> Vec<OptionKey> {
     // What comes before the last map are no options: the requests of `load::custom`.
     let last = |s: &Signature| taken(sources, path, &item.name, s.params.len()).pop();
-    let keys = item.signatures.iter().find_map(last).map(|taken| taken.keys).unwrap_or_default();
+    let keys = item
+        .signatures
+        .iter()
+        .find_map(last)
+        .map(|taken| taken.keys)
+        .unwrap_or_default();
     let names: Vec<String> = keys.into_iter().map(|key| key.name).collect();
     explained(&names, &docs(sources, path, &item.main().doc))
 }
@@ -74,10 +88,25 @@ pub fn docs(sources: &Sources, path: &str, doc: &Doc) -> Vec<OptionKey> {
             Some((module, name)) => (format!("std/{module}"), name),
             None => (path.to_owned(), other),
         };
-        let functions = sources.get(&path).map(Source::functions).unwrap_or_default();
-        let other = functions.iter().find(|f| f.name == name).map(|f| Doc::parse(&f.doc));
-        docs.extend(other.map(|other| self::docs(sources, &path, &other)).unwrap_or_default());
+        let functions = sources
+            .get(&path)
+            .map(Source::functions)
+            .unwrap_or_default();
+        let other = functions
+            .iter()
+            .find(|f| f.name == name)
+            .map(|f| Doc::parse(&f.doc));
+        docs.extend(
+            other
+                .map(|other| self::docs(sources, &path, &other))
+                .unwrap_or_default(),
+        );
     }
-    docs.extend(sources.get(path).map(|source| Doc::parse(&source.doc()).options).unwrap_or_default());
+    docs.extend(
+        sources
+            .get(path)
+            .map(|source| Doc::parse(&source.doc()).options)
+            .unwrap_or_default(),
+    );
     docs
 }

@@ -37,14 +37,21 @@ impl Catalog {
         let sources = Sources::new(Path::new("."));
         let mut items = natives::items(&sources);
         items.extend(library::items(&sources));
-        Self { modules: library::modules(&sources), items }
+        Self {
+            modules: library::modules(&sources),
+            items,
+        }
     }
 
     /// What is called `name`: `run`, `load::dummy`, `dummy`, `Engine.close`, `close`; or all of a home: `load`,
     /// `std/load`, `Engine`.
     pub fn find(&self, name: &str) -> Vec<&Item> {
         let name = name.trim_end_matches("()");
-        let found: Vec<&Item> = self.items.iter().filter(|item| item.title() == name).collect();
+        let found: Vec<&Item> = self
+            .items
+            .iter()
+            .filter(|item| item.title() == name)
+            .collect();
         if !found.is_empty() {
             return found;
         }
@@ -64,7 +71,10 @@ impl Catalog {
         let candidates = titles.iter().map(String::as_str).chain(bare).chain(homes);
         let near = nearest(name, candidates)?;
         // A bare name is shown with its home.
-        let full = self.items.iter().find(|item| item.name == near && item.home.alias() != near);
+        let full = self
+            .items
+            .iter()
+            .find(|item| item.name == near && item.home.alias() != near);
         Some(full.map_or_else(|| near.to_owned(), Item::title))
     }
 }

@@ -13,9 +13,13 @@ use rhai::FuncMetadata;
 pub fn items(sources: &Sources) -> Vec<Item> {
     let mut engine = rhai::Engine::new_raw();
     api::register(&mut engine);
-    let is_said = |f: &FuncMetadata| !["to_string", "to_debug", "/", "/="].contains(&f.name.as_str());
-    let found =
-        engine.collect_fn_metadata(None, |info| is_said(info.metadata).then(|| item(info.metadata)), true);
+    let is_said =
+        |f: &FuncMetadata| !["to_string", "to_debug", "/", "/="].contains(&f.name.as_str());
+    let found = engine.collect_fn_metadata(
+        None,
+        |info| is_said(info.metadata).then(|| item(info.metadata)),
+        true,
+    );
     let mut items: Vec<Item> = Vec::new();
     for one in found {
         match items
@@ -29,13 +33,23 @@ pub fn items(sources: &Sources) -> Vec<Item> {
     for item in &mut items {
         finish(sources, item);
     }
-    items.sort_by_cached_key(|item| (item.home.clone(), rank(&item.name), item.kind, item.name.clone()));
+    items.sort_by_cached_key(|item| {
+        (
+            item.home.clone(),
+            rank(&item.name),
+            item.kind,
+            item.name.clone(),
+        )
+    });
     items
 }
 
 /// Global natives stand in the order of their table.
 fn rank(name: &str) -> usize {
-    api::GLOBALS.iter().position(|global| *global == name).unwrap_or(usize::MAX)
+    api::GLOBALS
+        .iter()
+        .position(|global| *global == name)
+        .unwrap_or(usize::MAX)
 }
 
 fn item(f: &FuncMetadata) -> Item {
@@ -45,27 +59,48 @@ fn item(f: &FuncMetadata) -> Item {
         None => (Kind::Method, f.name.as_str()),
     };
     let mut params: Vec<Param> = f.params_info.iter().map(|info| param(info)).collect();
-    let is_method = f.params_info.first().is_some_and(|info| info.contains("&mut"));
+    let is_method = f
+        .params_info
+        .first()
+        .is_some_and(|info| info.contains("&mut"));
     let (home, kind) = match is_method.then(|| params.remove(0)) {
         Some(this) => (Home::Type(this.kind.unwrap_or_default()), kind),
         None => (Home::Global, Kind::Function),
     };
     let comments: Vec<&str> = f.comments.iter().map(AsRef::as_ref).collect();
-    let signature =
-        Signature { params, returns: Some(type_name(&f.return_type)), doc: Doc::parse(&doc(&comments)) };
-    Item { home, name: name.into(), kind, signatures: vec![signature], options: Vec::new() }
+    let signature = Signature {
+        params,
+        returns: Some(type_name(&f.return_type)),
+        doc: Doc::parse(&doc(&comments)),
+    };
+    Item {
+        home,
+        name: name.into(),
+        kind,
+        signatures: vec![signature],
+        options: Vec::new(),
+    }
 }
 
 fn param(info: &str) -> Param {
     let (name, kind) = info.split_once(':').unwrap_or((info, "Dynamic"));
-    Param { name: name.trim().into(), kind: Some(type_name(kind)) }
+    Param {
+        name: name.trim().into(),
+        kind: Some(type_name(kind)),
+    }
 }
 
 /// A Rust type in the words of scripts.
 pub fn type_name(rust: &str) -> String {
-    let bare = rust.trim().trim_start_matches('&').trim_start_matches("mut ").trim();
-    let bare =
-        bare.strip_prefix("Result<").map_or(bare, |rest| rest.split(',').next().unwrap_or(rest)).trim();
+    let bare = rust
+        .trim()
+        .trim_start_matches('&')
+        .trim_start_matches("mut ")
+        .trim();
+    let bare = bare
+        .strip_prefix("Result<")
+        .map_or(bare, |rest| rest.split(',').next().unwrap_or(rest))
+        .trim();
     match bare.rsplit("::").next().unwrap_or(bare) {
         "str" | "String" => "string",
         "i64" | "INT" => "int",
@@ -86,12 +121,22 @@ pub fn type_name(rust: &str) -> String {
 /// The explained signature first, those that differ in a type only as one, and the options.
 fn finish(sources: &Sources, item: &mut Item) {
     let same = |a: &Signature, b: &Signature| {
-        let names = |s: &Signature| s.params.iter().map(|param| param.name.clone()).collect::<Vec<_>>();
+        let names = |s: &Signature| {
+            s.params
+                .iter()
+                .map(|param| param.name.clone())
+                .collect::<Vec<_>>()
+        };
         names(a) == names(b) && a.doc.summary == b.doc.summary
     };
     let mut merged: Vec<Signature> = Vec::new();
-    item.signatures
-        .sort_by_cached_key(|s| (s.doc.example.is_none(), s.params.len(), format!("{:?}", s.params)));
+    item.signatures.sort_by_cached_key(|s| {
+        (
+            s.doc.example.is_none(),
+            s.params.len(),
+            format!("{:?}", s.params),
+        )
+    });
     for signature in std::mem::take(&mut item.signatures) {
         match merged.iter_mut().find(|known| same(known, &signature)) {
             Some(known) => join_types(known, &signature),
@@ -104,7 +149,11 @@ fn finish(sources: &Sources, item: &mut Item) {
         && let Some(known) = (0..3).find_map(known)
     {
         let known: Vec<String> = known.into_iter().map(|key| key.name).collect();
-        let docs = item.signatures.iter().flat_map(|s| docs(sources, "", &s.doc)).collect::<Vec<_>>();
+        let docs = item
+            .signatures
+            .iter()
+            .flat_map(|s| docs(sources, "", &s.doc))
+            .collect::<Vec<_>>();
         item.options = keys::explained(&known, &docs);
     }
 }

@@ -59,7 +59,11 @@ impl Catalog {
             return Some(full(first, look));
         }
         let is_one_home = others.iter().all(|item| item.home == first.home);
-        let heading = if is_one_home { self.about(&first.home, look) } else { String::new() };
+        let heading = if is_one_home {
+            self.about(&first.home, look)
+        } else {
+            String::new()
+        };
         Some(format!("{heading}{}", lines(found.into_iter(), look)))
     }
 
@@ -99,11 +103,19 @@ pub fn import(path: &str, alias: &str) -> String {
 
 fn lines<'a>(items: impl Iterator<Item = &'a Item> + Clone, look: Look) -> String {
     let usage = |item: &Item| item.usage(item.main());
-    let column = items.clone().map(|item| usage(item).chars().count()).max().unwrap_or_default();
+    let column = items
+        .clone()
+        .map(|item| usage(item).chars().count())
+        .max()
+        .unwrap_or_default();
     let mut text = String::new();
     for item in items {
         let line = format!("  {:column$}  {}", usage(item), item.summary());
-        let _ = writeln!(text, "{}", look.prose(&truncate_str(&line, look.width, "…")));
+        let _ = writeln!(
+            text,
+            "{}",
+            look.prose(&truncate_str(&line, look.width, "…"))
+        );
     }
     text
 }
@@ -117,8 +129,16 @@ fn full(item: &Item, look: Look) -> String {
         let _ = write!(text, "\n    {}\n", import(path, item.home.alias()));
     }
     for (i, signature) in item.signatures.iter().enumerate() {
-        let lead = if i == 0 { String::new() } else { format!("`{}`: ", item.usage(signature)) };
-        let _ = write!(text, "\n{}\n", look.prose(&format!("{lead}{}", signature.doc.text)));
+        let lead = if i == 0 {
+            String::new()
+        } else {
+            format!("`{}`: ", item.usage(signature))
+        };
+        let _ = write!(
+            text,
+            "\n{}\n",
+            look.prose(&format!("{lead}{}", signature.doc.text))
+        );
         if let Some(example) = &signature.doc.example {
             let _ = write!(text, "\n{}\n", indented(example));
         }
@@ -133,13 +153,25 @@ fn full(item: &Item, look: Look) -> String {
 pub fn further(item: &Item) -> Option<String> {
     let explained = item.signatures.iter().flat_map(|s| &s.doc.options);
     let own: Vec<&str> = explained.map(|option| option.name.as_str()).collect();
-    let others = item.options.iter().filter(|option| !own.contains(&option.name.as_str()));
+    let others = item
+        .options
+        .iter()
+        .filter(|option| !own.contains(&option.name.as_str()));
     let others: Vec<String> = others.map(|option| format!("`{}`", option.name)).collect();
     let borrows = item.signatures.iter().any(|s| !s.doc.borrows().is_empty());
-    (!others.is_empty() && !borrows)
-        .then(|| format!("Further options, explained at `{}`: {}.", item.home, others.join(", ")))
+    (!others.is_empty() && !borrows).then(|| {
+        format!(
+            "Further options, explained at `{}`: {}.",
+            item.home,
+            others.join(", ")
+        )
+    })
 }
 
 fn indented(example: &str) -> String {
-    example.lines().map(|line| format!("    {line}").trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    example
+        .lines()
+        .map(|line| format!("    {line}").trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }

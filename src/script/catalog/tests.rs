@@ -14,7 +14,12 @@ fn every_option_is_explained_and_every_explained_option_is_taken() {
         }
         for signature in &item.signatures {
             let known = |name: &str| item.options.iter().any(|option| option.name == name);
-            for option in signature.doc.options.iter().filter(|option| !known(&option.name)) {
+            for option in signature
+                .doc
+                .options
+                .iter()
+                .filter(|option| !known(&option.name))
+            {
                 problems.push(format!(
                     "`{}` explains `{}`, which it does not take",
                     item.title(),
@@ -42,7 +47,10 @@ fn all_homes_are_there() {
         assert_eq!(catalog.find(title).len(), 1, "{title}");
     }
     assert!(catalog.find("load").len() > 8);
-    assert_eq!(catalog.nearest("load::dumy").as_deref(), Some("load::dummy"));
+    assert_eq!(
+        catalog.nearest("load::dumy").as_deref(),
+        Some("load::dummy")
+    );
     assert_eq!(catalog.nearest("dumy").as_deref(), Some("load::dummy"));
 }
 
@@ -64,9 +72,21 @@ fn no_name_is_reserved_in_rhai() {
 
 #[test]
 fn every_function_has_an_example() {
-    let lacks = |item: &&Item| item.signatures.iter().all(|signature| signature.doc.example.is_none());
+    let lacks = |item: &&Item| {
+        item.signatures
+            .iter()
+            .all(|signature| signature.doc.example.is_none())
+    };
     let catalog = Catalog::read();
-    assert_eq!(catalog.items.iter().filter(lacks).map(Item::title).collect::<Vec<_>>(), Vec::<String>::new());
+    assert_eq!(
+        catalog
+            .items
+            .iter()
+            .filter(lacks)
+            .map(Item::title)
+            .collect::<Vec<_>>(),
+        Vec::<String>::new()
+    );
 }
 
 /// Advice says `lmrun api NAME`: that there is one.
@@ -75,8 +95,15 @@ fn whose_options_are_refused_is_found() {
     let catalog = Catalog::read();
     for (path, text) in super::super::modules::STD {
         for call in ["options::fill(\"", "core::spec(\""] {
-            for name in text.split(call).skip(1).filter_map(|rest| rest.split('"').next()) {
-                assert!(catalog.items.iter().any(|item| item.title() == name), "{path}: {name}");
+            for name in text
+                .split(call)
+                .skip(1)
+                .filter_map(|rest| rest.split('"').next())
+            {
+                assert!(
+                    catalog.items.iter().any(|item| item.title() == name),
+                    "{path}: {name}"
+                );
             }
         }
     }

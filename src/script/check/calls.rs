@@ -36,14 +36,26 @@ pub fn of(source: &Source) -> Vec<Call> {
     source.ast.walk(&mut |nodes| {
         let call = match nodes.last() {
             Some(
-                ASTNode::Expr(Expr::FnCall(call, position)) | ASTNode::Stmt(Stmt::FnCall(call, position)),
+                ASTNode::Expr(Expr::FnCall(call, position))
+                | ASTNode::Stmt(Stmt::FnCall(call, position)),
             ) => Some((Style::Function, call, *position)),
-            Some(ASTNode::Expr(Expr::MethodCall(call, position))) => Some((Style::Method, call, *position)),
+            Some(ASTNode::Expr(Expr::MethodCall(call, position))) => {
+                Some((Style::Method, call, *position))
+            }
             _ => None,
         };
-        if let Some((style, call, position)) = call.filter(|(_, call, _)| !call.is_operator_call()) {
-            let position = call.namespace.path.first().map_or(position, |root| root.pos);
-            calls.push(Call { style, expr: call.as_ref().clone(), position });
+        if let Some((style, call, position)) = call.filter(|(_, call, _)| !call.is_operator_call())
+        {
+            let position = call
+                .namespace
+                .path
+                .first()
+                .map_or(position, |root| root.pos);
+            calls.push(Call {
+                style,
+                expr: call.as_ref().clone(),
+                position,
+            });
         }
         true
     });

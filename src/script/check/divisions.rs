@@ -23,7 +23,9 @@ pub fn of(source: &Source) -> Vec<Finding> {
 }
 
 fn finding(call: &FnCallExpr, position: Position) -> Option<Finding> {
-    let [a, b] = call.args.as_slice() else { return None };
+    let [a, b] = call.args.as_slice() else {
+        return None;
+    };
     if call.name != "/" || !(is_whole(a) && is_whole(b)) {
         return None;
     }

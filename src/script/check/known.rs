@@ -10,8 +10,18 @@ use crate::script::source::{Source, Sources};
 use crate::script::suggest::{did_you_mean, nearest};
 
 /// What Rhai itself makes of these depends on the moment.
-const KEYWORDS: [&str; 10] =
-    ["Fn", "call", "curry", "is_shared", "is_def_var", "is_def_fn", "type_of", "eval", "print", "debug"];
+const KEYWORDS: [&str; 10] = [
+    "Fn",
+    "call",
+    "curry",
+    "is_shared",
+    "is_def_var",
+    "is_def_fn",
+    "type_of",
+    "eval",
+    "print",
+    "debug",
+];
 
 /// What one script can call.
 pub struct Known<'a> {
@@ -30,11 +40,25 @@ impl<'a> Known<'a> {
     /// What `source` can call. `main` is the script that is run.
     pub fn new(sources: &'a Sources, main: &str, path: &'a str, source: &'a Source) -> Self {
         let mut own = table(source.functions());
-        for (name, signatures) in sources.get(main).map(|main| table(main.functions())).unwrap_or_default() {
+        for (name, signatures) in sources
+            .get(main)
+            .map(|main| table(main.functions()))
+            .unwrap_or_default()
+        {
             own.entry(name).or_default().extend(signatures);
         }
-        let map_keys = sources.all().flat_map(|(_, source)| map_keys(source)).collect();
-        Self { sources, path, source, own, natives: natives(), map_keys }
+        let map_keys = sources
+            .all()
+            .flat_map(|(_, source)| map_keys(source))
+            .collect();
+        Self {
+            sources,
+            path,
+            source,
+            own,
+            natives: natives(),
+            map_keys,
+        }
     }
 
     /// What is wrong with a call.
@@ -56,23 +80,33 @@ impl<'a> Known<'a> {
 
     fn plain(&self, call: &Call) -> Option<Finding> {
         let name = call.expr.name.as_str();
-        let found = [&self.own, &self.natives].into_iter().filter_map(|table| table.get(name));
+        let found = [&self.own, &self.natives]
+            .into_iter()
+            .filter_map(|table| table.get(name));
         let signatures: Vec<Signature> = found.flatten().cloned().collect();
         if !signatures.is_empty() {
             return wrong_arguments(call, &signatures);
         }
-        let candidates = self.own.keys().chain(self.natives.keys()).map(String::as_str);
-        let candidates = candidates.filter(|name| name.chars().all(|c| c.is_alphanumeric() || c == '_'));
-        let help =
-            self.elsewhere(name).or_else(|| Some(format!("did you mean `{}`?", nearest(name, candidates)?)));
+        let candidates = self
+            .own
+            .keys()
+            .chain(self.natives.keys())
+            .map(String::as_str);
+        let candidates =
+            candidates.filter(|name| name.chars().all(|c| c.is_alphanumeric() || c == '_'));
+        let help = self
+            .elsewhere(name)
+            .or_else(|| Some(format!("did you mean `{}`?", nearest(name, candidates)?)));
         Some(unknown(call, name, help))
     }
 
     /// A module that is imported and has it.
     fn elsewhere(&self, name: &str) -> Option<String> {
         let mut imports = self.source.imports.iter();
-        let (alias, _) =
-            imports.find(|(_, import)| self.module(&import.path).is_some_and(|m| m.contains_key(name)))?;
+        let (alias, _) = imports.find(|(_, import)| {
+            self.module(&import.path)
+                .is_some_and(|m| m.contains_key(name))
+        })?;
         Some(format!("did you mean `{alias}::{name}`?"))
     }
 
@@ -85,14 +119,25 @@ impl<'a> Known<'a> {
             let signatures: Vec<Signature> = signatures.iter().map(|s| s.behind(alias)).collect();
             return wrong_arguments(call, &signatures);
         }
-        if self.sources.get(path).is_some_and(|source| source.functions().iter().any(|f| f.name == name)) {
+        if self
+            .sources
+            .get(path)
+            .is_some_and(|source| source.functions().iter().any(|f| f.name == name))
+        {
             let fault = Fault::new(format!("`{title}` is private")).at_word(name);
             let fault = fault.help(format!("only `{path}` itself can call it"));
             return Some(Finding::mistake(call.position, fault));
         }
-        let names: Vec<String> = module.keys().map(|name| format!("{alias}::{name}")).collect();
+        let names: Vec<String> = module
+            .keys()
+            .map(|name| format!("{alias}::{name}"))
+            .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        Some(unknown(call, &title, Some(did_you_mean(&title, "functions of this module", &names))))
+        Some(unknown(
+            call,
+            &title,
+            Some(did_you_mean(&title, "functions of this module", &names)),
+        ))
     }
 
     fn method(&self, call: &Call) -> Option<Finding> {
@@ -119,19 +164,34 @@ impl<'a> Known<'a> {
     /// What is wrong with the options in a call.
     fn options(&self, call: &Call) -> Vec<Finding> {
         let name = call.expr.name.as_str();
-        let function = call.namespace().map_or_else(|| name.to_owned(), |alias| format!("{alias}::{name}"));
-        let owner = Owner { function: &function, prefix: "" };
+        let function = call
+            .namespace()
+            .map_or_else(|| name.to_owned(), |alias| format!("{alias}::{name}"));
+        let owner = Owner {
+            function: &function,
+            prefix: "",
+        };
         let args = call.expr.args.iter().enumerate();
         let found = args.filter_map(|(at, arg)| Some(mistakes(&owner, arg, &self.keys(call, at)?)));
         let found: Vec<Finding> = found.flatten().collect();
-        if found.is_empty() { self.refused(&owner, call).into_iter().collect() } else { found }
+        if found.is_empty() {
+            self.refused(&owner, call).into_iter().collect()
+        } else {
+            found
+        }
     }
 
     /// Why no workload can be made of the options in a call, each of which is right.
     fn refused(&self, owner: &Owner<'_>, call: &Call) -> Option<Finding> {
         let path = &self.source.imports.get(call.namespace()?)?.path;
-        let [options] = call.expr.args.as_slice() else { return None };
-        refused(owner, &generator(self.sources, path, &call.expr.name)?, options)
+        let [options] = call.expr.args.as_slice() else {
+            return None;
+        };
+        refused(
+            owner,
+            &generator(self.sources, path, &call.expr.name)?,
+            options,
+        )
     }
 
     /// The keys of the options that a call takes at `position`.
@@ -141,9 +201,15 @@ impl<'a> Known<'a> {
             Some(alias) => self.source.imports.get(alias)?.path.as_str(),
             None => self.path,
         };
-        let taken = taken(self.sources, path, name, count).into_iter().find(|it| it.position == position);
+        let taken = taken(self.sources, path, name, count)
+            .into_iter()
+            .find(|it| it.position == position);
         let is_native = call.namespace().is_none() && !self.own.contains_key(name);
-        let native = || is_native.then(|| native_keys("core/run", name, position, None)).flatten();
+        let native = || {
+            is_native
+                .then(|| native_keys("core/run", name, position, None))
+                .flatten()
+        };
         taken.map(|taken| taken.keys).or_else(native)
     }
 }

@@ -35,18 +35,34 @@ struct Finding {
 impl Finding {
     /// What fails when it is run.
     fn mistake(position: Position, fault: Fault) -> Self {
-        Self { position, severity: Severity::Error, fault }
+        Self {
+            position,
+            severity: Severity::Error,
+            fault,
+        }
     }
 
     /// What may be as it is meant.
     fn warning(position: Position, fault: Fault) -> Self {
-        Self { position, severity: Severity::Warning, fault }
+        Self {
+            position,
+            severity: Severity::Warning,
+            fault,
+        }
     }
 
     /// The finding without a drawing: place, problem, remedy.
     fn in_one_line(&self, source: &Source) -> String {
-        let place = Place { file: source.title.clone(), position: self.position };
-        let help = self.fault.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        let place = Place {
+            file: source.title.clone(),
+            position: self.position,
+        };
+        let help = self
+            .fault
+            .help
+            .as_ref()
+            .map(|help| format!(" ({help})"))
+            .unwrap_or_default();
         format!("{place}: {}{help}", self.fault.message)
     }
 }
@@ -63,7 +79,10 @@ pub struct Found {
 pub fn check(paths: &[PathBuf], color: bool) -> Vec<Found> {
     let named: Vec<BTreeSet<String>> = paths.iter().map(|path| names_in(path)).collect();
     let beside = |at: usize| {
-        let others = named.iter().enumerate().filter(move |(other, _)| *other != at);
+        let others = named
+            .iter()
+            .enumerate()
+            .filter(move |(other, _)| *other != at);
         others.flat_map(|(_, names)| names).cloned().collect()
     };
     let of = |(at, path): (usize, &PathBuf)| {
@@ -75,7 +94,9 @@ pub fn check(paths: &[PathBuf], color: bool) -> Vec<Found> {
     };
     let mut drawn = BTreeSet::new();
     let found = paths.iter().enumerate().flat_map(of).map(draw);
-    found.filter(|found| drawn.insert(found.drawing.clone())).collect()
+    found
+        .filter(|found| drawn.insert(found.drawing.clone()))
+        .collect()
 }
 
 /// Returns warnings before a run of the script `title`, whose imports are relative to `folder`: of mistakes
@@ -88,23 +109,36 @@ pub fn warnings(title: &str, text: &str, folder: &Path) -> Vec<String> {
         return Vec::new();
     }
     let divisions = sources.own().flat_map(|(_, source)| {
-        divisions::of(source).into_iter().map(|finding| finding.in_one_line(source)).collect::<Vec<_>>()
+        divisions::of(source)
+            .into_iter()
+            .map(|finding| finding.in_one_line(source))
+            .collect::<Vec<_>>()
     });
-    twins::warning(&sources).into_iter().chain(divisions).collect()
+    twins::warning(&sources)
+        .into_iter()
+        .chain(divisions)
+        .collect()
 }
 
 /// The names that a script mentions; none where it cannot be read, which is told when it is looked at.
 fn names_in(path: &Path) -> BTreeSet<String> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    Source::parse("", &text).map(|source| Names::of(&source.ast).all).unwrap_or_default()
+    Source::parse("", &text)
+        .map(|source| Names::of(&source.ast).all)
+        .unwrap_or_default()
 }
 
 /// `beside` are the names in the other scripts that are looked at.
-fn diagnoses(path: &Path, beside: &BTreeSet<String>) -> Result<Vec<(Severity, Diagnosis)>, Box<Diagnosis>> {
+fn diagnoses(
+    path: &Path,
+    beside: &BTreeSet<String>,
+) -> Result<Vec<(Severity, Diagnosis)>, Box<Diagnosis>> {
     let program = Program::load(path)?;
     let title = path.display().to_string();
-    let broken = |(file, error): (String, Box<rhai::EvalAltResult>)| Box::new(Diagnosis::of(&error, &file));
-    let source = Source::parse(&title, program.text()).map_err(|error| broken((title.clone(), error)))?;
+    let broken =
+        |(file, error): (String, Box<rhai::EvalAltResult>)| Box::new(Diagnosis::of(&error, &file));
+    let source =
+        Source::parse(&title, program.text()).map_err(|error| broken((title.clone(), error)))?;
     let mut sources = Sources::new(program.folder());
     sources.add(&title, source).map_err(broken)?;
     let modules = Modules::new(program.folder());
@@ -119,16 +153,28 @@ fn diagnoses(path: &Path, beside: &BTreeSet<String>) -> Result<Vec<(Severity, Di
 }
 
 /// What is found in one script. `main` is the one that is run: what it imports can call its functions.
-fn of_source(sources: &Sources, modules: &Modules, main: &str, path: &str, source: &Source) -> Vec<Finding> {
+fn of_source(
+    sources: &Sources,
+    modules: &Modules,
+    main: &str,
+    path: &str,
+    source: &Source,
+) -> Vec<Finding> {
     let known = Known::new(sources, main, path, source);
-    let missing = source
-        .imports
-        .values()
-        .filter_map(|import| Some(Finding::mistake(import.position, modules.missing(&import.path)?)));
+    let missing = source.imports.values().filter_map(|import| {
+        Some(Finding::mistake(
+            import.position,
+            modules.missing(&import.path)?,
+        ))
+    });
     let shadowing = shadowing(&source.ast, &source.text);
     let mut found: Vec<Finding> = missing.collect();
     found.extend(shadowing.map(|(position, fault)| Finding::mistake(position, fault)));
-    found.extend(calls::of(source).iter().flat_map(|call| known.mistakes_of(call)));
+    found.extend(
+        calls::of(source)
+            .iter()
+            .flat_map(|call| known.mistakes_of(call)),
+    );
     found.extend(unused::tests(source));
     found.extend(unused::imports(source));
     found.extend(texts::of(source));
@@ -140,8 +186,15 @@ fn of_source(sources: &Sources, modules: &Modules, main: &str, path: &str, sourc
 /// The findings in a script, in their order.
 fn placed(source: &Source, mut found: Vec<Finding>) -> Vec<(Severity, Diagnosis)> {
     found.sort_by_key(|finding| (finding.position.line(), finding.position.position()));
-    let place = |position| Place { file: source.title.clone(), position };
-    let diagnosis =
-        |finding: Finding| (finding.severity, Diagnosis::at(place(finding.position), finding.fault));
+    let place = |position| Place {
+        file: source.title.clone(),
+        position,
+    };
+    let diagnosis = |finding: Finding| {
+        (
+            finding.severity,
+            Diagnosis::at(place(finding.position), finding.fault),
+        )
+    };
     found.into_iter().map(diagnosis).collect()
 }

@@ -32,7 +32,8 @@ impl Names {
         let name = match expr {
             Expr::FnCall(call, _) | Expr::MethodCall(call, _) => return self.call(call),
             Expr::Variable(variable, ..) => {
-                self.modules.extend((!variable.2.is_empty()).then(|| variable.2.root().to_owned()));
+                self.modules
+                    .extend((!variable.2.is_empty()).then(|| variable.2.root().to_owned()));
                 variable.1.to_string()
             }
             Expr::StringConstant(text, _) => text.to_string(),
@@ -47,7 +48,8 @@ impl Names {
     }
 
     fn call(&mut self, call: &rhai::FnCallExpr) {
-        self.modules.extend((!call.namespace.is_empty()).then(|| call.namespace.root().to_owned()));
+        self.modules
+            .extend((!call.namespace.is_empty()).then(|| call.namespace.root().to_owned()));
         self.all.insert(call.name.to_string());
     }
 }
@@ -62,14 +64,24 @@ pub fn reached(
 ) -> BTreeSet<String> {
     let mut reached = known;
     reached.extend(Names::of(&source.outside()).all);
-    reached.extend(functions.iter().filter(|f| roots(f)).map(|f| f.name.clone()));
+    reached.extend(
+        functions
+            .iter()
+            .filter(|f| roots(f))
+            .map(|f| f.name.clone()),
+    );
     let mut left: Vec<&Function> = functions.iter().collect();
     loop {
-        let (entered, others): (Vec<&Function>, _) = left.iter().partition(|f| reached.contains(&f.name));
+        let (entered, others): (Vec<&Function>, _) =
+            left.iter().partition(|f| reached.contains(&f.name));
         if entered.is_empty() {
             return reached;
         }
         left = others;
-        reached.extend(entered.iter().flat_map(|f| Names::of(&source.body(&f.name, f.params.len())).all));
+        reached.extend(
+            entered
+                .iter()
+                .flat_map(|f| Names::of(&source.body(&f.name, f.params.len())).all),
+        );
     }
 }

@@ -29,23 +29,33 @@ pub type Table = BTreeMap<String, Vec<Signature>>;
 impl Signature {
     /// As it is called: `array.push(item)` for a method.
     fn form(&self, style: Style) -> String {
-        let params: Vec<&str> = self.params.iter().map(|param| param.name.as_str()).collect();
+        let params: Vec<&str> = self
+            .params
+            .iter()
+            .map(|param| param.name.as_str())
+            .collect();
         match (style, params.split_first()) {
-            (Style::Method, Some((this, params))) => format!("`{this}.{}({})`", self.name, params.join(", ")),
+            (Style::Method, Some((this, params))) => {
+                format!("`{this}.{}({})`", self.name, params.join(", "))
+            }
             _ => format!("`{}({})`", self.name, params.join(", ")),
         }
     }
 
     /// The same behind a module's alias.
     pub fn behind(&self, alias: &str) -> Self {
-        Self { name: format!("{alias}::{}", self.name), ..self.clone() }
+        Self {
+            name: format!("{alias}::{}", self.name),
+            ..self.clone()
+        }
     }
 
     /// The parameter that an argument does not fit, a literal of another type.
     fn unfit<'a>(&'a self, args: &'a [Expr]) -> Option<(&'a Param, &'a Expr)> {
         // The value before the dot is the first parameter.
         let params = &self.params[self.params.len() - args.len()..];
-        let is_unfit = |(param, arg): &(&Param, &Expr)| match (param.kind.as_deref(), kind_of(arg)) {
+        let is_unfit = |(param, arg): &(&Param, &Expr)| match (param.kind.as_deref(), kind_of(arg))
+        {
             (None | Some("any"), _) | (_, None) => false,
             (Some(wanted), Some(kind)) => wanted != kind,
         };
@@ -71,24 +81,44 @@ fn kind_of(expr: &Expr) -> Option<&'static str> {
 /// What is wrong with the arguments of a call of a function with these signatures.
 pub fn wrong_arguments(call: &Call, signatures: &[Signature]) -> Option<Finding> {
     let given = call.expr.args.len();
-    let arity = if call.style == Style::Method { given + 1 } else { given };
-    let fitting = signatures.iter().filter(|signature| signature.params.len() == arity);
-    let unfit: Vec<(&Param, &Expr)> = fitting.map(|s| s.unfit(&call.expr.args)).collect::<Option<_>>()?;
+    let arity = if call.style == Style::Method {
+        given + 1
+    } else {
+        given
+    };
+    let fitting = signatures
+        .iter()
+        .filter(|signature| signature.params.len() == arity);
+    let unfit: Vec<(&Param, &Expr)> = fitting
+        .map(|s| s.unfit(&call.expr.args))
+        .collect::<Option<_>>()?;
     let name = &signatures.first()?.name;
     let finding = |position, fault: Fault| {
         let mut forms: Vec<String> = signatures.iter().map(|s| s.form(call.style)).collect();
         forms.sort();
         forms.dedup();
-        Finding::mistake(position, fault.help(format!("it is called as {}", forms.join(" or "))))
+        Finding::mistake(
+            position,
+            fault.help(format!("it is called as {}", forms.join(" or "))),
+        )
     };
     let Some((param, argument)) = unfit.iter().min_by_key(|(param, _)| &param.name) else {
         let arguments = if given == 1 { "argument" } else { "arguments" };
-        let fault = Fault::new(format!("`{name}` cannot be called with {given} {arguments}"));
+        let fault = Fault::new(format!(
+            "`{name}` cannot be called with {given} {arguments}"
+        ));
         return Some(finding(call.position, fault.at_word(&call.expr.name)));
     };
-    let kinds: BTreeSet<&str> = unfit.iter().filter_map(|(param, _)| param.kind.as_deref()).collect();
+    let kinds: BTreeSet<&str> = unfit
+        .iter()
+        .filter_map(|(param, _)| param.kind.as_deref())
+        .collect();
     let kinds = kinds.into_iter().collect::<Vec<_>>().join("` or `");
-    let problem = format!("`{name}` takes `{kinds}` as `{}`, not `{}`", param.name, kind_of(argument)?);
+    let problem = format!(
+        "`{name}` takes `{kinds}` as `{}`, not `{}`",
+        param.name,
+        kind_of(argument)?
+    );
     Some(finding(argument.position(), Fault::new(problem)))
 }
 
@@ -96,8 +126,18 @@ pub fn wrong_arguments(call: &Call, signatures: &[Signature]) -> Option<Finding>
 pub fn table<'a>(functions: impl IntoIterator<Item = &'a Function>) -> Table {
     let mut table = Table::new();
     for f in functions {
-        let params = f.params.iter().map(|name| Param { name: name.clone(), kind: None }).collect();
-        table.entry(f.name.clone()).or_default().push(Signature { name: f.name.clone(), params });
+        let params = f
+            .params
+            .iter()
+            .map(|name| Param {
+                name: name.clone(),
+                kind: None,
+            })
+            .collect();
+        table.entry(f.name.clone()).or_default().push(Signature {
+            name: f.name.clone(),
+            params,
+        });
     }
     table
 }
@@ -110,12 +150,18 @@ pub fn natives() -> Table {
     let mut table = signatures(&all);
     // Rhai's own functions are not asked for types: it finds operators and others elsewhere, too.
     let is_rhais = |name: &String| rhais.contains(name) && !api::GLOBALS.contains(&name.as_str());
-    table.iter_mut().filter(|(name, _)| is_rhais(name)).for_each(|(_, known)| forget_types(known));
+    table
+        .iter_mut()
+        .filter(|(name, _)| is_rhais(name))
+        .for_each(|(_, known)| forget_types(known));
     table
 }
 
 fn forget_types(signatures: &mut [Signature]) {
-    signatures.iter_mut().flat_map(|signature| &mut signature.params).for_each(|param| param.kind = None);
+    signatures
+        .iter_mut()
+        .flat_map(|signature| &mut signature.params)
+        .for_each(|param| param.kind = None);
 }
 
 /// The functions of a module of natives.
@@ -128,16 +174,31 @@ pub fn of_module(path: &str) -> Option<Table> {
 fn signatures(engine: &rhai::Engine) -> Table {
     let one = |info: rhai::FuncInfo<'_>| {
         let f = info.metadata;
-        let param = |info: Option<&rhai::Identifier>| match info.and_then(|info| info.split_once(':')) {
-            Some((name, kind)) => Param { name: name.trim().into(), kind: Some(type_name(kind)) },
-            None => Param { name: info.map_or("value", |name| name).into(), kind: None },
-        };
-        let params = (0..f.num_params).map(|i| param(f.params_info.get(i))).collect();
-        Some(Signature { name: f.name.to_string(), params })
+        let param =
+            |info: Option<&rhai::Identifier>| match info.and_then(|info| info.split_once(':')) {
+                Some((name, kind)) => Param {
+                    name: name.trim().into(),
+                    kind: Some(type_name(kind)),
+                },
+                None => Param {
+                    name: info.map_or("value", |name| name).into(),
+                    kind: None,
+                },
+            };
+        let params = (0..f.num_params)
+            .map(|i| param(f.params_info.get(i)))
+            .collect();
+        Some(Signature {
+            name: f.name.to_string(),
+            params,
+        })
     };
     let mut table = Table::new();
     for signature in engine.collect_fn_metadata(None, one, true) {
-        table.entry(signature.name.clone()).or_default().push(signature);
+        table
+            .entry(signature.name.clone())
+            .or_default()
+            .push(signature);
     }
     table
 }

@@ -15,13 +15,18 @@ pub fn of(source: &Source) -> Vec<Finding> {
         }
         true
     });
-    texts.iter().filter_map(|(position, text)| finding(source, *position, text)).collect()
+    texts
+        .iter()
+        .filter_map(|(position, text)| finding(source, *position, text))
+        .collect()
 }
 
 fn finding(source: &Source, position: Position, text: &str) -> Option<Finding> {
     let name = text.split_once("${")?.1.split_once('}')?.0;
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    let declared = Regex::new(&format!(r"\b(?:let|const|for)\s+{name}\b")).ok().filter(|_| is_name)?;
+    let declared = Regex::new(&format!(r"\b(?:let|const|for)\s+{name}\b"))
+        .ok()
+        .filter(|_| is_name)?;
     declared.is_match(&source.text).then(|| {
         let fault = Fault::new(format!("`${{{name}}}` is no value in double quotes"));
         let help = "put the text into backticks: `${x}` is the value of `x` there";

@@ -19,16 +19,26 @@ struct Twins<'a> {
 
 /// The calls in the script at `path` that may reach another script's function.
 pub fn of(sources: &Sources, path: &str, source: &Source) -> Vec<Finding> {
-    pairs(sources, path, source).into_iter().map(|twins| finding(&twins)).collect()
+    pairs(sources, path, source)
+        .into_iter()
+        .map(|twins| finding(&twins))
+        .collect()
 }
 
 /// Returns the warning before a run of `sources`; `None` if no two functions can be confused.
 pub fn warning(sources: &Sources) -> Option<String> {
     let (source, twins) = sources
         .own()
-        .flat_map(|(path, source)| pairs(sources, path, source).into_iter().map(move |it| (source, it)))
+        .flat_map(|(path, source)| {
+            pairs(sources, path, source)
+                .into_iter()
+                .map(move |it| (source, it))
+        })
         .next()?;
-    let place = |source: &Source, call: &Call| Place { file: source.title.clone(), position: call.position };
+    let place = |source: &Source, call: &Call| Place {
+        file: source.title.clone(),
+        position: call.position,
+    };
     Some(format!(
         "`{}` at {} and at {} may be taken for each other, as Rhai keeps calls without a module apart by name \
          only: give one of the two functions another name (`lmrun check` shows all such)",
@@ -40,13 +50,26 @@ pub fn warning(sources: &Sources) -> Option<String> {
 
 fn pairs<'a>(sources: &'a Sources, path: &str, source: &Source) -> Vec<Twins<'a>> {
     // A copy of it is no other: a script that imports itself, or a file of the library.
-    let others = sources.all().filter(|(other, it)| *other != path && it.text != source.text);
-    let others: Vec<_> = others.map(|(path, source)| (path, source, own_calls(source))).collect();
+    let others = sources
+        .all()
+        .filter(|(other, it)| *other != path && it.text != source.text);
+    let others: Vec<_> = others
+        .map(|(path, source)| (path, source, own_calls(source)))
+        .collect();
     let twin = |call: Call| {
         let (path, source, other) = others.iter().find_map(|(path, source, calls)| {
-            Some((path, source, calls.iter().find(|it| same(it, &call))?.clone()))
+            Some((
+                path,
+                source,
+                calls.iter().find(|it| same(it, &call))?.clone(),
+            ))
         })?;
-        Some(Twins { call, other, path, source })
+        Some(Twins {
+            call,
+            other,
+            path,
+            source,
+        })
     };
     own_calls(source).into_iter().filter_map(twin).collect()
 }
@@ -55,11 +78,15 @@ fn pairs<'a>(sources: &'a Sources, path: &str, source: &Source) -> Vec<Twins<'a>
 fn own_calls(source: &Source) -> Vec<Call> {
     let functions = source.functions();
     let is_own = |call: &Call| {
-        let fits = |name: &str, count: usize| call.expr.name == name && call.expr.args.len() == count;
+        let fits =
+            |name: &str, count: usize| call.expr.name == name && call.expr.args.len() == count;
         functions.iter().any(|f| fits(&f.name, f.params.len()))
     };
     let plain = |call: &Call| call.style == Style::Function && call.namespace().is_none();
-    calls::of(source).into_iter().filter(|call| plain(call) && is_own(call)).collect()
+    calls::of(source)
+        .into_iter()
+        .filter(|call| plain(call) && is_own(call))
+        .collect()
 }
 
 fn same(one: &Call, other: &Call) -> bool {
@@ -68,9 +95,12 @@ fn same(one: &Call, other: &Call) -> bool {
 
 fn finding(twins: &Twins<'_>) -> Finding {
     let name = twins.call.expr.name.as_str();
-    let message = format!("`{name}` may be that of `{}`, which calls one named alike", twins.path);
-    let fault = Fault::new(message)
-        .at_word(name)
-        .help("give one of the two another name: Rhai keeps calls without a module apart by name only");
+    let message = format!(
+        "`{name}` may be that of `{}`, which calls one named alike",
+        twins.path
+    );
+    let fault = Fault::new(message).at_word(name).help(
+        "give one of the two another name: Rhai keeps calls without a module apart by name only",
+    );
     Finding::warning(twins.call.position, fault)
 }

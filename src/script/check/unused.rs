@@ -15,7 +15,10 @@ pub fn tests(source: &Source) -> Vec<Finding> {
     let calls = calls::of(source);
     let is_called = |f: &Function| calls.iter().any(|call| call.expr.name == f.name.as_str());
     let is_lost = |f: &Function| f.name.starts_with(TEST) && !can_run(f);
-    let functions = source.functions().iter().filter(|f| is_lost(f) && !is_called(f));
+    let functions = source
+        .functions()
+        .iter()
+        .filter(|f| is_lost(f) && !is_called(f));
     functions.map(lost).collect()
 }
 
@@ -31,9 +34,14 @@ fn lost(f: &Function) -> Finding {
             "a test has none; `param(\"name\", default)` gives it a value of the command line",
         )
     } else {
-        ("it is private", "a test is public: take `private` away, or give a helper another name")
+        (
+            "it is private",
+            "a test is public: take `private` away, or give a helper another name",
+        )
     };
-    let fault = Fault::new(format!("`{}` is never run: {why}", f.name)).at_word(&f.name).help(help);
+    let fault = Fault::new(format!("`{}` is never run: {why}", f.name))
+        .at_word(&f.name)
+        .help(help);
     Finding::warning(f.position, fault)
 }
 
@@ -43,12 +51,18 @@ pub fn imports(source: &Source) -> Vec<Finding> {
     if evaluates(&names) {
         return Vec::new();
     }
-    let unused =
-        source.imports.iter().filter(|(alias, _)| !alias.is_empty() && !names.modules.contains(*alias));
+    let unused = source
+        .imports
+        .iter()
+        .filter(|(alias, _)| !alias.is_empty() && !names.modules.contains(*alias));
     let finding = |(alias, import): (&String, &Import)| {
-        let fault = Fault::new(format!("`{}` is imported, and nothing of it used", import.path));
-        let fault =
-            fault.at_word(&import.path).help(format!("take the import away: there is no `{alias}::…`"));
+        let fault = Fault::new(format!(
+            "`{}` is imported, and nothing of it used",
+            import.path
+        ));
+        let fault = fault
+            .at_word(&import.path)
+            .help(format!("take the import away: there is no `{alias}::…`"));
         Finding::warning(import.position, fault)
     };
     unused.map(finding).collect()
@@ -56,23 +70,35 @@ pub fn imports(source: &Source) -> Vec<Finding> {
 
 /// Functions of a script with tests that are reached from none of what `-f` can choose, nor from its
 /// statements, nor from what it imports, nor named by the scripts `beside` it.
-pub fn functions(sources: &Sources, path: &str, source: &Source, beside: &BTreeSet<String>) -> Vec<Finding> {
+pub fn functions(
+    sources: &Sources,
+    path: &str,
+    source: &Source,
+    beside: &BTreeSet<String>,
+) -> Vec<Finding> {
     let functions = source.functions();
-    let has_tests = functions.iter().any(|f| f.name.starts_with(TEST) && can_run(f));
+    let has_tests = functions
+        .iter()
+        .any(|f| f.name.starts_with(TEST) && can_run(f));
     let others = sources.all().filter(|(other, _)| *other != path);
-    let known =
-        others.flat_map(|(_, other)| Names::of(&other.ast).all).chain(beside.iter().cloned()).collect();
+    let known = others
+        .flat_map(|(_, other)| Names::of(&other.ast).all)
+        .chain(beside.iter().cloned())
+        .collect();
     if !has_tests || evaluates(&Names::of(&source.ast)) {
         return Vec::new();
     }
     let reached = reached(source, functions, can_run, known);
     // A test that is none has a finding of its own.
-    let unused = functions.iter().filter(|f| !reached.contains(&f.name) && !f.name.starts_with(TEST));
+    let unused = functions
+        .iter()
+        .filter(|f| !reached.contains(&f.name) && !f.name.starts_with(TEST));
     unused.map(idle).collect()
 }
 
 fn idle(f: &Function) -> Finding {
-    let fault = Fault::new(format!("`{}` is never used: no test leads to it", f.name)).at_word(&f.name);
+    let fault =
+        Fault::new(format!("`{}` is never used: no test leads to it", f.name)).at_word(&f.name);
     Finding::warning(f.position, fault.help("call it, or take it away"))
 }
 

@@ -68,9 +68,21 @@ impl Session {
         let (text, kept, loaded) = Default::default();
         let host = host.clone();
         let has_own_last = false;
-        let mut session = Self { host, modules, engine, scope, functions, text, kept, loaded, has_own_last };
+        let mut session = Self {
+            host,
+            modules,
+            engine,
+            scope,
+            functions,
+            text,
+            kept,
+            loaded,
+            has_own_last,
+        };
         for (path, _) in STD {
-            session.import(path, Self::alias(path)).map_err(|e| Diagnosis::of(&e, PROMPT))?;
+            session
+                .import(path, Self::alias(path))
+                .map_err(|e| Diagnosis::of(&e, PROMPT))?;
         }
         Ok(session)
     }
@@ -96,11 +108,14 @@ impl Session {
         let before = self.append(input);
         // Positions count in all that was typed.
         let text = "\n".repeat(before) + input;
-        let mut ast = self.engine.compile_with_scope(&self.scope, &text).map_err(|e| {
-            let error = EvalAltResult::ErrorParsing(*e.0, e.1);
-            let help = hint::of_text(&Diagnosis::of(&error, PROMPT), &text);
-            self.diagnose(&error).with_help(help).as_unusable()
-        })?;
+        let mut ast = self
+            .engine
+            .compile_with_scope(&self.scope, &text)
+            .map_err(|e| {
+                let error = EvalAltResult::ErrorParsing(*e.0, e.1);
+                let help = hint::of_text(&Diagnosis::of(&error, PROMPT), &text);
+                self.diagnose(&error).with_help(help).as_unusable()
+            })?;
         ast.set_source(PROMPT);
         let depth = self.scope.len();
         let functions = self.functions.clone();
@@ -111,8 +126,15 @@ impl Session {
         });
         match result {
             Ok(value) => {
-                self.has_own_last |= ast.statements().iter().any(|statement| declares(statement, LAST));
-                self.kept.push(Kept::of(input, &ast, !value.is_unit() && !self.has_own_last));
+                self.has_own_last |= ast
+                    .statements()
+                    .iter()
+                    .any(|statement| declares(statement, LAST));
+                self.kept.push(Kept::of(
+                    input,
+                    &ast,
+                    !value.is_unit() && !self.has_own_last,
+                ));
                 Ok(value)
             }
             Err(error) => {
@@ -137,7 +159,10 @@ impl Session {
         let text = program::read(path).map_err(Diagnosis::as_unusable)?;
         let before = self.text.lines().count();
         let lines = before..before + text.lines().count();
-        self.loaded.push(Loaded { file: path.display().to_string(), lines });
+        self.loaded.push(Loaded {
+            file: path.display().to_string(),
+            lines,
+        });
         let folder = path.parent().unwrap_or(Path::new(""));
         self.modules.stand_in(folder);
         self.host.stand_in(folder);
@@ -160,8 +185,13 @@ impl Session {
 
     /// Draws an error of what was typed, or of what it calls.
     pub fn draw(&self, diagnosis: &Diagnosis, color: bool) -> String {
-        let source =
-            |file: &str| if file == PROMPT { Some(self.text.clone()) } else { Modules::source(file) };
+        let source = |file: &str| {
+            if file == PROMPT {
+                Some(self.text.clone())
+            } else {
+                Modules::source(file)
+            }
+        };
         diagnosis.draw(source, color)
     }
 
@@ -186,13 +216,18 @@ impl Session {
         before
     }
 
-    #[expect(deprecated, reason = "Rhai has no other way to give functions the constants of earlier lines")]
+    #[expect(
+        deprecated,
+        reason = "Rhai has no other way to give functions the constants of earlier lines"
+    )]
     fn run(&mut self, ast: &AST) -> Result<Dynamic, Box<EvalAltResult>> {
         let mut global = self.engine.new_global_runtime_state();
         global.source = Some(PROMPT.into());
         global.lib.push(self.functions.shared_lib().clone());
         let constants = self.scope.iter().filter(|(_, is_constant, _)| *is_constant);
-        let constants = constants.map(|(name, _, value)| (name.into(), value)).collect();
+        let constants = constants
+            .map(|(name, _, value)| (name.into(), value))
+            .collect();
         global.constants = Some(Rc::new(RefCell::new(constants)));
         let (engine, scope, mut caches) = (&self.engine, &mut self.scope, rhai::Caches::new());
         let work = || engine.eval_statements_raw(&mut global, &mut caches, scope, ast.statements());
@@ -215,7 +250,9 @@ impl Session {
 
     fn import(&mut self, path: &str, alias: &str) -> Result<(), Box<EvalAltResult>> {
         use rhai::ModuleResolver;
-        let module = self.modules.resolve(&self.engine, None, path, Position::NONE)?;
+        let module = self
+            .modules
+            .resolve(&self.engine, None, path, Position::NONE)?;
         self.engine.register_static_module(alias, module);
         Ok(())
     }
@@ -227,8 +264,14 @@ impl Session {
 
     /// What stands in a file that was loaded has its place there.
     fn move_into_file(&self, place: &mut Place) {
-        let Some(line) = place.position.line().filter(|_| place.file == PROMPT) else { return };
-        if let Some(loaded) = self.loaded.iter().find(|loaded| loaded.lines.contains(&(line - 1))) {
+        let Some(line) = place.position.line().filter(|_| place.file == PROMPT) else {
+            return;
+        };
+        if let Some(loaded) = self
+            .loaded
+            .iter()
+            .find(|loaded| loaded.lines.contains(&(line - 1)))
+        {
             let column = place.position.position().unwrap_or(1);
             place.file.clone_from(&loaded.file);
             place.position = Position::new((line - loaded.lines.start) as u16, column as u16);

@@ -18,25 +18,39 @@ pub fn reading(text: &str) -> Reading {
         Ok(_) => in_comment(text),
         Err(error) => match error.err_type() {
             ParseErrorType::UnexpectedEOF => true,
-            ParseErrorType::BadInput(LexError::UnterminatedString) => text.matches('`').count() % 2 == 1,
+            ParseErrorType::BadInput(LexError::UnterminatedString) => {
+                text.matches('`').count() % 2 == 1
+            }
             ParseErrorType::BadInput(_) => false,
             _ => is_at_end(error.position(), text),
         },
     };
-    if is_open { Reading::Open } else { Reading::Whole }
+    if is_open {
+        Reading::Open
+    } else {
+        Reading::Whole
+    }
 }
 
 /// Whether nothing but white space stands at `position` and behind it.
 fn is_at_end(position: Position, text: &str) -> bool {
-    let (Some(line), Some(column)) = (position.line(), position.position()) else { return true };
+    let (Some(line), Some(column)) = (position.line(), position.position()) else {
+        return true;
+    };
     let mut rest = text.lines().skip(line - 1);
-    let first: String = rest.next().unwrap_or_default().chars().skip(column - 1).collect();
+    let first: String = rest
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .skip(column - 1)
+        .collect();
     first.trim().is_empty() && rest.all(|line| line.trim().is_empty())
 }
 
 /// Rhai takes a comment that is not closed for one that ends with the text.
 fn in_comment(text: &str) -> bool {
-    text.rfind("/*").is_some_and(|begin| !text[begin..].contains("*/"))
+    text.rfind("/*")
+        .is_some_and(|begin| !text[begin..].contains("*/"))
         && parsed(&format!("{text} ]")).is_ok()
 }
 

@@ -41,7 +41,11 @@ pub fn of(engine: &rhai::Engine, value: Dynamic) -> Shown {
     }
     if let Some(measure) = value.read_lock::<Measure>() {
         let values = measure.values().clone();
-        return Shown::Measure { what: measure.what(), unit: measure.unit(), values };
+        return Shown::Measure {
+            what: measure.what(),
+            unit: measure.unit(),
+            values,
+        };
     }
     if let Some(experiment) = value.read_lock::<Experiment>() {
         return Shown::Experiment(experiment.seen.clone());
@@ -65,21 +69,39 @@ pub fn of(engine: &rhai::Engine, value: Dynamic) -> Shown {
 /// Maps and arrays through and through; what is neither number nor text says what it is.
 fn data(engine: &rhai::Engine, value: &Dynamic) -> Value {
     if let Some(map) = value.read_lock::<Map>() {
-        return ordered(&map).map(|(key, value)| (key.to_owned(), data(engine, value))).collect();
+        return ordered(&map)
+            .map(|(key, value)| (key.to_owned(), data(engine, value)))
+            .collect();
     }
     if let Some(array) = value.read_lock::<Array>() {
         return array.iter().map(|value| data(engine, value)).collect();
     }
-    let plain = value.is_unit() || value.is_bool() || value.is_int() || value.is_float() || value.is_string();
+    let plain = value.is_unit()
+        || value.is_bool()
+        || value.is_int()
+        || value.is_float()
+        || value.is_string();
     let json = plain.then(|| serde_json::to_value(value).ok()).flatten();
     json.unwrap_or_else(|| Value::String(text(engine, value.clone())))
 }
 
 /// The entries of a map; those of a request in the order of the columns.
 fn ordered(map: &Map) -> impl Iterator<Item = (&str, &Dynamic)> {
-    let columns = if map.contains_key("x_request_id") { Row::columns() } else { Vec::new() };
-    let place = |key: &str| columns.iter().position(|column| column == key).unwrap_or(usize::MAX);
-    let mut entries: Vec<_> = map.iter().map(|(key, value)| (key.as_str(), value)).collect();
+    let columns = if map.contains_key("x_request_id") {
+        Row::columns()
+    } else {
+        Vec::new()
+    };
+    let place = |key: &str| {
+        columns
+            .iter()
+            .position(|column| column == key)
+            .unwrap_or(usize::MAX)
+    };
+    let mut entries: Vec<_> = map
+        .iter()
+        .map(|(key, value)| (key.as_str(), value))
+        .collect();
     entries.sort_by_key(|(key, _)| place(key));
     entries.into_iter()
 }

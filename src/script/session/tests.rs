@@ -17,7 +17,10 @@ struct Bed {
 
 impl Bed {
     fn new() -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let dir = tempfile::tempdir().expect("a folder");
         let watchdogs = Watchdogs::new("/bin/true".into(), "");
         let bench = Arc::new(Bench {
@@ -34,12 +37,29 @@ impl Bed {
             take_ignore_eos: parking_lot::Mutex::default(),
             max_send_lag_s: 1.0,
         });
-        let engine = EngineChoice { kind: "sim".into(), program: "lmrun".into() };
+        let engine = EngineChoice {
+            kind: "sim".into(),
+            program: "lmrun".into(),
+        };
         let [script, outputs] = [dir.path().to_owned(), dir.path().to_owned()];
-        let folders = Folders { script, outputs, scratch: dir.path().join("scratch") };
-        let host = Host::new(runtime.handle().clone(), bench, Parameters::default(), folders, engine);
+        let folders = Folders {
+            script,
+            outputs,
+            scratch: dir.path().join("scratch"),
+        };
+        let host = Host::new(
+            runtime.handle().clone(),
+            bench,
+            Parameters::default(),
+            folders,
+            engine,
+        );
         let session = Session::new(&host, dir.path()).expect("the library");
-        Self { session, dir, _runtime: runtime }
+        Self {
+            session,
+            dir,
+            _runtime: runtime,
+        }
     }
 
     /// What each input gives, in words.
@@ -56,7 +76,11 @@ impl Bed {
     /// Evaluates all and expects the last to give `expected`.
     fn check(&mut self, inputs: &[&str], expected: &str) {
         let given: Vec<String> = inputs.iter().map(|input| self.eval(input)).collect();
-        assert_eq!(given.last().map(String::as_str), Some(expected), "{given:?}");
+        assert_eq!(
+            given.last().map(String::as_str),
+            Some(expected),
+            "{given:?}"
+        );
     }
 }
 
@@ -67,14 +91,27 @@ fn what_is_declared_stays() {
     bed.check(&["fn f(a) { a + 1 }", "fn g(a) { f(a) * 2 }", "g(1)"], "4");
     bed.check(&["fn f(a) { a + 10 }", "g(1)"], "22");
     bed.check(&["let plus = |a| a + x", "plus.call(5)"], "7");
-    bed.check(&["const LIMIT = 7", "fn limit() { global::LIMIT }", "limit()"], "7");
-    bed.check(&["const LATER = 8; fn later() { global::LATER } later()"], "8");
+    bed.check(
+        &["const LIMIT = 7", "fn limit() { global::LIMIT }", "limit()"],
+        "7",
+    );
+    bed.check(
+        &["const LATER = 8; fn later() { global::LATER } later()"],
+        "8",
+    );
 }
 
 #[test]
 fn a_failing_input_loses_nothing() {
     let mut bed = Bed::new();
-    bed.check(&["let x = 1; fn f() { 1 }", "let y = 2; fn f() { 2 } nope()", "x + f()"], "2");
+    bed.check(
+        &[
+            "let x = 1; fn f() { 1 }",
+            "let y = 2; fn f() { 2 } nope()",
+            "x + f()",
+        ],
+        "2",
+    );
     bed.check(&["y"], "error: undefined variable: y");
     bed.check(&["let x = ", "x"], "1");
     bed.check(&["throw \"no\"", "x"], "1");
@@ -87,8 +124,18 @@ fn the_library_is_there_and_imports_stay() {
     let mut bed = Bed::new();
     bed.check(&["load::dummy(#{ requests: 2, gap_s: 1 }).count"], "2");
     std::fs::write(bed.dir.path().join("mine.rhai"), "fn one() { 1 }").expect("a module");
-    bed.check(&["import \"mine\" as mine", "fn two() { mine::one() + 1 }", "two()"], "2");
-    bed.check(&["import \"none\" as none"], "error: there is no module `none`");
+    bed.check(
+        &[
+            "import \"mine\" as mine",
+            "fn two() { mine::one() + 1 }",
+            "two()",
+        ],
+        "2",
+    );
+    bed.check(
+        &["import \"none\" as none"],
+        "error: there is no module `none`",
+    );
 }
 
 #[test]
@@ -99,14 +146,28 @@ fn errors_stand_at_their_place_among_all_inputs() {
     let place = diagnosis.place.as_ref().map(ToString::to_string);
     assert_eq!(place.as_deref(), Some("prompt:2:9"));
     insta::assert_snapshot!(bed.session.draw(&diagnosis, false));
-    assert!(bed.session.eval("let").err().is_some_and(|error| error.unusable));
-    assert!(bed.session.eval("nope()").err().is_some_and(|error| !error.unusable));
+    assert!(
+        bed.session
+            .eval("let")
+            .err()
+            .is_some_and(|error| error.unusable)
+    );
+    assert!(
+        bed.session
+            .eval("nope()")
+            .err()
+            .is_some_and(|error| !error.unusable)
+    );
 }
 
 #[test]
 fn an_input_can_be_interrupted_alone() {
     let mut bed = Bed::new();
-    for input in ["loop {}", "sleep(60)", "let kept = 7; for lost in 0..2 { let gone = 1; sleep(60) }"] {
+    for input in [
+        "loop {}",
+        "sleep(60)",
+        "let kept = 7; for lost in 0..2 { let gone = 1; sleep(60) }",
+    ] {
         let bench = bed.session.host.bench().clone();
         let before = bench.interrupts.now();
         let other = std::thread::spawn(move || {
@@ -164,13 +225,23 @@ fn last_is_the_last_value_and_no_name_of_the_users() {
 #[test]
 fn a_saved_script_declares_the_last_value_where_it_is_read() {
     let mut bed = Bed::new();
-    for input in
-        ["1 + 1", "3", "max(4, 5)", "let a = last; a + 1", "last", "max(last, 2)", "min(last, 9); last - 1"]
-    {
+    for input in [
+        "1 + 1",
+        "3",
+        "max(4, 5)",
+        "let a = last; a + 1",
+        "last",
+        "max(last, 2)",
+        "min(last, 9); last - 1",
+    ] {
         bed.eval(input);
     }
     let script = bed.session.script("test_saved");
-    let body: Vec<&str> = script.lines().filter(|line| line.starts_with("    ")).map(str::trim).collect();
+    let body: Vec<&str> = script
+        .lines()
+        .filter(|line| line.starts_with("    "))
+        .map(str::trim)
+        .collect();
     let expected = [
         "let last = max(4, 5);",
         "let a = last; let last = a + 1;",
@@ -186,8 +257,10 @@ fn names_are_told_with_their_types() {
     let mut bed = Bed::new();
     bed.eval("let x = 1; let settings = #{ chunk_size: 2 }; fn f(a, b) { a }");
     let variables = bed.session.variables();
-    let told: Vec<_> =
-        variables.iter().map(|v| (v.name.as_str(), v.kind.as_str(), v.keys.join(" "))).collect();
+    let told: Vec<_> = variables
+        .iter()
+        .map(|v| (v.name.as_str(), v.kind.as_str(), v.keys.join(" ")))
+        .collect();
     assert_eq!(
         told,
         [
@@ -197,5 +270,8 @@ fn names_are_told_with_their_types() {
         ]
     );
     assert_eq!(bed.session.type_of("1.5").expect("a type"), "f64");
-    assert_eq!(bed.session.type_of("load::dummy()").expect("a type"), "Workload");
+    assert_eq!(
+        bed.session.type_of("load::dummy()").expect("a type"),
+        "Workload"
+    );
 }

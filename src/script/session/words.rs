@@ -20,14 +20,33 @@ impl Session {
         for (name, _, value) in self.scope.iter() {
             let kind = self.engine.map_type_name(value.type_name()).to_owned();
             let keys = value.read_lock::<rhai::Map>();
-            let keys = keys.map_or_else(Vec::new, |map| map.keys().map(ToString::to_string).collect());
-            known.insert(name.to_owned(), Variable { name: name.into(), kind, keys });
+            let keys = keys.map_or_else(Vec::new, |map| {
+                map.keys().map(ToString::to_string).collect()
+            });
+            known.insert(
+                name.to_owned(),
+                Variable {
+                    name: name.into(),
+                    kind,
+                    keys,
+                },
+            );
         }
-        let functions = self.functions.iter_functions().filter(|f| !f.name.starts_with("anon$"));
+        let functions = self
+            .functions
+            .iter_functions()
+            .filter(|f| !f.name.starts_with("anon$"));
         for function in functions {
             let kind = format!("{}({})", function.name, function.params.join(", "));
             let name = function.name.to_owned();
-            known.insert(name.clone(), Variable { name, kind, keys: Vec::new() });
+            known.insert(
+                name.clone(),
+                Variable {
+                    name,
+                    kind,
+                    keys: Vec::new(),
+                },
+            );
         }
         known.into_values().collect()
     }

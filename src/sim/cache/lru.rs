@@ -63,6 +63,9 @@ mod tests {
         assert!(lru.remove(3));
         assert!(!lru.remove(3));
         assert_eq!(lru.len(), 2);
-        assert_eq!([lru.pop_oldest(), lru.pop_oldest(), lru.pop_oldest()], [Some(2), Some(1), None]);
+        assert_eq!(
+            [lru.pop_oldest(), lru.pop_oldest(), lru.pop_oldest()],
+            [Some(2), Some(1), None]
+        );
     }
 }

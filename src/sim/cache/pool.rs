@@ -39,12 +39,18 @@ impl Pool {
 
     /// Number of leading blocks that are here.
     pub fn hits(&self, blocks: &[u64]) -> usize {
-        blocks.iter().take_while(|block| self.contains(**block)).count()
+        blocks
+            .iter()
+            .take_while(|block| self.contains(**block))
+            .count()
     }
 
     /// Leases `total_blocks`, the first of them shared: these must be here. `None` where there is no room now.
     pub fn lease(&mut self, shared: &[u64], total_blocks: usize) -> Option<Lease> {
-        let newly_pinned = shared.iter().filter(|block| !self.pinned.contains_key(block)).count();
+        let newly_pinned = shared
+            .iter()
+            .filter(|block| !self.pinned.contains_key(block))
+            .count();
         let private_blocks = total_blocks.saturating_sub(shared.len());
         if self.used_blocks() + newly_pinned + private_blocks > self.capacity_blocks {
             return None;
@@ -54,7 +60,10 @@ impl Pool {
         }
         self.private_blocks += private_blocks;
         self.evict();
-        Some(Lease { shared: shared.to_vec(), private_blocks })
+        Some(Lease {
+            shared: shared.to_vec(),
+            private_blocks,
+        })
     }
 
     /// Shares what a lease has computed: `blocks` are the hashes of its blocks, from its first one on.
@@ -62,7 +71,11 @@ impl Pool {
         if !self.caching {
             return;
         }
-        for block in blocks.iter().skip(lease.shared.len()).take(lease.private_blocks) {
+        for block in blocks
+            .iter()
+            .skip(lease.shared.len())
+            .take(lease.private_blocks)
+        {
             self.pin(*block);
             lease.shared.push(*block);
             lease.private_blocks -= 1;
@@ -107,7 +120,9 @@ impl Pool {
     }
 
     fn unpin(&mut self, block: u64) {
-        let Some(leases) = self.pinned.get_mut(&block) else { return };
+        let Some(leases) = self.pinned.get_mut(&block) else {
+            return;
+        };
         *leases -= 1;
         if *leases == 0 {
             self.pinned.remove(&block);
@@ -116,9 +131,9 @@ impl Pool {
     }
 
     fn evict(&mut self) {
-        while self.used_blocks() + self.idle.len() > self.capacity_blocks && self.idle.pop_oldest().is_some()
-        {
-        }
+        while self.used_blocks() + self.idle.len() > self.capacity_blocks
+            && self.idle.pop_oldest().is_some()
+        {}
     }
 }
 

@@ -38,19 +38,30 @@ pub struct Tier {
 impl Tier {
     /// An empty tier.
     pub fn new(kind: TierKind, capacity_chunks: usize, speed: TierSpeed) -> Self {
-        Self { kind, speed, capacity_chunks, chunks: Lru::default() }
+        Self {
+            kind,
+            speed,
+            capacity_chunks,
+            chunks: Lru::default(),
+        }
     }
 
     /// Keeps the chunks, the first ones where not all fit, and makes the first one the last to go.
     fn store(&mut self, chunks: &[u64]) {
         let fitting = &chunks[..chunks.len().min(self.capacity_chunks)];
-        fitting.iter().rev().for_each(|chunk| self.chunks.touch(*chunk));
+        fitting
+            .iter()
+            .rev()
+            .for_each(|chunk| self.chunks.touch(*chunk));
         while self.chunks.len() > self.capacity_chunks && self.chunks.pop_oldest().is_some() {}
     }
 
     fn missing(&self, chunks: &[u64]) -> usize {
         let fitting = &chunks[..chunks.len().min(self.capacity_chunks)];
-        fitting.iter().filter(|chunk| !self.chunks.contains(**chunk)).count()
+        fitting
+            .iter()
+            .filter(|chunk| !self.chunks.contains(**chunk))
+            .count()
     }
 }
 
@@ -70,7 +81,10 @@ pub struct Found {
 impl Tiers {
     /// Tiers with chunks of this many tokens.
     pub fn new(chunk_tokens: u32, tiers: Vec<Tier>) -> Self {
-        Self { chunk_tokens, tiers }
+        Self {
+            chunk_tokens,
+            tiers,
+        }
     }
 
     /// Tokens in one chunk.
@@ -81,13 +95,22 @@ impl Tiers {
     /// Name of each tier and the tokens it has room for, nearest first.
     pub fn capacities(&self) -> Vec<(&'static str, u64)> {
         let capacity = |tier: &Tier| tier.capacity_chunks as u64 * u64::from(self.chunk_tokens);
-        self.tiers.iter().map(|tier| (tier.kind.name(), capacity(tier))).collect()
+        self.tiers
+            .iter()
+            .map(|tier| (tier.kind.name(), capacity(tier)))
+            .collect()
     }
 
     /// Looks for the leading chunks.
     pub fn find(&self, chunks: &[u64]) -> Found {
-        let holder = |chunk: &u64| self.tiers.iter().position(|tier| tier.chunks.contains(*chunk));
-        Found { chunk_tiers: chunks.iter().map_while(holder).collect() }
+        let holder = |chunk: &u64| {
+            self.tiers
+                .iter()
+                .position(|tier| tier.chunks.contains(*chunk))
+        };
+        Found {
+            chunk_tiers: chunks.iter().map_while(holder).collect(),
+        }
     }
 
     /// Tokens found of a prompt: the last token of it is always computed.
@@ -104,12 +127,18 @@ impl Tiers {
             tokens[*tier] += end.saturating_sub(start.max(from));
         }
         let loads = self.tiers.iter().zip(tokens);
-        loads.map(|(tier, tokens)| tier.speed.load_s(f64::from(tokens) * gib_per_token)).sum()
+        loads
+            .map(|(tier, tokens)| tier.speed.load_s(f64::from(tokens) * gib_per_token))
+            .sum()
     }
 
     /// Most chunks of these that some tier would have to store.
     pub fn missing_chunks(&self, chunks: &[u64]) -> usize {
-        self.tiers.iter().map(|tier| tier.missing(chunks)).max().unwrap_or(0)
+        self.tiers
+            .iter()
+            .map(|tier| tier.missing(chunks))
+            .max()
+            .unwrap_or(0)
     }
 
     /// Seconds a request waits until these chunks are stored: the tiers store side by side.
@@ -138,7 +167,11 @@ mod tests {
 
     use super::*;
 
-    const SPEED: TierSpeed = TierSpeed { load_gib_per_s: 10.0, store_gib_per_s: 20.0, latency_s: 0.5 };
+    const SPEED: TierSpeed = TierSpeed {
+        load_gib_per_s: 10.0,
+        store_gib_per_s: 20.0,
+        latency_s: 0.5,
+    };
 
     fn tiers(capacities: &[usize]) -> Tiers {
         let tier = |capacity: &usize| Tier::new(TierKind::Cpu, *capacity, SPEED);
@@ -162,8 +195,12 @@ mod tests {
         let found = tiers.find(&[1, 2, 3]);
         assert_eq!(found.chunk_tiers, [0, 1, 1]);
         let gib_per_token = 1.0 / 256.0;
-        assert!((tiers.load_s(&found, 0, 768, gib_per_token) - (0.5 + 0.1 + 0.5 + 0.2)).abs() < 1e-9);
-        assert!((tiers.load_s(&found, 256, 767, gib_per_token) - (0.5 + 511.0 / 2_560.0)).abs() < 1e-9);
+        assert!(
+            (tiers.load_s(&found, 0, 768, gib_per_token) - (0.5 + 0.1 + 0.5 + 0.2)).abs() < 1e-9
+        );
+        assert!(
+            (tiers.load_s(&found, 256, 767, gib_per_token) - (0.5 + 511.0 / 2_560.0)).abs() < 1e-9
+        );
     }
 
     #[test]

@@ -52,17 +52,25 @@ fn die(when: &str) {
 
 /// Starts a process that nobody waits for. The port in its command tells whose it is.
 fn leave(how: &str, port: u16) -> io::Result<()> {
-    let script = format!("exec {how} sh -c 'trap \"\" INT TERM HUP; sleep 600; : left by --port {port}'");
+    let script =
+        format!("exec {how} sh -c 'trap \"\" INT TERM HUP; sleep 600; : left by --port {port}'");
     let quiet = || Stdio::null();
-    let child =
-        Command::new("sh").args(["-c", &script]).stdin(quiet()).stdout(quiet()).stderr(quiet()).spawn()?;
+    let child = Command::new("sh")
+        .args(["-c", &script])
+        .stdin(quiet())
+        .stdout(quiet())
+        .stderr(quiet())
+        .spawn()?;
     // It is collected by whoever adopts it: that is the point.
     drop(child);
     Ok(())
 }
 
 fn flood(bytes_per_s: u64) -> io::Result<()> {
-    let line = format!("INFO 01-01 00:00:00 [flood.py:1] {}\n", "on purpose ".repeat(20));
+    let line = format!(
+        "INFO 01-01 00:00:00 [flood.py:1] {}\n",
+        "on purpose ".repeat(20)
+    );
     let lines = bytes_per_s / 100 / line.len() as u64 + 1;
     let text = line.repeat(lines as usize);
     let pour = move || {
@@ -71,5 +79,8 @@ fn flood(bytes_per_s: u64) -> io::Result<()> {
             std::thread::sleep(EVERY);
         }
     };
-    std::thread::Builder::new().name("flood".to_owned()).spawn(pour).map(drop)
+    std::thread::Builder::new()
+        .name("flood".to_owned())
+        .spawn(pour)
+        .map(drop)
 }

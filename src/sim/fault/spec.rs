@@ -5,25 +5,55 @@ use std::str::FromStr;
 /// Every way to write a fault, and what it does.
 const TABLE: [(&str, &str); 23] = [
     ("die-at-start", "exit with 1 before the port answers"),
-    ("die-at-request=3", "exit with 1 when the third request arrives"),
+    (
+        "die-at-request=3",
+        "exit with 1 when the third request arrives",
+    ),
     ("never-ready", "answer 503 to /health, for ever"),
-    ("unhealthy-after=2", "answer 503 to /health once two requests have arrived"),
+    (
+        "unhealthy-after=2",
+        "answer 503 to /health once two requests have arrived",
+    ),
     ("wrong-model", "serve another model than was asked for"),
     ("ignore-interrupts", "go on after SIGINT and SIGTERM"),
-    ("grandchild", "leave a process in a session of its own that ignores signals"),
+    (
+        "grandchild",
+        "leave a process in a session of its own that ignores signals",
+    ),
     ("orphan", "the same, and its parent is gone"),
-    ("flood-log=17MiB", "write so much to standard output every second"),
-    ("close-behind-answer", "close behind each stream without a word, as llama.cpp does"),
-    ("refuse=503", "refuse with this status, and Retry-After; 401 names the key"),
+    (
+        "flood-log=17MiB",
+        "write so much to standard output every second",
+    ),
+    (
+        "close-behind-answer",
+        "close behind each stream without a word, as llama.cpp does",
+    ),
+    (
+        "refuse=503",
+        "refuse with this status, and Retry-After; 401 names the key",
+    ),
     ("no-answer", "take the request, and never answer"),
-    ("stall-after=5", "send nothing more after five chunks, and keep the connection"),
+    (
+        "stall-after=5",
+        "send nothing more after five chunks, and keep the connection",
+    ),
     ("close-after=5", "close the connection after five chunks"),
     ("no-done", "end the stream without [DONE]"),
-    ("error-event", "report an error in the stream, in place of the second chunk"),
+    (
+        "error-event",
+        "report an error in the stream, in place of the second chunk",
+    ),
     ("invalid-json", "cut the second chunk off in the middle"),
-    ("invalid-utf8", "put bytes that are no UTF-8 into the second chunk"),
+    (
+        "invalid-utf8",
+        "put bytes that are no UTF-8 into the second chunk",
+    ),
     ("crlf", "end lines as Windows does"),
-    ("comments", "put comments between events, whose data is in two lines"),
+    (
+        "comments",
+        "put comments between events, whose data is in two lines",
+    ),
     ("long-line=4MiB", "make the second chunk so long"),
     ("byte-by-byte", "send one byte at a time"),
     ("tokens-per-chunk=4", "send four tokens in each chunk"),
@@ -96,7 +126,9 @@ pub struct FaultError {
 
 /// What `--fault` takes, for its help.
 pub fn help() -> String {
-    let lines = TABLE.iter().map(|(fault, what)| format!("  {fault:22}{what}"));
+    let lines = TABLE
+        .iter()
+        .map(|(fault, what)| format!("  {fault:22}{what}"));
     let intro = "Fail on purpose; repeat it for several faults. An answer's fault, from `refuse` on, that ends \
                  in /N spoils one request of N: refuse=500/2\n";
     format!("{intro}{}", lines.collect::<Vec<_>>().join("\n"))
@@ -114,10 +146,13 @@ impl FromStr for Fault {
             Some((name, value)) => (name, Some(value)),
             None => (fault, None),
         };
-        let of_answer = answer_fault(name, value)?.map(|fault| Self::Answer(fault, every.unwrap_or(1)));
+        let of_answer =
+            answer_fault(name, value)?.map(|fault| Self::Answer(fault, every.unwrap_or(1)));
         match of_answer.or(of_life(name, value)?) {
             Some(fault) if every.is_none() || of_answer.is_some() => Ok(fault),
-            Some(_) => Err(expected("no `/N`: this fault is not one of a single answer")),
+            Some(_) => Err(expected(
+                "no `/N`: this fault is not one of a single answer",
+            )),
             None => Err(near(name).unwrap_or_else(|| expected(&format!("one of {}", names())))),
         }
     }
@@ -153,7 +188,9 @@ fn answer_fault(name: &str, value: Option<&str>) -> Result<Option<AnswerFault>, 
         ("comments", None) => AnswerFault::Comments,
         ("long-line", value) => AnswerFault::LongLine(number(value.unwrap_or("4MiB"))?),
         ("byte-by-byte", None) => AnswerFault::ByteByByte,
-        ("tokens-per-chunk", Some(value)) => AnswerFault::TokensPerChunk(number(value)?.max(1) as u32),
+        ("tokens-per-chunk", Some(value)) => {
+            AnswerFault::TokensPerChunk(number(value)?.max(1) as u32)
+        }
         _ => return Ok(None),
     }))
 }
@@ -172,24 +209,39 @@ fn number(text: &str) -> Result<u64, FaultError> {
 }
 
 fn status(text: &str) -> Result<u16, FaultError> {
-    let status = text.parse().ok().filter(|status| (400..600).contains(status));
+    let status = text
+        .parse()
+        .ok()
+        .filter(|status| (400..600).contains(status));
     status.ok_or_else(|| expected("an HTTP status of 400 to 599 after `refuse=`"))
 }
 
 fn names() -> String {
-    TABLE.iter().map(|(fault, _)| *fault).collect::<Vec<_>>().join(", ")
+    TABLE
+        .iter()
+        .map(|(fault, _)| *fault)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The fault that may be meant, in the form that it has.
 fn near(name: &str) -> Option<FaultError> {
     let bare = |fault: &str| fault.split('=').next().unwrap_or_default().to_owned();
-    let alike = TABLE.iter().map(|(fault, _)| (strsim::jaro_winkler(name, &bare(fault)), fault));
-    let near = alike.filter(|(likeness, _)| *likeness > 0.85).max_by(|a, b| a.0.total_cmp(&b.0));
-    near.map(|(_, fault)| FaultError { problem: format!("did you mean `{fault}`?") })
+    let alike = TABLE
+        .iter()
+        .map(|(fault, _)| (strsim::jaro_winkler(name, &bare(fault)), fault));
+    let near = alike
+        .filter(|(likeness, _)| *likeness > 0.85)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    near.map(|(_, fault)| FaultError {
+        problem: format!("did you mean `{fault}`?"),
+    })
 }
 
 fn expected(what: &str) -> FaultError {
-    FaultError { problem: format!("expected {what}") }
+    FaultError {
+        problem: format!("expected {what}"),
+    }
 }
 
 /// All faults of an engine.
@@ -229,27 +281,48 @@ mod tests {
     #[test]
     fn all_that_the_help_names_can_be_written() {
         for (text, _) in TABLE {
-            text.parse::<Fault>().unwrap_or_else(|e| panic!("{text}: {e}"));
+            text.parse::<Fault>()
+                .unwrap_or_else(|e| panic!("{text}: {e}"));
             assert!(help().contains(text));
         }
-        assert_eq!("long-line=64MiB".parse(), Ok(Fault::Answer(AnswerFault::LongLine(64 << 20), 1)));
-        assert_eq!("refuse=429/2".parse(), Ok(Fault::Answer(AnswerFault::Refuse(429), 2)));
+        assert_eq!(
+            "long-line=64MiB".parse(),
+            Ok(Fault::Answer(AnswerFault::LongLine(64 << 20), 1))
+        );
+        assert_eq!(
+            "refuse=429/2".parse(),
+            Ok(Fault::Answer(AnswerFault::Refuse(429), 2))
+        );
     }
 
     #[test]
     fn what_is_none_is_refused_in_words() {
         let error = |text: &str| text.parse::<Fault>().expect_err(text).to_string();
         assert!(error("die").starts_with("expected one of die-at-start, die-at-request=3, "));
-        assert_eq!(error("stall-after=x"), "expected a number below 4 GiB in the place of `x`");
-        assert_eq!(error("refuse=200"), "expected an HTTP status of 400 to 599 after `refuse=`");
+        assert_eq!(
+            error("stall-after=x"),
+            "expected a number below 4 GiB in the place of `x`"
+        );
+        assert_eq!(
+            error("refuse=200"),
+            "expected an HTTP status of 400 to 599 after `refuse=`"
+        );
         assert!(error("wrong-model/2").starts_with("expected no `/N`"));
     }
 
     #[test]
     fn one_request_of_so_many_is_spoiled() {
-        let faults = Faults(vec!["refuse=500/2".parse().expect("a fault"), Fault::UnhealthyAfter(3)]);
-        let spoiled: Vec<bool> = (1..=4).map(|number| !faults.of_answer(number).is_empty()).collect();
+        let faults = Faults(vec![
+            "refuse=500/2".parse().expect("a fault"),
+            Fault::UnhealthyAfter(3),
+        ]);
+        let spoiled: Vec<bool> = (1..=4)
+            .map(|number| !faults.of_answer(number).is_empty())
+            .collect();
         assert_eq!(spoiled, [false, true, false, true]);
-        assert_eq!([2, 3].map(|requests| faults.is_healthy(requests)), [true, false]);
+        assert_eq!(
+            [2, 3].map(|requests| faults.is_healthy(requests)),
+            [true, false]
+        );
     }
 }

@@ -38,7 +38,11 @@ impl Spoiler {
 
     /// Bytes that are sent at once.
     pub fn piece_bytes(&self) -> usize {
-        if self.0.contains(&AnswerFault::ByteByByte) { 1 } else { usize::MAX }
+        if self.0.contains(&AnswerFault::ByteByByte) {
+            1
+        } else {
+            usize::MAX
+        }
     }
 
     /// Whether `[DONE]` is left out.
@@ -57,18 +61,28 @@ impl Spoiler {
 
     /// Whether nothing more comes after so many chunks.
     pub fn stalls(&self, chunks: u32) -> bool {
-        self.0.iter().any(|fault| matches!(fault, AnswerFault::StallAfter(after) if chunks >= *after))
+        self.0
+            .iter()
+            .any(|fault| matches!(fault, AnswerFault::StallAfter(after) if chunks >= *after))
     }
 
     /// Whether the connection closes after so many chunks.
     pub fn closes(&self, chunks: u32) -> bool {
-        self.0.iter().any(|fault| matches!(fault, AnswerFault::CloseAfter(after) if chunks >= *after))
+        self.0
+            .iter()
+            .any(|fault| matches!(fault, AnswerFault::CloseAfter(after) if chunks >= *after))
     }
 }
 
 fn crlf(line: &[u8]) -> Vec<u8> {
     line.iter()
-        .flat_map(|byte| if *byte == b'\n' { &b"\r\n"[..] } else { std::slice::from_ref(byte) })
+        .flat_map(|byte| {
+            if *byte == b'\n' {
+                &b"\r\n"[..]
+            } else {
+                std::slice::from_ref(byte)
+            }
+        })
         .copied()
         .collect()
 }
@@ -76,7 +90,10 @@ fn crlf(line: &[u8]) -> Vec<u8> {
 /// A comment before the event, and its data in two lines: a line ends where JSON takes a space.
 fn commented(line: &[u8]) -> Vec<u8> {
     let mut spoiled = b": still here\n\n".to_vec();
-    let comma = line.iter().position(|byte| *byte == b',').map_or(line.len(), |comma| comma + 1);
+    let comma = line
+        .iter()
+        .position(|byte| *byte == b',')
+        .map_or(line.len(), |comma| comma + 1);
     let (head, tail) = line.split_at(comma);
     spoiled.extend_from_slice(head);
     if !tail.is_empty() {
@@ -115,13 +132,22 @@ mod tests {
 
     #[test]
     fn each_does_what_it_says() {
-        assert_eq!(spoiled(AnswerFault::Crlf, 1), b"data: {\"id\":\"x\",\"a\":\"b\"}\r\n\r\n");
+        assert_eq!(
+            spoiled(AnswerFault::Crlf, 1),
+            b"data: {\"id\":\"x\",\"a\":\"b\"}\r\n\r\n"
+        );
         assert_eq!(
             spoiled(AnswerFault::Comments, 1),
             b": still here\n\ndata: {\"id\":\"x\",\n: in between\ndata: \"a\":\"b\"}\n\n"
         );
-        assert_eq!(spoiled(AnswerFault::InvalidJson, 2), b"data: {\"id\":\"\n\n");
-        assert_eq!(spoiled(AnswerFault::InvalidJson, 1), spoiled(AnswerFault::NoDone, 1));
+        assert_eq!(
+            spoiled(AnswerFault::InvalidJson, 2),
+            b"data: {\"id\":\"\n\n"
+        );
+        assert_eq!(
+            spoiled(AnswerFault::InvalidJson, 1),
+            spoiled(AnswerFault::NoDone, 1)
+        );
         assert!(std::str::from_utf8(&spoiled(AnswerFault::InvalidUtf8, 2)).is_err());
         let long = spoiled(AnswerFault::LongLine(1000), 2);
         assert!(long.starts_with(b"data: {\"padding\":\"xx") && (1000..1100).contains(&long.len()));

@@ -68,10 +68,14 @@ pub fn plan(
     let delivery = delivery(&request)?;
     let prompts = prompts(api, &mut request)?;
     if !(1..=MOST_CHOICES / prompts.len() as i64).contains(&n) {
-        let message = format!("n must be at least 1, and at most {MOST_CHOICES} for all prompts, got {n}.");
+        let message =
+            format!("n must be at least 1, and at most {MOST_CHOICES} for all prompts, got {n}.");
         return Err(Refusal::invalid("n", message));
     }
-    let salt = request.cache_salt.as_deref().map_or(0, |salt| salt.bytes().fold(1, salted));
+    let salt = request
+        .cache_salt
+        .as_deref()
+        .map_or(0, |salt| salt.bytes().fold(1, salted));
     let seed = request.seed.map_or(config.seed, i64::cast_unsigned);
     let mut choices = Vec::new();
     for prompt in prompts {
@@ -80,7 +84,11 @@ pub fn plan(
             let bounds = bounds(config, api, &request, prompt.len() as u32, answer_seed)?;
             let answer = Answer::new(answer_seed, &bounds);
             let job = job(config, storing, salt, prompt.clone(), &answer);
-            choices.push(Choice { job, answer, is_first: number == 0 });
+            choices.push(Choice {
+                job,
+                answer,
+                is_first: number == 0,
+            });
         }
     }
     Ok(Plan { choices, delivery })
@@ -104,22 +112,37 @@ fn delivery(request: &CompletionRequest) -> Result<Delivery, Refusal> {
             None => Ok(Delivery::Whole),
         };
     };
-    let StreamOptions { include_usage, continuous_usage_stats } = request.stream_options.unwrap_or_default();
-    Ok(Delivery::Stream(match (include_usage, continuous_usage_stats) {
-        (Some(true), Some(true)) => UsageChunks::Every,
-        (Some(true), _) => UsageChunks::Last,
-        _ => UsageChunks::Never,
-    }))
+    let StreamOptions {
+        include_usage,
+        continuous_usage_stats,
+    } = request.stream_options.unwrap_or_default();
+    Ok(Delivery::Stream(
+        match (include_usage, continuous_usage_stats) {
+            (Some(true), Some(true)) => UsageChunks::Every,
+            (Some(true), _) => UsageChunks::Last,
+            _ => UsageChunks::Never,
+        },
+    ))
 }
 
 fn prompts(api: Api, request: &mut CompletionRequest) -> Result<Vec<Vec<TokenId>>, Refusal> {
     let missing = |param| Refusal::invalid(param, format!("Field required: `{param}`"));
     match api {
         Api::Chat => {
-            let messages = request.messages.take().filter(|messages| !messages.is_empty());
-            Ok(vec![chat_tokens(&messages.ok_or_else(|| missing("messages"))?, GenerationPrompt::Add)])
+            let messages = request
+                .messages
+                .take()
+                .filter(|messages| !messages.is_empty());
+            Ok(vec![chat_tokens(
+                &messages.ok_or_else(|| missing("messages"))?,
+                GenerationPrompt::Add,
+            )])
         }
-        Api::Completion => request.prompt.take().ok_or_else(|| missing("prompt"))?.tokens(),
+        Api::Completion => request
+            .prompt
+            .take()
+            .ok_or_else(|| missing("prompt"))?
+            .tokens(),
     }
 }
 
@@ -137,8 +160,9 @@ fn bounds(
     let max_tokens = check_length(config, prompt_tokens, asked)?;
     let min_tokens = token_count("min_tokens", request.min_tokens.unwrap_or(0), 0)?;
     if min_tokens > max_tokens {
-        let message =
-            format!("min_tokens must be less than or equal to max_tokens={max_tokens}, got {min_tokens}.");
+        let message = format!(
+            "min_tokens must be less than or equal to max_tokens={max_tokens}, got {min_tokens}."
+        );
         return Err(Refusal::invalid("min_tokens", message));
     }
     let goes_on = request.ignore_eos == Some(true);
@@ -158,7 +182,11 @@ fn token_count(param: &'static str, tokens: i64, least: i64) -> Result<u32, Refu
 }
 
 /// The most tokens the answer may have.
-fn check_length(config: &SimConfig, prompt_tokens: u32, asked: Option<u32>) -> Result<u32, Refusal> {
+fn check_length(
+    config: &SimConfig,
+    prompt_tokens: u32,
+    asked: Option<u32>,
+) -> Result<u32, Refusal> {
     let longest = config.max_model_len;
     let output = asked.unwrap_or(1);
     if u64::from(prompt_tokens) + u64::from(output) <= u64::from(longest) {
@@ -186,7 +214,11 @@ fn job(
     let mut tokens = prompt;
     tokens.extend(answer.ids());
     let chunks = storing.map(|storing| {
-        let stored = if storing.decode { &tokens[..] } else { &tokens[..prompt_tokens as usize] };
+        let stored = if storing.decode {
+            &tokens[..]
+        } else {
+            &tokens[..prompt_tokens as usize]
+        };
         prefix_hashes(salt, stored, storing.chunk_tokens as usize)
     });
     Job {

@@ -39,7 +39,10 @@ enum State {
     /// The head is written.
     Opened(Box<Start>),
     /// The pacing thread has the socket.
-    Running { written: oneshot::Receiver<()>, tickets: Vec<Ticket> },
+    Running {
+        written: oneshot::Receiver<()>,
+        tickets: Vec<Ticket>,
+    },
     /// All is written.
     Over,
 }
@@ -66,7 +69,13 @@ impl Body for StreamBody {
                 Poll::Pending
             }
             State::Opened(start) => {
-                let Start { engine, name, arrived, answers, written } = *start;
+                let Start {
+                    engine,
+                    name,
+                    arrived,
+                    answers,
+                    written,
+                } = *start;
                 let submit = |(job, output)| {
                     engine.submit(name.clone(), arrived, job, Output::Stream(Box::new(output)))
                 };
@@ -74,13 +83,18 @@ impl Body for StreamBody {
                 self.0 = State::Running { written, tickets };
                 self.poll_frame(cx)
             }
-            State::Running { mut written, tickets } => match Pin::new(&mut written).poll(cx) {
+            State::Running {
+                mut written,
+                tickets,
+            } => match Pin::new(&mut written).poll(cx) {
                 Poll::Pending => {
                     self.0 = State::Running { written, tickets };
                     Poll::Pending
                 }
                 Poll::Ready(Ok(())) => Poll::Ready(None),
-                Poll::Ready(Err(_)) => Poll::Ready(Some(Err(io::Error::other("the engine stopped")))),
+                Poll::Ready(Err(_)) => {
+                    Poll::Ready(Some(Err(io::Error::other("the engine stopped"))))
+                }
             },
             State::Over => Poll::Ready(None),
         }

@@ -40,16 +40,25 @@ pub enum Refusal {
 impl Refusal {
     /// A refusal of one parameter.
     pub fn invalid(param: &'static str, message: impl Into<String>) -> Self {
-        Self::Invalid { param, message: message.into() }
+        Self::Invalid {
+            param,
+            message: message.into(),
+        }
     }
 
     fn kind(&self) -> (StatusCode, &'static str, Option<&'static str>) {
         match self {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "Bad Request", None),
-            Self::Invalid { param, .. } => (StatusCode::BAD_REQUEST, "BadRequestError", Some(param)),
+            Self::Invalid { param, .. } => {
+                (StatusCode::BAD_REQUEST, "BadRequestError", Some(param))
+            }
             Self::UnknownModel(_) => (StatusCode::NOT_FOUND, "NotFoundError", Some("model")),
             Self::OnPurpose { status, .. } => (*status, "OnPurpose", None),
-            Self::Stopped => (StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", None),
+            Self::Stopped => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "InternalServerError",
+                None,
+            ),
         }
     }
 }
@@ -57,11 +66,17 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let (status, kind, param) = self.kind();
-        let error =
-            json!({ "message": self.to_string(), "type": kind, "param": param, "code": status.as_u16() });
+        let error = json!({ "message": self.to_string(), "type": kind, "param": param, "code": status.as_u16() });
         let mut response = (status, Json(json!({ "error": error }))).into_response();
-        if [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status) {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if [
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::SERVICE_UNAVAILABLE,
+        ]
+        .contains(&status)
+        {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }

@@ -74,17 +74,32 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/reset_prefix_cache", post(reset_prefix_cache))
         .route("/v1/chat/completions", post(chat))
         .route("/v1/completions", post(completion))
-        .fallback(|| async { (http::StatusCode::NOT_FOUND, Json(json!({ "detail": "Not Found" }))) })
+        .fallback(|| async {
+            (
+                http::StatusCode::NOT_FOUND,
+                Json(json!({ "detail": "Not Found" })),
+            )
+        })
         .method_not_allowed_fallback(|| async {
-            (http::StatusCode::METHOD_NOT_ALLOWED, Json(json!({ "detail": "Method Not Allowed" })))
+            (
+                http::StatusCode::METHOD_NOT_ALLOWED,
+                Json(json!({ "detail": "Method Not Allowed" })),
+            )
         })
         .layer(DefaultBodyLimit::disable())
         .with_state(app)
 }
 
 async fn health(State(app): State<Arc<App>>) -> StatusCode {
-    let healthy = app.config.faults.is_healthy(app.requests.load(Ordering::Relaxed));
-    if healthy { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
+    let healthy = app
+        .config
+        .faults
+        .is_healthy(app.requests.load(Ordering::Relaxed));
+    if healthy {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    }
 }
 
 async fn version() -> Json<Value> {
@@ -107,22 +122,41 @@ async fn models(State(app): State<Arc<App>>) -> Json<Value> {
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let page = app.engine.metrics(|metrics| metrics.render(&app.identity)).await;
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], page).into_response()
+    let page = app
+        .engine
+        .metrics(|metrics| metrics.render(&app.identity))
+        .await;
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        page,
+    )
+        .into_response()
 }
 
 async fn tokenize(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Value>, Refusal> {
     let request: TokenizeRequest = request::parse(&body)?;
     api::check_model(&app.config, request.model.as_deref())?;
     let tokens = match (&request.prompt, &request.messages) {
-        (Some(prompt), _) if request.add_special_tokens == Some(false) => tokens::ids(prompt).collect(),
+        (Some(prompt), _) if request.add_special_tokens == Some(false) => {
+            tokens::ids(prompt).collect()
+        }
         (Some(prompt), _) => tokens::prompt_ids(prompt),
         (None, Some(messages)) => chat_tokens(messages, generation_prompt(&request)),
-        (None, None) => return Err(Refusal::invalid("prompt", "expected `prompt` or `messages`")),
+        (None, None) => {
+            return Err(Refusal::invalid(
+                "prompt",
+                "expected `prompt` or `messages`",
+            ));
+        }
     };
     let count = tokens.len();
     let max_model_len = app.config.max_model_len;
-    Ok(Json(json!({ "count": count, "max_model_len": max_model_len, "tokens": tokens, "token_strs": null })))
+    Ok(Json(
+        json!({ "count": count, "max_model_len": max_model_len, "tokens": tokens, "token_strs": null }),
+    ))
 }
 
 fn generation_prompt(request: &TokenizeRequest) -> GenerationPrompt {
@@ -138,9 +172,19 @@ struct ResetQuery {
 }
 
 /// Answers as vLLM does since 0.26: `success` is false while requests hold blocks.
-async fn reset_prefix_cache(State(app): State<Arc<App>>, Query(query): Query<ResetQuery>) -> Json<Value> {
+async fn reset_prefix_cache(
+    State(app): State<Arc<App>>,
+    Query(query): Query<ResetQuery>,
+) -> Json<Value> {
     let external = query.reset_external == Some(true);
-    let success = app.engine.reset(if external { ResetTiers::Too } else { ResetTiers::Keep }).await;
+    let success = app
+        .engine
+        .reset(if external {
+            ResetTiers::Too
+        } else {
+            ResetTiers::Keep
+        })
+        .await;
     Json(json!({ "success": success }))
 }
 
@@ -182,7 +226,11 @@ async fn complete(
     let mut response = match delivery {
         Delivery::Whole => app.whole(api, name, arrived, choices).await?,
         Delivery::Stream(usage) => {
-            let framing = if version == Version::HTTP_10 { Framing::UntilClose } else { Framing::Chunked };
+            let framing = if version == Version::HTTP_10 {
+                Framing::UntilClose
+            } else {
+                Framing::Chunked
+            };
             let events = Events::new(&name, &app.config.model, now_s(), api, usage, framing);
             let stream = Stream::new(socket, events.spoiled(spoiler), stamps);
             app.stream(name, arrived, choices, stream)
@@ -230,11 +278,17 @@ impl App {
             Api::Chat => "chatcmpl",
             Api::Completion => "cmpl",
         };
-        let given = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+        let given = headers
+            .get(REQUEST_ID)
+            .and_then(|id| id.to_str().ok())
+            .filter(|id| !id.is_empty());
         if let Some(id) = given {
             return format!("{prefix}-{id}");
         }
-        format!("{prefix}-{:016x}-{number:08x}", mix(self.config.seed ^ mix(number)))
+        format!(
+            "{prefix}-{:016x}-{number:08x}",
+            mix(self.config.seed ^ mix(number))
+        )
     }
 
     fn stream(
@@ -244,11 +298,25 @@ impl App {
         choices: Vec<Choice>,
         (stream, written): (Arc<Mutex<Stream>>, oneshot::Receiver<()>),
     ) -> Response {
-        let output = |Choice { job, answer, is_first }| (job, StreamOutput::new(&stream, answer, is_first));
+        let output = |Choice {
+                          job,
+                          answer,
+                          is_first,
+                      }| (job, StreamOutput::new(&stream, answer, is_first));
         let answers = choices.into_iter().map(output).collect();
         let engine = Arc::clone(&self.engine);
-        let body = StreamBody::new(Start { engine, name, arrived, answers, written });
-        ([(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")], Body::new(body)).into_response()
+        let body = StreamBody::new(Start {
+            engine,
+            name,
+            arrived,
+            answers,
+            written,
+        });
+        (
+            [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")],
+            Body::new(body),
+        )
+            .into_response()
     }
 
     async fn whole(
@@ -259,7 +327,12 @@ impl App {
         choices: Vec<Choice>,
     ) -> Result<Response, Refusal> {
         let mut waiting = Vec::new();
-        for Choice { job, answer, is_first } in choices {
+        for Choice {
+            job,
+            answer,
+            is_first,
+        } in choices
+        {
             let (reply, usage) = oneshot::channel();
             let output = Output::Whole(WholeOutput { reply: Some(reply) });
             // A cancelled request drops its tickets, and with them what is computed for it.
@@ -271,7 +344,11 @@ impl App {
             let usage = usage.await.map_err(|_| Refusal::Stopped)?;
             let text = answer.text(usage.completion_tokens);
             written.push(choice(api, index, &text, answer.finish().name()));
-            total.add(if is_first { usage } else { usage.without_prompt() });
+            total.add(if is_first {
+                usage
+            } else {
+                usage.without_prompt()
+            });
         }
         let answer = json!({
             "id": name,
@@ -307,14 +384,21 @@ fn choice(api: Api, index: usize, text: &str, finish: &str) -> Value {
 /// A refusal; one for a wrong key says which, as some engines do.
 fn refuse(status: u16, headers: &HeaderMap) -> Refusal {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let key = headers.get(header::AUTHORIZATION).and_then(|key| key.to_str().ok());
+    let key = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|key| key.to_str().ok());
     let message = match key {
-        Some(key) if status == StatusCode::UNAUTHORIZED => format!("Incorrect API key provided: {key}"),
+        Some(key) if status == StatusCode::UNAUTHORIZED => {
+            format!("Incorrect API key provided: {key}")
+        }
         _ => "refused on purpose".to_owned(),
     };
     Refusal::OnPurpose { status, message }
 }
 
 fn now_s() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }

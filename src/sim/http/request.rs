@@ -44,26 +44,47 @@ pub struct CompletionRequest {
 fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
     // The largest below which an f64 is exact.
     const LARGEST: f64 = 9e15;
-    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else { return Ok(None) };
-    let whole = || number.as_f64().filter(|n| n.abs() < LARGEST && n.fract() == 0.0);
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let whole = || {
+        number
+            .as_f64()
+            .filter(|n| n.abs() < LARGEST && n.fract() == 0.0)
+    };
     let read = number.as_i64().or_else(|| whole().map(|n| n as i64));
-    read.map(Some).ok_or_else(|| D::Error::custom(format!("expected an integer, got {number}")))
+    read.map(Some)
+        .ok_or_else(|| D::Error::custom(format!("expected an integer, got {number}")))
 }
 
 impl CompletionRequest {
     /// The fields that ask for something that the simulator does not do.
     pub fn ignored(&self) -> impl Iterator<Item = &'static str> {
         let asks = |value: &Option<Value>, idle: &[Value]| {
-            value.as_ref().is_some_and(|value| !value.is_null() && !idle.contains(value))
+            value
+                .as_ref()
+                .is_some_and(|value| !value.is_null() && !idle.contains(value))
         };
         let fields = [
             ("logprobs", asks(&self.logprobs, &[false.into()])),
             ("echo", asks(&self.echo, &[false.into()])),
             ("tools", asks(&self.tools, &[Value::Array(Vec::new())])),
-            ("tool_choice", asks(&self.tool_choice, &["none".into(), "auto".into()])),
-            ("response_format", asks(&self.response_format, &[serde_json::json!({ "type": "text" })])),
+            (
+                "tool_choice",
+                asks(&self.tool_choice, &["none".into(), "auto".into()]),
+            ),
+            (
+                "response_format",
+                asks(
+                    &self.response_format,
+                    &[serde_json::json!({ "type": "text" })],
+                ),
+            ),
         ];
-        fields.into_iter().filter(|(_, asks)| *asks).map(|(name, _)| name)
+        fields
+            .into_iter()
+            .filter(|(_, asks)| *asks)
+            .map(|(name, _)| name)
     }
 }
 
@@ -135,16 +156,25 @@ impl From<OneOrMany> for Vec<String> {
 /// Reads a body.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| {
-        let what = if error.is_data() { "invalid request" } else { "JSON decode error" };
+        let what = if error.is_data() {
+            "invalid request"
+        } else {
+            "JSON decode error"
+        };
         Refusal::Malformed(format!("{what}: {error}"))
     })
 }
 
 /// The tokens of a conversation.
 pub fn chat_tokens(messages: &[Message], generation: GenerationPrompt) -> Vec<TokenId> {
-    let texts: Vec<(&str, String)> =
-        messages.iter().map(|message| (message.role.as_str(), message.text())).collect();
-    tokens::chat_ids(texts.iter().map(|(role, text)| (*role, text.as_str())), generation)
+    let texts: Vec<(&str, String)> = messages
+        .iter()
+        .map(|message| (message.role.as_str(), message.text()))
+        .collect();
+    tokens::chat_ids(
+        texts.iter().map(|(role, text)| (*role, text.as_str())),
+        generation,
+    )
 }
 
 impl Message {
@@ -152,7 +182,10 @@ impl Message {
         match &self.content {
             None => String::new(),
             Some(Content::Text(text)) => text.clone(),
-            Some(Content::Parts(parts)) => parts.iter().filter_map(|part| part.text.as_deref()).collect(),
+            Some(Content::Parts(parts)) => parts
+                .iter()
+                .filter_map(|part| part.text.as_deref())
+                .collect(),
         }
     }
 }
@@ -167,7 +200,10 @@ impl Prompt {
             Self::TokenLists(lists) => lists,
         };
         if prompts.is_empty() || prompts.iter().any(Vec::is_empty) {
-            return Err(Refusal::invalid("prompt", "expected at least one prompt, and none that is empty"));
+            return Err(Refusal::invalid(
+                "prompt",
+                "expected at least one prompt, and none that is empty",
+            ));
         }
         Ok(prompts)
     }

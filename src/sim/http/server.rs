@@ -67,10 +67,18 @@ impl Simulator {
         config.validate()?;
         let built = build(&config)?;
         let wanted = resolve(&config.host, config.port).await?;
-        let listen = |source| SimError::Listen { address: wanted, source };
+        let listen = |source| SimError::Listen {
+            address: wanted,
+            source,
+        };
         let socket = open(wanted).map_err(listen)?;
         let address = socket.local_addr().map_err(listen)?;
-        Ok(Self { config, socket, address, built })
+        Ok(Self {
+            config,
+            socket,
+            address,
+            built,
+        })
     }
 
     /// The address, with the port that was taken.
@@ -86,7 +94,10 @@ impl Simulator {
         let faults = self.config.faults.clone();
         let mut shutdown = std::pin::pin!(fault::outlast(shutdown, &faults));
         let log = Log::new(self.config.log, self.config.kv_gib_per_token());
-        self.built.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+        self.built
+            .warnings
+            .iter()
+            .for_each(|warning| eprintln!("warning: {warning}"));
         log.pool(self.config.kv_pool_tokens(), self.config.max_model_len);
         for (name, tokens) in self.built.setup.tiers.iter().flat_map(Tiers::capacities) {
             log.tier(name, tokens);
@@ -96,12 +107,20 @@ impl Simulator {
             () = &mut shutdown => return Ok(()),
             () = sleep(Duration::from_secs_f64(self.config.startup_s)) => {}
         }
-        let engine = Engine::start(Scheduler::new(self.built.setup), log).map_err(SimError::Thread)?;
+        let engine =
+            Engine::start(Scheduler::new(self.built.setup), log).map_err(SimError::Thread)?;
         let engine = Arc::new(engine);
         let grace = Duration::from_secs_f64(self.config.shutdown_grace_s);
         let address = self.address;
-        let listener = self.socket.listen(BACKLOG).map_err(|source| SimError::Listen { address, source })?;
-        let truth = self.config.stamps.as_ref().map(|path| (Truth::new(engine.now()), path.clone()));
+        let listener = self
+            .socket
+            .listen(BACKLOG)
+            .map_err(|source| SimError::Listen { address, source })?;
+        let truth = self
+            .config
+            .stamps
+            .as_ref()
+            .map(|path| (Truth::new(engine.now()), path.clone()));
         let app = App {
             truth: truth.as_ref().map(|(truth, _)| Arc::clone(truth)),
             identity: Identity::new(&self.config),
@@ -114,29 +133,53 @@ impl Simulator {
         };
         announce(log, address);
         let closes = faults.has(Fault::CloseBehindAnswer);
-        accept_until(listener, &router(Arc::new(app)), closes, shutdown, &engine, grace).await;
+        accept_until(
+            listener,
+            &router(Arc::new(app)),
+            closes,
+            shutdown,
+            &engine,
+            grace,
+        )
+        .await;
         log.server("Application shutdown complete.");
         truth.map_or(Ok(()), |(truth, path)| {
-            truth.write(&path).map_err(|source| SimError::Stamps { path, source })
+            truth
+                .write(&path)
+                .map_err(|source| SimError::Stamps { path, source })
         })
     }
 }
 
 fn announce(log: Log, address: SocketAddr) {
-    log.server(format_args!("Started server process [{}]", std::process::id()));
+    log.server(format_args!(
+        "Started server process [{}]",
+        std::process::id()
+    ));
     log.server("Waiting for application startup.");
     log.server("Application startup complete.");
-    log.server(format_args!("Uvicorn running on http://{address} (simulated by lmrun)"));
+    log.server(format_args!(
+        "Uvicorn running on http://{address} (simulated by lmrun)"
+    ));
 }
 
 async fn resolve(host: &str, port: u16) -> Result<SocketAddr, SimError> {
-    let host_error = |source| SimError::Host { host: host.to_owned(), source };
+    let host_error = |source| SimError::Host {
+        host: host.to_owned(),
+        source,
+    };
     let mut addresses = lookup_host((host, port)).await.map_err(host_error)?;
-    addresses.next().ok_or_else(|| host_error(io::ErrorKind::NotFound.into()))
+    addresses
+        .next()
+        .ok_or_else(|| host_error(io::ErrorKind::NotFound.into()))
 }
 
 fn open(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
@@ -189,8 +232,13 @@ async fn connection(
         request.extensions_mut().insert(Arc::clone(&twin));
         answering.call(request)
     });
-    let serving =
-        http1::Builder::new().serve_connection(TokioIo::new(Wire { socket, closes_behind }), service);
+    let serving = http1::Builder::new().serve_connection(
+        TokioIo::new(Wire {
+            socket,
+            closes_behind,
+        }),
+        service,
+    );
     let mut serving = std::pin::pin!(serving);
     // An error here is a client that went away: its request has been aborted with it.
     tokio::select! {

@@ -86,7 +86,10 @@ impl LmcacheConfig {
             LmcacheSource::Yaml(text) => Self::parse("<inline>", text),
             LmcacheSource::File(path) => {
                 let text = fs::read_to_string(path);
-                let text = text.map_err(|source| LmcacheError::Read { path: path.clone(), source })?;
+                let text = text.map_err(|source| LmcacheError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
                 Self::parse(&path.display().to_string(), &text)
             }
         }
@@ -100,13 +103,28 @@ impl LmcacheConfig {
         let disk = entries.get("local_disk", false, "a `file:///` URL or a path", as_text)?;
         let disk_gb = size("max_local_disk_size", 0.0)?;
         let remote = entries.get("remote_url", false, "a URL", as_text)?;
-        let serde = entries.get("remote_serde", Serde::Naive, "`naive` or `cachegen`", as_serde)?;
+        let serde = entries.get(
+            "remote_serde",
+            Serde::Naive,
+            "`naive` or `cachegen`",
+            as_serde,
+        )?;
         Ok(Self {
-            chunk_tokens: entries.get("chunk_size", 256, "a number of tokens above 0", as_tokens)?,
+            chunk_tokens: entries.get(
+                "chunk_size",
+                256,
+                "a number of tokens above 0",
+                as_tokens,
+            )?,
             cpu_gb: cpu.then_some(cpu_gb),
             disk_gb: disk.then_some(disk_gb),
             remote: remote.then_some(serde),
-            save_decode_cache: entries.get("save_decode_cache", false, "true or false", Value::as_bool)?,
+            save_decode_cache: entries.get(
+                "save_decode_cache",
+                false,
+                "true or false",
+                Value::as_bool,
+            )?,
             warnings: entries.warnings(),
         })
     }
@@ -117,7 +135,10 @@ fn as_size(value: &Value) -> Option<f64> {
 }
 
 fn as_tokens(value: &Value) -> Option<u32> {
-    value.as_u64().filter(|tokens| *tokens > 0).and_then(|tokens| u32::try_from(tokens).ok())
+    value
+        .as_u64()
+        .filter(|tokens| *tokens > 0)
+        .and_then(|tokens| u32::try_from(tokens).ok())
 }
 
 fn as_text(value: &Value) -> Option<bool> {
@@ -141,14 +162,20 @@ mod tests {
     }
 
     fn message(text: &str) -> String {
-        LmcacheConfig::parse("lmcache.yaml", text).unwrap_err().to_string()
+        LmcacheConfig::parse("lmcache.yaml", text)
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
     fn an_empty_file_is_a_cpu_tier_of_5_gb() {
         for text in ["", "# nothing\n", "chunk_size: 256\n"] {
             let config = parse(text);
-            assert_eq!((config.chunk_tokens, config.cpu_gb), (256, Some(5.0)), "{text:?}");
+            assert_eq!(
+                (config.chunk_tokens, config.cpu_gb),
+                (256, Some(5.0)),
+                "{text:?}"
+            );
             assert_eq!((config.disk_gb, config.remote), (None, None));
         }
     }
@@ -157,9 +184,13 @@ mod tests {
     fn each_store_is_read() {
         let disk = parse("local_cpu: false\nlocal_disk: \"file:///kv\"\nmax_local_disk_size: 20\n");
         assert_eq!((disk.cpu_gb, disk.disk_gb), (None, Some(20.0)));
-        let remote =
-            parse("remote_url: lm://localhost:65432\nremote_serde: cachegen\nsave_decode_cache: true\n");
-        assert_eq!((remote.remote, remote.save_decode_cache), (Some(Serde::Cachegen), true));
+        let remote = parse(
+            "remote_url: lm://localhost:65432\nremote_serde: cachegen\nsave_decode_cache: true\n",
+        );
+        assert_eq!(
+            (remote.remote, remote.save_decode_cache),
+            (Some(Serde::Cachegen), true)
+        );
     }
 
     #[test]
@@ -195,6 +226,9 @@ mod tests {
     #[test]
     fn only_keys_lmcache_does_not_know_are_warned_about() {
         let config = parse("use_layerwise: true\nblend_min_tokens: 4\nlocal_device: cuda\n");
-        assert_eq!(config.warnings, ["lmcache.yaml:3:15: LMCache knows no key `local_device`"]);
+        assert_eq!(
+            config.warnings,
+            ["lmcache.yaml:3:15: LMCache knows no key `local_device`"]
+        );
     }
 }

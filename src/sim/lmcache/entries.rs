@@ -16,12 +16,18 @@ pub struct Entries<'a> {
 impl<'a> Entries<'a> {
     /// Reads a text.
     pub fn parse(name: &'a str, text: &str) -> Result<Self, LmcacheError> {
-        let read: Result<Option<BTreeMap<String, Spanned<Value>>>, _> = serde_saphyr::from_str(text);
+        let read: Result<Option<BTreeMap<String, Spanned<Value>>>, _> =
+            serde_saphyr::from_str(text);
         let values = read.map_err(|error| LmcacheError::Syntax {
-            place: error.location().map_or_else(|| name.to_owned(), |at| place(name, at)),
+            place: error
+                .location()
+                .map_or_else(|| name.to_owned(), |at| place(name, at)),
             message: without_place(&error.without_snippet().to_string()),
         })?;
-        Ok(Self { name, values: values.unwrap_or_default() })
+        Ok(Self {
+            name,
+            values: values.unwrap_or_default(),
+        })
     }
 
     /// The value of a key, or its default where it is absent or null.
@@ -48,10 +54,18 @@ impl<'a> Entries<'a> {
         let unknown = self.values.iter().filter(|(key, _)| !known(key));
         unknown
             .map(|(key, entry)| {
-                let near = KEYS.iter().map(|known| (strsim::jaro_winkler(key, known), known));
-                let near = near.filter(|(likeness, _)| *likeness > 0.9).max_by(|a, b| a.0.total_cmp(&b.0));
-                let hint = near.map_or_else(String::new, |(_, near)| format!("; did you mean `{near}`?"));
-                format!("{}: LMCache knows no key `{key}`{hint}", place(self.name, entry.referenced))
+                let near = KEYS
+                    .iter()
+                    .map(|known| (strsim::jaro_winkler(key, known), known));
+                let near = near
+                    .filter(|(likeness, _)| *likeness > 0.9)
+                    .max_by(|a, b| a.0.total_cmp(&b.0));
+                let hint =
+                    near.map_or_else(String::new, |(_, near)| format!("; did you mean `{near}`?"));
+                format!(
+                    "{}: LMCache knows no key `{key}`{hint}",
+                    place(self.name, entry.referenced)
+                )
             })
             .collect()
     }
@@ -63,7 +77,10 @@ fn place(name: &str, at: serde_saphyr::Location) -> String {
 
 /// The place stands before it.
 fn without_place(message: &str) -> String {
-    message.rsplit_once(" at line ").map_or(message, |(message, _)| message).to_owned()
+    message
+        .rsplit_once(" at line ")
+        .map_or(message, |(message, _)| message)
+        .to_owned()
 }
 
 /// Keys `LMCache` 0.5 knows, modelled or not.

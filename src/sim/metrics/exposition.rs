@@ -16,7 +16,11 @@ pub struct Identity {
 impl Identity {
     /// The identity of an engine with this configuration.
     pub fn new(config: &SimConfig) -> Self {
-        let model = config.model.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let model = config
+            .model
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+            .replace('\n', "\\n");
         Self {
             labels: format!("engine=\"0\",model_name=\"{model}\""),
             cache_config: cache_config(config),
@@ -32,7 +36,11 @@ fn cache_config(config: &SimConfig) -> String {
         "block_size=\"{}\",cache_dtype=\"auto\",enable_prefix_caching=\"{}\",engine=\"0\",gpu_memory_utilization=\
          \"{}\",kv_cache_max_concurrency=\"{concurrency}\",kv_cache_size_tokens=\"{}\",num_gpu_blocks=\"{}\"",
         config.block_size,
-        if config.prefix_caching { "True" } else { "False" },
+        if config.prefix_caching {
+            "True"
+        } else {
+            "False"
+        },
         config.gpu_memory_utilization,
         config.kv_pool_tokens(),
         config.gpu_blocks(),
@@ -42,11 +50,18 @@ fn cache_config(config: &SimConfig) -> String {
 impl Metrics {
     /// All metrics in the Prometheus text format.
     pub fn render(&self, identity: &Identity) -> String {
-        let mut page = Page { text: String::with_capacity(12 * 1024), labels: &identity.labels };
+        let mut page = Page {
+            text: String::with_capacity(12 * 1024),
+            labels: &identity.labels,
+        };
         self.render_load(&mut page);
         self.render_tokens(&mut page);
         self.render_requests(&mut page);
-        page.family("vllm:cache_config_info", "gauge", "Information of the LLMEngine CacheConfig.");
+        page.family(
+            "vllm:cache_config_info",
+            "gauge",
+            "Information of the LLMEngine CacheConfig.",
+        );
         page.line("vllm:cache_config_info", &identity.cache_config, 1.0);
         self.render_simulator(&mut page, identity);
         page.text
@@ -71,8 +86,16 @@ impl Metrics {
     }
 
     fn render_tokens(&self, page: &mut Page<'_>) {
-        page.counter("vllm:prefix_cache_queries", "Prefix cache queries, in tokens.", self.pool_queries);
-        page.counter("vllm:prefix_cache_hits", "Prefix cache hits, in tokens.", self.gpu_tokens);
+        page.counter(
+            "vllm:prefix_cache_queries",
+            "Prefix cache queries, in tokens.",
+            self.pool_queries,
+        );
+        page.counter(
+            "vllm:prefix_cache_hits",
+            "Prefix cache hits, in tokens.",
+            self.gpu_tokens,
+        );
         page.counter(
             "vllm:external_prefix_cache_queries",
             "External prefix cache queries from KV connector, in tokens.",
@@ -83,7 +106,11 @@ impl Metrics {
             "External prefix cache hits from KV connector, in tokens.",
             self.tier_tokens,
         );
-        page.counter("vllm:prompt_tokens", "Number of prefill tokens processed.", self.pool_queries);
+        page.counter(
+            "vllm:prompt_tokens",
+            "Number of prefill tokens processed.",
+            self.pool_queries,
+        );
         let sources = [
             ("local_compute", self.computed_tokens),
             ("local_cache_hit", self.gpu_tokens),
@@ -96,7 +123,11 @@ impl Metrics {
             &sources,
         );
         let cached = self.gpu_tokens + self.tier_tokens;
-        page.counter("vllm:prompt_tokens_cached", "Number of cached prompt tokens.", cached);
+        page.counter(
+            "vllm:prompt_tokens_cached",
+            "Number of cached prompt tokens.",
+            cached,
+        );
         page.counter(
             "vllm:generation_tokens",
             "Number of generation tokens processed.",
@@ -105,15 +136,31 @@ impl Metrics {
     }
 
     fn render_requests(&self, page: &mut Page<'_>) {
-        page.counter("vllm:num_preemptions", "Cumulative number of preemption from the engine.", 0);
-        let reasons =
-            [("stop", self.stopped), ("length", self.reached_length), ("abort", self.aborted), ("error", 0)];
+        page.counter(
+            "vllm:num_preemptions",
+            "Cumulative number of preemption from the engine.",
+            0,
+        );
+        let reasons = [
+            ("stop", self.stopped),
+            ("length", self.reached_length),
+            ("abort", self.aborted),
+            ("error", 0),
+        ];
         let help = "Count of successfully processed requests.";
         page.counters("vllm:request_success", help, "finished_reason", &reasons);
         let help = "Histogram of time to first token in seconds.";
-        page.histogram("vllm:time_to_first_token_seconds", help, &self.first_token_s);
+        page.histogram(
+            "vllm:time_to_first_token_seconds",
+            help,
+            &self.first_token_s,
+        );
         let help = "Histogram of inter-token latency in seconds.";
-        page.histogram("vllm:inter_token_latency_seconds", help, &self.inter_token_s);
+        page.histogram(
+            "vllm:inter_token_latency_seconds",
+            help,
+            &self.inter_token_s,
+        );
         let help = "Histogram of e2e request latency in seconds.";
         page.histogram("vllm:e2e_request_latency_seconds", help, &self.request_s);
     }
@@ -121,7 +168,11 @@ impl Metrics {
     fn render_simulator(&self, page: &mut Page<'_>, identity: &Identity) {
         let name = "lmrun_sim:gpu_memory_used_mib";
         page.family(name, "gauge", "Simulated GPU memory in use, in MiB.");
-        page.line(name, &format!("gpu=\"{}\"", identity.gpu), identity.gpu_memory_used_mib);
+        page.line(
+            name,
+            &format!("gpu=\"{}\"", identity.gpu),
+            identity.gpu_memory_used_mib,
+        );
         page.lateness(&self.lateness);
         let help = "Chunks that waited for a slow reader; they have no lateness.";
         page.counter("lmrun_sim:chunks_blocked", help, self.blocked_writes);
@@ -169,7 +220,11 @@ impl Page<'_> {
             let labels = format!("{},le=\"{bound}\"", self.labels);
             self.line(&format!("{name}_bucket"), &labels, count as f64);
         }
-        self.line(&format!("{name}_count"), self.labels, histogram.count() as f64);
+        self.line(
+            &format!("{name}_count"),
+            self.labels,
+            histogram.count() as f64,
+        );
         self.line(&format!("{name}_sum"), self.labels, histogram.sum());
     }
 
@@ -184,9 +239,17 @@ impl Page<'_> {
             let labels = format!("{},quantile=\"{part}\"", self.labels);
             self.line(name, &labels, lateness.quantile_s(part));
         }
-        self.line(&format!("{name}_count"), self.labels, lateness.count() as f64);
+        self.line(
+            &format!("{name}_count"),
+            self.labels,
+            lateness.count() as f64,
+        );
         self.line(&format!("{name}_sum"), self.labels, lateness.sum_s());
-        self.gauge("lmrun_sim:chunk_lateness_max_seconds", "The latest chunk so far.", lateness.max_s());
+        self.gauge(
+            "lmrun_sim:chunk_lateness_max_seconds",
+            "The latest chunk so far.",
+            lateness.max_s(),
+        );
     }
 
     fn put(&mut self, text: impl Display) {
@@ -201,11 +264,22 @@ mod tests {
     #[test]
     fn the_names_and_labels_are_those_of_vllm() {
         let mut metrics = Metrics::default();
-        metrics.first_token(Sources { gpu_tokens: 16, tier_tokens: 256, computed_tokens: 28 }, 0.07);
+        metrics.first_token(
+            Sources {
+                gpu_tokens: 16,
+                tier_tokens: 256,
+                computed_tokens: 28,
+            },
+            0.07,
+        );
         metrics.next_token(0.02);
         metrics.aborted();
         metrics.written(250_000);
-        let config = SimConfig { model: "m".to_owned(), gpu: 3, ..SimConfig::default() };
+        let config = SimConfig {
+            model: "m".to_owned(),
+            gpu: 3,
+            ..SimConfig::default()
+        };
         let page = metrics.render(&Identity::new(&config));
         for line in [
             "vllm:prompt_tokens_by_source_total{engine=\"0\",model_name=\"m\",source=\"external_kv_transfer\"} 256.0",

@@ -2,19 +2,20 @@
 
 /// Bounds of `vllm:time_to_first_token_seconds`.
 pub const FIRST_TOKEN_S: [f64; 22] = [
-    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0,
-    80.0, 160.0, 640.0, 2560.0,
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+    20.0, 40.0, 80.0, 160.0, 640.0, 2560.0,
 ];
 
 /// Bounds of `vllm:inter_token_latency_seconds`.
 pub const INTER_TOKEN_S: [f64; 19] = [
-    0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0,
+    0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0,
+    40.0, 80.0,
 ];
 
 /// Bounds of `vllm:e2e_request_latency_seconds`.
 pub const REQUEST_S: [f64; 21] = [
-    0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0,
-    960.0, 1920.0, 7680.0,
+    0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0,
+    480.0, 960.0, 1920.0, 7680.0,
 ];
 
 /// Counts of values by upper bound.
@@ -28,7 +29,11 @@ pub struct Histogram {
 impl Histogram {
     /// An empty histogram.
     pub fn new(bounds: &'static [f64]) -> Self {
-        Self { bounds, counts: vec![0; bounds.len() + 1], sum: 0.0 }
+        Self {
+            bounds,
+            counts: vec![0; bounds.len() + 1],
+            sum: 0.0,
+        }
     }
 
     /// Counts a value.
@@ -40,7 +45,11 @@ impl Histogram {
 
     /// Bounds as Prometheus writes them, with the number of values up to each.
     pub fn cumulative(&self) -> impl Iterator<Item = (String, u64)> + '_ {
-        let bounds = self.bounds.iter().map(|bound| format!("{bound:?}")).chain(["+Inf".to_owned()]);
+        let bounds = self
+            .bounds
+            .iter()
+            .map(|bound| format!("{bound:?}"))
+            .chain(["+Inf".to_owned()]);
         let counts = self.counts.iter().scan(0, |sum, count| {
             *sum += count;
             Some(*sum)
@@ -70,7 +79,10 @@ mod tests {
             histogram.record(value);
         }
         let buckets: Vec<_> = histogram.cumulative().collect();
-        assert_eq!(buckets[..2], [("0.01".to_owned(), 1), ("0.025".to_owned(), 3)]);
+        assert_eq!(
+            buckets[..2],
+            [("0.01".to_owned(), 1), ("0.025".to_owned(), 3)]
+        );
         assert_eq!(buckets.last(), Some(&("+Inf".to_owned(), 4)));
         assert!((histogram.sum() - 100.055).abs() < 1e-9);
     }

@@ -14,7 +14,12 @@ pub struct Lateness {
 
 impl Default for Lateness {
     fn default() -> Self {
-        Self { counts: vec![0; (STEPS_PER_DOUBLING * DOUBLINGS) as usize], count: 0, sum_ns: 0, max_ns: 0 }
+        Self {
+            counts: vec![0; (STEPS_PER_DOUBLING * DOUBLINGS) as usize],
+            count: 0,
+            sum_ns: 0,
+            max_ns: 0,
+        }
     }
 }
 

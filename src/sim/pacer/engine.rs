@@ -99,9 +99,23 @@ impl Engine {
     pub fn start(scheduler: Scheduler, log: Log) -> io::Result<Self> {
         let (inbox, metrics) = (Arc::<Inbox>::default(), Arc::<Mutex<Metrics>>::default());
         let started = Instant::now();
-        let pacer = Pacer::new(scheduler, Arc::clone(&inbox), Arc::clone(&metrics), started, log);
-        let thread = thread::Builder::new().name("sim-pacer".to_owned()).spawn(move || pacer.run())?;
-        Ok(Self { inbox, metrics, started, next_id: AtomicU64::new(1), thread: Some(thread) })
+        let pacer = Pacer::new(
+            scheduler,
+            Arc::clone(&inbox),
+            Arc::clone(&metrics),
+            started,
+            log,
+        );
+        let thread = thread::Builder::new()
+            .name("sim-pacer".to_owned())
+            .spawn(move || pacer.run())?;
+        Ok(Self {
+            inbox,
+            metrics,
+            started,
+            next_id: AtomicU64::new(1),
+            thread: Some(thread),
+        })
     }
 
     /// Now, on the clock of the engine.
@@ -112,8 +126,17 @@ impl Engine {
     /// Hands a request over. It is aborted when the ticket is dropped before its end.
     pub fn submit(&self, name: String, arrived: Nanos, job: Job, output: Output) -> Ticket {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        self.inbox.send(Command::Submit(Box::new(Submission { id, name, arrived, job, output })));
-        Ticket { id, inbox: Arc::clone(&self.inbox) }
+        self.inbox.send(Command::Submit(Box::new(Submission {
+            id,
+            name,
+            arrived,
+            job,
+            output,
+        })));
+        Ticket {
+            id,
+            inbox: Arc::clone(&self.inbox),
+        }
     }
 
     /// Forgets the KV pool, and the tiers where asked. Says whether it could.

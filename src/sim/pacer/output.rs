@@ -108,7 +108,14 @@ impl Stream {
 
     fn open(&mut self, usage: Usage) {
         if !std::mem::replace(&mut self.opened, true) {
-            self.events.open(&mut self.pending, self.answers, Usage { completion_tokens: 0, ..usage });
+            self.events.open(
+                &mut self.pending,
+                self.answers,
+                Usage {
+                    completion_tokens: 0,
+                    ..usage
+                },
+            );
         }
     }
 
@@ -130,7 +137,9 @@ impl Stream {
         while self.sent_bytes < self.pending.len() {
             match self.socket.try_write(&self.pending[self.sent_bytes..]) {
                 Ok(bytes) => self.sent_bytes += bytes,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Blocked,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Progress::Blocked;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return self.break_off(),
             }
@@ -173,7 +182,14 @@ impl StreamOutput {
         let stream = Arc::clone(stream);
         let index = stream.lock().answers;
         stream.lock().answers += 1;
-        Self { stream, index, answer, is_first, answer_bytes: 0, chunk: String::new() }
+        Self {
+            stream,
+            index,
+            answer,
+            is_first,
+            answer_bytes: 0,
+            chunk: String::new(),
+        }
     }
 
     fn put(&mut self, step: &Step) -> Progress {
@@ -188,12 +204,21 @@ impl StreamOutput {
         self.chunk.push_str(text);
         let tokens_per_chunk = stream.events.spoiler().tokens_per_chunk();
         if step.finish.is_some() || (step.index + 1).is_multiple_of(tokens_per_chunk) {
-            let part = Part { index: self.index, text: &self.chunk, finish: step.finish, usage };
+            let part = Part {
+                index: self.index,
+                text: &self.chunk,
+                finish: step.finish,
+                usage,
+            };
             stream.part(part, step.due);
             self.chunk.clear();
         }
         if step.finish.is_some() {
-            stream.close_answer(if self.is_first { usage } else { usage.without_prompt() });
+            stream.close_answer(if self.is_first {
+                usage
+            } else {
+                usage.without_prompt()
+            });
         }
         stream.flush()
     }
@@ -211,7 +236,11 @@ impl WholeOutput {
             return Progress::Written;
         }
         let sent = self.reply.take().map(|reply| reply.send(usage(step)));
-        if sent.is_some_and(|sent| sent.is_ok()) { Progress::Written } else { Progress::Broken }
+        if sent.is_some_and(|sent| sent.is_ok()) {
+            Progress::Written
+        } else {
+            Progress::Broken
+        }
     }
 }
 

@@ -55,7 +55,15 @@ impl Pacer {
         started: Instant,
         log: Log,
     ) -> Self {
-        Self { scheduler, active: HashMap::new(), blocked: Vec::new(), inbox, metrics, started, log }
+        Self {
+            scheduler,
+            active: HashMap::new(),
+            blocked: Vec::new(),
+            inbox,
+            metrics,
+            started,
+            log,
+        }
     }
 
     /// Works until told to stop.
@@ -88,8 +96,21 @@ impl Pacer {
     }
 
     fn submit(&mut self, submission: Submission) {
-        let Submission { id, name, arrived, job, output } = submission;
-        let active = Active { name, output, arrived, last_token: arrived, blocked: false, ended: false };
+        let Submission {
+            id,
+            name,
+            arrived,
+            job,
+            output,
+        } = submission;
+        let active = Active {
+            name,
+            output,
+            arrived,
+            last_token: arrived,
+            blocked: false,
+            ended: false,
+        };
         self.active.insert(id, active);
         self.scheduler.submit(self.now(), id, job);
     }
@@ -105,14 +126,18 @@ impl Pacer {
     fn write_due(&mut self) {
         let mut now = self.now();
         for _ in 0..BURST {
-            let Some(step) = self.scheduler.step(now) else { return };
+            let Some(step) = self.scheduler.step(now) else {
+                return;
+            };
             now = self.write(&step);
         }
     }
 
     /// Writes one token; the moment after it.
     fn write(&mut self, step: &Step) -> Nanos {
-        let Some(active) = self.active.get_mut(&step.id) else { return self.now() };
+        let Some(active) = self.active.get_mut(&step.id) else {
+            return self.now();
+        };
         let progress = active.output.put(step);
         let now = nanos_since(self.started);
         count(&mut self.metrics.lock(), active, step, progress, now);
@@ -125,7 +150,9 @@ impl Pacer {
 
     fn retry_blocked(&mut self) {
         for id in std::mem::take(&mut self.blocked) {
-            let Some(active) = self.active.get_mut(&id) else { continue };
+            let Some(active) = self.active.get_mut(&id) else {
+                continue;
+            };
             active.blocked = false;
             let progress = active.output.flush();
             self.settle(id, progress);
@@ -134,7 +161,9 @@ impl Pacer {
 
     /// Draws the consequences of a write.
     fn settle(&mut self, id: RequestId, progress: Progress) {
-        let Some(active) = self.active.get_mut(&id) else { return };
+        let Some(active) = self.active.get_mut(&id) else {
+            return;
+        };
         match progress {
             Progress::Written if active.ended => {
                 if let Some(active) = self.active.remove(&id) {
@@ -159,14 +188,21 @@ impl Pacer {
 
     fn tell_notes(&mut self) {
         for note in self.scheduler.take_notes() {
-            let (Note::Looked { id, .. } | Note::Retrieved { id, .. } | Note::Stored { id, .. }) = note;
-            let name = self.active.get(&id).map_or("-", |active| active.name.as_str());
+            let (Note::Looked { id, .. } | Note::Retrieved { id, .. } | Note::Stored { id, .. }) =
+                note;
+            let name = self
+                .active
+                .get(&id)
+                .map_or("-", |active| active.name.as_str());
             self.log.note(name, &note);
         }
     }
 
     fn next_moment(&self) -> Option<Instant> {
-        let due = self.scheduler.next_due().map(|due| self.started + Duration::from_nanos(due));
+        let due = self
+            .scheduler
+            .next_due()
+            .map(|due| self.started + Duration::from_nanos(due));
         let retry = (!self.blocked.is_empty()).then(|| Instant::now() + RETRY);
         due.into_iter().chain(retry).min()
     }

@@ -111,7 +111,9 @@ impl Scheduler {
         if self.prefilling.is_some() || self.live.len() >= self.setup.max_num_seqs {
             return;
         }
-        let Some((id, job)) = self.waiting.pop_front() else { return };
+        let Some((id, job)) = self.waiting.pop_front() else {
+            return;
+        };
         let Some((lease, gpu_tokens)) = self.lease(&job) else {
             self.waiting.push_front((id, job));
             return;
@@ -122,7 +124,16 @@ impl Scheduler {
             Some(ttft_s) => ttft_s,
             None => self.prefill_s(id, sources) + load_s + self.store_s(&job) + self.warmup_s(),
         };
-        self.live.insert(id, Live { job, lease, sources, written_tokens: 0, load_s });
+        self.live.insert(
+            id,
+            Live {
+                job,
+                lease,
+                sources,
+                written_tokens: 0,
+                load_s,
+            },
+        );
         self.prefilling = fixed_s.is_none().then_some(id);
         self.plan(now + nanos(took_s), id);
     }
@@ -142,31 +153,66 @@ impl Scheduler {
         let computed = |cached: u32| job.prompt_tokens - cached;
         let Some(tiers) = &self.setup.tiers else {
             let computed_tokens = computed(gpu_tokens);
-            return (Sources { gpu_tokens, tier_tokens: 0, computed_tokens }, 0.0);
+            return (
+                Sources {
+                    gpu_tokens,
+                    tier_tokens: 0,
+                    computed_tokens,
+                },
+                0.0,
+            );
         };
         let found = tiers.find(job.prompt_chunks(tiers.chunk_tokens()));
         let hit_tokens = tiers.hit_tokens(&found, job.prompt_tokens);
         let tier_tokens = hit_tokens.saturating_sub(gpu_tokens);
-        let sources =
-            Sources { gpu_tokens, tier_tokens, computed_tokens: computed(gpu_tokens + tier_tokens) };
-        let load_s = tiers.load_s(&found, gpu_tokens, gpu_tokens + tier_tokens, self.setup.kv_gib_per_token);
-        self.notes.push(Note::Looked { id, sources, hit_tokens });
+        let sources = Sources {
+            gpu_tokens,
+            tier_tokens,
+            computed_tokens: computed(gpu_tokens + tier_tokens),
+        };
+        let load_s = tiers.load_s(
+            &found,
+            gpu_tokens,
+            gpu_tokens + tier_tokens,
+            self.setup.kv_gib_per_token,
+        );
+        self.notes.push(Note::Looked {
+            id,
+            sources,
+            hit_tokens,
+        });
         (sources, load_s)
     }
 
     fn prefill_s(&self, id: RequestId, sources: Sources) -> f64 {
-        let computed_s = self.setup.timing.prefill_s(sources.cached_tokens(), sources.computed_tokens);
-        let connector_s = if self.setup.tiers.is_some() { self.setup.connector_s } else { 0.0 };
+        let computed_s = self
+            .setup
+            .timing
+            .prefill_s(sources.cached_tokens(), sources.computed_tokens);
+        let connector_s = if self.setup.tiers.is_some() {
+            self.setup.connector_s
+        } else {
+            0.0
+        };
         (computed_s + connector_s) * self.jitter(id, 0)
     }
 
     fn store_s(&self, job: &Job) -> f64 {
-        let Some(tiers) = &self.setup.tiers else { return 0.0 };
-        tiers.store_s(job.prompt_chunks(tiers.chunk_tokens()), self.setup.kv_gib_per_token)
+        let Some(tiers) = &self.setup.tiers else {
+            return 0.0;
+        };
+        tiers.store_s(
+            job.prompt_chunks(tiers.chunk_tokens()),
+            self.setup.kv_gib_per_token,
+        )
     }
 
     fn warmup_s(&mut self) -> f64 {
-        if std::mem::replace(&mut self.warm, true) { 0.0 } else { self.setup.timing.warmup_s }
+        if std::mem::replace(&mut self.warm, true) {
+            0.0
+        } else {
+            self.setup.timing.warmup_s
+        }
     }
 
     fn advance(&mut self, now: Nanos, due: Nanos, id: RequestId) -> Option<Step> {
@@ -182,14 +228,22 @@ impl Scheduler {
             Some(_) => self.end(due, id),
             None => self.plan_next(now, due, id, index + 1),
         }
-        Some(Step { id, due, index, sources, finish })
+        Some(Step {
+            id,
+            due,
+            index,
+            sources,
+            finish,
+        })
     }
 
     fn end_prefill(&mut self, due: Nanos, id: RequestId) {
         self.prefilling.take_if(|prefilling| *prefilling == id);
         if let Some(live) = self.live.get_mut(&id) {
             let full_blocks = (live.job.prompt_tokens / self.setup.block_tokens) as usize;
-            self.setup.pool.publish(&mut live.lease, &live.job.blocks[..full_blocks]);
+            self.setup
+                .pool
+                .publish(&mut live.lease, &live.job.blocks[..full_blocks]);
             if live.load_s > 0.0 {
                 let (tokens, took_s) = (live.sources.tier_tokens, live.load_s);
                 self.notes.push(Note::Retrieved { id, tokens, took_s });
@@ -202,10 +256,14 @@ impl Scheduler {
 
     /// Frees a request that is done; what it wrote, but for the last token, has KV that others may share.
     fn end(&mut self, due: Nanos, id: RequestId) {
-        let Some(live) = self.live.get_mut(&id) else { return };
+        let Some(live) = self.live.get_mut(&id) else {
+            return;
+        };
         let tokens = live.job.prompt_tokens + live.written_tokens - 1;
         let full_blocks = (tokens / self.setup.block_tokens) as usize;
-        self.setup.pool.publish(&mut live.lease, &live.job.blocks[..full_blocks]);
+        self.setup
+            .pool
+            .publish(&mut live.lease, &live.job.blocks[..full_blocks]);
         self.store(id, tokens);
         if let Some(live) = self.live.remove(&id) {
             self.setup.pool.give_back(live.lease);
@@ -215,7 +273,9 @@ impl Scheduler {
 
     /// Stores what the tiers may store of the first tokens of a request.
     fn store(&mut self, id: RequestId, tokens: u32) {
-        let (Some(tiers), Some(live)) = (&mut self.setup.tiers, self.live.get(&id)) else { return };
+        let (Some(tiers), Some(live)) = (&mut self.setup.tiers, self.live.get(&id)) else {
+            return;
+        };
         let full = (tokens / tiers.chunk_tokens()) as usize;
         let chunks = &live.job.chunks[..full.min(live.job.chunks.len())];
         let tokens = tiers.missing_chunks(chunks) as u32 * tiers.chunk_tokens();
@@ -228,8 +288,15 @@ impl Scheduler {
 
     fn plan_next(&mut self, now: Nanos, due: Nanos, id: RequestId, index: u32) {
         let prefilling = usize::from(self.prefilling.is_some());
-        let interval_s = self.setup.timing.interval_s(self.live.len() - prefilling, prefilling);
-        let next = if interval_s > 0.0 { due + nanos(interval_s * self.jitter(id, index)) } else { now };
+        let interval_s = self
+            .setup
+            .timing
+            .interval_s(self.live.len() - prefilling, prefilling);
+        let next = if interval_s > 0.0 {
+            due + nanos(interval_s * self.jitter(id, index))
+        } else {
+            now
+        };
         self.plan(next, id);
     }
 

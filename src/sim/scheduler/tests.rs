@@ -11,7 +11,10 @@ use super::{
 };
 
 fn timing() -> Timing {
-    Timing { jitter: 0.0, ..Timing::default() }
+    Timing {
+        jitter: 0.0,
+        ..Timing::default()
+    }
 }
 
 fn setup(pool: Pool) -> Setup {
@@ -33,7 +36,11 @@ fn plain() -> Setup {
 
 fn with_tier(kind: TierKind, speed: TierSpeed, connector_s: f64) -> Setup {
     let tiers = Some(Tiers::new(256, vec![Tier::new(kind, 10_000, speed)]));
-    Setup { tiers, connector_s, ..plain() }
+    Setup {
+        tiers,
+        connector_s,
+        ..plain()
+    }
 }
 
 fn with_cpu_tier() -> Setup {
@@ -43,7 +50,9 @@ fn with_cpu_tier() -> Setup {
 
 /// A prompt that is a prefix of any longer one of its family.
 fn job(family: u32, prompt_tokens: u32, answer_tokens: u32) -> Job {
-    let tokens: Vec<u32> = (0..prompt_tokens + answer_tokens).map(|index| family * 100_000 + index).collect();
+    let tokens: Vec<u32> = (0..prompt_tokens + answer_tokens)
+        .map(|index| family * 100_000 + index)
+        .collect();
     Job {
         prompt_tokens,
         answer_tokens,
@@ -92,14 +101,27 @@ const PROMPTS: [u32; 6] = [1_225, 1_225, 12_025, 12_025, 24_025, 24_025];
 
 #[test]
 fn plain_vllm_takes_what_the_h100_took() {
-    let expected = [(0.286, 0), (0.060, 0), (0.371, 0), (0.364, 0), (0.821, 0), (0.832, 0)];
+    let expected = [
+        (0.286, 0),
+        (0.060, 0),
+        (0.371, 0),
+        (0.364, 0),
+        (0.821, 0),
+        (0.832, 0),
+    ];
     check(plain(), &PROMPTS, &expected, 0.03);
 }
 
 #[test]
 fn a_cpu_tier_takes_what_the_h100_took() {
-    let expected =
-        [(0.328, 0), (0.080, 1_024), (0.412, 1_024), (0.147, 11_776), (0.659, 11_776), (0.19, 23_808)];
+    let expected = [
+        (0.328, 0),
+        (0.080, 1_024),
+        (0.412, 1_024),
+        (0.147, 11_776),
+        (0.659, 11_776),
+        (0.19, 23_808),
+    ];
     check(with_cpu_tier(), &PROMPTS, &expected, 0.08);
 }
 
@@ -107,7 +129,12 @@ fn a_cpu_tier_takes_what_the_h100_took() {
 fn the_mp_server_takes_what_the_h100_took() {
     let speeds = TierSpeeds::default();
     let setup = with_tier(TierKind::MpServer, speeds.mp, speeds.mp_overhead_s);
-    let expected = [(0.529, 0), (0.132, 11_776), (0.583, 11_776), (0.181, 23_808)];
+    let expected = [
+        (0.529, 0),
+        (0.132, 11_776),
+        (0.583, 11_776),
+        (0.181, 23_808),
+    ];
     check(setup, &[12_025, 12_025, 24_025, 24_025], &expected, 0.2);
 }
 
@@ -115,14 +142,23 @@ fn the_mp_server_takes_what_the_h100_took() {
 fn a_disk_takes_what_the_h100_took() {
     let speeds = TierSpeeds::default();
     let setup = with_tier(TierKind::Disk, speeds.disk, speeds.connector_overhead_s);
-    let expected = [(0.606, 0), (0.343, 11_776), (0.884, 11_776), (0.587, 23_808)];
+    let expected = [
+        (0.606, 0),
+        (0.343, 11_776),
+        (0.884, 11_776),
+        (0.587, 23_808),
+    ];
     check(setup, &[12_025, 12_025, 24_025, 24_025], &expected, 0.1);
 }
 
 #[test]
 fn a_remote_store_hits_every_token_and_is_slower_than_no_cache() {
     let speeds = TierSpeeds::default();
-    let setup = with_tier(TierKind::Remote, speeds.remote_cachegen, speeds.connector_overhead_s);
+    let setup = with_tier(
+        TierKind::Remote,
+        speeds.remote_cachegen,
+        speeds.connector_overhead_s,
+    );
     let seen = alone(setup, &[12_025, 12_025, 24_025, 24_025]);
     assert_eq!((seen[1].1, seen[3].1), (11_776, 23_808));
     assert!((seen[1].0 / 0.78 - 1.0).abs() < 0.1, "{seen:?}");
@@ -131,17 +167,34 @@ fn a_remote_store_hits_every_token_and_is_slower_than_no_cache() {
 
 #[test]
 fn hits_on_the_gpu_count_before_those_in_a_tier() {
-    let setup = Setup { pool: Pool::new(4_810, true), ..with_cpu_tier() };
+    let setup = Setup {
+        pool: Pool::new(4_810, true),
+        ..with_cpu_tier()
+    };
     let mut scheduler = Scheduler::new(setup);
     scheduler.submit(0, 1, job(1, 1_225, 1));
     drain(&mut scheduler);
     scheduler.submit(10, 2, job(1, 1_225, 1));
     let sources = drain(&mut scheduler)[0].sources;
-    assert_eq!((sources.gpu_tokens, sources.tier_tokens, sources.computed_tokens), (1_216, 0, 9));
+    assert_eq!(
+        (
+            sources.gpu_tokens,
+            sources.tier_tokens,
+            sources.computed_tokens
+        ),
+        (1_216, 0, 9)
+    );
     assert!(scheduler.reset(ResetTiers::Keep));
     scheduler.submit(20, 3, job(1, 1_225, 1));
     let sources = drain(&mut scheduler)[0].sources;
-    assert_eq!((sources.gpu_tokens, sources.tier_tokens, sources.computed_tokens), (0, 1_024, 201));
+    assert_eq!(
+        (
+            sources.gpu_tokens,
+            sources.tier_tokens,
+            sources.computed_tokens
+        ),
+        (0, 1_024, 201)
+    );
 }
 
 #[test]
@@ -156,7 +209,10 @@ fn prefills_wait_for_each_other_in_the_order_they_came() {
     let seen: Vec<_> = steps.iter().map(|step| (step.id, step.due)).collect();
     for ((id, due), (expected_id, expected_due)) in seen.into_iter().zip(expected) {
         assert_eq!(id, expected_id);
-        assert!(due.abs_diff(expected_due) < 10, "{id}: {due}, expected {expected_due}");
+        assert!(
+            due.abs_diff(expected_due) < 10,
+            "{id}: {due}, expected {expected_due}"
+        );
     }
 }
 
@@ -165,15 +221,25 @@ fn every_token_is_an_interval_after_the_last_one() {
     let mut scheduler = Scheduler::new(plain());
     scheduler.submit(0, 1, job(1, 100, 4));
     let steps = drain(&mut scheduler);
-    assert_eq!(steps.iter().map(|step| step.index).collect::<Vec<_>>(), [0, 1, 2, 3]);
-    assert!(steps.windows(2).all(|pair| pair[1].due - pair[0].due == 25_000_000));
+    assert_eq!(
+        steps.iter().map(|step| step.index).collect::<Vec<_>>(),
+        [0, 1, 2, 3]
+    );
+    assert!(
+        steps
+            .windows(2)
+            .all(|pair| pair[1].due - pair[0].due == 25_000_000)
+    );
     assert_eq!(steps.iter().filter(|step| step.finish.is_some()).count(), 1);
     assert_eq!(scheduler.load(), super::Load::default());
 }
 
 #[test]
 fn a_request_that_finds_no_room_waits_for_one_that_ends() {
-    let setup = Setup { pool: Pool::new(64, true), ..plain() };
+    let setup = Setup {
+        pool: Pool::new(64, true),
+        ..plain()
+    };
     let mut scheduler = Scheduler::new(setup);
     scheduler.submit(0, 1, job(1, 600, 100));
     scheduler.submit(0, 2, job(2, 600, 100));
@@ -186,7 +252,10 @@ fn a_request_that_finds_no_room_waits_for_one_that_ends() {
 
 #[test]
 fn an_aborted_request_frees_what_it_held_and_lets_the_next_one_start() {
-    let mut scheduler = Scheduler::new(Setup { max_num_seqs: 1, ..plain() });
+    let mut scheduler = Scheduler::new(Setup {
+        max_num_seqs: 1,
+        ..plain()
+    });
     scheduler.submit(0, 1, job(1, 600, 100));
     scheduler.submit(0, 2, job(2, 600, 100));
     assert!(scheduler.abort(1_000, 1));
@@ -198,9 +267,16 @@ fn an_aborted_request_frees_what_it_held_and_lets_the_next_one_start() {
 
 #[test]
 fn a_server_without_limits_answers_all_at_the_fixed_moment() {
-    let timing = Timing { itl_s: 0.01, ..timing() }.without_limits(0.05);
+    let timing = Timing {
+        itl_s: 0.01,
+        ..timing()
+    }
+    .without_limits(0.05);
     let mut scheduler = Scheduler::new(Setup { timing, ..plain() });
     (0..50).for_each(|id| scheduler.submit(0, id, job(id as u32, 1_000, 3)));
-    let due_ms: Vec<u64> = drain(&mut scheduler).iter().map(|step| step.due / 1_000_000).collect();
+    let due_ms: Vec<u64> = drain(&mut scheduler)
+        .iter()
+        .map(|step| step.due / 1_000_000)
+        .collect();
     assert_eq!(due_ms, [[50; 50], [60; 50], [70; 50]].concat());
 }

@@ -95,7 +95,10 @@ impl Arrivals {
         if self.is_paced() || self.concurrency.is_some() {
             return Ok(self);
         }
-        Ok(Self { gap_s: own.gap_s.map(Seconds), ..self })
+        Ok(Self {
+            gap_s: own.gap_s.map(Seconds),
+            ..self
+        })
     }
 
     fn check_contradictions(&self) -> Result<(), ConfigError> {
@@ -103,7 +106,11 @@ impl Arrivals {
         let (requests, duration_s) = (self.requests.is_some(), self.duration_s.is_some());
         let both = [
             (self.qps.is_some() && self.gap_s.is_some(), "qps", "gap_s"),
-            (duration_s && requests && self.to_qps.is_none(), "duration_s", "requests"),
+            (
+                duration_s && requests && self.to_qps.is_none(),
+                "duration_s",
+                "requests",
+            ),
             (staged && requests, "requests", "stages"),
             (staged && duration_s, "duration_s", "stages"),
             (staged && self.qps.is_some(), "qps", "stages"),
@@ -128,9 +135,21 @@ impl Arrivals {
             stage.qps >= 0.0 && stage.to_qps.unwrap_or(0.0) >= 0.0 && positive(stage.requests())
         };
         ConfigError::first(&[
-            (self.qps.is_some_and(|qps| !positive(qps)), "qps", "must be greater than zero"),
-            (self.to_qps.is_some_and(|qps| qps.is_nan() || qps < 0.0), "to_qps", "must be zero or greater"),
-            (self.to_qps.is_some() && self.qps.is_none(), "to_qps", "needs `qps`, the rate at the start"),
+            (
+                self.qps.is_some_and(|qps| !positive(qps)),
+                "qps",
+                "must be greater than zero",
+            ),
+            (
+                self.to_qps.is_some_and(|qps| qps.is_nan() || qps < 0.0),
+                "to_qps",
+                "must be zero or greater",
+            ),
+            (
+                self.to_qps.is_some() && self.qps.is_none(),
+                "to_qps",
+                "needs `qps`, the rate at the start",
+            ),
             (
                 self.burstiness.is_some_and(|shape| !positive(shape)),
                 "burstiness",
@@ -142,7 +161,11 @@ impl Arrivals {
                 "goes with `arrivals: \"gamma\"`, and only with it",
             ),
             (self.burst == Some(0), "burst", "must be at least one"),
-            (self.concurrency == Some(0), "concurrency", "must be at least one"),
+            (
+                self.concurrency == Some(0),
+                "concurrency",
+                "must be at least one",
+            ),
             (
                 self.concurrency.is_some() && self.duration_s.is_some(),
                 "duration_s",
@@ -153,7 +176,11 @@ impl Arrivals {
                 "duration_s",
                 "gives no number of requests when `gap_s` is 0: give `requests`",
             ),
-            (!self.stages.iter().all(rate), "stages", "each need `duration_s` and a rate above zero"),
+            (
+                !self.stages.iter().all(rate),
+                "stages",
+                "each need `duration_s` and a rate above zero",
+            ),
         ])
     }
 
@@ -162,10 +189,17 @@ impl Arrivals {
         let (requests, duration_s) = (self.requests.is_some(), self.duration_s.is_some());
         let Some((words, count)) = own else {
             let open = self.to_qps.is_some() && requests == duration_s;
-            return ConfigError::first(&[(open, "to_qps", "needs either `duration_s` or `requests`")]);
+            return ConfigError::first(&[(
+                open,
+                "to_qps",
+                "needs either `duration_s` or `requests`",
+            )]);
         };
         let given = format!("is given here by {words}");
-        ConfigError::first(&[(requests, "requests", &given), (duration_s, "duration_s", &given)])?;
+        ConfigError::first(&[
+            (requests, "requests", &given),
+            (duration_s, "duration_s", &given),
+        ])?;
         let brought = self.count(count);
         let few = format!("bring {brought}, and {count} come by {words}: let them last longer");
         ConfigError::first(&[(brought < count, "stages", &few)])
@@ -194,7 +228,11 @@ impl Arrivals {
     /// # Errors
     /// Fails if it would; the error names the option that sets the rate.
     pub fn check_length(&self, count: u64) -> Result<(), ConfigError> {
-        let length_s: f64 = self.timetable(count).iter().map(|stage| stage.duration_s.0).sum();
+        let length_s: f64 = self
+            .timetable(count)
+            .iter()
+            .map(|stage| stage.duration_s.0)
+            .sum();
         let option = match (self.qps, self.gap_s) {
             (Some(_), _) => "qps",
             (None, Some(_)) => "gap_s",
@@ -209,10 +247,16 @@ impl Arrivals {
         match (self.requests, self.duration_s) {
             (Some(requests), _) => requests,
             (None, Some(Seconds(duration_s))) => {
-                let stage = Stage { duration_s: Seconds(duration_s), qps: self.rate(), to_qps: self.to_qps };
+                let stage = Stage {
+                    duration_s: Seconds(duration_s),
+                    qps: self.rate(),
+                    to_qps: self.to_qps,
+                };
                 whole(stage.requests())
             }
-            (None, None) if !self.stages.is_empty() => whole(self.stages.iter().map(Stage::requests).sum()),
+            (None, None) if !self.stages.is_empty() => {
+                whole(self.stages.iter().map(Stage::requests).sum())
+            }
             (None, None) => default,
         }
     }
@@ -230,14 +274,18 @@ impl Arrivals {
             (Spacing::Poisson, None) => ", Poisson".into(),
             (Spacing::Constant | Spacing::Gamma, None) => String::new(),
         };
-        let burst = self.burst.map_or_else(String::new, |burst| format!(", {burst} at once"));
+        let burst = self
+            .burst
+            .map_or_else(String::new, |burst| format!(", {burst} at once"));
         let rate = match (self.concurrency, self.gap_s, self.qps, self.to_qps) {
             (Some(concurrency), ..) => return format!("{concurrency} at a time"),
             (None, Some(Seconds(0.0)), ..) => return "all at once".into(),
             (None, Some(Seconds(gap_s)), ..) => format!("one every {gap_s} s"),
             (None, None, Some(qps), None) => format!("{qps} a second"),
             (None, None, Some(qps), Some(to_qps)) => format!("{qps} to {to_qps} a second"),
-            (None, None, None, _) if !self.stages.is_empty() => format!("in {} stages", self.stages.len()),
+            (None, None, None, _) if !self.stages.is_empty() => {
+                format!("in {} stages", self.stages.len())
+            }
             (None, None, None, _) => return "at their own times".into(),
         };
         format!("{rate}{random}{burst}")

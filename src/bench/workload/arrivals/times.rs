@@ -13,7 +13,9 @@ impl Arrivals {
         }
         let stages = self.timetable(count);
         let points = self.points(count, seed).into_iter();
-        points.map(|n| self.offset_s.0 + time_of(&stages, n)).collect()
+        points
+            .map(|n| self.offset_s.0 + time_of(&stages, n))
+            .collect()
     }
 
     /// The rates, one after the other, for `count` requests.
@@ -24,7 +26,11 @@ impl Arrivals {
         let (qps, to_qps) = (self.rate(), self.to_qps);
         let mean = f64::midpoint(qps, to_qps.unwrap_or(qps));
         let duration_s = self.duration_s.unwrap_or(Seconds(count as f64 / mean));
-        vec![Stage { duration_s, qps, to_qps }]
+        vec![Stage {
+            duration_s,
+            qps,
+            to_qps,
+        }]
     }
 
     /// `count` points between 0 and `count` at a mean distance of one.
@@ -83,7 +89,9 @@ fn time_of(stages: &[Stage], mut n: f64) -> f64 {
 fn random_points(points: u64, span: f64, shape: f64, seed: u64) -> Vec<f64> {
     let mut random = random(seed, "arrivals");
     // The shape was checked to be positive.
-    let Ok(gamma) = Gamma::new(shape, 1.0) else { return vec![0.0; points as usize] };
+    let Ok(gamma) = Gamma::new(shape, 1.0) else {
+        return vec![0.0; points as usize];
+    };
     let gaps: Vec<f64> = (0..=points).map(|_| gamma.sample(&mut random)).collect();
     let all: f64 = gaps.iter().sum();
     // Tiny shapes can draw nothing but zeros.

@@ -20,20 +20,28 @@ struct Line {
 }
 
 pub fn read(reader: impl BufRead, sink: &mut Sink) {
-    table::each(reader, sink, ["TIMESTAMP", "ContextTokens", "GeneratedTokens"], |line: Line| {
-        Ok(TraceRow {
-            at_s: Some(seconds(&line.timestamp)?),
-            input_len: line.context_tokens,
-            output_len: line.generated_tokens,
-            prompt: TracePrompt::Unknown,
-            ..TraceRow::default()
-        })
-    });
+    table::each(
+        reader,
+        sink,
+        ["TIMESTAMP", "ContextTokens", "GeneratedTokens"],
+        |line: Line| {
+            Ok(TraceRow {
+                at_s: Some(seconds(&line.timestamp)?),
+                input_len: line.context_tokens,
+                output_len: line.generated_tokens,
+                prompt: TracePrompt::Unknown,
+                ..TraceRow::default()
+            })
+        },
+    );
 }
 
 /// Seconds since 1970; a time without an offset is taken as UTC.
 fn seconds(text: &str) -> Result<f64, String> {
-    let civil = || text.parse::<DateTime>().and_then(|civil| TimeZone::UTC.to_timestamp(civil));
+    let civil = || {
+        text.parse::<DateTime>()
+            .and_then(|civil| TimeZone::UTC.to_timestamp(civil))
+    };
     let timestamp = text.parse::<Timestamp>().or_else(|_| civil());
     timestamp
         .map(|timestamp| timestamp.as_nanosecond() as f64 / 1e9)

@@ -20,17 +20,22 @@ struct Line {
 }
 
 pub fn read(reader: impl BufRead, sink: &mut Sink) {
-    table::each(reader, sink, ["Timestamp", "Request tokens", "Response tokens"], |line: Line| {
-        if !line.timestamp.is_finite() {
-            return Err("its timestamp is no number".into());
-        }
-        Ok(TraceRow {
-            at_s: Some(line.timestamp),
-            session: line.session.filter(|session| !session.is_empty()),
-            input_len: line.request_tokens,
-            output_len: line.response_tokens,
-            prompt: TracePrompt::Unknown,
-            ..TraceRow::default()
-        })
-    });
+    table::each(
+        reader,
+        sink,
+        ["Timestamp", "Request tokens", "Response tokens"],
+        |line: Line| {
+            if !line.timestamp.is_finite() {
+                return Err("its timestamp is no number".into());
+            }
+            Ok(TraceRow {
+                at_s: Some(line.timestamp),
+                session: line.session.filter(|session| !session.is_empty()),
+                input_len: line.request_tokens,
+                output_len: line.response_tokens,
+                prompt: TracePrompt::Unknown,
+                ..TraceRow::default()
+            })
+        },
+    );
 }

@@ -9,15 +9,21 @@ use crate::bench::workload::{After, ConfigError, Generate, Plan, Request, TextOp
 impl Trace {
     /// Whether some texts are the trace's own.
     pub fn has_texts(&self) -> bool {
-        self.rows.iter().any(|row| matches!(row.prompt, TracePrompt::Said { .. }))
+        self.rows
+            .iter()
+            .any(|row| matches!(row.prompt, TracePrompt::Said { .. }))
     }
 
     /// The messages of a row.
     fn messages(&self, row: &TraceRow, number: u64, plan: &Plan) -> Vec<Message> {
         match &row.prompt {
             TracePrompt::Unknown => vec![Message::user(row.unknown(number, plan))],
-            TracePrompt::Blocks(ids) => vec![Message::user(self.blocks(ids, row.input_len, number, plan))],
-            TracePrompt::Said { messages, .. } => messages.iter().map(SaidMessage::message).collect(),
+            TracePrompt::Blocks(ids) => {
+                vec![Message::user(self.blocks(ids, row.input_len, number, plan))]
+            }
+            TracePrompt::Said { messages, .. } => {
+                messages.iter().map(SaidMessage::message).collect()
+            }
         }
     }
 
@@ -27,7 +33,10 @@ impl Trace {
         let mut parts = Vec::new();
         for id in ids {
             let tokens = left.min(self.block_len);
-            parts.push(Part::Words { seed: seed_of(plan.seed, "block", *id as u64), tokens });
+            parts.push(Part::Words {
+                seed: seed_of(plan.seed, "block", *id as u64),
+                tokens,
+            });
             left -= tokens;
         }
         parts.push(plan.query(number, left));
@@ -41,17 +50,25 @@ impl TraceRow {
     fn unknown(&self, number: u64, plan: &Plan) -> Vec<Part> {
         let (shared, session) = match &self.session {
             None => (0, ""),
-            Some(session) if self.input_len > self.longest_before => (self.input_len, session.as_str()),
+            Some(session) if self.input_len > self.longest_before => {
+                (self.input_len, session.as_str())
+            }
             Some(session) => (self.input_len - 1, session.as_str()),
         };
-        let words = Part::Words { seed: seed_of(plan.seed, session, 0), tokens: shared };
+        let words = Part::Words {
+            seed: seed_of(plan.seed, session, 0),
+            tokens: shared,
+        };
         vec![words, plan.query(number, self.input_len - shared)]
     }
 }
 
 impl SaidMessage {
     fn message(&self) -> Message {
-        Message { role: self.role.clone(), parts: vec![Part::Shared(self.content.clone())] }
+        Message {
+            role: self.role.clone(),
+            parts: vec![Part::Shared(self.content.clone())],
+        }
     }
 }
 
@@ -83,7 +100,10 @@ impl Generate for Trace {
     }
 
     fn own_count(&self) -> Option<(&'static str, u64)> {
-        Some(("the trace", self.rows.iter().filter(|row| row.is_free()).count() as u64))
+        Some((
+            "the trace",
+            self.rows.iter().filter(|row| row.is_free()).count() as u64,
+        ))
     }
 
     fn count(&self, _: u64) -> u64 {
@@ -96,13 +116,27 @@ impl Generate for Trace {
 
     fn make(&self, plan: &mut Plan) {
         for (number, row) in self.rows.iter().enumerate() {
-            let continues = matches!(row.prompt, TracePrompt::Said { continues: true, .. });
+            let continues = matches!(
+                row.prompt,
+                TracePrompt::Said {
+                    continues: true,
+                    ..
+                }
+            );
             let wait_s = row.wait_s.map_or(0.0, |wait_s| wait_s / self.speed);
             plan.requests.push(Request {
                 timestamp: row.is_free().then(|| row.at_s.unwrap_or(0.0)),
-                after: row.before.map(|request| After { request, wait_s, continues }),
-                session: row.before.map_or(number as u64, |before| plan.requests[before].session),
-                turn: row.before.map_or(0, |before| plan.requests[before].turn + 1),
+                after: row.before.map(|request| After {
+                    request,
+                    wait_s,
+                    continues,
+                }),
+                session: row
+                    .before
+                    .map_or(number as u64, |before| plan.requests[before].session),
+                turn: row
+                    .before
+                    .map_or(0, |before| plan.requests[before].turn + 1),
                 query_len: row.input_len,
                 output_len: Some(row.output_len),
                 messages: self.messages(row, number as u64, plan),

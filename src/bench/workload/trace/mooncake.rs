@@ -80,29 +80,54 @@ fn row(line: &[u8], unit: Option<TimeUnit>, count: Count) -> Result<TraceRow, St
     let in_session = session.is_some();
     let prompt = match (line.text_input, line.messages) {
         (Some(content), _) => {
-            let messages = vec![SaidMessage { role: "user".into(), content }];
-            TracePrompt::Said { messages, continues: in_session }
+            let messages = vec![SaidMessage {
+                role: "user".into(),
+                content,
+            }];
+            TracePrompt::Said {
+                messages,
+                continues: in_session,
+            }
         }
         (None, messages) if !messages.is_empty() => {
-            let message = |said: Said| SaidMessage { role: said.role, content: said.content };
-            TracePrompt::Said { messages: messages.into_iter().map(message).collect(), continues: false }
+            let message = |said: Said| SaidMessage {
+                role: said.role,
+                content: said.content,
+            };
+            TracePrompt::Said {
+                messages: messages.into_iter().map(message).collect(),
+                continues: false,
+            }
         }
         _ if line.hash_ids.is_empty() => TracePrompt::Unknown,
         _ => TracePrompt::Blocks(line.hash_ids),
     };
     let input_len = match &prompt {
-        TracePrompt::Said { messages, .. } => messages.iter().map(|message| count(&message.content)).sum(),
+        TracePrompt::Said { messages, .. } => {
+            messages.iter().map(|message| count(&message.content)).sum()
+        }
         _ => line.input_length.ok_or("it has no `input_length`")?,
     };
     let output_len = line.output_length.ok_or("it has no `output_length`")?;
-    Ok(TraceRow { at_s, session, wait_s, input_len, output_len, prompt, ..TraceRow::default() })
+    Ok(TraceRow {
+        at_s,
+        session,
+        wait_s,
+        input_len,
+        output_len,
+        prompt,
+        ..TraceRow::default()
+    })
 }
 
 impl Time {
     fn seconds(&self, unit: Option<TimeUnit>) -> Result<f64, String> {
         let (value, usual) = match self {
             Self::Number(value) => (*value, TimeUnit::Ms),
-            Self::Text(text) => (text.parse().map_err(|_| format!("`{text}` is no time"))?, TimeUnit::Ns),
+            Self::Text(text) => (
+                text.parse().map_err(|_| format!("`{text}` is no time"))?,
+                TimeUnit::Ns,
+            ),
         };
         if !value.is_finite() || value < 0.0 {
             return Err(format!("{value} is no time"));

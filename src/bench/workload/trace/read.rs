@@ -39,13 +39,16 @@ impl Sink<'_> {
     }
 
     pub fn unreadable(&mut self, place: impl std::fmt::Display, problem: impl std::fmt::Display) {
-        self.unread.get_or_insert_with(|| format!("{place}: {problem}"));
+        self.unread
+            .get_or_insert_with(|| format!("{place}: {problem}"));
         self.note("that cannot be read: left out");
     }
 
     /// What follows `place` cannot be told apart any more.
     pub fn broken(&mut self, place: impl std::fmt::Display, problem: impl std::fmt::Display) {
-        self.broken = Some(format!("the rest of the file, from {place} on: left out ({problem})"));
+        self.broken = Some(format!(
+            "the rest of the file, from {place} on: left out ({problem})"
+        ));
     }
 }
 
@@ -54,10 +57,17 @@ impl Trace {
     ///
     /// # Errors
     /// Where an option is wrong, it is no trace, or has no row that can be replayed.
-    pub fn read(mut self, file: String, mut reader: impl BufRead, count: Count) -> Result<Self, ConfigError> {
+    pub fn read(
+        mut self,
+        file: String,
+        mut reader: impl BufRead,
+        count: Count,
+    ) -> Result<Self, ConfigError> {
         self.check()?;
         self.file = file;
-        let start = reader.fill_buf().map_err(|e| self.wrong(&format!("cannot be read: {e}")))?;
+        let start = reader
+            .fill_buf()
+            .map_err(|e| self.wrong(&format!("cannot be read: {e}")))?;
         if start.is_empty() {
             return Err(self.wrong("is empty"));
         }
@@ -65,14 +75,19 @@ impl Trace {
         let format = known.ok_or_else(|| self.wrong(&unknown(start)))?;
         let unread = self.take(format, reader, count);
         if self.rows.is_empty() {
-            let why = unread.or_else(|| self.left_out()).unwrap_or_else(|| "it is empty".into());
+            let why = unread
+                .or_else(|| self.left_out())
+                .unwrap_or_else(|| "it is empty".into());
             return Err(self.wrong(&format!("has no request that can be replayed: {why}")));
         }
         self.slice();
         let sliced = format!("and `duration_s` leave no request of {}", self.file);
         ConfigError::first(&[(self.rows.is_empty(), "start_s", &sliced)])?;
         self.cap(count);
-        let capped = format!("leaves no request of {}: the texts cannot be cut so short", self.file);
+        let capped = format!(
+            "leaves no request of {}: the texts cannot be cut so short",
+            self.file
+        );
         ConfigError::first(&[(self.rows.is_empty(), "max_input_len", &capped)])?;
         self.link();
         Ok(self)
@@ -85,14 +100,27 @@ impl Trace {
     /// Takes what can be replayed; why the first row that cannot be read cannot.
     fn take(&mut self, format: Format, reader: impl BufRead, count: Count) -> Option<String> {
         let (rows, notes) = (Vec::new(), BTreeMap::new());
-        let mut sink = Sink { trace: self, count, rows, notes, unread: None, broken: None };
+        let mut sink = Sink {
+            trace: self,
+            count,
+            rows,
+            notes,
+            unread: None,
+            broken: None,
+        };
         match format {
             Format::Mooncake => mooncake::read(reader, &mut sink),
             Format::BurstGpt => burstgpt::read(reader, &mut sink),
             Format::Azure => azure::read(reader, &mut sink),
             Format::ShareGpt => sharegpt::read(reader, &mut sink),
         }
-        let Sink { rows, notes, unread, broken, .. } = sink;
+        let Sink {
+            rows,
+            notes,
+            unread,
+            broken,
+            ..
+        } = sink;
         (self.rows, self.notes, self.broken, self.format) = (rows, notes, broken, Some(format));
         unread
     }
@@ -101,14 +129,29 @@ impl Trace {
     fn slice(&mut self) {
         self.share_times();
         let mut rows = std::mem::take(&mut self.rows);
-        let first_s = rows.iter().filter_map(|row| row.at_s).fold(f64::INFINITY, f64::min);
+        let first_s = rows
+            .iter()
+            .filter_map(|row| row.at_s)
+            .fold(f64::INFINITY, f64::min);
         for at_s in rows.iter_mut().filter_map(|row| row.at_s.as_mut()) {
             *at_s -= first_s;
         }
-        rows.sort_by(|a, b| a.at_s.unwrap_or_default().total_cmp(&b.at_s.unwrap_or_default()));
-        let end_s = self.duration_s.map_or(f64::INFINITY, |duration_s| self.start_s.0 + duration_s.0);
-        rows.retain(|row| row.at_s.is_none_or(|at_s| at_s >= self.start_s.0 && at_s < end_s));
-        rows.truncate(self.requests.map_or(usize::MAX, |requests| requests as usize));
+        rows.sort_by(|a, b| {
+            a.at_s
+                .unwrap_or_default()
+                .total_cmp(&b.at_s.unwrap_or_default())
+        });
+        let end_s = self
+            .duration_s
+            .map_or(f64::INFINITY, |duration_s| self.start_s.0 + duration_s.0);
+        rows.retain(|row| {
+            row.at_s
+                .is_none_or(|at_s| at_s >= self.start_s.0 && at_s < end_s)
+        });
+        rows.truncate(
+            self.requests
+                .map_or(usize::MAX, |requests| requests as usize),
+        );
         for at_s in rows.iter_mut().filter_map(|row| row.at_s.as_mut()) {
             *at_s = (*at_s - self.start_s.0) / self.speed;
         }
@@ -120,14 +163,18 @@ impl Trace {
     fn share_times(&mut self) {
         let mut latest = HashMap::new();
         for row in &mut self.rows {
-            let Some(session) = &row.session else { continue };
+            let Some(session) = &row.session else {
+                continue;
+            };
             row.at_s = row.at_s.or_else(|| latest.get(session).copied());
             if let Some(at_s) = row.at_s {
                 latest.insert(session.clone(), at_s);
             }
         }
         if self.rows.iter().any(|row| row.at_s.is_some()) {
-            self.leave_out("without a time, which others have: left out", |row| row.at_s.is_some());
+            self.leave_out("without a time, which others have: left out", |row| {
+                row.at_s.is_some()
+            });
         }
     }
 
@@ -146,7 +193,8 @@ impl Trace {
     fn cap(&mut self, count: Count) {
         let input_most = self.max_input_len.unwrap_or(u64::MAX);
         let output_most = self.max_output_len.unwrap_or(u64::MAX);
-        let is_short = |row: &&TraceRow| row.input_len <= input_most && row.output_len <= output_most;
+        let is_short =
+            |row: &&TraceRow| row.input_len <= input_most && row.output_len <= output_most;
         let short = self.rows.iter().filter(is_short).count();
         let note = "whose other messages alone are longer than `max_input_len`: left out";
         self.leave_out(note, |row| row.cut_input(input_most, count));
@@ -161,7 +209,9 @@ impl Trace {
     fn link(&mut self) {
         let mut sessions: HashMap<&str, (usize, u64)> = HashMap::new();
         for (number, row) in self.rows.iter_mut().enumerate() {
-            let Some(session) = &row.session else { continue };
+            let Some(session) = &row.session else {
+                continue;
+            };
             let before = sessions.get(session.as_str()).copied();
             row.before = before.map(|(number, _)| number);
             row.longest_before = before.map_or(0, |(_, longest)| longest);
@@ -175,7 +225,10 @@ impl Trace {
     }
 
     fn left_out(&self) -> Option<String> {
-        let notes = self.notes.iter().map(|(note, rows)| format!("{rows} rows {note}"));
+        let notes = self
+            .notes
+            .iter()
+            .map(|(note, rows)| format!("{rows} rows {note}"));
         let notes: Vec<String> = notes.chain(self.broken.clone()).collect();
         (!notes.is_empty()).then(|| notes.join("; "))
     }
@@ -193,7 +246,13 @@ pub fn without_place(error: &serde_json::Error) -> String {
 
 fn unknown(start: &[u8]) -> String {
     let start = String::from_utf8_lossy(start);
-    let head: String = start.lines().next().unwrap_or_default().chars().take(40).collect();
+    let head: String = start
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(40)
+        .collect();
     format!(
         "begins with `{}`: expected JSON lines (mooncake), a JSON array (sharegpt), or a CSV with \
          `ContextTokens` (azure) or `Request tokens` (burstgpt)",

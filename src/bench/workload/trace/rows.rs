@@ -58,10 +58,14 @@ impl TraceRow {
             return true;
         }
         if let TracePrompt::Said { messages, .. } = &mut self.prompt {
-            let last = messages.iter_mut().rfind(|message| &*message.role == "user");
+            let last = messages
+                .iter_mut()
+                .rfind(|message| &*message.role == "user");
             let Some(last) = last else { return false };
             let others = self.input_len - count(&last.content);
-            last.content = beginning(&last.content, most.saturating_sub(others), count).trim_end().into();
+            last.content = beginning(&last.content, most.saturating_sub(others), count)
+                .trim_end()
+                .into();
             if last.content.is_empty() {
                 return false;
             }
@@ -75,7 +79,10 @@ impl TraceRow {
 
 /// As much of the beginning of `text` as has at most so many `tokens`.
 fn beginning<'a>(text: &'a str, tokens: u64, count: Count) -> &'a str {
-    let ends: Vec<usize> = text.char_indices().map(|(start, c)| start + c.len_utf8()).collect();
+    let ends: Vec<usize> = text
+        .char_indices()
+        .map(|(start, c)| start + c.len_utf8())
+        .collect();
     let fitting = ends.partition_point(|end| count(&text[..*end]) <= tokens);
     &text[..fitting.checked_sub(1).map_or(0, |last| ends[last])]
 }

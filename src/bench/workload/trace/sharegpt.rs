@@ -54,7 +54,9 @@ impl<'de> Visitor<'de> for Each<'_, '_> {
         while let Some(value) = conversations.next_element::<Value>()? {
             match serde_json::from_value(value) {
                 Ok(conversation) => take(number, &conversation, self.0),
-                Err(e) => self.0.unreadable(format!("conversation {}", number + 1), without_place(&e)),
+                Err(e) => self
+                    .0
+                    .unreadable(format!("conversation {}", number + 1), without_place(&e)),
             }
             number += 1;
         }
@@ -65,21 +67,36 @@ impl<'de> Visitor<'de> for Each<'_, '_> {
 fn take(number: usize, conversation: &Conversation, sink: &mut Sink) {
     let said = &conversation.conversations;
     let system = said.first().filter(|said| said.from == "system");
-    let pairs = said.windows(2).filter(|pair| is_user(&pair[0].from) && !is_user(&pair[1].from));
+    let pairs = said
+        .windows(2)
+        .filter(|pair| is_user(&pair[0].from) && !is_user(&pair[1].from));
     let pairs: Vec<&[Said]> = pairs.take(sink.trace.turns).collect();
     if pairs.is_empty() {
         return sink.note("without a question and its answer: left out");
     }
     for (turn, pair) in pairs.iter().enumerate() {
-        let message =
-            |role: &str, said: &Said| SaidMessage { role: role.into(), content: said.value.clone() };
-        let system = system.filter(|_| turn == 0).map(|said| message("system", said));
-        let messages: Vec<_> = system.into_iter().chain([message("user", &pair[0])]).collect();
+        let message = |role: &str, said: &Said| SaidMessage {
+            role: role.into(),
+            content: said.value.clone(),
+        };
+        let system = system
+            .filter(|_| turn == 0)
+            .map(|said| message("system", said));
+        let messages: Vec<_> = system
+            .into_iter()
+            .chain([message("user", &pair[0])])
+            .collect();
         sink.row(TraceRow {
             session: Some(number.to_string()),
-            input_len: messages.iter().map(|message| (sink.count)(&message.content)).sum(),
+            input_len: messages
+                .iter()
+                .map(|message| (sink.count)(&message.content))
+                .sum(),
             output_len: (sink.count)(&pair[1].value),
-            prompt: TracePrompt::Said { messages, continues: true },
+            prompt: TracePrompt::Said {
+                messages,
+                continues: true,
+            },
             ..TraceRow::default()
         });
     }

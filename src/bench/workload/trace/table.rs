@@ -19,15 +19,22 @@ pub fn each<T: DeserializeOwned>(
         Ok(headers) => headers.clone(),
         Err(e) => return sink.broken("line 1", problem(&e, &StringRecord::new(), None)),
     };
-    if let Some(column) = needed.iter().find(|column| !headers.iter().any(|header| header == **column)) {
+    if let Some(column) = needed
+        .iter()
+        .find(|column| !headers.iter().any(|header| header == **column))
+    {
         return sink.unreadable("line 1", format!("there is no column `{column}`"));
     }
     for record in reader.into_records() {
-        let read = record.map_err(|e| (line(e.position()), problem(&e, &headers, None))).and_then(|cells| {
-            let read =
-                cells.deserialize::<T>(Some(&headers)).map_err(|e| problem(&e, &headers, Some(&cells)));
-            read.and_then(&row).map_err(|problem| (line(cells.position()), problem))
-        });
+        let read = record
+            .map_err(|e| (line(e.position()), problem(&e, &headers, None)))
+            .and_then(|cells| {
+                let read = cells
+                    .deserialize::<T>(Some(&headers))
+                    .map_err(|e| problem(&e, &headers, Some(&cells)));
+                read.and_then(&row)
+                    .map_err(|problem| (line(cells.position()), problem))
+            });
         match read {
             Ok(row) => sink.row(row),
             Err((line, problem)) => sink.unreadable(format!("line {line}"), problem),
@@ -41,7 +48,9 @@ fn line(position: Option<&csv::Position>) -> u64 {
 
 fn problem(error: &csv::Error, headers: &StringRecord, cells: Option<&StringRecord>) -> String {
     match error.kind() {
-        ErrorKind::UnequalLengths { expected_len, len, .. } => {
+        ErrorKind::UnequalLengths {
+            expected_len, len, ..
+        } => {
             format!("expected {expected_len} cells, found {len}")
         }
         ErrorKind::Utf8 { .. } => "it is not UTF-8".into(),

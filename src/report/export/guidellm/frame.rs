@@ -74,12 +74,14 @@ fn pace(pace: Pace) -> (Value, Value) {
             json!({ "kind": "concurrent", "streams": [streams] }),
             json!({ "type_": "concurrent", "streams": streams }),
         ),
-        Pace::Constant(rate) => {
-            (json!({ "kind": "constant", "rate": [rate] }), json!({ "type_": "constant", "rate": rate }))
-        }
-        Pace::Poisson(rate) => {
-            (json!({ "kind": "poisson", "rate": [rate] }), json!({ "type_": "poisson", "rate": rate }))
-        }
+        Pace::Constant(rate) => (
+            json!({ "kind": "constant", "rate": [rate] }),
+            json!({ "type_": "constant", "rate": rate }),
+        ),
+        Pace::Poisson(rate) => (
+            json!({ "kind": "poisson", "rate": [rate] }),
+            json!({ "type_": "poisson", "rate": rate }),
+        ),
         Pace::AtOnce | Pace::Gamma(..) | Pace::Other => (
             json!({ "kind": "replay", "schedule_turn": "timestamp" }),
             json!({ "type_": "trace", "schedule_turn": "timestamp" }),
@@ -93,7 +95,10 @@ fn backend(run: &Run) -> Value {
         Endpoint::Chat => "/v1/chat/completions",
         Endpoint::Completions => "/v1/completions",
     };
-    let target = run.load().and_then(|load| load.url.as_deref()).unwrap_or_default();
+    let target = run
+        .load()
+        .and_then(|load| load.url.as_deref())
+        .unwrap_or_default();
     json!({
         "kind": "openai_http",
         "target": target,

@@ -12,37 +12,70 @@ type WeightedMeasure = fn(&Record) -> Option<(f64, f64)>;
 type RateEvents = fn(&Record) -> Vec<(f64, f64)>;
 
 const MEASURES: [(&str, WeightedMeasure); 8] = [
-    ("request_latency", |record| once(ended_s(record)? - record.sent_s?)),
-    ("time_to_first_token_ms", |record| once((record.first_token_s? - record.sent_s?) * 1e3)),
-    ("time_to_first_output_token_ms", |record| once((record.first_answer_s? - record.sent_s?) * 1e3)),
+    ("request_latency", |record| {
+        once(ended_s(record)? - record.sent_s?)
+    }),
+    ("time_to_first_token_ms", |record| {
+        once((record.first_token_s? - record.sent_s?) * 1e3)
+    }),
+    ("time_to_first_output_token_ms", |record| {
+        once((record.first_answer_s? - record.sent_s?) * 1e3)
+    }),
     // Each token but the first weighs the same.
     ("inter_token_latency_ms", |record| {
-        let gaps = record.output_tokens?.checked_sub(1).filter(|gaps| *gaps > 0)? as f64;
-        Some(((record.last_token_s? - record.first_token_s?) * 1e3 / gaps, gaps))
+        let gaps = record
+            .output_tokens?
+            .checked_sub(1)
+            .filter(|gaps| *gaps > 0)? as f64;
+        Some((
+            (record.last_token_s? - record.first_token_s?) * 1e3 / gaps,
+            gaps,
+        ))
     }),
     // Over the whole time, including that to the first token.
     ("time_per_output_token_ms", |record| {
         let tokens = record.output_tokens.filter(|tokens| *tokens > 0)? as f64;
-        Some(((record.last_token_s? - record.sent_s?) * 1e3 / tokens, tokens))
+        Some((
+            (record.last_token_s? - record.sent_s?) * 1e3 / tokens,
+            tokens,
+        ))
     }),
-    ("prompt_token_count", |record| once(record.prompt_tokens? as f64)),
-    ("output_token_count", |record| once(record.output_tokens? as f64)),
-    ("total_token_count", |record| once((record.prompt_tokens? + record.output_tokens?) as f64)),
+    ("prompt_token_count", |record| {
+        once(record.prompt_tokens? as f64)
+    }),
+    ("output_token_count", |record| {
+        once(record.output_tokens? as f64)
+    }),
+    ("total_token_count", |record| {
+        once((record.prompt_tokens? + record.output_tokens?) as f64)
+    }),
 ];
 
 const RATES: [(&str, RateEvents); 4] = [
-    ("requests_per_second", |record| ended_s(record).map(|at_s| (at_s, 1.0)).into_iter().collect()),
+    ("requests_per_second", |record| {
+        ended_s(record)
+            .map(|at_s| (at_s, 1.0))
+            .into_iter()
+            .collect()
+    }),
     ("prompt_tokens_per_second", prompt_events),
     ("output_tokens_per_second", output_events),
-    ("tokens_per_second", |record| [prompt_events(record), output_events(record)].concat()),
+    ("tokens_per_second", |record| {
+        [prompt_events(record), output_events(record)].concat()
+    }),
 ];
 
-const ITERATIONS: [(&str, RateEvents); 2] =
-    [("output_tokens_per_iteration", output_events), ("iter_tokens_per_iteration", later_events)];
+const ITERATIONS: [(&str, RateEvents); 2] = [
+    ("output_tokens_per_iteration", output_events),
+    ("iter_tokens_per_iteration", later_events),
+];
 
 /// Metrics that the tool requires and rows do not contain.
-const WITHOUT_VALUES: [&str; 3] =
-    ["request_streaming_iterations_count", "time_to_last_round_trip_ms", "avg_round_trip_time_ms"];
+const WITHOUT_VALUES: [&str; 3] = [
+    "request_streaming_iterations_count",
+    "time_to_last_round_trip_ms",
+    "avg_round_trip_time_ms",
+];
 
 /// Metrics that the tool does not require: they are `null`.
 const LEFT_OUT: [(&str, &[&str]); 5] = [
@@ -61,7 +94,12 @@ fn once(value: f64) -> Option<(f64, f64)> {
 /// Returns the tokens of the prompt, at the moment of the first token.
 fn prompt_events(record: &Record) -> Vec<(f64, f64)> {
     let tokens = record.prompt_tokens.unwrap_or(0) as f64;
-    record.first_token_s.or_else(|| ended_s(record)).map(|at_s| (at_s, tokens)).into_iter().collect()
+    record
+        .first_token_s
+        .or_else(|| ended_s(record))
+        .map(|at_s| (at_s, tokens))
+        .into_iter()
+        .collect()
 }
 
 /// Returns one token at the first chunk, and the others evenly over the later ones; all at the end if there
@@ -72,7 +110,12 @@ fn output_events(record: &Record) -> Vec<(f64, f64)> {
         (Some(first_s), Some(_), Some(2..)) => {
             [vec![(first_s, tokens.min(1.0))], later_events(record)].concat()
         }
-        _ => record.last_token_s.or_else(|| ended_s(record)).map(|at_s| (at_s, tokens)).into_iter().collect(),
+        _ => record
+            .last_token_s
+            .or_else(|| ended_s(record))
+            .map(|at_s| (at_s, tokens))
+            .into_iter()
+            .collect(),
     }
 }
 
@@ -88,7 +131,9 @@ fn later_events(record: &Record) -> Vec<(f64, f64)> {
     }
     let step_s = (last_s - first_s) / gaps as f64;
     let per_gap = tokens as f64 / gaps as f64;
-    (1..=gaps).map(|gap| (first_s + gap as f64 * step_s, per_gap)).collect()
+    (1..=gaps)
+        .map(|gap| (first_s + gap as f64 * step_s, per_gap))
+        .collect()
 }
 
 /// The metrics of the requests.
@@ -96,8 +141,16 @@ pub fn metrics(run: &Run, window: Window) -> Map<String, Value> {
     let mut metrics = Map::new();
     metrics.insert("request_totals".into(), totals(run));
     for (name, measure) in MEASURES {
-        let values = |records: &[&Record]| records.iter().filter_map(|record| measure(record)).collect();
-        metrics.insert(name.into(), by_status(run, |records| of_values(values(records))));
+        let values = |records: &[&Record]| {
+            records
+                .iter()
+                .filter_map(|record| measure(record))
+                .collect()
+        };
+        metrics.insert(
+            name.into(),
+            by_status(run, |records| of_values(values(records))),
+        );
     }
     for (name, events) in RATES {
         let has_prompts = matches!(name, "prompt_tokens_per_second" | "tokens_per_second");
@@ -109,7 +162,10 @@ pub fn metrics(run: &Run, window: Window) -> Map<String, Value> {
     for (name, events) in ITERATIONS {
         let tokens = |record: &&Record| events(record).into_iter().map(|(_, tokens)| (tokens, 1.0));
         let values = |records: &[&Record]| records.iter().flat_map(tokens).collect();
-        metrics.insert(name.into(), by_status(run, |records| of_values(values(records))));
+        metrics.insert(
+            name.into(),
+            by_status(run, |records| of_values(values(records))),
+        );
     }
     let in_flight = by_status(run, |records| concurrency(&intervals(records), window));
     metrics.insert("request_concurrency".into(), in_flight);
@@ -117,7 +173,13 @@ pub fn metrics(run: &Run, window: Window) -> Map<String, Value> {
         metrics.insert(name.into(), by_status(run, |_| of_values(Vec::new())));
     }
     for (name, parts) in LEFT_OUT {
-        metrics.insert(name.into(), parts.iter().map(|part| ((*part).to_owned(), Value::Null)).collect());
+        metrics.insert(
+            name.into(),
+            parts
+                .iter()
+                .map(|part| ((*part).to_owned(), Value::Null))
+                .collect(),
+        );
     }
     metrics
 }
@@ -129,14 +191,18 @@ pub fn totals(run: &Run) -> Value {
 }
 
 fn intervals(records: &[&Record]) -> Vec<(f64, f64)> {
-    records.iter().filter_map(|record| Some((record.sent_s?, ended_s(record)?))).collect()
+    records
+        .iter()
+        .filter_map(|record| Some((record.sent_s?, ended_s(record)?)))
+        .collect()
 }
 
 /// A summary of the requests of each status. lmrun has no incomplete ones: it counts a request that was cut
 /// off as failed.
 fn by_status(run: &Run, summarize: impl Fn(&[&Record]) -> Value) -> Value {
     let all: Vec<&Record> = run.all().iter().collect();
-    let (successful, errored): (Vec<&Record>, Vec<&Record>) = all.iter().partition(|record| record.is_ok());
+    let (successful, errored): (Vec<&Record>, Vec<&Record>) =
+        all.iter().partition(|record| record.is_ok());
     json!({
         "successful": summarize(&successful),
         "errored": summarize(&errored),

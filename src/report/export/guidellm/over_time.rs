@@ -33,14 +33,19 @@ pub fn rates(mut events: Vec<(f64, f64)>, window: Window) -> Value {
     if last == 0 {
         return summary(&Weighted::new([]), 1.0);
     }
-    let rates = events.iter().enumerate().map(|(i, (_, weight))| (weight / lasts_s(i), lasts_s(i)));
+    let rates = events
+        .iter()
+        .enumerate()
+        .map(|(i, (_, weight))| (weight / lasts_s(i), lasts_s(i)));
     summary(&Weighted::new(rates), count.round())
 }
 
 /// Summarizes the number of intervals that were open at the same time.
 pub fn concurrency(intervals: &[(f64, f64)], window: Window) -> Value {
-    let mut events: Vec<(f64, f64)> =
-        intervals.iter().flat_map(|(start_s, end_s)| [(*start_s, 1.0), (*end_s, -1.0)]).collect();
+    let mut events: Vec<(f64, f64)> = intervals
+        .iter()
+        .flat_map(|(start_s, end_s)| [(*start_s, 1.0), (*end_s, -1.0)])
+        .collect();
     if events.is_empty() {
         return summary(&Weighted::new([]), 0.0);
     }

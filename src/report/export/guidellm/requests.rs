@@ -13,7 +13,10 @@ pub fn requests(run: &Run) -> Value {
 }
 
 fn request(record: &Record) -> Value {
-    let id = record.x_request_id.clone().unwrap_or_else(|| record.request_id.to_string());
+    let id = record
+        .x_request_id
+        .clone()
+        .unwrap_or_else(|| record.request_id.to_string());
     let start_s = record.sent_s.or(record.planned_s);
     let end_s = ended_s(record).or(start_s);
     json!({

@@ -21,8 +21,10 @@ const PERCENTILES: [(&str, f64); 11] = [
 /// value.
 pub fn summary(sample: &Weighted, count: f64) -> Value {
     let quantile = |share| sample.quantile(share).unwrap_or(0.0);
-    let percentiles: Map<String, Value> =
-        PERCENTILES.into_iter().map(|(name, share)| (name.to_owned(), json!(quantile(share)))).collect();
+    let percentiles: Map<String, Value> = PERCENTILES
+        .into_iter()
+        .map(|(name, share)| (name.to_owned(), json!(quantile(share))))
+        .collect();
     json!({
         "mean": sample.mean(),
         "median": quantile(0.5),

@@ -6,12 +6,18 @@ const START: Stamp = Stamp(1_000_000_000_000);
 
 fn lane(engine: &str, gpu: u32, simulated: bool) -> LiveLane {
     let counts = Arc::new(Counts::default());
-    LiveLane { engine: engine.into(), simulated, gpus: vec![gpu], planned: 100, counts }
+    LiveLane {
+        engine: engine.into(),
+        simulated,
+        gpus: vec![gpu],
+        planned: 100,
+        counts,
+    }
 }
 
 fn started(planned_s: Option<f64>) -> (View, Arc<Live>) {
-    let memory =
-        [("gpu-0", 40_321), ("gpu-1", 38_000)].map(|(gpu, mib)| GpuMemory::from([(gpu.into(), mib)]));
+    let memory = [("gpu-0", 40_321), ("gpu-1", 38_000)]
+        .map(|(gpu, mib)| GpuMemory::from([(gpu.into(), mib)]));
     let live = Arc::new(Live {
         title: "context 8192 tokens, 100 requests, one every 0.5 s".into(),
         start: START.plus_s(12.0),
@@ -20,7 +26,12 @@ fn started(planned_s: Option<f64>) -> (View, Arc<Live>) {
         memory: Arc::new(parking_lot::Mutex::new(memory.into())),
     });
     let mut view = View::default();
-    view.take(&Event::TestStarted { test: "test_local_cpu".into() }, START);
+    view.take(
+        &Event::TestStarted {
+            test: "test_local_cpu".into(),
+        },
+        START,
+    );
     let title = live.title.clone();
     let planned = Event::ExperimentPlanned {
         expr_id: 0,
@@ -62,7 +73,12 @@ fn half_way(planned_s: Option<f64>) -> View {
 
 fn screen(view: &mut View, width: usize) -> String {
     let lines = view.screen(START.plus_s(32.0), width, false);
-    assert!(lines.iter().all(|line| console::measure_text_width(line) <= width), "{lines:#?}");
+    assert!(
+        lines
+            .iter()
+            .all(|line| console::measure_text_width(line) <= width),
+        "{lines:#?}"
+    );
     lines.join("\n")
 }
 
@@ -96,7 +112,12 @@ fn an_experiment_that_has_just_begun() {
 #[test]
 fn engines_that_start_show_the_last_line_of_their_log() {
     let mut view = View::default();
-    view.take(&Event::TestStarted { test: "test_local_cpu".into() }, START);
+    view.take(
+        &Event::TestStarted {
+            test: "test_local_cpu".into(),
+        },
+        START,
+    );
     for (name, port) in [("lmcache", 8000), ("plain", 8001)] {
         let waiting = Event::EngineWaiting {
             name: name.into(),
@@ -108,18 +129,31 @@ fn engines_that_start_show_the_last_line_of_their_log() {
         view.take(&waiting, START.plus_s(20.0));
     }
     let lines = screen(&mut view, 80);
-    assert!(!lines.contains(char::is_control) || !lines.contains('\u{1b}'), "{lines:?}");
+    assert!(
+        !lines.contains(char::is_control) || !lines.contains('\u{1b}'),
+        "{lines:?}"
+    );
     insta::assert_snapshot!(lines);
-    let ready = |port| Event::EngineReady { name: String::new(), port, after_s: 32.0 };
+    let ready = |port| Event::EngineReady {
+        name: String::new(),
+        port,
+        after_s: 32.0,
+    };
     view.take(&ready(8000), START);
-    insta::assert_snapshot!("one_engine_is_still_starting", view.plain(START.plus_s(32.0)).join("\n"));
+    insta::assert_snapshot!(
+        "one_engine_is_still_starting",
+        view.plain(START.plus_s(32.0)).join("\n")
+    );
 }
 
 #[test]
 fn the_time_left_is_planned_or_told_by_what_has_ended() {
     let left = |planned_s, at_s| {
         let mut view = half_way(planned_s);
-        view.running.as_mut().expect("it runs").left(START.plus_s(12.0 + at_s))
+        view.running
+            .as_mut()
+            .expect("it runs")
+            .left(START.plus_s(12.0 + at_s))
     };
     assert_eq!(
         left(Some(50.0), 30.0).as_deref(),
@@ -131,15 +165,27 @@ fn the_time_left_is_planned_or_told_by_what_has_ended() {
         Some("about 20 s left"),
         "only those under way, at 1 a second"
     );
-    assert_eq!(left(None, 30.0).as_deref(), Some("about 70 s left"), "60 of 200 in 30 s");
+    assert_eq!(
+        left(None, 30.0).as_deref(),
+        Some("about 70 s left"),
+        "60 of 200 in 30 s"
+    );
 }
 
 #[test]
 fn with_few_answers_the_last_takes_as_long_as_they_did() {
     let (mut view, _) = started(Some(50.0));
-    let row = Row { latency: Some(5.0), ..Row::default() };
+    let row = Row {
+        latency: Some(5.0),
+        ..Row::default()
+    };
     view.take(&Event::RequestDone(Box::new(row)), START);
-    let mut left = |at_s| view.running.as_mut().expect("it runs").left(START.plus_s(12.0 + at_s));
+    let mut left = |at_s| {
+        view.running
+            .as_mut()
+            .expect("it runs")
+            .left(START.plus_s(12.0 + at_s))
+    };
     assert_eq!(left(20.0).as_deref(), Some("about 35 s left"));
     assert_eq!(left(60.0).as_deref(), Some("waiting for the last answers"));
 }
@@ -147,8 +193,13 @@ fn with_few_answers_the_last_takes_as_long_as_they_did() {
 #[test]
 fn colors_are_beside_the_text_only() {
     let plain = screen(&mut half_way(Some(49.5)), 80);
-    let colored = half_way(Some(49.5)).screen(START.plus_s(32.0), 80, true).join("\n");
-    assert!(colored.contains("\u{1b}[31m"), "a failure is red: {colored:?}");
+    let colored = half_way(Some(49.5))
+        .screen(START.plus_s(32.0), 80, true)
+        .join("\n");
+    assert!(
+        colored.contains("\u{1b}[31m"),
+        "a failure is red: {colored:?}"
+    );
     assert_eq!(console::strip_ansi_codes(&colored), plain);
 }
 
@@ -156,6 +207,13 @@ fn colors_are_beside_the_text_only() {
 fn nothing_goes_on_between_tests() {
     let mut view = half_way(None);
     let outcome = crate::bench::Outcome::Passed;
-    view.take(&Event::TestDone { test: "test_local_cpu".into(), outcome, took_s: 1.0 }, START);
+    view.take(
+        &Event::TestDone {
+            test: "test_local_cpu".into(),
+            outcome,
+            took_s: 1.0,
+        },
+        START,
+    );
     assert_eq!(view.screen(START, 80, false), Vec::<String>::new());
 }

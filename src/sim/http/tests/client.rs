@@ -18,7 +18,12 @@ use super::super::{
 
 /// A server that is as fast as it can be.
 pub fn quick() -> SimConfig {
-    let timing = Timing { prefill_overhead_s: 0.001, warmup_s: 0.0, itl_s: 0.0005, ..Timing::default() };
+    let timing = Timing {
+        prefill_overhead_s: 0.001,
+        warmup_s: 0.0,
+        itl_s: 0.0005,
+        ..Timing::default()
+    };
     SimConfig {
         port: 0,
         model: "m".to_owned(),
@@ -44,14 +49,24 @@ impl Server {
         while TcpStream::connect(address).await.is_err() {
             sleep(Duration::from_millis(1)).await;
         }
-        Self { address, shutdown, task }
+        Self {
+            address,
+            shutdown,
+            task,
+        }
     }
 
     pub async fn open(&self, method: &str, path: &str, body: &str) -> TcpStream {
         self.open_with(method, path, "", body).await
     }
 
-    pub async fn open_with(&self, method: &str, path: &str, headers: &str, body: &str) -> TcpStream {
+    pub async fn open_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> TcpStream {
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         let length = body.len();
         let request = format!(
@@ -65,11 +80,21 @@ impl Server {
     pub async fn call(&self, method: &str, path: &str, body: &str) -> (u16, String) {
         let mut socket = self.open(method, path, body).await;
         let mut answer = String::new();
-        timeout(Duration::from_secs(10), socket.read_to_string(&mut answer)).await.unwrap().unwrap();
+        timeout(Duration::from_secs(10), socket.read_to_string(&mut answer))
+            .await
+            .unwrap()
+            .unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let chunked = head.contains("transfer-encoding: chunked");
-        (status, if chunked { joined(body) } else { body.to_owned() })
+        (
+            status,
+            if chunked {
+                joined(body)
+            } else {
+                body.to_owned()
+            },
+        )
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
@@ -80,17 +105,26 @@ impl Server {
     pub async fn stream(&self, path: &str, body: &Value) -> Vec<Value> {
         let (status, text) = self.call("POST", path, &body.to_string()).await;
         assert_eq!(status, 200, "{text}");
-        let events: Vec<_> =
-            text.split_terminator("\n\n").map(|event| event.strip_prefix("data: ").unwrap()).collect();
+        let events: Vec<_> = text
+            .split_terminator("\n\n")
+            .map(|event| event.strip_prefix("data: ").unwrap())
+            .collect();
         let (done, events) = events.split_last().unwrap();
         assert_eq!(*done, "[DONE]");
-        events.iter().map(|event| serde_json::from_str(event).unwrap()).collect()
+        events
+            .iter()
+            .map(|event| serde_json::from_str(event).unwrap())
+            .collect()
     }
 
     pub async fn metric(&self, line: &str) -> f64 {
         let (_, page) = self.call("GET", "/metrics", "").await;
         let found = page.lines().find_map(|seen| seen.strip_prefix(line));
-        found.unwrap_or_else(|| panic!("{line}\n{page}")).trim().parse().unwrap()
+        found
+            .unwrap_or_else(|| panic!("{line}\n{page}"))
+            .trim()
+            .parse()
+            .unwrap()
     }
 }
 
