@@ -2,10 +2,10 @@
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
-use lmrun::bench::workload::{
+use lmrun::core::workload::{
     Arrivals, Flow, Generator, Lexicon, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
-use lmrun::bench::{Distribution, Row};
+use lmrun::core::{Distribution, Row};
 use lmrun::driver::clock::Stamp;
 use lmrun::driver::http::{Arrival, Exchange, Reader};
 use lmrun::report::Rows;

@@ -1,7 +1,7 @@
 //! What a large workload costs: 100,000 requests of about 8,000 tokens, planned, and their bodies
 //! built one after the other as a run does. `cargo bench --bench workload`.
 
-use lmrun::bench::workload::{
+use lmrun::core::workload::{
     Arrivals, Generator, Lexicon, RequestOptions, Said, TextOptions, WorkloadConfig,
 };
 use std::hint::black_box;

@@ -7,15 +7,15 @@
 //!  |  \
 //! script  report     Rhai <-> Rust | events -> CSV, tables
 //!  |  /
-//! bench      workloads, engines, experiments, measures
+//! core       workloads, engines, experiments, results
 //!  |
 //! driver     HTTP streams, processes, GPUs
 //! figure     descriptions of figures, drawn to SVG
 //! sim        the built-in engine, with its HTTP face
 //! ```
 
-pub mod bench;
 pub mod cli;
+pub mod core;
 pub mod driver;
 pub mod figure;
 pub mod report;

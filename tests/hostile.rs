@@ -177,7 +177,7 @@ fn pipes_and_links_in_the_place_of_files_are_refused() {
     );
 
     let link = |at: &str| {
-        std::os::unix::fs::symlink(folder.join("untouched"), folder.join(at)).expect("a link")
+        std::os::unix::fs::symlink(folder.join("untouched"), folder.join(at)).expect("a link");
     };
     link("report.html");
     let run = lmrun(folder, &words(&["report", "a.csv"]));

@@ -49,13 +49,11 @@ fn imports_point_down_only() {
         ("driver", &[]),
         ("sim", &[]),
         ("figure", &[]),
-        ("bench", &["driver"]),
-        ("report", &["bench", "driver", "figure"]),
-        ("script", &["bench", "driver", "figure"]),
+        ("core", &["driver"]),
+        ("report", &["core", "driver", "figure"]),
+        ("script", &["core", "driver", "figure"]),
     ];
-    let layers = [
-        "driver", "sim", "figure", "bench", "report", "script", "cli",
-    ];
+    let layers = ["driver", "sim", "figure", "core", "report", "script", "cli"];
     for (layer, allowed) in below {
         for other in layers
             .iter()

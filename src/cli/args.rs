@@ -143,7 +143,7 @@ pub struct RunArgs {
     pub log_dir: Option<PathBuf>,
     /// How late requests may be sent before the numbers are invalid; a twentieth of the median TTFT
     /// is always allowed.
-    #[arg(long, value_name = "S", default_value_t = crate::bench::MAX_SEND_LAG_S, value_parser = seconds)]
+    #[arg(long, value_name = "S", default_value_t = crate::core::MAX_SEND_LAG_S, value_parser = seconds)]
     pub max_send_lag_s: f64,
     /// The seed of everything random: the simulator's words and times.
     #[arg(long, default_value_t = 0, value_parser = seed)]

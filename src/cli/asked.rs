@@ -1,7 +1,7 @@
 //! The flags of `lmrun load` that say how requests look, and how the server answers.
 
-use crate::bench::RequestLimits;
-use crate::bench::workload::{Endpoint, RequestOptions};
+use crate::core::RequestLimits;
+use crate::core::workload::{Endpoint, RequestOptions};
 use crate::driver::http::StreamEnd;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};

@@ -1,7 +1,7 @@
 //! `lmrun doctor`: what this machine has for a run.
 
 use super::{complain, exit};
-use crate::bench::{Code, State, checkup};
+use crate::core::{Code, State, checkup};
 use crate::report::{checkup as report, color};
 use crate::script;
 use clap::Args;

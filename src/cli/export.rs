@@ -1,7 +1,7 @@
 //! `lmrun export`: results in the words of other tools.
 
 use super::{complain, exit, or_near};
-use crate::bench::results;
+use crate::core::result;
 use crate::driver::text::is_harmless;
 use crate::report::export::{Run, Tool, export};
 use crate::report::manifest_of;
@@ -68,7 +68,7 @@ pub fn run(args: &ExportArgs) -> u8 {
 }
 
 fn text(args: &ExportArgs) -> Result<String, String> {
-    let results = results::read(&args.csv).map_err(|e| or_near(e.to_string(), &args.csv))?;
+    let results = result::read(&args.csv).map_err(|e| or_near(e.to_string(), &args.csv))?;
     let source = args.csv.display().to_string();
     let run = Run::of(&source, &results, args.engine.as_deref(), args.experiment)?;
     let run = match manifest_of(&args.csv) {

@@ -3,12 +3,15 @@
 use super::args::{Shown, seconds, seed};
 use super::asked::Asked;
 use super::{complain, exit, signals};
-use crate::bench::selfcheck::Known;
-use crate::bench::single::refusal_of_ignore_eos;
-use crate::bench::workload::{
+use crate::core::run::load;
+use crate::core::run::single::refusal_of_ignore_eos;
+use crate::core::selfcheck::Known;
+use crate::core::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
-use crate::bench::{CHAT_PATH, COMPLETIONS_PATH, Code, Event, MAX_SEND_LAG_S, Seen, Server, load};
+use crate::core::{
+    CHAT_PATH, COMPLETIONS_PATH, Code, Event, ExperimentResult, MAX_SEND_LAG_S, Server,
+};
 use crate::driver::address::Address;
 use crate::driver::http::Shards;
 use crate::driver::text::shown;
@@ -136,7 +139,7 @@ fn flag(option: &'static str) -> &'static str {
     }
 }
 
-impl From<Arrival> for crate::bench::workload::Spacing {
+impl From<Arrival> for crate::core::workload::Spacing {
     fn from(arrival: Arrival) -> Self {
         match arrival {
             Arrival::Constant => Self::Constant,
@@ -304,7 +307,7 @@ impl Sending {
     }
 
     /// Prints the results, and returns what they mean for the exit code.
-    fn judge(&self, seen: &Seen) -> u8 {
+    fn judge(&self, seen: &ExperimentResult) -> u8 {
         self.tell(Event::Printed {
             text: format!("{}\n{}", seen.title, experiment_table(seen, result_width())),
         });

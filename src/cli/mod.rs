@@ -28,7 +28,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Exit codes that are not a test's: the others are [`crate::bench::Code`]'s.
+/// Exit codes that are not a test's: the others are [`crate::core::Code`]'s.
 mod exit {
     /// Everything passed.
     pub const OK: u8 = 0;

@@ -1,7 +1,7 @@
 //! `lmrun report`: figures of what runs left.
 
 use super::{complain, exit, or_near};
-use crate::bench::Code;
+use crate::core::Code;
 use crate::report::{ReportError, write_report};
 use clap::Args;
 use std::io::Write;

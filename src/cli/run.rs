@@ -4,7 +4,7 @@ use super::args::{RunArgs, TESTS};
 use super::parameters::Idle;
 use super::stage::Stage;
 use super::{complain, exit, parameters, signals};
-use crate::bench::Event;
+use crate::core::Event;
 use crate::report::{MAIN, color};
 use crate::script::{
     Declared, Diagnosis, Host, Program, TestFunction, nearest, nearest_few, quoted,
@@ -197,8 +197,8 @@ fn missed(part: &str, names: &[&str]) -> Option<String> {
 
 /// Runs the tests. `idle` are the parameters that have no effect on them.
 fn perform(stage: Stage, program: &Program, tests: &[String], idle: &[Idle]) -> u8 {
-    let bench = stage.host.bench().clone();
-    let tell = move |text: &str| bench.emit(Event::Warned { text: text.into() });
+    let runner = stage.host.runner().clone();
+    let tell = move |text: &str| runner.emit(Event::Warned { text: text.into() });
     stage.runtime.spawn(signals::heed(
         stage.cancel.clone(),
         "closing the engines",
@@ -209,7 +209,7 @@ fn perform(stage: Stage, program: &Program, tests: &[String], idle: &[Idle]) -> 
         .into_iter()
         .chain(idle.iter().map(|idle| idle.warning.clone()))
     {
-        stage.host.bench().emit(Event::Warned { text });
+        stage.host.runner().emit(Event::Warned { text });
     }
     run_tests(program, tests, &stage.host, &stage.cancel);
     if !stage.cancel.is_cancelled() {
@@ -221,7 +221,7 @@ fn perform(stage: Stage, program: &Program, tests: &[String], idle: &[Idle]) -> 
             .into_iter()
             .filter(|(name, _)| !told(name))
         {
-            stage.host.bench().emit(Event::Warned { text });
+            stage.host.runner().emit(Event::Warned { text });
         }
     }
     stage.end()
@@ -230,10 +230,11 @@ fn perform(stage: Stage, program: &Program, tests: &[String], idle: &[Idle]) -> 
 fn run_tests(program: &Program, tests: &[String], host: &Host, cancel: &CancellationToken) {
     for test in tests.iter().take_while(|_| !cancel.is_cancelled()) {
         let began = Instant::now();
-        host.bench().emit(Event::TestStarted { test: test.clone() });
+        host.runner()
+            .emit(Event::TestStarted { test: test.clone() });
         let outcome = program.run(test, host, color());
         let took_s = began.elapsed().as_secs_f64();
-        host.bench().emit(Event::TestDone {
+        host.runner().emit(Event::TestDone {
             test: test.clone(),
             outcome,
             took_s,

@@ -1,8 +1,8 @@
 //! `lmrun selfcheck`: how far this machine's client can be trusted.
 
 use super::{complain, exit, signals};
-use crate::bench::selfcheck::{Checker, Known, SelfCheck};
-use crate::bench::{Code, Site};
+use crate::core::selfcheck::{Checker, Known, SelfCheck};
+use crate::core::{Code, Site};
 use crate::driver::http::Shards;
 use crate::driver::scratch::Scratch;
 use crate::driver::{limits, machine, strays};

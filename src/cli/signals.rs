@@ -1,6 +1,6 @@
 //! Signals that end lmrun: Ctrl-C, SIGTERM, and SIGHUP unless it was ignored at the start, as `nohup` does.
 
-use crate::bench::Code;
+use crate::core::Code;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::future::pending;
 use std::os::fd::AsFd;

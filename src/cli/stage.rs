@@ -2,8 +2,8 @@
 
 use super::args::RunArgs;
 use super::exit;
-use crate::bench::selfcheck::Known;
-use crate::bench::{Bench, Code, Event, Fleet, Interrupts};
+use crate::core::selfcheck::Known;
+use crate::core::{Code, Event, Fleet, Interrupts, Runner};
 use crate::driver::http::Shards;
 use crate::driver::{container, leftovers, limits, machine, program, secrets, strays};
 use crate::report::{Destination, Outputs, Reporter, RunFacts};
@@ -53,7 +53,7 @@ impl Stage {
         let facts = facts(args, text);
         let outputs = prepared.outputs.clone();
         let ports = [args.ports[0], args.ports[1]]; // clap takes two or none, and has a default
-        let bench = Arc::new(Bench {
+        let runner = Arc::new(Runner {
             fleet: Fleet::new(ports, prepared.log_dir.clone(), watchdogs, events.clone()),
             shards,
             interrupts: Interrupts::of(cancel.clone()),
@@ -85,7 +85,7 @@ impl Stage {
             outputs: outputs.folder().into(),
             scratch: outputs.shared().join("scratch"),
         };
-        let host = Host::new(handle, bench, parameters, folders, prepared.engine);
+        let host = Host::new(handle, runner, parameters, folders, prepared.engine);
         let ended = cancel.run_until_cancelled(async {
             let mut ended = leftovers::end_all().await;
             ended.extend(container::remove_orphans().await);
@@ -93,7 +93,7 @@ impl Stage {
         });
         let warnings = host.wait(ended).unwrap_or_default();
         for text in warnings.into_iter().chain(outputs.warning()) {
-            host.bench().emit(Event::Warned { text });
+            host.runner().emit(Event::Warned { text });
         }
         Ok(Self {
             host,
@@ -107,7 +107,7 @@ impl Stage {
 
     /// Ends it; the exit code of the gravest failure that was reported.
     pub fn end(self) -> u8 {
-        self.host.bench().emit(Event::RunDone);
+        self.host.runner().emit(Event::RunDone);
         let gravest = self.reporting.join();
         self.runtime.shutdown_background();
         self.outputs.remove_if_empty();

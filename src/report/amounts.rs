@@ -1,8 +1,8 @@
 //! What is computed of requests before it is drawn.
 
 use super::study::Moments;
-use crate::bench::CachedShare;
-use crate::bench::results::Record;
+use crate::core::CachedShare;
+use crate::core::result::Record;
 use crate::figure::Span;
 
 /// The phases of each request.

@@ -1,7 +1,7 @@
 //! What was found on a machine, on one screen.
 
 use super::screen::{Screen, Verbosity};
-use crate::bench::{Finding, State};
+use crate::core::{Finding, State};
 use std::fmt::Write;
 use tokio_util::sync::CancellationToken;
 

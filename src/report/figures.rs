@@ -2,7 +2,7 @@
 
 use super::amounts::{cached_share, failed, over_time, spans};
 use super::study::{Experiment, Moments, Study};
-use crate::bench::results::{GpuMemory, Record};
+use crate::core::result::{GpuMemory, Record};
 use crate::figure::{Axis, Figure, FiveNumbers, Ink, Kind, LEAST_FOR_TAILS, Point, Series, Shape};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -469,6 +469,6 @@ mod tests {
 
     #[test]
     fn whiskers_need_as_many_values_as_a_95th_percentile() {
-        assert_eq!(LEAST_FOR_TAILS, crate::bench::least_n(95.0));
+        assert_eq!(LEAST_FOR_TAILS, crate::core::least_n(95.0));
     }
 }

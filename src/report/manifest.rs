@@ -1,7 +1,7 @@
 //! The manifest beside a CSV: what was run, so that it can be run again, and how it went.
 
 use super::outputs::in_file;
-use crate::bench::{ClientSeen, EngineSpec, Outcome, Reason, Seen};
+use crate::core::{ClientHealth, EngineSpec, ExperimentResult, Outcome, Reason};
 use crate::driver::{files, secrets};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -87,7 +87,7 @@ struct Experiment {
     workload: Value,
     requests: usize,
     engines: Vec<EngineSpec>,
-    client: Option<ClientSeen>,
+    client: Option<ClientHealth>,
     /// `null` until it has ended.
     valid: Option<bool>,
     invalid: Vec<Reason>,
@@ -137,7 +137,7 @@ impl Manifest {
     }
 
     /// Adds the client's values of the experiment that has just ended, and whether it is valid.
-    pub fn end_experiment(&mut self, seen: &Seen) {
+    pub fn end_experiment(&mut self, seen: &ExperimentResult) {
         if let Some(experiment) = self.experiments.last_mut() {
             experiment.client = Some(seen.client.clone());
             experiment.valid = Some(seen.validity.is_valid());
@@ -219,7 +219,7 @@ fn hide(value: &mut Value) {
             for (name, value) in fields {
                 match value {
                     Value::String(text) if secrets::is_secret(name) => {
-                        *text = secrets::REMOVED.into()
+                        *text = secrets::REMOVED.into();
                     }
                     other => hide(other),
                 }

@@ -6,7 +6,7 @@ use super::outputs::Outputs;
 use super::rows::Rows;
 use super::screen::{Verbosity, result_width};
 use super::tables::{self, TestLine};
-use crate::bench::{Code, Event, Outcome, Row, Seen};
+use crate::core::{Code, Event, ExperimentResult, Outcome, Row};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
@@ -214,7 +214,7 @@ impl Reporter {
         self.note(|manifest| manifest.add_warning(text));
     }
 
-    fn experiment_done(&mut self, seen: &Seen) {
+    fn experiment_done(&mut self, seen: &ExperimentResult) {
         let screen = &self.watch.screen;
         screen.result(&format!(
             "{}\n{}",

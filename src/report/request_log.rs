@@ -1,6 +1,6 @@
 //! One JSON object a request, with the gaps between its chunks.
 
-use crate::bench::Row;
+use crate::core::Row;
 use crate::driver::clock::Stamp;
 use serde::Serialize;
 use std::fs::File;

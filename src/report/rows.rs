@@ -1,7 +1,7 @@
 //! The CSV of a test.
 
 use super::outputs::in_file;
-use crate::bench::Row;
+use crate::core::Row;
 use crate::driver::files;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -154,7 +154,7 @@ mod tests {
         rows.judge(&BTreeMap::from([(0, true), (1, false)]))
             .expect("judged");
         let after = std::fs::read_to_string(&path).expect("the CSV");
-        let records = crate::bench::results::read(&path).expect("results").records;
+        let records = crate::core::result::read(&path).expect("results").records;
         assert_eq!(
             records
                 .iter()
@@ -168,7 +168,7 @@ mod tests {
         );
         rows.write(&row(3)).expect("a row behind it");
         assert_eq!(
-            crate::bench::results::read(&path)
+            crate::core::result::read(&path)
                 .expect("results")
                 .records
                 .len(),

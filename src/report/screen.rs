@@ -133,9 +133,9 @@ impl Screen {
     /// What is done next, on a terminal in place of the last.
     pub fn step(&self, text: &str) {
         if self.in_place {
-            self.draw(&[text.to_owned()])
+            self.draw(&[text.to_owned()]);
         } else {
-            self.note(text)
+            self.note(text);
         }
     }
 

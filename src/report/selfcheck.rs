@@ -1,7 +1,7 @@
 //! What a check of the client found, on one screen.
 
 use super::tables::new_table;
-use crate::bench::selfcheck::{Found, SelfCheck};
+use crate::core::selfcheck::{Found, SelfCheck};
 
 /// A row for each step, and what it all comes to.
 pub fn draw(check: &SelfCheck) -> String {
@@ -98,10 +98,10 @@ fn ms(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::Spread;
-    use crate::bench::selfcheck::{rates, streams};
+    use crate::core::Spread;
+    use crate::core::selfcheck::{rates, streams};
 
-    fn found(step: crate::bench::selfcheck::Step, error_s: f64, trouble: Option<&str>) -> Found {
+    fn found(step: crate::core::selfcheck::Step, error_s: f64, trouble: Option<&str>) -> Found {
         let spread = |s: f64| Spread {
             p50: Some(s / 2.0),
             p90: None,

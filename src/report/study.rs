@@ -1,8 +1,8 @@
 //! The results of one test, in the order in which a reader wants them.
 
 use super::verdict::Verdict;
-use crate::bench;
-use crate::bench::results::{self, Record, Results, ResultsError};
+use crate::core;
+use crate::core::result::{self, Record, Results, ResultsError};
 use crate::driver::files;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ impl Study {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let experiments = experiments(results::read(csv)?, manifest.as_ref());
+        let experiments = experiments(result::read(csv)?, manifest.as_ref());
         Ok(Self {
             csv: csv.into(),
             name,
@@ -74,7 +74,7 @@ impl Study {
                 .collect::<Vec<_>>()
         };
         let reasons: Vec<String> = self.experiments.iter().flat_map(reasons).collect();
-        bench::invalid(reasons.iter().map(String::as_str))
+        core::invalid(reasons.iter().map(String::as_str))
     }
 
     /// Whether any of its numbers is made up.
@@ -91,7 +91,7 @@ impl Experiment {
 
     /// The mark of an invalid experiment, with the reasons; empty for a valid one.
     pub fn mark(&self) -> String {
-        bench::invalid(self.invalid.iter().map(String::as_str))
+        core::invalid(self.invalid.iter().map(String::as_str))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Tables for people.
 
-use crate::bench::{Distribution, EngineSeen, Outcome, Row, Seen, least_n};
+use crate::core::{Distribution, EngineResult, ExperimentResult, Outcome, Row, least_n};
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table};
 use console::measure_text_width;
@@ -14,7 +14,7 @@ struct Line {
 
 /// The value of each engine in a row.
 enum Value {
-    Of(fn(&EngineSeen) -> Option<f64>),
+    Of(fn(&EngineResult) -> Option<f64>),
     /// The median of a measure: it has a ratio between engines.
     Median(fn(&Row) -> Option<f64>),
     /// The 99th percentile of a measure.
@@ -71,7 +71,7 @@ struct Shown {
 }
 
 impl Line {
-    fn shown(&self, engines: &[EngineSeen]) -> Shown {
+    fn shown(&self, engines: &[EngineResult]) -> Shown {
         let all =
             |measure: fn(&Row) -> Option<f64>| engines.iter().map(move |e| e.distribution(measure));
         let (head, values): (String, Vec<Option<f64>>) = match self.value {
@@ -129,7 +129,7 @@ impl Line {
 
 /// The engines of an experiment side by side, and the ratio of each one's medians to the first's;
 /// in a separate table if the width asks for it. The reasons are above it if the experiment is invalid.
-pub fn experiment(seen: &Seen, width: Option<u16>) -> String {
+pub fn experiment(seen: &ExperimentResult, width: Option<u16>) -> String {
     let table = engines(seen, width);
     if seen.validity.is_valid() {
         table
@@ -138,7 +138,7 @@ pub fn experiment(seen: &Seen, width: Option<u16>) -> String {
     }
 }
 
-fn engines(seen: &Seen, width: Option<u16>) -> String {
+fn engines(seen: &ExperimentResult, width: Option<u16>) -> String {
     let names: Vec<String> = seen.engines.iter().map(label).collect();
     let first = seen.engines.first().map_or("", |engine| &*engine.name);
     let pairs: Vec<String> = seen
@@ -181,7 +181,7 @@ fn grid<'a>(heads: &[String], rows: impl Iterator<Item = (&'a String, Vec<String
 }
 
 /// A simulated number never passes for a real one.
-fn label(engine: &EngineSeen) -> String {
+fn label(engine: &EngineResult) -> String {
     if engine.simulated {
         format!("{} (simulated)", engine.name)
     } else {
@@ -271,31 +271,31 @@ fn number(value: Option<f64>, decimals: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::{Reason, ReasonCode, Validity};
+    use crate::core::{Reason, ReasonCode, Validity};
 
-    fn engine(name: &str, ttfts: &[Option<f64>]) -> EngineSeen {
+    fn engine(name: &str, ttfts: &[Option<f64>]) -> EngineResult {
         let row = |ttft: &Option<f64>| Row {
             ttft: *ttft,
             latency: ttft.map(|ttft| ttft + 1.0),
             error: ttft.is_none().then(|| "HTTP 503".into()),
             ..Row::default()
         };
-        EngineSeen::new(
+        EngineResult::new(
             name.into(),
             name == "plain",
             ttfts.iter().map(row).collect(),
         )
     }
 
-    fn seen() -> Seen {
+    fn seen() -> ExperimentResult {
         let engines = vec![
             engine("lmcache", &[Some(0.1), Some(0.2), Some(0.3)]),
             engine("plain", &[Some(0.5), None, Some(0.7)]),
             engine("none", &[None, None, None]),
         ];
-        Seen {
+        ExperimentResult {
             engines,
-            ..Seen::default()
+            ..ExperimentResult::default()
         }
     }
 
@@ -309,9 +309,9 @@ mod tests {
         let ttfts = |count: u32| (1..=count).map(|i| Some(f64::from(i))).collect::<Vec<_>>();
         let table = |counts: [u32; 2]| {
             let engines = counts.map(|count| engine("e", &ttfts(count))).to_vec();
-            let seen = Seen {
+            let seen = ExperimentResult {
                 engines,
-                ..Seen::default()
+                ..ExperimentResult::default()
             };
             let table = experiment(&seen, None);
             let row = table
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn the_table_of_an_invalid_experiment_is_marked() {
         let reasons = vec![Reason::new(ReasonCode::Cpu, "no time left".into())];
-        let invalid = Seen {
+        let invalid = ExperimentResult {
             validity: Validity { reasons }.into(),
             ..seen()
         };

@@ -1,7 +1,7 @@
 //! Values as a person at a prompt reads them.
 
 use super::tables;
-use crate::bench::{Distribution, least_n};
+use crate::core::{Distribution, least_n};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::{Map, Value};
 

@@ -4,7 +4,7 @@ use super::figures::Inks;
 use super::html;
 use super::outputs::latest;
 use super::study::Study;
-use crate::bench::results::{ResultsError, is_result};
+use crate::core::result::{ResultsError, is_result};
 use crate::driver::files;
 use crate::driver::text::is_harmless;
 use crate::figure;

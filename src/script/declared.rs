@@ -161,7 +161,7 @@ impl Site<'_> {
                 self.escaped.insert(call.name.to_string());
             }
             ASTNode::Expr(Expr::StringConstant(text, _)) => {
-                drop(self.mentioned.insert(text.to_string()))
+                self.mentioned.insert(text.to_string());
             }
             ASTNode::Expr(Expr::DynamicConstant(value, _)) => {
                 if let Some(pointer) = value.read_lock::<FnPtr>() {
@@ -170,7 +170,7 @@ impl Site<'_> {
                 }
             }
             ASTNode::Stmt(Stmt::Var(variable, ..)) => {
-                drop(self.set.insert(variable.0.name.to_string()))
+                self.set.insert(variable.0.name.to_string());
             }
             ASTNode::Stmt(Stmt::For(each, _)) => drop(self.set.insert(each.0.name.to_string())),
             ASTNode::Stmt(Stmt::Assignment(assignment)) => {

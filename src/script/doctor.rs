@@ -2,7 +2,7 @@
 
 use super::language::compiler;
 use super::modules::Modules;
-use crate::bench::Wanted;
+use crate::core::Wanted;
 use rhai::serde::from_dynamic;
 use rhai::{Dynamic, EvalAltResult, Scope};
 

@@ -1,7 +1,7 @@
 //! Errors of scripts: what is wrong, where, through imports, and what to do.
 
 use super::excerpt::excerpt;
-use crate::bench::{Code, EngineError, RunError};
+use crate::core::{Code, EngineError, RunError};
 use crate::driver::text::{shown, shown_script};
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report,

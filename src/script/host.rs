@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use super::suggest::nearest;
-use crate::bench::Bench;
+use crate::core::Runner;
 use crate::driver::scratch::Scratch;
 use rhai::{Dynamic, NativeCallContext};
 use std::cell::RefCell;
@@ -20,7 +20,7 @@ pub struct Host(Rc<Inner>);
 
 struct Inner {
     runtime: tokio::runtime::Handle,
-    bench: Arc<Bench>,
+    runner: Arc<Runner>,
     parameters: Parameters,
     script_dir: RefCell<PathBuf>,
     output_dir: PathBuf,
@@ -130,16 +130,16 @@ impl Host {
     /// The run on which scripts work.
     pub fn new(
         runtime: tokio::runtime::Handle,
-        bench: Arc<Bench>,
+        runner: Arc<Runner>,
         parameters: Parameters,
         folders: Folders,
         engine: EngineChoice,
     ) -> Self {
-        let scratch = Scratch::new(folders.scratch, &bench.run_id);
+        let scratch = Scratch::new(folders.scratch, &runner.run_id);
         let (script_dir, output_dir) = (RefCell::new(folders.script), folders.outputs);
         Self(Rc::new(Inner {
             runtime,
-            bench,
+            runner,
             parameters,
             script_dir,
             output_dir,
@@ -158,8 +158,8 @@ impl Host {
     }
 
     /// The run.
-    pub fn bench(&self) -> &Arc<Bench> {
-        &self.0.bench
+    pub fn runner(&self) -> &Arc<Runner> {
+        &self.0.runner
     }
 
     /// The parameters.

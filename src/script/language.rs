@@ -3,7 +3,7 @@
 use super::api;
 use super::host::Host;
 use super::modules::Modules;
-use crate::bench::{Bench, Event};
+use crate::core::{Event, Runner};
 use rhai::{Dynamic, OptimizationLevel};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -42,33 +42,33 @@ pub fn interpreter(host: &Host, modules: Modules) -> rhai::Engine {
     engine.set_default_tag(Dynamic::from(host.clone()));
     engine.set_module_resolver(modules);
     api::register(&mut engine);
-    let printer = Printer::new(host.bench().clone());
+    let printer = Printer::new(host.runner().clone());
     engine.on_print(move |text| printer.print(text.into()));
-    let printer = Printer::new(host.bench().clone());
+    let printer = Printer::new(host.runner().clone());
     engine.on_debug(move |text, source, position| {
         printer.print(format!("{}:{position}: {text}", source.unwrap_or_default()));
     });
-    heed(&mut engine, host.bench().interrupts.now());
+    heed(&mut engine, host.runner().interrupts.now());
     engine
 }
 
 /// Prints texts of a script. It waits for a reader that is far behind, so that they do not fill the memory.
 struct Printer {
-    bench: Arc<Bench>,
+    runner: Arc<Runner>,
     ahead: Cell<usize>,
 }
 
 impl Printer {
-    fn new(bench: Arc<Bench>) -> Self {
+    fn new(runner: Arc<Runner>) -> Self {
         Self {
-            bench,
+            runner,
             ahead: Cell::default(),
         }
     }
 
     fn print(&self, text: String) {
         self.ahead.set(self.ahead.get() + text.len());
-        self.bench.emit(Event::Printed { text });
+        self.runner.emit(Event::Printed { text });
         if self.ahead.get() >= PRINTED_AHEAD {
             self.ahead.set(0);
             self.wait_for_reader();
@@ -77,8 +77,8 @@ impl Printer {
 
     fn wait_for_reader(&self) {
         let (shown, is_shown) = channel();
-        self.bench.emit(Event::Awaited { shown, aside: None });
-        let cancel = self.bench.interrupts.now();
+        self.runner.emit(Event::Awaited { shown, aside: None });
+        let cancel = self.runner.interrupts.now();
         while is_shown.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout)
             && !cancel.is_cancelled()
         {}

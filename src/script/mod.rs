@@ -1,6 +1,6 @@
 //! Rhai and Rust: the only layer that knows the script language.
 //!
-//! A native is a thin binding: options in, one call into [`crate::bench`], errors out. Scripts
+//! A native is a thin binding: options in, one call into [`crate::core`], errors out. Scripts
 //! import `std/…` (embedded from `stdlib/`), and `std/…` imports `core/…` (the natives).
 
 mod api;

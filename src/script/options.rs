@@ -184,8 +184,8 @@ impl<'de> Deserializer<'de> for Announced<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::workload::{Arrivals, Dummy, RequestOptions};
-    use crate::bench::{EngineSpec, RunOptions};
+    use crate::core::workload::{Arrivals, Dummy, RequestOptions};
+    use crate::core::{EngineSpec, RunOptions};
     use proptest::prelude::*;
 
     fn map(json: &str) -> Map {

@@ -10,7 +10,7 @@ use super::modules::Modules;
 use super::outline::{self, TestFunction};
 use super::source::shadowing;
 use super::suggest::neighbour;
-use crate::bench::{Bench, Code, Event, Outcome, Validity};
+use crate::core::{Code, Event, Outcome, Runner, Validity};
 use crate::driver::files::without_mark;
 use rhai::{AST, Dynamic, EvalAltResult, Scope};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -120,14 +120,14 @@ impl Program {
 
     /// Runs one test to its end, closes what it left running, and removes its scratch folders.
     pub fn run(&self, test: &str, host: &Host, color: bool) -> Outcome {
-        let bench = host.bench();
-        bench.experiments.store(0, Relaxed);
-        bench.failed_checks.store(0, Relaxed);
-        bench.invalid.lock().clear();
+        let runner = host.runner();
+        runner.experiments.store(0, Relaxed);
+        runner.failed_checks.store(0, Relaxed);
+        runner.invalid.lock().clear();
         let called = self.call(test, host);
-        let closed = host.wait(bench.fleet.close_all());
+        let closed = host.wait(runner.fleet.close_all());
         if let Err(e) = host.scratch().clear() {
-            bench.emit(Event::Warned {
+            runner.emit(Event::Warned {
                 text: format!("the test's scratch folders could not be removed: {e}"),
             });
         }
@@ -138,7 +138,7 @@ impl Program {
                 Diagnosis::plain(fault.message, fault.help).with_code(Code::Engine)
             }
             (Ok(()), Ok(())) => {
-                return concluded(bench);
+                return concluded(runner);
             }
         };
         let summary = diagnosis
@@ -185,15 +185,15 @@ impl Program {
 }
 
 /// How a test ends that ran to its end.
-fn concluded(bench: &Bench) -> Outcome {
+fn concluded(runner: &Runner) -> Outcome {
     let failed = |code, summary| Outcome::Failed {
         code,
         report: String::new(),
         summary,
     };
-    let invalid = bench.invalid.lock();
+    let invalid = runner.invalid.lock();
     if !invalid.is_empty() {
-        let several = bench.experiments.load(Relaxed) > 1;
+        let several = runner.experiments.load(Relaxed) > 1;
         let reasons = invalid
             .iter()
             .map(|(expr_id, validity)| reasons(*expr_id, validity, several));
@@ -202,7 +202,7 @@ fn concluded(bench: &Bench) -> Outcome {
             format!("invalid: {}", reasons.collect::<Vec<_>>().join("; ")),
         );
     }
-    match bench.failed_checks.load(Relaxed) {
+    match runner.failed_checks.load(Relaxed) {
         0 => Outcome::Passed,
         1 => failed(Code::Check, "1 check failed".into()),
         n => failed(Code::Check, format!("{n} checks failed")),

@@ -1,8 +1,8 @@
 //! The commands of the prompt: what begins with a colon.
 
 use super::{Next, Repl, engines, print, say};
-use crate::bench::Code;
 use crate::cli::exit;
+use crate::core::Code;
 use crate::report::{color, values};
 use crate::script::catalog::Item;
 use crate::script::nearest;
@@ -73,7 +73,7 @@ impl Repl {
             "engines" => print(&engines::table(&self.stage.host)),
             "log" => return self.log(rest),
             "load" if !rest.is_empty() => {
-                self.load(Path::new(rest)).map_err(|e| self.complain(&e))?
+                self.load(Path::new(rest)).map_err(|e| self.complain(&e))?;
             }
             "reload" => match self.loaded.clone() {
                 Some(path) => self.load(&path).map_err(|e| self.complain(&e))?,
@@ -134,7 +134,7 @@ impl Repl {
             self.working(|repl| {
                 repl.signals.wait_for_interrupt();
                 let host = &repl.stage.host;
-                host.wait(engines::follow(&logs, host.bench().interrupts.now()));
+                host.wait(engines::follow(&logs, host.runner().interrupts.now()));
             });
         }
         Ok(Next::Goes)

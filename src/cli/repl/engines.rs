@@ -1,7 +1,7 @@
 //! The engines that run, and what they write.
 
 use super::print;
-use crate::bench::{Engine, Helper};
+use crate::core::{Engine, Helper};
 use crate::driver::logs::Log;
 use crate::driver::text::printable;
 use crate::report::values;
@@ -21,7 +21,7 @@ const EVERY: Duration = Duration::from_millis(100);
 
 /// All that run, and the helpers beside them.
 pub fn table(host: &Host) -> String {
-    let fleet = &host.bench().fleet;
+    let fleet = &host.runner().fleet;
     let engine = |engine: &Arc<Engine>| {
         let [state, memory, gpu, log] = facts(host, engine);
         let at = engine.base().trim_start_matches("http://").to_owned();
@@ -97,7 +97,7 @@ fn first(logs: &[Log]) -> String {
 
 /// The logs of an engine or a helper of this name; `None` if it does not run.
 pub fn logs(host: &Host, name: &str) -> Option<Vec<Log>> {
-    let fleet = &host.bench().fleet;
+    let fleet = &host.runner().fleet;
     let engine = fleet
         .live()
         .into_iter()

@@ -13,7 +13,7 @@ mod signals;
 use super::args::RunArgs;
 use super::stage::Stage;
 use super::{complain, exit};
-use crate::bench::{Code, Event};
+use crate::core::{Code, Event};
 use crate::driver::secrets::scrub;
 use crate::report::color;
 use crate::script::{Diagnosis, Reading, Session, Shown, reading};
@@ -69,7 +69,7 @@ pub fn run(args: &RunArgs) -> u8 {
 impl Repl {
     fn new(stage: Stage, folder: &Path) -> Result<Self, Diagnosis> {
         let session = Session::new(&stage.host, folder)?;
-        stage.host.bench().emit(Event::SessionStarted {
+        stage.host.runner().emit(Event::SessionStarted {
             name: stage.name.clone(),
         });
         let signals = Signals::heed(&stage);
@@ -122,12 +122,12 @@ impl Repl {
 
     /// What the checks say.
     fn verdict(&self) -> u8 {
-        let bench = self.stage.host.bench();
+        let runner = self.stage.host.runner();
         if self.stage.cancel.is_cancelled() {
             Code::Interrupted.exit()
-        } else if !bench.invalid.lock().is_empty() {
+        } else if !runner.invalid.lock().is_empty() {
             Code::Invalid.exit()
-        } else if bench.failed_checks.load(Relaxed) > 0 {
+        } else if runner.failed_checks.load(Relaxed) > 0 {
             Code::Check.exit()
         } else {
             exit::OK
@@ -193,7 +193,7 @@ impl Repl {
 
     /// Does work that Ctrl-C can end, and waits until what it reports is shown.
     fn working<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
-        self.stage.host.bench().emit(Event::Resumed);
+        self.stage.host.runner().emit(Event::Resumed);
         self.signals.begin();
         let done = work(self);
         self.signals.end();
@@ -210,7 +210,7 @@ impl Repl {
     /// Waits until everything that was reported is shown; the terminal is then the editor's, if there is one.
     fn lend_terminal(&self) {
         let (shown, is_shown) = channel();
-        self.stage.host.bench().emit(Event::Awaited {
+        self.stage.host.runner().emit(Event::Awaited {
             shown,
             aside: self.aside.clone(),
         });
@@ -218,7 +218,7 @@ impl Repl {
     }
 
     fn experiments(&self) -> usize {
-        self.stage.host.bench().experiments.load(Relaxed)
+        self.stage.host.runner().experiments.load(Relaxed)
     }
 
     fn load(&mut self, path: &Path) -> Result<(), Diagnosis> {
@@ -249,17 +249,17 @@ impl Repl {
     /// Closes what runs, removes what was for it, and ends.
     fn end(self, code: u8) -> u8 {
         let host = &self.stage.host;
-        host.bench().emit(Event::Resumed);
+        host.runner().emit(Event::Resumed);
         self.signals.ending();
         self.signals.begin();
-        let closed = host.wait(host.bench().fleet.close_all());
+        let closed = host.wait(host.runner().fleet.close_all());
         if let Err(e) = self.session.clear_scratch() {
-            host.bench().emit(Event::Warned {
+            host.runner().emit(Event::Warned {
                 text: format!("the scratch folders could not be removed: {e}"),
             });
         }
         if let Err(e) = &closed {
-            host.bench().emit(Event::Warned {
+            host.runner().emit(Event::Warned {
                 text: e.to_string(),
             });
         }

@@ -2,7 +2,7 @@
 
 use super::commands::refuse;
 use super::{Next, Repl, print};
-use crate::bench::EngineSeen;
+use crate::core::EngineResult;
 use crate::figure::{Axis, Figure, Ink, Kind, Point, Series, Shape};
 use crate::report::{braille, result_width};
 use crate::script::{Shown, save_figures};
@@ -82,7 +82,7 @@ fn figure(shown: Shown) -> Option<Figure> {
             };
             Some(figure.invalid(&seen.validity.to_string()))
         }
-        Shown::EngineSeen(seen) => {
+        Shown::EngineResult(seen) => {
             let points = seen
                 .rows
                 .iter()
@@ -112,7 +112,7 @@ fn tag(simulated: bool) -> Option<String> {
     simulated.then(|| "simulated".into())
 }
 
-fn ttft((at, seen): (usize, &EngineSeen)) -> Series {
+fn ttft((at, seen): (usize, &EngineResult)) -> Series {
     Series::cdf(
         &seen.name,
         Ink::Engine(at),

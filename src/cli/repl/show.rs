@@ -1,7 +1,7 @@
 //! A value as people read it.
 
 use super::engines;
-use crate::bench::Seen;
+use crate::core::ExperimentResult;
 use crate::report::{braille, experiment_table, result_width, values};
 use crate::script::{Host, Shown};
 use serde_json::Value;
@@ -26,13 +26,13 @@ pub fn text(shown: &Shown, host: &Host) -> String {
         Shown::Experiment(seen) => {
             format!("{}\n{}", seen.title, experiment_table(seen, result_width()))
         }
-        Shown::EngineSeen(engine) => {
+        Shown::EngineResult(engine) => {
             let (engines, validity) = (vec![engine.clone()], engine.validity.clone());
             experiment_table(
-                &Seen {
+                &ExperimentResult {
                     engines,
                     validity,
-                    ..Seen::default()
+                    ..ExperimentResult::default()
                 },
                 result_width(),
             )

@@ -1,8 +1,8 @@
 //! Signals: Ctrl-C ends an input, the others end the session.
 
-use crate::bench::{Bench, Code, Event};
 use crate::cli::signals::{Incoming, Kind, Turn, Turns, kill, say};
 use crate::cli::stage::Stage;
+use crate::core::{Code, Event, Runner};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is to be ended by a signal.
 pub struct Signals {
-    bench: Arc<Bench>,
+    runner: Arc<Runner>,
     session: CancellationToken,
     works: AtomicBool,
     /// True if an interrupt is the way to end what is running.
@@ -29,7 +29,7 @@ impl Signals {
     /// Heeds them from now on.
     pub fn heed(stage: &Stage) -> Arc<Self> {
         let signals = Arc::new(Self {
-            bench: stage.host.bench().clone(),
+            runner: stage.host.runner().clone(),
             session: stage.cancel.clone(),
             works: AtomicBool::default(),
             waits_for_interrupt: AtomicBool::default(),
@@ -62,7 +62,7 @@ impl Signals {
 
     /// Something begins that can be interrupted.
     pub fn begin(&self) {
-        self.bench.interrupts.begin();
+        self.runner.interrupts.begin();
         self.works.store(true, Relaxed);
     }
 
@@ -91,7 +91,7 @@ impl Signals {
         if self.one_ends_all.load(Relaxed) {
             return self.terminate();
         }
-        let work = self.bench.interrupts.now();
+        let work = self.runner.interrupts.now();
         if !self.works.load(Relaxed) {
             return;
         }
@@ -100,7 +100,7 @@ impl Signals {
         }
         if !self.waits_for_interrupt.load(Relaxed) {
             let text = "interrupted; once more kills lmrun and its engines";
-            self.bench.emit(Event::Warned { text: text.into() });
+            self.runner.emit(Event::Warned { text: text.into() });
         }
         work.cancel();
     }
@@ -125,7 +125,7 @@ impl Signals {
             tokio::time::sleep(PATIENCE).await;
         }
         if !self.is_ending.load(Relaxed) {
-            let _ = self.bench.fleet.close_all().await; // there is nobody to be told
+            let _ = self.runner.fleet.close_all().await; // there is nobody to be told
             std::process::exit(i32::from(Code::Interrupted.exit()));
         }
     }

@@ -2,7 +2,7 @@
 
 use super::run::Run;
 use super::sample::{Measure, linear, mean, std};
-use crate::bench::results::Record;
+use crate::core::result::Record;
 use serde_json::{Map, Value, json};
 
 /// What is left out, or is not what the tool has.

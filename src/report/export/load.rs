@@ -1,6 +1,6 @@
 //! The load of an experiment, read from the manifest beside the CSV.
 
-use crate::bench::workload::{Endpoint, Spacing};
+use crate::core::workload::{Endpoint, Spacing};
 use serde::Deserialize;
 use serde_json::Value;
 

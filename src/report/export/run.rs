@@ -1,8 +1,8 @@
 //! The requests that are exported: one engine in one experiment.
 
 use super::load::{Pace, RecordedLoad};
-use crate::bench;
-use crate::bench::results::{Record, Results};
+use crate::core;
+use crate::core::result::{Record, Results};
 use crate::report::study::{invalid_by, invalid_by_rows};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -164,7 +164,7 @@ impl Run {
             .ok()
             .any(|record| record.output_tokens_from.as_deref() == Some("chunks"));
         let unknown = self.tokens(|record| record.prompt_tokens).is_none();
-        let mark = bench::invalid(self.invalid.iter().map(String::as_str));
+        let mark = core::invalid(self.invalid.iter().map(String::as_str));
         let invalid = (!mark.is_empty()).then(|| ("validity".to_owned(), mark.into()));
         let remarks = [
             counted.then_some((

@@ -1,7 +1,7 @@
 //! Statistics as other tools compute them.
 
-use crate::bench::Distribution;
-use crate::bench::results::Record;
+use crate::core::Distribution;
+use crate::core::result::Record;
 
 /// What a request has of something, where it has it.
 pub type Measure = fn(&Record) -> Option<f64>;

@@ -1,7 +1,7 @@
 use super::sample::Weighted;
 use super::*;
-use crate::bench::Row;
-use crate::bench::results::{Results, parse};
+use crate::core::Row;
+use crate::core::result::{Results, parse};
 
 /// A request sent at `sent_s`: role after 0.1 s, first token after 0.2 s, last after `last_s`, stream end
 /// 0.05 s later.

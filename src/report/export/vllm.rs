@@ -3,8 +3,8 @@
 use super::load::{Pace, RecordedLoad};
 use super::run::{Run, ended_s};
 use super::sample::{Measure, linear, mean, std};
-use crate::bench::results::Record;
-use crate::bench::workload::Endpoint;
+use crate::core::result::Record;
+use crate::core::workload::Endpoint;
 use serde_json::{Map, Value, json};
 
 /// What is left out, or is not what the tool has.

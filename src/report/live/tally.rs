@@ -1,6 +1,6 @@
 //! What is known so far of the requests to one engine.
 
-use crate::bench::{CachedShare, Distribution, Row};
+use crate::core::{CachedShare, Distribution, Row};
 
 /// The requests to one engine that have ended.
 #[derive(Debug, Default)]

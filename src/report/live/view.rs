@@ -2,7 +2,7 @@
 
 use super::columns::{self, Column, Group};
 use super::tally::{Measure, Tally};
-use crate::bench::{Distribution, Event, GpuMemory, Live, LiveLane, least_n};
+use crate::core::{Distribution, Event, GpuMemory, Live, LiveEngine, least_n};
 use crate::driver::clock::Stamp;
 use crate::driver::text::printable;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl View {
                 self.experiment = Some((*expr_id, title.clone()));
             }
             Event::EngineStarting { name, port, .. } => {
-                self.starts(name, *port, now, "it was started", None)
+                self.starts(name, *port, now, "it was started", None);
             }
             Event::EngineWaiting {
                 name,
@@ -259,13 +259,13 @@ impl Running {
     fn groups(&mut self, passed_s: f64, memory: &[GpuMemory]) -> Vec<Group> {
         let Self { live, tallies } = self;
         let lanes = &live.lanes;
-        let count = |head, of: fn(&LiveLane) -> usize| {
+        let count = |head, of: fn(&LiveEngine) -> usize| {
             Column::new(
                 head,
                 lanes.iter().map(|lane| of(lane).to_string()).collect(),
             )
         };
-        let mib = |(i, lane): (usize, &LiveLane)| {
+        let mib = |(i, lane): (usize, &LiveEngine)| {
             let mib = memory.get(i).and_then(|memory| lane.memory_mib(memory));
             mib.map_or_else(none, |mib| mib.to_string())
         };
@@ -308,7 +308,7 @@ impl Running {
             .left(now)
             .map_or_else(String::new, |left| format!("; {left}"));
         let lanes = self.live.lanes.iter().zip(&mut self.tallies);
-        let line = |(lane, tally): (&LiveLane, &mut Tally)| {
+        let line = |(lane, tally): (&LiveEngine, &mut Tally)| {
             format!(
                 "  {}: {} of {} sent, {} running, {} done, {} failed; TTFT p50 {}, latency p50 {}{left}",
                 name(lane),
@@ -326,7 +326,7 @@ impl Running {
 }
 
 /// A simulated number never passes for a real one.
-fn name(lane: &LiveLane) -> String {
+fn name(lane: &LiveEngine) -> String {
     if lane.simulated {
         format!("{} (simulated)", lane.engine)
     } else {

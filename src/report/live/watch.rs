@@ -1,7 +1,7 @@
 //! The events of a run, with the screen kept up to date between them.
 
 use super::View;
-use crate::bench::{Event, Row};
+use crate::core::{Event, Row};
 use crate::driver::clock::Stamp;
 use crate::report::screen::{Screen, Verbosity};
 use std::io::Result;

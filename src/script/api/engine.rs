@@ -1,6 +1,6 @@
 //! `core/engine`: specs and handles of engines.
 
-use crate::bench::{Arm, Engine, EngineSpec, Readiness};
+use crate::core::{Arm, Engine, EngineSpec, Readiness};
 use crate::driver::container::ContainerSpec;
 use crate::script::fault::{self, Fault};
 use crate::script::host::Host;
@@ -68,7 +68,7 @@ pub fn arm_of(value: &Dynamic) -> Result<Arm, Fault> {
 
 /// Runs `work` until the run is interrupted.
 pub fn wait<T>(host: &Host, work: impl Future<Output = T>) -> Result<T, Box<EvalAltResult>> {
-    let cancel = host.bench().interrupts.now();
+    let cancel = host.runner().interrupts.now();
     host.wait(async { cancel.run_until_cancelled(work).await })
         .ok_or_else(fault::interrupted)
 }
@@ -88,7 +88,7 @@ fn wait_for(
     match wait(&host, handle.0.wait_until_ready(limit))? {
         Readiness::Ready { .. } => Ok(true),
         Readiness::NotReady(error) => {
-            host.bench().emit(crate::bench::Event::Warned {
+            host.runner().emit(crate::core::Event::Warned {
                 text: error.to_string(),
             });
             Ok(false)
@@ -252,7 +252,7 @@ mod methods {
     ) -> Result<(), Box<EvalAltResult>> {
         let host = Host::of(&context);
         Ok(host
-            .wait(host.bench().fleet.close(&engine.0))
+            .wait(host.runner().fleet.close(&engine.0))
             .map_err(Fault::from)?)
     }
 

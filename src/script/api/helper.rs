@@ -1,7 +1,7 @@
 //! `core/helper`: processes that engines need beside them. A script has their specs as maps.
 
 use super::engine::wait;
-use crate::bench::{Helper, HelperSpec};
+use crate::core::{Helper, HelperSpec};
 use crate::script::fault::Fault;
 use crate::script::host::Host;
 use crate::script::options;
@@ -31,7 +31,7 @@ impl Kept {
     /// Starts a helper and waits until it is ready.
     pub fn start(host: &Host, given: &Map) -> Result<Self, Box<EvalAltResult>> {
         let spec = read("start", given)?;
-        let helper = wait(host, host.bench().fleet.keep(spec.clone()))?.map_err(Fault::from)?;
+        let helper = wait(host, host.runner().fleet.keep(spec.clone()))?.map_err(Fault::from)?;
         Ok(Self {
             spec: Rc::new(spec),
             helper,
@@ -99,7 +99,7 @@ mod methods {
     ) -> Result<(), Box<EvalAltResult>> {
         let host = Host::of(&context);
         Ok(host
-            .wait(host.bench().fleet.release(&helper.helper))
+            .wait(host.runner().fleet.release(&helper.helper))
             .map_err(Fault::from)?)
     }
 

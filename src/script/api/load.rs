@@ -1,7 +1,7 @@
 //! `core/load`: workload configs.
 
-use crate::bench::Event;
-use crate::bench::workload::{
+use crate::core::Event;
+use crate::core::workload::{
     Agent, Arrivals, Chat, ConfigError, CountedBy, Custom, Dummy, Generator, Growth, Lexicon,
     LongDocQa, MultiTurn, PrefixReuse, Rag, Random, Request, RequestOptions, TextOptions, Trace,
     WorkloadConfig, estimate_tokens,
@@ -218,7 +218,7 @@ fn trace(
         _ => config_fault(FUNCTION, &e, &options.given),
     })?;
     if let Some(text) = trace.noted() {
-        host.bench().emit(Event::Warned { text });
+        host.runner().emit(Event::Warned { text });
     }
     // Recorded texts are counted when they are read, before there is an engine.
     let usual = if trace.has_texts() {

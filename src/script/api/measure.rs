@@ -1,6 +1,6 @@
 //! One measure of one engine, and the comparison of two.
 
-use crate::bench::{Distribution, EngineSeen, Row};
+use crate::core::{Distribution, EngineResult, Row};
 use crate::script::fault::Fault;
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl Measure {
 
     /// The values that the requests of `engine` have in a column.
     pub fn of_engine(
-        engine: &EngineSeen,
+        engine: &EngineResult,
         column: &str,
         value: impl Fn(&Row) -> Option<f64>,
     ) -> Self {

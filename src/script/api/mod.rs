@@ -24,8 +24,8 @@ pub use sizes::module as sizes;
 
 use super::plot::schemas;
 use super::schema::Schema;
-use crate::bench::workload::GivenRequest;
-use crate::bench::{EngineSpec, HelperSpec, RunOptions};
+use crate::core::workload::GivenRequest;
+use crate::core::{EngineSpec, HelperSpec, RunOptions};
 use crate::driver::container::ContainerSpec;
 use rhai::Module;
 

@@ -5,7 +5,7 @@ use super::files::utf8;
 use super::helper::Kept;
 use super::load::Workload;
 use super::seen::{Experiment, Key};
-use crate::bench::RunOptions;
+use crate::core::RunOptions;
 use crate::script::fault::{self, Fault};
 use crate::script::host::Host;
 use crate::script::options::read;
@@ -32,7 +32,7 @@ fn experiment(
     let arms = engines.iter().map(arm_of).collect::<Result<Vec<_>, _>>()?;
     let keys = engines.iter().filter_map(Key::of).collect();
     let seen = host
-        .wait(host.bench().run(workload, arms, options))
+        .wait(host.runner().run(workload, arms, options))
         .map_err(fault::raise)?;
     Ok(Experiment { seen, keys })
 }
@@ -100,7 +100,7 @@ mod natives {
         let host = Host::of(&context);
         let started = wait(
             &host,
-            host.bench().fleet.start_and_note(engine.as_ref().clone()),
+            host.runner().fleet.start_and_note(engine.as_ref().clone()),
         )?;
         Ok(Handle::new(started.map_err(Fault::from)?))
     }
@@ -176,7 +176,7 @@ mod natives {
         }
         // A timer is made on the runtime, not here.
         wait(&Host::of(&context), async {
-            tokio::time::sleep(Duration::from_secs_f64(seconds)).await
+            tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::engine::{Handle, Spec};
 use super::measure::Measure;
-use crate::bench::{EngineSeen, Row, Seen, Tail};
+use crate::core::{EngineResult, ExperimentResult, Row, Tail};
 use crate::script::fault::Fault;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Module};
@@ -39,7 +39,7 @@ impl Key {
 #[derive(Clone, Debug)]
 pub struct Experiment {
     /// What was seen.
-    pub seen: Seen,
+    pub seen: ExperimentResult,
     /// The engines, in their order.
     pub keys: Vec<Key>,
 }
@@ -58,7 +58,7 @@ fn by_key(
     experiment: &Experiment,
     key: Option<Key>,
     what: &str,
-) -> Result<EngineSeen, Box<EvalAltResult>> {
+) -> Result<EngineResult, Box<EvalAltResult>> {
     let index = key.and_then(|key| experiment.keys.iter().position(|known| *known == key));
     let found = index
         .and_then(|index| experiment.seen.engines.get(index))
@@ -85,9 +85,9 @@ fn as_map(row: &Row) -> Dynamic {
 #[export_module]
 mod methods {
     /// What an experiment saw: index it by engine.
-    pub type Seen = super::Experiment;
+    pub type ExperimentResult = super::Experiment;
     /// What an experiment saw of one engine.
-    pub type EngineSeen = crate::bench::EngineSeen;
+    pub type EngineResult = crate::core::EngineResult;
     /// The values of one measure.
     pub type Distribution = super::Measure;
 
@@ -97,14 +97,20 @@ mod methods {
     /// print(seen[plain].ttft.p50);
     /// ```
     #[rhai_fn(index_get, return_raw, pure)]
-    pub fn by_spec(seen: &mut Seen, engine: Spec) -> Result<EngineSeen, Box<EvalAltResult>> {
+    pub fn by_spec(
+        seen: &mut ExperimentResult,
+        engine: Spec,
+    ) -> Result<EngineResult, Box<EvalAltResult>> {
         let what = format!("engine `{}`", engine.name);
         by_key(seen, Key::of(&Dynamic::from(engine)), &what)
     }
 
     /// What was seen of `engine`.
     #[rhai_fn(index_get, return_raw, pure)]
-    pub fn by_handle(seen: &mut Seen, engine: Handle) -> Result<EngineSeen, Box<EvalAltResult>> {
+    pub fn by_handle(
+        seen: &mut ExperimentResult,
+        engine: Handle,
+    ) -> Result<EngineResult, Box<EvalAltResult>> {
         by_key(seen, Key::of(&Dynamic::from(engine)), "this engine")
     }
 
@@ -114,7 +120,7 @@ mod methods {
     /// for engine in seen.engines { print(engine.name); }
     /// ```
     #[rhai_fn(get = "engines", pure)]
-    pub fn engines(seen: &mut Seen) -> Array {
+    pub fn engines(seen: &mut ExperimentResult) -> Array {
         seen.seen
             .engines
             .iter()
@@ -129,7 +135,7 @@ mod methods {
     /// print(seen[plain].name);
     /// ```
     #[rhai_fn(get = "name", pure)]
-    pub fn name(engine: &mut EngineSeen) -> String {
+    pub fn name(engine: &mut EngineResult) -> String {
         engine.name.to_string()
     }
 
@@ -139,7 +145,7 @@ mod methods {
     /// print(seen[plain].ttft.p50);
     /// ```
     #[rhai_fn(get = "ttft", pure)]
-    pub fn ttft(engine: &mut EngineSeen) -> Distribution {
+    pub fn ttft(engine: &mut EngineResult) -> Distribution {
         Measure::of_engine(engine, "TTFT", |row| row.ttft)
     }
 
@@ -149,7 +155,7 @@ mod methods {
     /// print(seen[plain].latency.p99);
     /// ```
     #[rhai_fn(get = "latency", pure)]
-    pub fn latency(engine: &mut EngineSeen) -> Distribution {
+    pub fn latency(engine: &mut EngineResult) -> Distribution {
         Measure::of_engine(engine, "latency", |row| row.latency)
     }
 
@@ -159,7 +165,7 @@ mod methods {
     /// print(seen[plain].throughput.mean);
     /// ```
     #[rhai_fn(get = "throughput", pure)]
-    pub fn throughput(engine: &mut EngineSeen) -> Distribution {
+    pub fn throughput(engine: &mut EngineResult) -> Distribution {
         Measure::of_engine(engine, "throughput", |row| row.throughput)
     }
 
@@ -169,7 +175,7 @@ mod methods {
     /// print(seen[plain].tpot.p50);
     /// ```
     #[rhai_fn(get = "tpot", pure)]
-    pub fn tpot(engine: &mut EngineSeen) -> Distribution {
+    pub fn tpot(engine: &mut EngineResult) -> Distribution {
         Measure::of_engine(engine, "tpot_s", |row| row.tpot_s)
     }
 
@@ -179,7 +185,7 @@ mod methods {
     /// print(seen[plain].send_lag.max);
     /// ```
     #[rhai_fn(get = "send_lag", pure)]
-    pub fn send_lag(engine: &mut EngineSeen) -> Distribution {
+    pub fn send_lag(engine: &mut EngineResult) -> Distribution {
         Measure::of_engine(engine, "send_lag_s", |row| row.send_lag_s)
     }
 
@@ -189,7 +195,7 @@ mod methods {
     /// print(seen[cached].cached_tokens.values);
     /// ```
     #[rhai_fn(get = "cached_tokens", pure)]
-    pub fn cached_tokens(engine: &mut EngineSeen) -> Distribution {
+    pub fn cached_tokens(engine: &mut EngineResult) -> Distribution {
         Measure::of_engine(engine, "cached_tokens", |row| {
             row.cached_tokens.map(|tokens| tokens as f64)
         })
@@ -201,8 +207,8 @@ mod methods {
     /// print(seen[cached].cached_share);
     /// ```
     #[rhai_fn(get = "cached_share", pure)]
-    pub fn cached_share(engine: &mut EngineSeen) -> Dynamic {
-        EngineSeen::cached_share(engine).map_or(Dynamic::UNIT, Dynamic::from)
+    pub fn cached_share(engine: &mut EngineResult) -> Dynamic {
+        EngineResult::cached_share(engine).map_or(Dynamic::UNIT, Dynamic::from)
     }
 
     /// Requests without a complete answer.
@@ -211,8 +217,8 @@ mod methods {
     /// check::equal(seen[plain].failed, 0, "failed requests");
     /// ```
     #[rhai_fn(get = "failed", pure)]
-    pub fn failed(engine: &mut EngineSeen) -> i64 {
-        EngineSeen::failed(engine) as i64
+    pub fn failed(engine: &mut EngineResult) -> i64 {
+        EngineResult::failed(engine) as i64
     }
 
     /// Failed requests over all requests, from 0.0 to 1.0; `()` without requests.
@@ -221,8 +227,8 @@ mod methods {
     /// check::at_most(seen[plain].error_rate, 0.01, "error rate");
     /// ```
     #[rhai_fn(get = "error_rate", pure)]
-    pub fn error_rate(engine: &mut EngineSeen) -> Dynamic {
-        EngineSeen::error_rate(engine).map_or(Dynamic::UNIT, Dynamic::from)
+    pub fn error_rate(engine: &mut EngineResult) -> Dynamic {
+        EngineResult::error_rate(engine).map_or(Dynamic::UNIT, Dynamic::from)
     }
 
     /// The requests, as maps with the column names of the CSV, in their order.
@@ -231,18 +237,18 @@ mod methods {
     /// print(seen[plain].requests[0].TTFT);
     /// ```
     #[rhai_fn(get = "requests", pure)]
-    pub fn requests(engine: &mut EngineSeen) -> Array {
+    pub fn requests(engine: &mut EngineResult) -> Array {
         engine.rows.iter().map(as_map).collect()
     }
 
     /// The engine in words.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
-    pub fn engine_text(engine: &mut EngineSeen) -> String {
+    pub fn engine_text(engine: &mut EngineResult) -> String {
         format!(
             "{}: {} requests, {} failed",
             engine.name,
             engine.rows.len(),
-            EngineSeen::failed(engine)
+            EngineResult::failed(engine)
         )
     }
 

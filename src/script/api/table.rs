@@ -1,7 +1,7 @@
 //! `core/table`: results read back into a script.
 
 use super::measure::Measure;
-use crate::bench::table::{self, Cell};
+use crate::core::result::table::{self, Cell};
 use crate::script::fault::Fault;
 use crate::script::host::Host;
 use crate::script::suggest::{nearest, neighbour};
@@ -92,7 +92,7 @@ mod natives {
                 near.unwrap_or_else(|| "give the path of a CSV, such as outputs/test_a.csv".into());
             Fault::new(problem).at_word(path).help(help)
         })?;
-        if is_of_run(&table, &format!("{}-", host.bench().run_id)) {
+        if is_of_run(&table, &format!("{}-", host.runner().run_id)) {
             return Err(Fault::new(format!("{path} is a result of this run: it cannot be its own baseline"))
                 .at_word(path)
                 .help("read it before `run`, or write this run elsewhere with `-o DIR`; `run` returns what it measured")
@@ -106,7 +106,7 @@ mod natives {
 #[export_module]
 mod methods {
     /// Rows under named columns.
-    pub type Table = crate::bench::table::Table;
+    pub type Table = crate::core::result::table::Table;
 
     /// How many rows there are.
     ///

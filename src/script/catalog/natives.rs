@@ -112,7 +112,7 @@ pub fn type_name(rust: &str) -> String {
         "Spec" => "EngineSpec",
         "Handle" => "Engine",
         "Kept" => "Helper",
-        "Experiment" => "Seen",
+        "Experiment" => "ExperimentResult",
         other => other,
     }
     .to_owned()

@@ -42,7 +42,7 @@ fn all_homes_are_there() {
         "vllm::engine",
         "Engine.close",
         "Distribution.p50",
-        "Seen[…]",
+        "ExperimentResult[…]",
     ] {
         assert_eq!(catalog.find(title).len(), 1, "{title}");
     }

@@ -20,7 +20,7 @@ use super::host::Host;
 use super::language::{compiler, heed, interpreter};
 use super::modules::{Modules, STD};
 use super::program;
-use crate::bench::{Code, Event};
+use crate::core::{Code, Event};
 use rhai::{AST, Dynamic, EvalAltResult, Expr, Position, Scope, Stmt};
 use saving::Kept;
 use std::cell::RefCell;
@@ -104,7 +104,7 @@ impl Session {
     }
 
     fn evaluate(&mut self, input: &str) -> Result<Dynamic, Diagnosis> {
-        heed(&mut self.engine, self.host.bench().interrupts.begin());
+        heed(&mut self.engine, self.host.runner().interrupts.begin());
         let before = self.append(input);
         // Positions count in all that was typed.
         let text = "\n".repeat(before) + input;
@@ -168,7 +168,7 @@ impl Session {
         self.host.stand_in(folder);
         let title = path.display().to_string();
         for text in check::warnings(&title, &text, folder) {
-            self.host.bench().emit(Event::Warned { text });
+            self.host.runner().emit(Event::Warned { text });
         }
         self.eval(&text).map(drop)
     }

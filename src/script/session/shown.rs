@@ -1,6 +1,6 @@
 //! A value as the prompt shows it, free of Rhai.
 
-use crate::bench::{Distribution, Engine, EngineSeen, Row, Seen};
+use crate::core::{Distribution, Engine, EngineResult, ExperimentResult, Row};
 use crate::figure::Figure;
 use crate::script::api::{Experiment, Handle, Measure};
 use rhai::{Array, Dynamic, Map};
@@ -25,9 +25,9 @@ pub enum Shown {
         values: Distribution,
     },
     /// An experiment.
-    Experiment(Seen),
+    Experiment(ExperimentResult),
     /// What an experiment saw of one engine.
-    EngineSeen(EngineSeen),
+    EngineResult(EngineResult),
     /// A figure.
     Figure(Figure),
     /// An engine that was started.
@@ -50,8 +50,8 @@ pub fn of(engine: &rhai::Engine, value: Dynamic) -> Shown {
     if let Some(experiment) = value.read_lock::<Experiment>() {
         return Shown::Experiment(experiment.seen.clone());
     }
-    if let Some(seen) = value.read_lock::<EngineSeen>() {
-        return Shown::EngineSeen(seen.clone());
+    if let Some(seen) = value.read_lock::<EngineResult>() {
+        return Shown::EngineResult(seen.clone());
     }
     if let Some(figure) = value.read_lock::<Figure>() {
         return Shown::Figure(figure.clone());

@@ -1,5 +1,5 @@
 use super::*;
-use crate::bench::{Bench, Code, Fleet, Interrupts};
+use crate::core::{Code, Fleet, Interrupts, Runner};
 use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdogs;
 use crate::script::{EngineChoice, Folders, Parameters};
@@ -23,7 +23,7 @@ impl Bed {
             .expect("a runtime");
         let dir = tempfile::tempdir().expect("a folder");
         let watchdogs = Watchdogs::new("/bin/true".into(), "");
-        let bench = Arc::new(Bench {
+        let runner = Arc::new(Runner {
             fleet: Fleet::new([1, 2], dir.path().into(), watchdogs, channel().0),
             shards: Shards::for_this_machine().expect("threads"),
             interrupts: Interrupts::of(CancellationToken::new()),
@@ -49,7 +49,7 @@ impl Bed {
         };
         let host = Host::new(
             runtime.handle().clone(),
-            bench,
+            runner,
             Parameters::default(),
             folders,
             engine,
@@ -168,11 +168,11 @@ fn an_input_can_be_interrupted_alone() {
         "sleep(60)",
         "let kept = 7; for lost in 0..2 { let gone = 1; sleep(60) }",
     ] {
-        let bench = bed.session.host.bench().clone();
-        let before = bench.interrupts.now();
+        let runner = bed.session.host.runner().clone();
+        let before = runner.interrupts.now();
         let other = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(300));
-            bench.interrupts.now().cancel();
+            runner.interrupts.now().cancel();
         });
         let diagnosis = bed.session.eval(input).err().expect("an interrupt");
         other.join().expect("it cancels");

@@ -5,7 +5,7 @@ use super::super::run::{Run, ended_s};
 use super::metrics::{metrics, totals};
 use super::over_time::Window;
 use super::requests::requests;
-use crate::bench::workload::Endpoint;
+use crate::core::workload::Endpoint;
 use serde_json::{Map, Value, json};
 
 /// The fields of the report.

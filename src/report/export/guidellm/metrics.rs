@@ -3,7 +3,7 @@
 use super::super::run::{Run, ended_s};
 use super::over_time::{Window, concurrency, rates};
 use super::summary::of_values;
-use crate::bench::results::Record;
+use crate::core::result::Record;
 use serde_json::{Map, Value, json};
 
 /// A value of a request, and its weight.

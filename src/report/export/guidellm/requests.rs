@@ -1,7 +1,7 @@
 //! The requests of a report of guidellm.
 
 use super::super::run::{Run, ended_s};
-use crate::bench::results::Record;
+use crate::core::result::Record;
 use serde_json::{Value, json};
 
 /// The requests by their status.

@@ -1,12 +1,12 @@
 use super::*;
-use crate::bench::{Counts, Row};
+use crate::core::{Counts, Row};
 use crate::driver::clock::Stamp;
 
 const START: Stamp = Stamp(1_000_000_000_000);
 
-fn lane(engine: &str, gpu: u32, simulated: bool) -> LiveLane {
+fn lane(engine: &str, gpu: u32, simulated: bool) -> LiveEngine {
     let counts = Arc::new(Counts::default());
-    LiveLane {
+    LiveEngine {
         engine: engine.into(),
         simulated,
         gpus: vec![gpu],
@@ -206,7 +206,7 @@ fn colors_are_beside_the_text_only() {
 #[test]
 fn nothing_goes_on_between_tests() {
     let mut view = half_way(None);
-    let outcome = crate::bench::Outcome::Passed;
+    let outcome = crate::core::Outcome::Passed;
     view.take(
         &Event::TestDone {
             test: "test_local_cpu".into(),

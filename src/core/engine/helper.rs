@@ -1,0 +1,185 @@
+//! Processes that an engine needs beside it: a cache server, a store.
+
+use crate::core::engine::service::{Ask, Launch, Missing, Owned, Place, QUESTION, Site};
+use crate::core::engine::spec::{grace, loopback, with_port};
+use crate::core::{EngineError, Seconds};
+use crate::driver::logs::Log;
+use crate::driver::probe;
+use crate::driver::process::Graces;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How to start a helper. It is started before the first engine that names it, shared by all
+/// that name the same, and ended after the last of them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HelperSpec {
+    /// What messages call it.
+    pub name: String,
+    /// Program and arguments; `{port}` becomes the port.
+    pub command: Vec<String>,
+    /// Added to the environment.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// Taken out of the environment: names, and starts of names that end in `*`.
+    #[serde(default)]
+    pub unset_env: Vec<String>,
+    /// Where it listens.
+    #[serde(default = "loopback")]
+    pub host: String,
+    /// Its port, which also names its logs.
+    pub port: u16,
+    /// Where it says over HTTP that it is ready, as `:port/path` or `/path`.
+    #[serde(default)]
+    pub ready_path: Option<String>,
+    /// What is sent to its port, and how the answer of a ready one begins. Without this and
+    /// without `ready_path`, it is ready when its port takes connections.
+    #[serde(default)]
+    pub ready_answer: Option<(String, String)>,
+    /// How long it may take to get ready.
+    #[serde(default = "ready_timeout")]
+    pub ready_timeout_s: Seconds,
+    /// How long it may take to end after each signal before the next.
+    #[serde(default = "grace")]
+    pub grace_s: Seconds,
+}
+
+fn ready_timeout() -> Seconds {
+    Seconds(60.0)
+}
+
+impl HelperSpec {
+    /// How messages name it.
+    fn who(&self) -> String {
+        format!("helper `{}`", self.name)
+    }
+}
+
+/// Ends those that nobody else uses, the last one that was started first.
+///
+/// # Errors
+/// The first of which something survives.
+pub async fn end(helpers: Vec<Arc<Helper>>) -> Result<(), EngineError> {
+    let mut first = Ok(());
+    for helper in helpers.into_iter().rev().filter_map(Arc::into_inner) {
+        first = first.and(helper.close().await);
+    }
+    first
+}
+
+/// A helper that runs. Dropping it kills it.
+pub struct Helper {
+    /// What it was started from.
+    pub spec: HelperSpec,
+    owned: Owned,
+}
+
+impl Helper {
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Errors
+    /// When its port is taken, its program is not to be had, it dies, or takes too long.
+    pub async fn start(spec: HelperSpec, site: &Site) -> Result<Self, EngineError> {
+        let limit = Duration::from_secs_f64(spec.ready_timeout_s.0);
+        let owned = Owned::start(launch(&spec), site).await?;
+        let helper = Self { spec, owned };
+        if let Err(error) = helper.owned.wait_until_ready(limit, &helper).await {
+            // What the user is to read is why it did not get ready.
+            let _ = helper.close().await;
+            return Err(error);
+        }
+        Ok(helper)
+    }
+
+    /// Whether its process lives.
+    pub fn lives(&self) -> bool {
+        self.owned.lives()
+    }
+
+    /// Resident memory of its processes, MiB.
+    pub fn resident_mib(&self) -> Option<u64> {
+        self.owned.resident_mib()
+    }
+
+    /// Where it writes: standard output and standard error.
+    pub fn logs(&self) -> Vec<Log> {
+        self.owned.log_files()
+    }
+
+    /// Waits for its process to end by itself. The wait holds nothing of it.
+    pub fn death(&self) -> impl Future<Output = EngineError> + Send + use<> {
+        self.owned.death()
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When something of it survives even SIGKILL, or it had ended by itself and nobody knows.
+    pub async fn close(self) -> Result<(), EngineError> {
+        self.owned.close().await
+    }
+}
+
+impl Ask for Helper {
+    async fn ask(&self) -> Result<(), Missing> {
+        if self.is_ready().await {
+            Ok(())
+        } else {
+            Err(Missing::Yet("it does not answer yet".into()))
+        }
+    }
+}
+
+fn launch(spec: &HelperSpec) -> Launch {
+    let placed = |text: &String| with_port(text, spec.port);
+    Launch {
+        name: spec.name.clone(),
+        who: spec.who(),
+        host: spec.host.clone(),
+        port: spec.port,
+        elsewhere: "give it another `port`",
+        argv: spec.command.iter().map(placed).collect(),
+        env: spec
+            .env
+            .iter()
+            .map(|(name, value)| (name.clone(), placed(value)))
+            .collect(),
+        unset: spec.unset_env.clone(),
+        graces: Graces {
+            interrupt_s: spec.grace_s.0,
+            terminate_s: spec.grace_s.0,
+        },
+        place: Place::Here,
+    }
+}
+
+impl Helper {
+    async fn is_ready(&self) -> bool {
+        let HelperSpec {
+            host,
+            port,
+            ready_path,
+            ready_answer,
+            ..
+        } = &self.spec;
+        match (ready_path, ready_answer) {
+            (Some(path), _) => {
+                let colon = if path.starts_with(':') {
+                    String::new()
+                } else {
+                    format!(":{port}")
+                };
+                probe::get(&format!("http://{host}{colon}{path}"), QUESTION)
+                    .await
+                    .is_ok()
+            }
+            (None, Some((question, answer))) => {
+                let heard = probe::ask(host, *port, question, QUESTION).await;
+                heard.is_ok_and(|heard| heard.starts_with(answer))
+            }
+            (None, None) => probe::accepts(host, *port, QUESTION).await,
+        }
+    }
+}

@@ -1,0 +1,375 @@
+//! An engine that runs: started, awaited, asked, closed.
+
+use crate::core::engine::gpu_release::Vram;
+use crate::core::engine::helper::{self, Helper};
+use crate::core::engine::service::{Ask, Launch, Missing, Owned, POLL, Place, QUESTION, Site};
+use crate::core::{EngineError, EngineSpec, RequestLimits, Server};
+use crate::driver::address::Address;
+use crate::driver::logs::Log;
+use crate::driver::probe::{self, ProbeError};
+use crate::driver::process::Graces;
+use crate::driver::{gpu, secrets};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// Who owns the models of a simulator, as it says itself.
+const SIMULATOR: &str = "lmrun-sim";
+
+/// How to have an engine on another port.
+pub fn other_port(spec: &EngineSpec) -> &'static str {
+    if spec.port.is_some() {
+        "give it another `port`"
+    } else {
+        "choose other ports with `-p P1 P2`"
+    }
+}
+
+/// Whether an engine can be used.
+#[derive(Debug)]
+pub enum Readiness {
+    /// Its process lives, it says it is healthy, and it names its model.
+    Ready {
+        /// How long that took since its start, seconds.
+        after_s: f64,
+    },
+    /// It is not, and why.
+    NotReady(EngineError),
+}
+
+/// A started engine. Dropping it kills it.
+pub struct Engine {
+    /// What it was started from.
+    pub spec: EngineSpec,
+    /// Where it listens.
+    pub port: u16,
+    address: Address,
+    key: Option<String>,
+    owned: Owned,
+    vram: Vram,
+    abort: watch::Sender<Option<String>>,
+    keeps_alive: Arc<AtomicBool>,
+    takes_ignore_eos: OnceLock<bool>,
+    helpers: Mutex<Vec<Arc<Helper>>>,
+}
+
+impl Engine {
+    /// Starts the process and returns at once.
+    ///
+    /// # Errors
+    /// When its port is taken or its program is not to be had.
+    pub async fn start(
+        spec: EngineSpec,
+        port: u16,
+        site: &Site,
+        helpers: Vec<Arc<Helper>>,
+    ) -> Result<Self, EngineError> {
+        let vram = Vram::before(&spec);
+        let owned = Owned::start(launch(&spec, port), site).await?;
+        let (address, key) = (spec.address(port), spec.api_key());
+        secrets::learn(key.iter().map(|key| ("API_KEY", key.as_str())));
+        let abort = watch::channel(None).0;
+        let keeps_alive = Arc::new(AtomicBool::new(true));
+        let takes_ignore_eos = spec.ignore_eos.map_or_else(OnceLock::new, OnceLock::from);
+        let helpers = Mutex::new(helpers);
+        Ok(Self {
+            spec,
+            port,
+            address,
+            key,
+            owned,
+            vram,
+            abort,
+            keeps_alive,
+            takes_ignore_eos,
+            helpers,
+        })
+    }
+
+    /// Where it answers.
+    pub fn base(&self) -> String {
+        self.address.base()
+    }
+
+    /// The headers that every request to it carries, its API key among them.
+    fn headers(&self) -> BTreeMap<String, String> {
+        let bearer = self
+            .key
+            .as_ref()
+            .map(|key| ("authorization".to_owned(), format!("Bearer {key}")));
+        self.spec
+            .headers
+            .clone()
+            .into_iter()
+            .chain(bearer)
+            .collect()
+    }
+
+    /// Returns true if it takes the field `ignore_eos`; `None` while that is not known.
+    pub fn takes_ignore_eos(&self) -> Option<bool> {
+        self.takes_ignore_eos.get().copied()
+    }
+
+    /// Notes whether it takes the field `ignore_eos`.
+    pub fn set_takes_ignore_eos(&self, takes: bool) {
+        let _ = self.takes_ignore_eos.set(takes); // the first answer counts
+    }
+
+    /// Where requests to it go, and how long they may take. They are sent, whatever became of
+    /// those before them.
+    pub fn server(&self, limits: RequestLimits) -> Server {
+        self.abort.send_replace(None);
+        let spec = &self.spec;
+        let server = Server {
+            name: spec.name.as_str().into(),
+            kind: spec.kind.as_str().into(),
+            simulated: spec.simulated,
+            model: spec.model.as_str().into(),
+            address: self.address.clone(),
+            headers: self.headers(),
+            stream_end: spec.stream_end,
+            chat_path: spec.chat_path.clone(),
+            completions_path: spec.completions_path.clone(),
+            reports_only_hits: spec.reports_only_hits,
+            extra_body: spec.extra_body.clone(),
+            limits: limits.into(),
+            keeps_alive: self.keeps_alive.clone(),
+            abort: self.abort.subscribe(),
+        };
+        if self.takes_ignore_eos() == Some(false) {
+            server.without_ignore_eos()
+        } else {
+            server
+        }
+    }
+
+    /// Resident memory of its processes, MiB; `None` where they are not this machine's.
+    pub fn resident_mib(&self) -> Option<u64> {
+        self.owned.resident_mib()
+    }
+
+    /// Memory used on its GPUs by it and by others, MiB; `None` where it has none or they do not answer.
+    pub fn gpu_memory_mib(&self) -> Option<u64> {
+        let gpus = if self.spec.simulated {
+            &[]
+        } else {
+            &self.spec.gpus[..]
+        };
+        gpus.iter()
+            .map(|gpu| gpu::used_mib(*gpu))
+            .sum::<Option<u64>>()
+            .filter(|_| !gpus.is_empty())
+    }
+
+    /// Where it writes: standard output and standard error; nowhere where it runs elsewhere.
+    pub fn logs(&self) -> Vec<Log> {
+        self.owned.log_files()
+    }
+
+    /// Gives up every request that is under way to it.
+    pub fn give_up(&self, reason: &str) {
+        self.abort.send_replace(Some(reason.into()));
+    }
+
+    /// Waits until it is ready, has died, or `limit` is over.
+    pub async fn wait_until_ready(&self, limit: Duration) -> Readiness {
+        let mut helpers = self.helper_deaths();
+        let ready = tokio::select! {
+            ready = self.owned.wait_until_ready(limit, self) => ready,
+            Some(Ok(error)) = helpers.join_next() => Err(error),
+        };
+        match ready {
+            Ok(after_s) => Readiness::Ready { after_s },
+            Err(error) => Readiness::NotReady(error),
+        }
+    }
+
+    /// How many tokens it counts in `text`; `None` where it does not count.
+    pub async fn count_tokens(&self, text: &str) -> Option<u64> {
+        let url = format!("{}{}", self.base(), self.spec.tokenize_path);
+        probe::count_tokens(&url, &self.headers(), &self.spec.model, text, QUESTION)
+            .await
+            .ok()
+    }
+
+    /// Whether it lives and says that it is healthy, now.
+    pub async fn is_healthy(&self) -> bool {
+        self.owned.lives() && self.health().await.is_ok()
+    }
+
+    /// Checks that what answers on its port is itself, as far as that can be seen.
+    ///
+    /// # Errors
+    /// Fails if another process answers there.
+    pub async fn check_port(&self) -> Result<(), EngineError> {
+        self.owned.check_port().await
+    }
+
+    /// What it says of its health, now.
+    ///
+    /// # Errors
+    /// When it is not healthy.
+    pub async fn health(&self) -> Result<(), String> {
+        self.check_health().await.map_err(Missing::into_text)
+    }
+
+    async fn check_health(&self) -> Result<(), Missing> {
+        let url = format!("{}{}", self.base(), self.spec.health_path);
+        let answer = probe::get_as(&url, &self.headers(), QUESTION).await;
+        answer.map(drop).map_err(|e| self.missing(&e))
+    }
+
+    /// What an answer like that leaves to be awaited.
+    fn missing(&self, error: &ProbeError) -> Missing {
+        match error {
+            ProbeError::Unreachable { .. } if !self.owned.is_elsewhere() => {
+                Missing::Yet("it does not answer yet".into())
+            }
+            ProbeError::Unreachable { .. } | ProbeError::Status { status: 500.., .. } => {
+                Missing::Yet(error.to_string())
+            }
+            answered => Missing::Wrong(answered.to_string()),
+        }
+    }
+
+    /// Waits for its process, or one that it needs beside it, to end by itself.
+    pub async fn died(&self) -> EngineError {
+        let mut helpers = self.helper_deaths();
+        tokio::select! {
+            error = self.owned.death() => error,
+            Some(Ok(error)) = helpers.join_next() => error,
+        }
+    }
+
+    /// Whether this helper was started for it.
+    pub fn uses(&self, helper: &Arc<Helper>) -> bool {
+        self.helpers
+            .lock()
+            .iter()
+            .any(|used| Arc::ptr_eq(used, helper))
+    }
+
+    /// Whether it is still starting, on a GPU that `spec` uses too.
+    pub fn starts_beside(&self, spec: &EngineSpec) -> bool {
+        let shares = self.spec.gpus.iter().any(|gpu| spec.gpus.contains(gpu));
+        shares && self.owned.is_starting()
+    }
+
+    /// Whether its process lives and has `port`.
+    pub fn has_port(&self, port: u16) -> bool {
+        self.port == port && self.owned.holds_its_port()
+    }
+
+    fn helper_deaths(&self) -> JoinSet<EngineError> {
+        let mut deaths = JoinSet::new();
+        for helper in &*self.helpers.lock() {
+            deaths.spawn(helper.death());
+        }
+        deaths
+    }
+
+    /// Ends it and everything that came from it; the second call does nothing.
+    ///
+    /// # Errors
+    /// When something of it survives even SIGKILL, or it had ended by itself and nobody knows.
+    pub async fn close(&self) -> Result<(), EngineError> {
+        if self.owned.is_closed() {
+            return Ok(());
+        }
+        self.give_up("the engine was closed");
+        let members = self.owned.members();
+        let closed = self.owned.close().await;
+        if let Some(held) = self.vram.given_back(&members).await {
+            self.owned.warn(format!("{}: {held}", self.spec.who()));
+        }
+        let helpers = std::mem::take(&mut *self.helpers.lock());
+        closed.and(helper::end(helpers).await)
+    }
+
+    /// Whether [`Engine::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.owned.is_closed()
+    }
+}
+
+/// Notes when an engine gets ready, also if nothing waits for it. It does not keep the engine alive.
+pub async fn note_ready(engine: Weak<Engine>) {
+    while let Some(engine) = engine.upgrade().filter(|engine| engine.owned.is_starting()) {
+        let _ = engine.owned.look(&*engine).await; // asked again, until it is ready or has ended
+        drop(engine);
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Waits for all of them at the same time; the first that does not get ready ends the wait.
+///
+/// # Errors
+/// That of the first that is not.
+pub async fn all_ready(engines: Vec<Arc<Engine>>) -> Result<(), EngineError> {
+    let mut waiting = JoinSet::new();
+    for engine in engines {
+        let limit = Duration::from_secs_f64(engine.spec.ready_timeout_s.0);
+        waiting.spawn(async move { engine.wait_until_ready(limit).await });
+    }
+    while let Some(Ok(readiness)) = waiting.join_next().await {
+        if let Readiness::NotReady(error) = readiness {
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+impl Ask for Engine {
+    async fn ask(&self) -> Result<(), Missing> {
+        self.check_health().await?;
+        let served = probe::models_as(&self.base(), &self.headers(), QUESTION).await;
+        let served = served.map_err(|e| self.missing(&e))?;
+        let Some(model) = served.iter().find(|model| model.id == self.spec.model) else {
+            let ids: Vec<&str> = served.iter().map(|model| model.id.as_str()).collect();
+            let problem = format!(
+                "it serves {}, not `{}`",
+                probe::named(&ids),
+                self.spec.model
+            );
+            return Err(Missing::Wrong(problem));
+        };
+        // What lmrun starts itself, the spec knows.
+        if self.owned.is_elsewhere() && model.owned_by == SIMULATOR && !self.spec.simulated {
+            let problem = "it is a simulator, whose numbers are made up: give `simulated: true`";
+            return Err(Missing::Wrong(problem.into()));
+        }
+        Ok(())
+    }
+}
+
+fn launch(spec: &EngineSpec, port: u16) -> Launch {
+    Launch {
+        name: spec.name.clone(),
+        who: spec.who(),
+        host: spec.host.clone(),
+        port,
+        elsewhere: other_port(spec),
+        argv: spec.argv(port),
+        env: spec.environment(port),
+        unset: spec.unset_env.clone(),
+        graces: Graces {
+            interrupt_s: spec.interrupt_grace_s.0,
+            terminate_s: spec.terminate_grace_s.0,
+        },
+        place: place(spec),
+    }
+}
+
+fn place(spec: &EngineSpec) -> Place {
+    match (&spec.url, &spec.container) {
+        (Some(address), _) => Place::Elsewhere(address.clone()),
+        (None, Some(container)) => {
+            Place::Container(Box::new(container.clone()), spec.container_gpus())
+        }
+        (None, None) => Place::Here,
+    }
+}

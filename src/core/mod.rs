@@ -1,0 +1,33 @@
+//! Workloads, engines, experiments and results.
+//!
+//! This layer prints nothing and opens no connection itself: it calls [`crate::driver`] and sends
+//! [`Event`]s. It knows neither Rhai nor any engine by name.
+
+mod doctor;
+pub(crate) mod engine;
+pub mod result;
+pub mod run;
+pub mod selfcheck;
+mod units;
+pub mod workload;
+
+pub use doctor::{Finding, State, Wanted, checkup};
+pub use engine::error::EngineError;
+pub use engine::fleet::Fleet;
+pub use engine::helper::{Helper, HelperSpec};
+pub use engine::lifecycle::{Engine, Readiness};
+pub use engine::server::{CHAT_PATH, COMPLETIONS_PATH, Server};
+pub use engine::service::Site;
+pub use engine::spec::EngineSpec;
+pub use result::client_health::{ClientHealth, MAX_SEND_LAG_S, Spread};
+pub use result::experiment_result::{CachedShare, EngineResult, ExperimentResult};
+pub use result::row::Row;
+pub use result::stats::{Distribution, Tail, Weighted, least_n};
+pub use result::validity::{Reason, ReasonCode, Validity, invalid};
+pub use run::event::{Code, Event, Outcome};
+pub use run::experiment::{Arm, RunError, RunOptions, Runner};
+pub use run::interrupts::Interrupts;
+pub use run::limits::RequestLimits;
+pub use run::live::{Counts, Live, LiveEngine};
+pub use run::memory::GpuMemory;
+pub use units::{LONGEST_S, Seconds};

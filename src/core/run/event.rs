@@ -1,0 +1,169 @@
+//! What happens during a run, for whoever shows or stores it.
+
+use crate::core::{EngineSpec, ExperimentResult, Live, Row};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, SyncSender};
+
+/// The only thing between running and reporting.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A session at a prompt begins; its experiments are kept as those of a test.
+    SessionStarted {
+        /// How its files are called.
+        name: String,
+    },
+    /// The prompt waits until everything before this is shown, and then reads from the terminal.
+    Awaited {
+        /// Receives a message when that is so.
+        shown: Sender<()>,
+        /// Receives the texts to show until [`Event::Resumed`]; without it, the terminal stays free.
+        aside: Option<SyncSender<String>>,
+    },
+    /// The prompt has read: the terminal is free again.
+    Resumed,
+    /// A test begins.
+    TestStarted {
+        /// The test function.
+        test: String,
+    },
+    /// The process of an engine was started.
+    EngineStarting {
+        /// The engine.
+        name: String,
+        /// Its port.
+        port: u16,
+        /// Its command.
+        argv: Vec<String>,
+        /// The container that it runs in, in words.
+        container: Option<String>,
+        /// Its standard output.
+        log: PathBuf,
+    },
+    /// An engine was there before; its process is not this program's.
+    EngineFound {
+        /// The engine.
+        name: String,
+        /// Where it answers.
+        url: String,
+    },
+    /// An engine is still not ready.
+    EngineWaiting {
+        /// The engine.
+        name: String,
+        /// Its port.
+        port: u16,
+        /// Since its start, seconds.
+        elapsed_s: f64,
+        /// What is missing.
+        awaited: String,
+        /// The last line of its log.
+        last_line: Option<String>,
+    },
+    /// An engine is ready.
+    EngineReady {
+        /// The engine.
+        name: String,
+        /// Its port.
+        port: u16,
+        /// Since its start, seconds.
+        after_s: f64,
+    },
+    /// An engine and everything that came from it has ended.
+    EngineClosed {
+        /// The engine.
+        name: String,
+        /// Its port.
+        port: u16,
+        /// How long that took, seconds.
+        took_s: f64,
+    },
+    /// An experiment was planned; its engines start next.
+    ExperimentPlanned {
+        /// Its number within the test, from 0.
+        expr_id: usize,
+        /// Its workload, in words.
+        title: String,
+        /// The workload's config.
+        workload: serde_json::Value,
+        /// Its engines.
+        engines: Vec<EngineSpec>,
+        /// Requests to each engine.
+        requests: usize,
+    },
+    /// The requests of an experiment begin.
+    ExperimentStarted(Arc<Live>),
+    /// A request has ended, well or not.
+    RequestDone(Box<Row>),
+    /// All requests of an experiment have ended.
+    ExperimentDone(Box<ExperimentResult>),
+    /// A claim was checked.
+    Checked {
+        /// Whether it holds.
+        passed: bool,
+        /// The claim and what was seen.
+        what: String,
+    },
+    /// A script printed.
+    Printed {
+        /// The text.
+        text: String,
+    },
+    /// Something that the reader of the results must know.
+    Warned {
+        /// The text.
+        text: String,
+    },
+    /// There is nothing to come.
+    RunDone,
+    /// A test ended.
+    TestDone {
+        /// The test function.
+        test: String,
+        /// How.
+        outcome: Outcome,
+        /// How long it took, seconds.
+        took_s: f64,
+    },
+}
+
+/// How a test ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every claim holds.
+    Passed,
+    /// It did not pass.
+    Failed {
+        /// What kind of failure it is.
+        code: Code,
+        /// The failure in a line, without its drawing.
+        summary: String,
+        /// The failure as it is shown.
+        report: String,
+    },
+}
+
+/// Kinds of failure, as exit codes. The largest concern of a run decides its exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Code {
+    /// A claim does not hold, or the script failed.
+    Check,
+    /// The measurement is invalid.
+    Invalid,
+    /// An engine could not be started, or died.
+    Engine,
+    /// The run was interrupted.
+    Interrupted,
+}
+
+impl Code {
+    /// The exit code.
+    pub fn exit(self) -> u8 {
+        match self {
+            Self::Check => 1,
+            Self::Engine => 3,
+            Self::Invalid => 5,
+            Self::Interrupted => 130,
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! An experiment: one workload config, N engines, all at the same time.
+
+use crate::core::result::client_health::Effort;
+use crate::core::result::same_work;
+use crate::core::run::limits::too_many_at_once;
+use crate::core::run::memory::MemoryWatch;
+use crate::core::run::send::{self, Completed, Completions, EngineRun};
+use crate::core::selfcheck::Known;
+use crate::core::workload::{Lexicon, WorkloadConfig};
+use crate::core::{
+    Engine, EngineError, EngineResult, EngineSpec, Event, ExperimentResult, Fleet, Interrupts,
+    Live, Reason, ReasonCode, RequestLimits, Row, Seconds, Validity,
+};
+use crate::driver::clock::Stamp;
+use crate::driver::http::Shards;
+use parking_lot::Mutex;
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use thiserror::Error;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+
+/// Everything that a run has.
+pub struct Runner {
+    /// The engines.
+    pub fleet: Fleet,
+    /// The threads that send.
+    pub shards: Shards,
+    /// Ends every wait of the work at hand.
+    pub interrupts: Interrupts,
+    /// Starts every `x-request-id` of this run.
+    pub run_id: String,
+    /// Experiments of the whole run.
+    pub serial: AtomicUsize,
+    /// Experiments of the current test.
+    pub experiments: AtomicUsize,
+    /// Claims of the current test that do not hold.
+    pub failed_checks: AtomicUsize,
+    /// The experiments of the current test that are invalid.
+    pub invalid: Mutex<BTreeMap<usize, Arc<Validity>>>,
+    /// What the client is known to hold on this machine, if that was checked.
+    pub known: Option<Known>,
+    /// How late requests may be sent, where a test does not say it.
+    pub max_send_lag_s: f64,
+    /// The words that engines were found to count as one token each.
+    pub lexicons: Mutex<Vec<(EngineSpec, Arc<Lexicon>)>>,
+    /// The engines that were asked whether they take the field `ignore_eos`, each with the answer.
+    pub take_ignore_eos: Mutex<Vec<(EngineSpec, bool)>>,
+}
+
+/// An engine of an experiment.
+#[derive(Clone)]
+pub enum Arm {
+    /// Started for the experiment, and closed after it.
+    Spec(Box<EngineSpec>),
+    /// Running already, and left running.
+    Handle(Arc<Engine>),
+}
+
+/// How an experiment is run.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RunOptions {
+    /// Requests to each engine before the workload, which are not measured.
+    pub warmup: usize,
+    /// Whether a failed request is expected, and fails no check.
+    pub may_fail: bool,
+    /// How long each part of a request may take.
+    pub limits: RequestLimits,
+    /// How late requests may be sent; the run's limit where it is not given.
+    pub max_send_lag_s: Option<Seconds>,
+    /// The share by which the output tokens of the engines may differ.
+    #[serde(deserialize_with = "share")]
+    pub max_output_difference: f64,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        Self {
+            warmup: 2,
+            may_fail: false,
+            limits: RequestLimits::default(),
+            max_send_lag_s: None,
+            max_output_difference: 0.05,
+        }
+    }
+}
+
+fn share<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+    let share = f64::deserialize(from)?;
+    let expected = "a share, from 0 to 1";
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err(D::Error::invalid_value(Unexpected::Float(share), &expected))
+    }
+}
+
+/// Why an experiment has no result.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// An engine does not serve.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The system does not let so many requests be under way at once.
+    #[error("{0}")]
+    TooMany(String),
+    /// The run was interrupted.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Runner {
+    /// Runs `config` against every arm and says what it saw.
+    ///
+    /// # Errors
+    /// When an engine does not start, or dies, or the run is interrupted. Rows of requests that
+    /// have ended were sent as events all the same.
+    pub async fn run(
+        &self,
+        config: &WorkloadConfig,
+        arms: Vec<Arm>,
+        options: RunOptions,
+    ) -> Result<ExperimentResult, RunError> {
+        let expr_id = self.experiments.fetch_add(1, Relaxed);
+        self.announce(expr_id, config, &arms);
+        let own = Mutex::new(Vec::new());
+        let outcome = self.conduct(expr_id, config, arms, options, &own).await;
+        let closed = self.close(own.into_inner()).await;
+        let seen = outcome?;
+        closed?;
+        Ok(seen)
+    }
+
+    /// Notes whether a claim of the current test holds.
+    pub fn check(&self, passed: bool, what: String) {
+        self.failed_checks.fetch_add(usize::from(!passed), Relaxed);
+        self.emit(Event::Checked { passed, what });
+    }
+
+    /// Sends an event.
+    pub fn emit(&self, event: Event) {
+        // Without a listener there is nobody to tell.
+        let _ = self.fleet.site.events.send(event);
+    }
+
+    fn announce(&self, expr_id: usize, config: &WorkloadConfig, arms: &[Arm]) {
+        let spec = |arm: &Arm| match arm {
+            Arm::Spec(spec) => EngineSpec::clone(spec),
+            Arm::Handle(engine) => engine.spec.clone(),
+        };
+        let engines: Vec<EngineSpec> = arms.iter().map(spec).collect();
+        engines.iter().for_each(EngineSpec::learn_secrets);
+        let shared = shared_gpus(&engines);
+        self.emit(Event::ExperimentPlanned {
+            expr_id,
+            title: config.title(),
+            // A config is numbers and texts: it can be written as JSON.
+            workload: serde_json::to_value(config).unwrap_or_default(),
+            engines,
+            requests: config.count(),
+        });
+        for text in shared {
+            self.emit(Event::Warned { text });
+        }
+    }
+
+    async fn conduct(
+        &self,
+        expr_id: usize,
+        config: &WorkloadConfig,
+        arms: Vec<Arm>,
+        options: RunOptions,
+        own: &Mutex<Vec<Arc<Engine>>>,
+    ) -> Result<ExperimentResult, RunError> {
+        let cancel = self.interrupts.now();
+        let prepared = async {
+            let engines = self.prepare(config, arms, options, own).await?;
+            let lexicon = self.lexicon(config, &engines).await;
+            Ok::<_, EngineError>((engines, lexicon))
+        };
+        let (engines, lexicon) = tokio::select! {
+            prepared = prepared => prepared?,
+            () = cancel.cancelled() => return Err(RunError::Interrupted),
+        };
+        let requests = Arc::new(config.generate(&lexicon));
+        let serial = self.serial.fetch_add(1, Relaxed);
+        let prefix = |engine_id| format!("{}-{serial}-{engine_id}", self.run_id);
+        let lane = |(id, engine): (usize, &Arc<Engine>)| {
+            let server = engine.server(options.limits);
+            EngineRun::new(
+                expr_id,
+                id,
+                prefix(id),
+                server,
+                config,
+                requests.clone(),
+                &lexicon,
+            )
+        };
+        let lanes: Vec<EngineRun> = engines.iter().enumerate().map(lane).collect();
+        if let Some(problem) = too_many_at_once(&lanes) {
+            return Err(RunError::TooMany(problem));
+        }
+        let seen = self
+            .measure(expr_id, config.title(), options, &engines, lanes)
+            .await?;
+        for engine in &engines {
+            engine.check_port().await?;
+        }
+        if !options.may_fail {
+            self.check_answers(&seen);
+            self.check_health(&engines).await;
+        }
+        if let Some(text) = self
+            .known
+            .as_ref()
+            .and_then(|known| known.exceeded_by(&seen.client))
+        {
+            self.emit(Event::Warned { text });
+        }
+        Ok(seen)
+    }
+
+    /// Sends every lane's requests at their moments and collects the rows.
+    async fn measure(
+        &self,
+        expr_id: usize,
+        title: String,
+        options: RunOptions,
+        engines: &[Arc<Engine>],
+        mut lanes: Vec<EngineRun>,
+    ) -> Result<ExperimentResult, RunError> {
+        let memory = MemoryWatch::start(engines).await;
+        let effort = Effort::since_now(&self.shards);
+        let ended = send::send(&mut lanes, &self.shards);
+        self.emit(Event::ExperimentStarted(Arc::new(live(
+            &title, engines, &lanes, &memory,
+        ))));
+        let died = self.watch_over(engines);
+        let rows = self.collect(engines, &mut lanes, ended, &memory).await;
+        let spent = effort.spent();
+        let dead = died.first().await;
+        let seen_of = |(lane, rows): (&EngineRun, Vec<Row>)| {
+            EngineResult::new(lane.context.engine.clone(), lane.context.simulated, rows)
+        };
+        let mut warnings: Vec<String> = lanes
+            .iter()
+            .zip(&rows)
+            .filter_map(|(lane, rows)| lane.impossible_count(rows))
+            .collect();
+        let engines = lanes.iter().zip(rows).map(seen_of).collect();
+        let max_send_lag_s = options
+            .max_send_lag_s
+            .map_or(self.max_send_lag_s, |seconds| seconds.0);
+        let mut seen = ExperimentResult::new(expr_id, title, engines, &spent, max_send_lag_s);
+        match same_work::difference(&seen.engines) {
+            Some(found) if found.share > options.max_output_difference => {
+                seen.add_reason(Reason::new(ReasonCode::UnequalWork, found.text));
+            }
+            Some(found) => warnings.push(found.text),
+            None => {}
+        }
+        self.emit(Event::ExperimentDone(Box::new(seen.clone())));
+        for text in warnings {
+            self.emit(Event::Warned { text });
+        }
+        self.note_invalid(&seen);
+        if self.interrupts.now().is_cancelled() {
+            return self.partial(seen);
+        }
+        dead.map_or(Ok(seen), |error| Err(error.into()))
+    }
+
+    /// Keeps the reasons why an experiment is invalid for the end of its test.
+    fn note_invalid(&self, seen: &ExperimentResult) {
+        for reason in seen.validity.texts() {
+            self.emit(Event::Warned {
+                text: format!("invalid: {reason}"),
+            });
+        }
+        if !seen.validity.is_valid() {
+            self.invalid
+                .lock()
+                .insert(seen.expr_id, seen.validity.clone());
+        }
+    }
+
+    /// Keeps the complete requests of an interrupted experiment for the prompt. A test that is interrupted ends.
+    fn partial(&self, seen: ExperimentResult) -> Result<ExperimentResult, RunError> {
+        let planned = seen.requests();
+        let seen = seen.without_interrupted();
+        let complete = seen.requests();
+        if complete == 0 || !self.interrupts.only_work_ends() {
+            return Err(RunError::Interrupted);
+        }
+        let text = format!(
+            "partial result: {complete} of {planned} requests had ended before the interrupt"
+        );
+        self.emit(Event::Warned { text });
+        Ok(seen)
+    }
+
+    /// Makes a row of every request as it ends. An interrupt gives up what is under way.
+    async fn collect(
+        &self,
+        engines: &[Arc<Engine>],
+        lanes: &mut [EngineRun],
+        requests: UnboundedReceiver<Completed>,
+        memory: &MemoryWatch,
+    ) -> Vec<Vec<Row>> {
+        let mut rows: Vec<Vec<Row>> = lanes.iter().map(|_| Vec::new()).collect();
+        let give_up = |reason: &str| engines.iter().for_each(|engine| engine.give_up(reason));
+        let cancel = self.interrupts.now();
+        let mut ends = Completions::of(requests, &cancel, give_up);
+        while let Some(Completed {
+            engine_id,
+            job,
+            exchange,
+        }) = ends.next().await
+        {
+            let row = lanes[engine_id].row(&job, &memory.latest_json(engine_id), &exchange);
+            self.emit(Event::RequestDone(Box::new(row.clone())));
+            rows[engine_id].push(row);
+        }
+        rows
+    }
+
+    /// Gives up the requests of an engine as soon as its process, or one that it needs, ends; and says so,
+    /// as of any other helper that was kept: whose requests want it, nobody knows.
+    fn watch_over(&self, engines: &[Arc<Engine>]) -> Watch {
+        let (mut tasks, found) = (JoinSet::new(), Arc::new(Mutex::new(Vec::new())));
+        let events = &self.fleet.site.events;
+        for engine in engines {
+            let (engine, found, events) = (engine.clone(), found.clone(), events.clone());
+            tasks.spawn(async move {
+                let error = engine.died().await;
+                let text = error.headline();
+                engine.give_up(&text);
+                let text = format!("{text}: requests to `{}` are given up", engine.spec.name);
+                let _ = events.send(Event::Warned { text });
+                found.lock().push(error);
+            });
+        }
+        for death in self.fleet.kept_beside(engines) {
+            let (found, events) = (found.clone(), events.clone());
+            tasks.spawn(async move {
+                let error = death.await;
+                let _ = events.send(Event::Warned {
+                    text: error.headline(),
+                });
+                found.lock().push(error);
+            });
+        }
+        Watch { tasks, found }
+    }
+
+    fn check_answers(&self, seen: &ExperimentResult) {
+        for engine in seen.engines.iter().filter(|engine| engine.failed() > 0) {
+            let failures = engine.failures();
+            let worst = failures
+                .iter()
+                .max_by_key(|(_, times)| **times)
+                .map_or("", |(error, _)| *error);
+            let (failed, all) = (engine.failed(), engine.rows.len());
+            self.check(
+                false,
+                format!(
+                    "`{}` answers every request: {failed} of {all} failed: {worst}",
+                    engine.name
+                ),
+            );
+        }
+    }
+
+    /// An engine that answers and says that it is ill has measured something else than was meant.
+    async fn check_health(&self, engines: &[Arc<Engine>]) {
+        for engine in engines {
+            if let Err(reason) = engine.health().await {
+                self.check(
+                    false,
+                    format!(
+                        "`{}` is healthy after the workload: {reason}",
+                        engine.spec.name
+                    ),
+                );
+            }
+        }
+    }
+
+    async fn close(&self, engines: Vec<Arc<Engine>>) -> Result<(), EngineError> {
+        let mut closing = JoinSet::new();
+        for engine in engines {
+            closing.spawn(async move { (engine.close().await, engine) });
+        }
+        let mut first = Ok(());
+        while let Some(Ok((closed, engine))) = closing.join_next().await {
+            first = first.and(closed);
+            self.fleet.close(&engine).await?; // ended already: this takes it off the list
+        }
+        first
+    }
+}
+
+/// A warning for each two engines that are measured at the same time on one GPU. Those of simulated
+/// engines are not real, and those of engines elsewhere not of this machine.
+fn shared_gpus(engines: &[EngineSpec]) -> Vec<String> {
+    let real: Vec<&EngineSpec> = engines
+        .iter()
+        .filter(|spec| !spec.simulated && spec.url.is_none())
+        .collect();
+    let mut warnings = Vec::new();
+    for (i, one) in real.iter().enumerate() {
+        for other in &real[i + 1..] {
+            let gpus = other.host_gpus();
+            let Some(gpu) = one.host_gpus().into_iter().find(|gpu| gpus.contains(gpu)) else {
+                continue;
+            };
+            warnings.push(format!(
+                "`{}` and `{}` are measured at the same time on GPU {gpu}: each slows the other; give one of them \
+                 another `gpu`, or an experiment of its own",
+                one.name, other.name
+            ));
+        }
+    }
+    warnings
+}
+
+/// What can be seen of the experiment while it runs. Every engine has the same workload.
+fn live(title: &str, engines: &[Arc<Engine>], lanes: &[EngineRun], memory: &MemoryWatch) -> Live {
+    let lane = |(lane, engine): (&EngineRun, &Arc<Engine>)| lane.live(engine.spec.host_gpus());
+    Live {
+        title: title.into(),
+        start: lanes
+            .first()
+            .map_or_else(Stamp::now, |lane| lane.context.start),
+        planned_s: lanes.first().and_then(EngineRun::planned_s),
+        lanes: lanes.iter().zip(engines).map(lane).collect(),
+        memory: memory.latest.clone(),
+    }
+}
+
+/// Watches engines until it is dropped.
+struct Watch {
+    tasks: JoinSet<()>,
+    found: Arc<Mutex<Vec<EngineError>>>,
+}
+
+impl Watch {
+    /// The first engine that died. No watcher may see a death after this: it would be told to nobody.
+    async fn first(mut self) -> Option<EngineError> {
+        self.tasks.shutdown().await;
+        self.found.lock().drain(..).next()
+    }
+}

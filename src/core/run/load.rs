@@ -1,0 +1,300 @@
+//! A workload to a server that answers already, without a test around it.
+
+use crate::core::result::client_health::Effort;
+use crate::core::run::memory;
+use crate::core::run::send::{self, Completions, EngineRun};
+use crate::core::workload::WorkloadConfig;
+use crate::core::{EngineResult, ExperimentResult, Live, Row, Server};
+use crate::driver::http::{Exchange, Shards};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// A load to one server.
+pub struct Load<'a> {
+    /// The workload.
+    pub config: &'a WorkloadConfig,
+    /// The server that it is sent to.
+    pub server: Server,
+    /// The start of every `x-request-id`.
+    pub run_id: String,
+    /// The delay with which requests may be sent before the numbers are invalid, seconds.
+    pub max_send_lag_s: f64,
+}
+
+/// What happens to a load.
+pub enum Told<'a> {
+    /// Its requests are sent from now on.
+    Began(Live),
+    /// A request has ended: its row, and the moments in which it came.
+    Ended(Box<Row>, &'a Exchange),
+    /// Something that the reader of the results must know.
+    Warned(String),
+}
+
+/// Sends `load` from `shards`, and tells what happens. `give_up` is told the reason when `cancel`
+/// ends it.
+pub async fn run(
+    load: Load<'_>,
+    shards: &Shards,
+    cancel: &CancellationToken,
+    give_up: impl FnOnce(&str),
+    mut tell: impl FnMut(Told<'_>),
+) -> ExperimentResult {
+    let Load {
+        config,
+        server,
+        run_id,
+        max_send_lag_s,
+    } = load;
+    let (name, simulated) = (server.name.clone(), server.simulated);
+    let lexicon = &config.lexicon;
+    let requests = Arc::new(config.generate(lexicon));
+    let mut lanes = [EngineRun::new(
+        0, 0, run_id, server, config, requests, lexicon,
+    )];
+    let effort = Effort::since_now(shards);
+    let requests = send::send(&mut lanes, shards);
+    tell(Told::Began(live(config.title(), &lanes[0])));
+    let mut ends = Completions::of(requests, cancel, give_up);
+    let mut rows = Vec::with_capacity(lanes[0].requests.len());
+    while let Some(request) = ends.next().await {
+        let row = lanes[0].row(&request.job, &memory::NONE.into(), &request.exchange);
+        tell(Told::Ended(Box::new(row.clone()), &request.exchange));
+        rows.push(row);
+    }
+    let spent = effort.spent();
+    if let Some(text) = lanes[0].impossible_count(&rows) {
+        tell(Told::Warned(text));
+    }
+    let engines = vec![EngineResult::new(name, simulated, rows)];
+    ExperimentResult::new(0, config.title(), engines, &spent, max_send_lag_s)
+}
+
+/// Nobody has said which GPUs the server uses.
+fn live(title: String, lane: &EngineRun) -> Live {
+    Live {
+        title,
+        start: lane.context.start,
+        planned_s: lane.planned_s(),
+        lanes: vec![lane.live(Vec::new())],
+        memory: Arc::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::workload::{
+        Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
+    };
+    use crate::core::{CHAT_PATH, COMPLETIONS_PATH, ReasonCode};
+    use crate::driver::address::Address;
+    use crate::driver::clock::Stamp;
+    use crate::driver::http::{Job, Limits, Plan, StreamEnd, Target};
+    use bytes::Bytes;
+    use parking_lot::Mutex;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::time::Duration;
+    use tokio::sync::watch;
+
+    /// Keeps a sending thread until it is told to let go.
+    struct Blocker {
+        target: Target,
+        blocks: Sender<()>,
+        lets_go: Mutex<Receiver<()>>,
+    }
+
+    impl Plan for Blocker {
+        fn target(&self) -> &Target {
+            &self.target
+        }
+
+        fn request_id(&self, _: usize) -> String {
+            String::new()
+        }
+
+        fn body(&self, _: usize) -> Bytes {
+            Bytes::new()
+        }
+
+        /// Its one job is never sent, and so ends at once, on the sending thread.
+        fn ended(&self, _: Job, _: Exchange) -> Vec<Job> {
+            let _ = self.blocks.send(());
+            let _ = self.lets_go.lock().recv();
+            Vec::new()
+        }
+    }
+
+    fn server(listener: &TcpListener, abort: &watch::Sender<Option<String>>) -> Server {
+        let url = format!("http://{}", listener.local_addr().expect("its address"));
+        Server {
+            name: "e".into(),
+            kind: "k".into(),
+            simulated: false,
+            model: "m".into(),
+            address: Address::try_from(url).expect("a URL"),
+            headers: std::collections::BTreeMap::new(),
+            stream_end: StreamEnd::Done,
+            chat_path: CHAT_PATH.into(),
+            completions_path: COMPLETIONS_PATH.into(),
+            reports_only_hits: false,
+            extra_body: serde_json::Map::new(),
+            limits: Limits::default(),
+            keeps_alive: Arc::default(),
+            abort: abort.subscribe(),
+        }
+    }
+
+    /// One request.
+    fn config() -> WorkloadConfig {
+        let random = Random {
+            input_len: Length::Fixed(3),
+            output_len: Some(Length::Fixed(MESSAGES as u64)),
+            ..Random::default()
+        };
+        let arrivals = Arrivals {
+            requests: Some(1),
+            qps: Some(1.0),
+            ..Arrivals::default()
+        };
+        let (text, request) = (TextOptions::default(), RequestOptions::default());
+        WorkloadConfig::new(Generator::Random(random), arrivals, text, request).expect("a workload")
+    }
+
+    const MESSAGES: usize = 10;
+    const GAP: Duration = Duration::from_millis(10);
+
+    /// Reads a request, and answers with messages at fixed gaps. `before` and `behind` are called around them.
+    fn serve(listener: &TcpListener, before: impl FnOnce(), behind: impl FnOnce()) {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        read_request(&mut stream);
+        before();
+        let mut say = |text: &str| stream.write_all(text.as_bytes()).expect("written");
+        say("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n");
+        for _ in 0..MESSAGES {
+            say("data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n");
+            std::thread::sleep(GAP);
+        }
+        behind();
+        // What joins the segments that are not read yet would move their stamp once more.
+        std::thread::sleep(GAP * 5);
+        say(&format!(
+            "data: {{\"choices\":[],\"usage\":{{\"completion_tokens\":{MESSAGES}}}}}\n\n"
+        ));
+        say("data: [DONE]\n\n");
+    }
+
+    fn read_request(stream: &mut TcpStream) {
+        let mut read = Vec::new();
+        while !read.ends_with(b"}") {
+            let mut piece = [0; 4096];
+            let length = stream.read(&mut piece).expect("a request");
+            read.extend_from_slice(&piece[..length]);
+        }
+    }
+
+    fn run_with(serve: impl FnOnce(&TcpListener, &Shards, &Server) + Send) -> ExperimentResult {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (abort, _) = watch::channel(None);
+        let server = server(&listener, &abort);
+        let shards = Shards::start(1).expect("a thread");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        std::thread::scope(|scope| {
+            scope.spawn(|| serve(&listener, &shards, &server));
+            let (config, cancel) = (config(), CancellationToken::new());
+            let (server, run_id) = (server.clone(), "r".into());
+            let load = Load {
+                config: &config,
+                server,
+                run_id,
+                max_send_lag_s: 0.005,
+            };
+            let work = run(load, &shards, &cancel, |_| {}, |_| {});
+            runtime.block_on(work)
+        })
+    }
+
+    #[test]
+    fn a_stall_of_the_client_is_not_blamed_on_the_engine() {
+        let seen = run_with(|listener, shards, server| {
+            let (blocks, begin) = channel();
+            let (end, lets_go) = channel();
+            let target = server.target(&RequestOptions::default());
+            let blocker: Arc<dyn Plan> = Arc::new(Blocker {
+                target,
+                blocks,
+                lets_go: Mutex::new(lets_go),
+            });
+            let job = Job {
+                index: 0,
+                due: Stamp::now(),
+                intended: None,
+                unsent: Some(String::new()),
+            };
+            let before = || {
+                shards.send(&blocker, vec![job]);
+                begin.recv().expect("it blocks");
+            };
+            serve(listener, before, || end.send(()).expect("it listens"));
+        });
+        let row = &seen.engines[0].rows[0];
+        assert_eq!(row.error, None);
+        assert!(row.stall_s >= Some(0.09), "{row:?}");
+        assert_eq!(
+            (row.chunks, row.chunks_joined, row.chunks_stalled),
+            (MESSAGES, MESSAGES - 1, MESSAGES - 1)
+        );
+        assert!(row.ttft_late_s >= Some(0.08), "{row:?}");
+        assert_eq!(
+            (row.itl_mean_s, row.itl_max_s),
+            (None, None),
+            "no gap is known"
+        );
+        assert!(
+            seen.validity
+                .reasons
+                .iter()
+                .any(|reason| reason.code == ReasonCode::Joined),
+            "{seen:?}"
+        );
+        assert_eq!(seen.client.first_tokens_late, 1);
+    }
+
+    #[test]
+    fn an_answer_without_end_fails_and_does_not_grow() {
+        let seen = run_with(|listener, _, _| {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            read_request(&mut stream);
+            let head =
+                "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+            let chunk =
+                "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
+            let mut written = stream.write_all(head.as_bytes());
+            while written.is_ok() {
+                written = stream.write_all(chunk.as_bytes()); // until lmrun closes the connection
+            }
+        });
+        let row = &seen.engines[0].rows[0];
+        let error = row.error.as_deref().expect("a failure");
+        assert!(
+            error.ends_with("chunks, far more than the tokens that were asked for"),
+            "{error}"
+        );
+        assert!(row.chunks < 3_000, "{}", row.chunks);
+    }
+
+    #[test]
+    fn a_client_that_runs_knows_every_gap() {
+        let seen = run_with(|listener, _, _| serve(listener, || {}, || {}));
+        let row = &seen.engines[0].rows[0];
+        assert_eq!((row.error.as_deref(), row.chunks), (None, MESSAGES));
+        // A machine that does other things too may stall it for as long as a gap.
+        assert_eq!(row.chunks_joined, row.chunks_stalled);
+        assert!(row.itl_p50_s >= Some(0.009), "{row:?}");
+    }
+}

@@ -1,0 +1,12 @@
+//! Experiments: sends workloads to engines, collects the rows and reports what happens as events.
+
+pub(crate) mod event;
+pub(crate) mod experiment;
+pub(crate) mod interrupts;
+pub(crate) mod limits;
+pub(crate) mod live;
+pub mod load;
+pub(crate) mod memory;
+pub(crate) mod prepare;
+pub(crate) mod send;
+pub mod single;

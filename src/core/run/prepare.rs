@@ -1,0 +1,147 @@
+//! Getting the engines of an experiment ready.
+
+use crate::core::engine::lifecycle::all_ready;
+use crate::core::run::experiment::{Arm, RunOptions, Runner};
+use crate::core::run::single::{self, Single};
+use crate::core::workload::{CountedBy, Lexicon, RequestOptions, TextOptions, WorkloadConfig};
+use crate::core::{Engine, EngineError, Event};
+use parking_lot::Mutex;
+use std::sync::Arc;
+
+impl Runner {
+    /// Starts the engines that are to be started, waits for all, and warms them up. Those that
+    /// it started stand in `own`, also when it fails half-way.
+    pub(crate) async fn prepare(
+        &self,
+        config: &WorkloadConfig,
+        arms: Vec<Arm>,
+        options: RunOptions,
+        own: &Mutex<Vec<Arc<Engine>>>,
+    ) -> Result<Vec<Arc<Engine>>, EngineError> {
+        let engines = self.start_all(arms, own).await?;
+        for engine in &engines {
+            if config.fixes_lengths() {
+                self.try_ignore_eos(engine, &config.request, options).await;
+            }
+            self.warm_up(engine, &config.request, options).await;
+        }
+        Ok(engines)
+    }
+
+    /// Starts what is to be started, and waits until all are ready.
+    async fn start_all(
+        &self,
+        arms: Vec<Arm>,
+        own: &Mutex<Vec<Arc<Engine>>>,
+    ) -> Result<Vec<Arc<Engine>>, EngineError> {
+        let mut engines = Vec::new();
+        for arm in arms {
+            let engine = match arm {
+                Arm::Handle(engine) => engine,
+                Arm::Spec(spec) => {
+                    let engine = self.fleet.start(*spec).await?;
+                    own.lock().push(engine.clone());
+                    engine
+                }
+            };
+            engines.push(engine);
+        }
+        all_ready(engines.clone()).await?;
+        Ok(engines)
+    }
+
+    /// Sends requests that pay for what only a fresh engine does. Their text shares no prefix
+    /// with any workload's.
+    async fn warm_up(&self, engine: &Arc<Engine>, options: &RequestOptions, run: RunOptions) {
+        let options = RequestOptions {
+            max_tokens: 2,
+            min_tokens: None,
+            ..options.clone()
+        };
+        for number in 0..run.warmup {
+            let warmup = Single {
+                server: engine.server(run.limits),
+                request_id: format!("{}-warmup-{number}", self.run_id),
+                text: "Warm up, please. ".repeat(40 + number),
+                options: options.clone(),
+            };
+            if let Some(failure) = warmup.send(&self.shards).await {
+                let text = format!(
+                    "a warm-up request to `{}` failed: {failure}",
+                    engine.spec.name
+                );
+                self.emit(Event::Warned { text });
+            }
+        }
+    }
+
+    /// Finds out whether an engine takes `ignore_eos`, if that is not known, and warns if it does not.
+    async fn try_ignore_eos(&self, engine: &Engine, options: &RequestOptions, run: RunOptions) {
+        if engine.takes_ignore_eos().is_some() {
+            return;
+        }
+        let known = self
+            .take_ignore_eos
+            .lock()
+            .iter()
+            .find(|(spec, _)| *spec == engine.spec)
+            .map(|(_, takes)| *takes);
+        if let Some(takes) = known {
+            return engine.set_takes_ignore_eos(takes);
+        }
+        let server = engine.server(run.limits);
+        let refusal =
+            single::refusal_of_ignore_eos(server, options, &self.shards, &self.run_id).await;
+        engine.set_takes_ignore_eos(refusal.is_none());
+        self.take_ignore_eos
+            .lock()
+            .push((engine.spec.clone(), refusal.is_none()));
+        if let Some(words) = refusal {
+            let name = &engine.spec.name;
+            let text = format!(
+                "`{name}` refuses `ignore_eos`, so that its answers may be shorter than asked for; \
+                 `ignore_eos: false` for `{name}` skips the question ({words})"
+            );
+            self.emit(Event::Warned { text });
+        }
+    }
+
+    /// The words of a workload's texts: by the first engine that counts tokens, where the config
+    /// asks for that.
+    pub(crate) async fn lexicon(
+        &self,
+        config: &WorkloadConfig,
+        engines: &[Arc<Engine>],
+    ) -> Arc<Lexicon> {
+        if config.text.tokenizer.as_deref() != Some(TextOptions::ENGINE) {
+            return config.lexicon.clone();
+        }
+        for engine in engines {
+            if let Some(fitted) = self.fitted(engine).await {
+                return fitted;
+            }
+        }
+        config.lexicon.clone()
+    }
+
+    /// The words that an engine counts as one token each. An engine is asked once: one that is started
+    /// as another was counts as that did.
+    async fn fitted(&self, engine: &Engine) -> Option<Arc<Lexicon>> {
+        let known = self
+            .lexicons
+            .lock()
+            .iter()
+            .find(|(spec, _)| *spec == engine.spec)
+            .map(|(_, known)| known.clone());
+        if known.is_some() {
+            return known;
+        }
+        let count = async |text: &str| engine.count_tokens(text).await;
+        let fitted = Lexicon::fit(CountedBy::Engine, count).await?;
+        let fitted = Arc::new(fitted.of_model(&engine.spec.model));
+        self.lexicons
+            .lock()
+            .push((engine.spec.clone(), fitted.clone()));
+        Some(fitted)
+    }
+}

@@ -1,0 +1,398 @@
+//! One engine of an experiment, its requests, and how they look on the wire.
+
+use crate::core::Server;
+use crate::core::result::row::{Row, RowContext};
+use crate::core::result::same_work;
+use crate::core::run::live::{Counts, LiveEngine};
+use crate::core::workload::{
+    Answers, Due, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig,
+};
+use crate::driver::clock::Stamp;
+use crate::driver::http::{Exchange, Failure, Job, Plan, Shards, Target};
+use crate::driver::secrets;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
+
+/// An engine and what it is asked.
+pub struct EngineRun {
+    /// The engine.
+    server: Server,
+    /// What it is asked, in order.
+    pub requests: Arc<Vec<Request>>,
+    /// What its rows have in common.
+    pub context: RowContext,
+    counts: Arc<Counts>,
+    lexicon: Arc<Lexicon>,
+    concurrency: Option<usize>,
+    options: RequestOptions,
+    id_prefix: String,
+    /// Tokens of the conversation at the end of each request.
+    said: Vec<u64>,
+}
+
+/// A request that has ended.
+pub struct Completed {
+    /// The lane.
+    pub engine_id: usize,
+    /// Which request it was, when it was due, and whether it was sent.
+    pub job: Job,
+    /// What was seen of it.
+    pub exchange: Exchange,
+}
+
+impl EngineRun {
+    /// `requests` of `config`, made with `lexicon`, to one engine; all engines share them.
+    pub fn new(
+        expr_id: usize,
+        engine_id: usize,
+        id_prefix: String,
+        server: Server,
+        config: &WorkloadConfig,
+        requests: Arc<Vec<Request>>,
+        lexicon: &Arc<Lexicon>,
+    ) -> Self {
+        let context = RowContext {
+            expr_id,
+            engine_id,
+            engine: server.name.clone(),
+            engine_kind: server.kind.clone(),
+            simulated: server.simulated,
+            model: server.model.clone(),
+            context_len_from: lexicon.counted_for(&server.model),
+            reports_only_hits: server.reports_only_hits,
+            start: Stamp::now(),
+        };
+        Self {
+            server,
+            said: vec![0; requests.len()],
+            requests,
+            context,
+            counts: Arc::default(),
+            lexicon: lexicon.clone(),
+            concurrency: config.arrivals.concurrency,
+            options: config.request.clone(),
+            id_prefix,
+        }
+    }
+
+    /// How it is seen from outside while its requests are under way.
+    pub fn live(&self, gpus: Vec<u32>) -> LiveEngine {
+        LiveEngine {
+            engine: self.context.engine.clone(),
+            simulated: self.context.simulated,
+            gpus,
+            planned: self.requests.len(),
+            counts: self.counts.clone(),
+        }
+    }
+
+    /// When the last request is due, seconds from the start, if that is known before it.
+    pub fn planned_s(&self) -> Option<f64> {
+        let free = self
+            .requests
+            .iter()
+            .all(|request| request.after.is_none() && request.round == 0);
+        let mut moments = self
+            .requests
+            .iter()
+            .map(|request| request.timestamp.filter(|_| free));
+        moments.try_fold(0.0, |last, moment| Some(f64::max(last, moment?)))
+    }
+
+    /// Requests that are under way at the same time if each takes longer than a moment: those that
+    /// are due together, as far as the workload's own limit lets them.
+    pub fn at_once(&self) -> usize {
+        let free = self
+            .requests
+            .iter()
+            .filter(|request| request.after.is_none() && request.round == 0);
+        let mut together = HashMap::<Option<u64>, usize>::new();
+        for request in free {
+            *together
+                .entry(request.timestamp.map(f64::to_bits))
+                .or_default() += 1;
+        }
+        let most = together.into_values().max().unwrap_or(0);
+        self.concurrency
+            .map_or(most, |concurrency| concurrency.min(self.requests.len()))
+    }
+
+    fn flow(&self) -> (Flow, Vec<Due>) {
+        Flow::start(self.requests.clone(), self.concurrency)
+    }
+
+    /// How its requests are sent. Whatever ends goes to `ended`.
+    fn plan(&self, flow: Flow, ended: UnboundedSender<Completed>) -> SendPlan {
+        let answers = Answers::of(self.requests.clone());
+        SendPlan {
+            engine_id: self.context.engine_id,
+            target: Target {
+                keep_text: answers.are_wanted(),
+                ..self.server.target(&self.options)
+            },
+            start: self.context.start,
+            requests: self.requests.clone(),
+            model: self.server.model.clone(),
+            engine_body: self.server.extra_body.clone(),
+            options: self.options.clone(),
+            lexicon: self.lexicon.clone(),
+            id_prefix: self.id_prefix.clone(),
+            answers,
+            counts: self.counts.clone(),
+            flow: flow.is_linked().then(|| Mutex::new(flow)),
+            ended,
+        }
+    }
+
+    /// Returns a warning of rows whose count of output tokens is impossible.
+    pub fn impossible_count(&self, rows: &[Row]) -> Option<String> {
+        let max_tokens = |row: &Row| {
+            self.options
+                .max_tokens(&self.requests[row.request_id], &self.server.extra_body)
+        };
+        same_work::impossible_count(rows, max_tokens)
+    }
+
+    /// The row of a request that has ended.
+    pub fn row(&mut self, job: &Job, gpu_memory: &Arc<str>, exchange: &Exchange) -> Row {
+        row_of(exchange, |exchange| {
+            self.make_row(job, gpu_memory.clone(), exchange)
+        })
+    }
+
+    fn make_row(&mut self, job: &Job, gpu_memory: Arc<str>, exchange: &Exchange) -> Row {
+        let (i, request) = (job.index, &self.requests[job.index]);
+        let before = request.continued().map_or(0, |before| self.said[before]);
+        let id = request_id(&self.id_prefix, i);
+        let mut row = Row::new(&self.context, job, request, id, gpu_memory, exchange);
+        row.context_len += before;
+        // An engine may repeat what it was sent, the key among it.
+        row.error = row.error.map(|error| secrets::scrub(&error));
+        self.said[i] = row.context_len + row.query_len + row.output_tokens.unwrap_or_default();
+        row
+    }
+}
+
+/// Returns the row that `make` makes of an exchange. If it panics, the request has failed: an answer that
+/// lmrun cannot process must not lose the rows of other requests.
+fn row_of(exchange: &Exchange, mut make: impl FnMut(&Exchange) -> Row) -> Row {
+    if let Ok(row) = catch_unwind(AssertUnwindSafe(|| make(exchange))) {
+        return row;
+    }
+    let reason = "lmrun itself failed on this answer: this is a bug in it".to_owned();
+    let failure = Some(Failure::Aborted { reason });
+    make(&Exchange {
+        failure,
+        sent: exchange.sent,
+        ended: exchange.ended,
+        ..Exchange::default()
+    })
+}
+
+/// Sends the requests of all lanes, from one moment on; each end comes out of the channel, which
+/// closes behind the last.
+pub fn send(lanes: &mut [EngineRun], shards: &Shards) -> UnboundedReceiver<Completed> {
+    let (sender, ended) = unbounded_channel();
+    let flows: Vec<_> = lanes.iter().map(EngineRun::flow).collect();
+    // Requests that are due at once need their connections first.
+    let at_once = flows
+        .iter()
+        .flat_map(|(_, due)| due)
+        .filter(|due| due.at_s < AT_ONCE_S)
+        .count();
+    let start = Stamp::now().plus_s(READY_S + CONNECT_S * at_once as f64);
+    for (lane, (flow, due)) in lanes.iter_mut().zip(flows) {
+        lane.context.start = start;
+        let plan = lane.plan(flow, sender.clone());
+        let jobs = due.into_iter().map(|due| plan.job(due)).collect();
+        let plan: Arc<dyn Plan> = Arc::new(plan);
+        shards.send(&plan, jobs);
+    }
+    ended
+}
+
+/// The error of a request that an interrupt cut off.
+pub const INTERRUPTED: &str = "the run was interrupted";
+
+/// The ends of requests, one after the other. When `cancel` is cancelled, `give_up` is told the
+/// reason, and those under way end as failed.
+pub struct Completions<'a, F> {
+    requests: UnboundedReceiver<Completed>,
+    cancel: &'a CancellationToken,
+    give_up: Option<F>,
+}
+
+impl<'a, F: FnOnce(&str)> Completions<'a, F> {
+    /// The ends that come out of `requests`.
+    pub fn of(
+        requests: UnboundedReceiver<Completed>,
+        cancel: &'a CancellationToken,
+        give_up: F,
+    ) -> Self {
+        Self {
+            requests,
+            cancel,
+            give_up: Some(give_up),
+        }
+    }
+
+    /// The next, `None` behind the last.
+    pub async fn next(&mut self) -> Option<Completed> {
+        loop {
+            tokio::select! {
+                ended = self.requests.recv() => return ended,
+                () = self.cancel.cancelled(), if self.give_up.is_some() => {
+                    self.give_up.take().into_iter().for_each(|give_up| give_up(INTERRUPTED));
+                }
+            }
+        }
+    }
+}
+
+/// What it takes to hand the first requests to the sending threads, seconds.
+const READY_S: f64 = 0.01;
+/// What it takes to open a connection, seconds, with room to spare.
+const CONNECT_S: f64 = 0.0002;
+/// Requests that are due within this time of the start are due at once.
+const AT_ONCE_S: f64 = 0.05;
+
+/// The sending of one lane's requests.
+struct SendPlan {
+    engine_id: usize,
+    target: Target,
+    start: Stamp,
+    requests: Arc<Vec<Request>>,
+    model: Arc<str>,
+    engine_body: Map<String, Value>,
+    options: RequestOptions,
+    lexicon: Arc<Lexicon>,
+    id_prefix: String,
+    answers: Answers,
+    counts: Arc<Counts>,
+    /// Where the end of a request sets others free; without it, requests share no lock.
+    flow: Option<Mutex<Flow>>,
+    ended: UnboundedSender<Completed>,
+}
+
+impl SendPlan {
+    fn job(&self, due: Due) -> Job {
+        let unsent = due
+            .without
+            .map(|request| format!("request {request}, which it answers to, has no answer"));
+        let at = |seconds| self.start.plus_s(seconds);
+        Job {
+            index: due.request,
+            due: at(due.at_s),
+            intended: due.intended_s.map(at),
+            unsent,
+        }
+    }
+
+    /// Everything that was said up to the messages of `index`.
+    fn conversation(&self, index: usize) -> Vec<Said> {
+        let request = &self.requests[index];
+        let mut said = request.continued().map_or_else(Vec::new, |before| {
+            let mut said = self.conversation(before);
+            // A request that continues is sent only when that one was answered.
+            said.push(("assistant".into(), self.answers.get(before)));
+            said
+        });
+        said.extend(
+            request
+                .messages
+                .iter()
+                .map(|message| (message.role.clone(), message.text(&self.lexicon))),
+        );
+        said
+    }
+}
+
+impl Plan for SendPlan {
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn request_id(&self, index: usize) -> String {
+        request_id(&self.id_prefix, index)
+    }
+
+    fn body(&self, index: usize) -> Bytes {
+        let said = self.conversation(index);
+        self.options
+            .body(&self.model, &self.requests[index], &said, &self.engine_body)
+    }
+
+    fn max_tokens(&self, index: usize) -> Option<u64> {
+        self.options
+            .max_tokens(&self.requests[index], &self.engine_body)
+    }
+
+    fn sending(&self) {
+        self.counts.sending();
+    }
+
+    fn answered(&self) {
+        self.counts.answered();
+    }
+
+    fn ended(&self, job: Job, mut exchange: Exchange) -> Vec<Job> {
+        let index = job.index;
+        let answered = exchange.failure.is_none();
+        self.answers
+            .ended(index, std::mem::take(&mut exchange.text));
+        let now_s = exchange
+            .ended
+            .unwrap_or_else(Stamp::now)
+            .since_s(self.start);
+        // Nobody listens to a run that was given up.
+        let _ = self.ended.send(Completed {
+            engine_id: self.engine_id,
+            job,
+            exchange,
+        });
+        let Some(flow) = &self.flow else {
+            return Vec::new();
+        };
+        let due = flow.lock().ended(index, now_s, answered);
+        due.into_iter().map(|due| self.job(due)).collect()
+    }
+}
+
+fn request_id(prefix: &str, index: usize) -> String {
+    format!("{prefix}-{index}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_makes_lmrun_panic_is_a_failed_request() {
+        let sent = Some(Stamp(7));
+        let row = row_of(
+            &Exchange {
+                sent,
+                ..Exchange::default()
+            },
+            |exchange| {
+                let failure = exchange.failure.as_ref().expect("a bug");
+                Row {
+                    error: Some(failure.to_string()),
+                    send_lag_s: exchange.sent.map(|_| 0.5),
+                    ..Row::default()
+                }
+            },
+        );
+        assert_eq!(
+            row.error.as_deref(),
+            Some("lmrun itself failed on this answer: this is a bug in it")
+        );
+        assert_eq!(row.send_lag_s, Some(0.5), "its moments stay");
+    }
+}
