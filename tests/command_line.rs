@@ -244,7 +244,7 @@ fn the_simulator_says_what_its_flags_take() {
         ),
         (
             &["--lmcache", "a.yaml", "--lmcache-mp-l1-gb", "3"],
-            "error: `lmcache` and `lmcache_mp_l1_gb` are two ways to run LMCache: give one of them",
+            "error: `lmcache` and `lmcache_mp_l1_gb` exclude each other: use only one of them",
         ),
         (
             &["--host", "192.0.2.1"],
@@ -265,12 +265,12 @@ fn the_simulator_says_what_its_flags_take() {
         ),
         (
             &["--fault", "refuse=200"],
-            "error: invalid value 'refuse=200' for '--fault <FAULT>': expected an HTTP status of 400 to 599 after `refuse=`",
+            "error: invalid value 'refuse=200' for '--fault <FAULT>': expected an HTTP status from 400 to 599 after `refuse=`",
         ),
         (
             &["--fault", "never-ready/2"],
-            "error: invalid value 'never-ready/2' for '--fault <FAULT>': expected no `/N`: this fault is not one of a \
-             single answer",
+            "error: invalid value 'never-ready/2' for '--fault <FAULT>': expected no `/N`: this is not a fault of \
+             answers",
         ),
     ] {
         let (code, answered) = answer(&[&["sim"], args].concat());

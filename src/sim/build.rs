@@ -1,184 +1,186 @@
-//! From a configuration to the caches and the scheduler it describes.
+//! Builds the caches and the scheduler of a configuration.
 
-use super::{
-    cache::{Pool, Tier, TierKind, Tiers},
-    config::SimConfig,
-    error::SimError,
-    http::Storing,
-    lmcache::{LmcacheConfig, Serde},
-    scheduler::Setup,
-    timing::TierSpeed,
-};
+use super::cache::{KvPool, Tier, TierKind, Tiers};
+use super::config::SimConfig;
+use super::error::SimError;
+use super::http::StoragePolicy;
+use super::lmcache::{LmcacheConfig, RemoteSerde};
+use super::scheduler::SchedulerSetup;
+use super::timing::TierSpeed;
 
-/// Tokens in one chunk of the `lmcache server`.
+/// Tokens per chunk of the `lmcache server`.
 const MP_CHUNK_TOKENS: u32 = 256;
 
-/// What a configuration comes to.
-pub struct Built {
-    /// What the scheduler is made with.
-    pub setup: Setup,
-    /// What the tiers store of each request.
-    pub storing: Option<Storing>,
-    /// What is to be said about the configuration.
-    pub warnings: Vec<String>,
+/// The parts of an engine that its configuration describes.
+pub(crate) struct EngineParts {
+    pub(crate) setup: SchedulerSetup,
+    /// The KV that the tiers store; `None` without tiers.
+    pub(crate) storage: Option<StoragePolicy>,
+    pub(crate) warnings: Vec<String>,
 }
 
-/// The tiers of a configuration.
+/// The tiers of a configuration, and the connector to them.
 struct Connector {
     tiers: Tiers,
+    /// Seconds that each request waits for the connector.
     overhead_s: f64,
-    storing: Storing,
+    storage: StoragePolicy,
     warnings: Vec<String>,
 }
 
-/// Builds what the configuration describes.
-pub fn build(config: &SimConfig) -> Result<Built, SimError> {
-    let connector = connector(config)?;
-    check_chunks(config, connector.as_ref())?;
-    let (tiers, overhead_s, storing, warnings) = match connector {
-        None => (None, 0.0, None, Vec::new()),
-        Some(Connector {
-            tiers,
-            overhead_s,
-            storing,
-            warnings,
-        }) => (Some(tiers), overhead_s, Some(storing), warnings),
+/// The size and the speed of a tier.
+struct TierSpec {
+    kind: TierKind,
+    gb: f64,
+    speed: TierSpeed,
+}
+
+/// Builds the caches and the scheduler's setup.
+pub(crate) fn build(config: &SimConfig) -> Result<EngineParts, SimError> {
+    let mut parts = EngineParts {
+        setup: SchedulerSetup {
+            timing: config.timing.clone(),
+            pool: KvPool::new(config.gpu_blocks() as usize, config.prefix_caching),
+            tiers: None,
+            connector_s: 0.0,
+            block_tokens: config.block_size,
+            kv_gib_per_token: config.kv_gib_per_token(),
+            max_num_seqs: config.max_num_seqs,
+            seed: config.seed,
+        },
+        storage: None,
+        warnings: Vec::new(),
     };
-    let setup = Setup {
-        timing: config.timing.clone(),
-        pool: Pool::new(config.gpu_blocks() as usize, config.prefix_caching),
-        tiers,
-        connector_s: overhead_s,
+    if let Some(connector) = connector(config)? {
+        check_chunks(config, connector.storage.chunk_tokens)?;
+        parts.setup.tiers = Some(connector.tiers);
+        parts.setup.connector_s = connector.overhead_s;
+        parts.storage = Some(connector.storage);
+        parts.warnings = connector.warnings;
+    }
+    Ok(parts)
+}
+
+/// Refuses chunks that do not consist of whole blocks, as the real connector does.
+fn check_chunks(config: &SimConfig, chunk_tokens: u32) -> Result<(), SimError> {
+    if chunk_tokens.is_multiple_of(config.block_size) {
+        return Ok(());
+    }
+    Err(SimError::ChunkSize {
+        chunk_tokens,
         block_tokens: config.block_size,
-        kv_gib_per_token: config.kv_gib_per_token(),
-        max_num_seqs: config.max_num_seqs,
-        seed: config.seed,
-    };
-    Ok(Built {
-        setup,
-        storing,
-        warnings,
     })
 }
 
-/// The real connector refuses to start otherwise.
-fn check_chunks(config: &SimConfig, connector: Option<&Connector>) -> Result<(), SimError> {
-    let chunk_tokens = connector.map(|connector| connector.storing.chunk_tokens);
-    match chunk_tokens {
-        Some(chunk_tokens) if !chunk_tokens.is_multiple_of(config.block_size) => {
-            Err(SimError::ChunkSize {
-                chunk_tokens,
-                block_tokens: config.block_size,
-            })
-        }
-        _ => Ok(()),
-    }
-}
-
 fn connector(config: &SimConfig) -> Result<Option<Connector>, SimError> {
-    if let Some(l1_gb) = config.lmcache_mp_l1_gb {
-        let tier = tier(
-            config,
-            TierKind::MpServer,
-            l1_gb,
-            MP_CHUNK_TOKENS,
-            config.tiers.mp,
-        );
-        return Ok(Some(Connector {
-            tiers: Tiers::new(MP_CHUNK_TOKENS, vec![tier]),
-            overhead_s: config.tiers.mp_overhead_s,
-            storing: Storing {
-                chunk_tokens: MP_CHUNK_TOKENS,
-                decode: false,
-            },
-            warnings: Vec::new(),
-        }));
+    if let Some(gb) = config.lmcache_mp_l1_gb {
+        return Ok(Some(server_connector(config, gb)));
     }
-    let Some(source) = &config.lmcache else {
+    let Some(path) = &config.lmcache else {
         return Ok(None);
     };
-    let lmcache = LmcacheConfig::load(source)?;
-    Ok(Some(Connector {
-        tiers: Tiers::new(lmcache.chunk_tokens, in_process_tiers(config, &lmcache)),
-        overhead_s: config.tiers.connector_overhead_s,
-        storing: Storing {
-            chunk_tokens: lmcache.chunk_tokens,
-            decode: lmcache.save_decode_cache,
-        },
-        warnings: lmcache.warnings,
-    }))
+    let lmcache = LmcacheConfig::load(path)?;
+    Ok(Some(in_process_connector(config, lmcache)))
 }
 
-fn in_process_tiers(config: &SimConfig, lmcache: &LmcacheConfig) -> Vec<Tier> {
-    let speeds = &config.tiers;
-    let remote_speed = |serde| match serde {
-        Serde::Naive => speeds.remote_naive,
-        Serde::Cachegen => speeds.remote_cachegen,
+/// The connector to `LMCache` inside the engine.
+fn in_process_connector(config: &SimConfig, lmcache: LmcacheConfig) -> Connector {
+    Connector {
+        tiers: Tiers::new(lmcache.chunk_tokens, in_process_tiers(config, &lmcache)),
+        overhead_s: config.tiers.connector_overhead_s,
+        storage: StoragePolicy {
+            chunk_tokens: lmcache.chunk_tokens,
+            stores_output: lmcache.save_decode_cache,
+        },
+        warnings: lmcache.warnings,
+    }
+}
+
+/// The connector to an `lmcache server` with `gb` of memory.
+fn server_connector(config: &SimConfig, gb: f64) -> Connector {
+    let spec = TierSpec {
+        kind: TierKind::MpServer,
+        gb,
+        speed: config.tiers.mp,
     };
-    let cpu = lmcache.cpu_gb.map(|gb| (TierKind::Cpu, gb, speeds.cpu));
-    let disk = lmcache.disk_gb.map(|gb| (TierKind::Disk, gb, speeds.disk));
-    let remote = lmcache
-        .remote
-        .map(|serde| (TierKind::Remote, config.remote_gb, remote_speed(serde)));
-    let all = [cpu, disk, remote].into_iter().flatten();
-    all.map(|(kind, gb, speed)| tier(config, kind, gb, lmcache.chunk_tokens, speed))
+    Connector {
+        tiers: Tiers::new(MP_CHUNK_TOKENS, vec![tier(config, MP_CHUNK_TOKENS, &spec)]),
+        overhead_s: config.tiers.mp_overhead_s,
+        storage: StoragePolicy {
+            chunk_tokens: MP_CHUNK_TOKENS,
+            stores_output: false,
+        },
+        warnings: Vec::new(),
+    }
+}
+
+/// The tiers of `LMCache` inside the engine, the nearest first.
+fn in_process_tiers(config: &SimConfig, lmcache: &LmcacheConfig) -> Vec<Tier> {
+    let mut specs = Vec::new();
+    if let Some(gb) = lmcache.cpu_gb {
+        specs.push(TierSpec {
+            kind: TierKind::Cpu,
+            gb,
+            speed: config.tiers.cpu,
+        });
+    }
+    if let Some(gb) = lmcache.disk_gb {
+        specs.push(TierSpec {
+            kind: TierKind::Disk,
+            gb,
+            speed: config.tiers.disk,
+        });
+    }
+    if let Some(serde) = lmcache.remote {
+        specs.push(TierSpec {
+            kind: TierKind::Remote,
+            gb: config.remote_gb,
+            speed: match serde {
+                RemoteSerde::Naive => config.tiers.remote_naive,
+                RemoteSerde::Cachegen => config.tiers.remote_cachegen,
+            },
+        });
+    }
+    specs
+        .iter()
+        .map(|spec| tier(config, lmcache.chunk_tokens, spec))
         .collect()
 }
 
-/// A tier of this size; `LMCache`'s GB are GiB.
-fn tier(config: &SimConfig, kind: TierKind, gb: f64, chunk_tokens: u32, speed: TierSpeed) -> Tier {
+/// An empty tier. The GB of `LMCache` are GiB.
+fn tier(config: &SimConfig, chunk_tokens: u32, spec: &TierSpec) -> Tier {
     let chunk_gib = f64::from(chunk_tokens) * config.kv_gib_per_token();
-    Tier::new(kind, (gb / chunk_gib) as usize, speed)
+    Tier::new(spec.kind, (spec.gb / chunk_gib) as usize, spec.speed)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::lmcache::LmcacheSource, *};
+    use super::*;
 
-    fn tiers(yaml: &str) -> Vec<(&'static str, u64)> {
-        let lmcache = Some(LmcacheSource::Yaml(yaml.to_owned()));
-        let config = SimConfig {
-            lmcache,
-            ..SimConfig::default()
-        };
-        build(&config).unwrap().setup.tiers.unwrap().capacities()
+    fn capacities(yaml: &str) -> Vec<(&'static str, u64)> {
+        let lmcache = LmcacheConfig::parse("lmcache.yaml", yaml).unwrap();
+        let connector = in_process_connector(&SimConfig::default(), lmcache);
+        connector.tiers.capacities()
     }
 
     #[test]
-    fn a_yaml_gives_its_tiers_the_nearest_first() {
-        assert_eq!(tiers("max_local_cpu_size: 1"), [("cpu", 8_192)]);
+    fn lmcache_tiers_are_ordered_from_the_nearest() {
+        assert_eq!(capacities("max_local_cpu_size: 1"), [("cpu", 8_192)]);
         assert_eq!(
-            tiers("local_disk: file:///kv\nmax_local_disk_size: 2\nremote_url: lm://localhost:1"),
+            capacities(
+                "local_disk: file:///kv\nmax_local_disk_size: 2\nremote_url: lm://localhost:1"
+            ),
             [("cpu", 40_960), ("disk", 16_384), ("remote", 819_200)]
         );
     }
 
     #[test]
-    fn a_chunk_is_made_of_whole_blocks() {
-        let lmcache = Some(LmcacheSource::Yaml("chunk_size: 100".to_owned()));
-        let error = build(&SimConfig {
-            lmcache,
-            ..SimConfig::default()
-        })
-        .err()
-        .unwrap();
+    fn chunk_size_must_be_a_multiple_of_the_block_size() {
+        let error = check_chunks(&SimConfig::default(), 100).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`chunk_size` of the LMCache configuration is 100, expected a multiple of `block_size` (16)"
-        );
-    }
-
-    #[test]
-    fn two_connectors_are_one_too_many() {
-        let lmcache = Some(LmcacheSource::Yaml(String::new()));
-        let config = SimConfig {
-            lmcache,
-            lmcache_mp_l1_gb: Some(1.0),
-            ..SimConfig::default()
-        };
-        assert_eq!(
-            config.validate().unwrap_err().to_string(),
-            "`lmcache` and `lmcache_mp_l1_gb` are two ways to run LMCache: give one of them"
+            "`chunk_size` of the LMCache configuration is 100, \
+             expected a multiple of `block_size` (16)"
         );
     }
 }

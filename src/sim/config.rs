@@ -1,80 +1,65 @@
-//! What one simulated engine is: its address, its model, its memory, its speed.
+//! The configuration of a simulated engine: its address, its model, its memory and its speed.
 //!
-//! The defaults are a 7B model with 128 KiB of KV a token on one H100, at 0.3 of the GPU.
+//! The defaults are a 7B model with 128 KiB of KV per token on 0.3 of the memory of one H100.
 
+use super::error::SimError;
+use super::fault::Faults;
+use super::timing::{TierSpeeds, Timing};
 use std::path::PathBuf;
 
-use super::{
-    error::SimError,
-    fault::Faults,
-    lmcache::LmcacheSource,
-    timing::{TierSpeeds, Timing},
-};
-
-/// Everything one simulated engine is started with.
-#[derive(Debug, Clone)]
-pub struct SimConfig {
+/// The configuration of a simulated engine.
+#[derive(Clone, Debug)]
+pub(crate) struct SimConfig {
     /// Address to listen on.
-    pub host: String,
-    /// Port to listen on; 0 takes a free one.
-    pub port: u16,
-    /// Name the model is served under; a request for another name is a 404.
-    pub model: String,
-    /// Index of the GPU the engine claims to use: the `gpu` label of its memory gauge.
-    pub gpu: u32,
-    /// Seconds between the start and the moment the port answers.
-    pub startup_s: f64,
-    /// Seed of the generated words, their number, and the jitter.
-    pub seed: u64,
-    /// Longest prompt and answer together, in tokens.
-    pub max_model_len: u32,
-    /// Requests that run at once; the others wait.
-    pub max_num_seqs: usize,
-    /// Tokens an answer has in the mean where nothing else ends it (uniform between a half and one and a half of it).
-    pub mean_output_tokens: u32,
-    /// Memory of the simulated GPU.
-    pub gpu_total_mib: f64,
-    /// Part of the GPU this engine may use, above 0 and at most 1.
-    pub gpu_memory_utilization: f64,
-    /// Memory taken by weights and activations: what is left of the engine's part is its KV pool.
-    pub model_mib: f64,
-    /// Memory used beyond the engine's part (the CUDA context).
-    pub gpu_overhead_mib: f64,
-    /// Size of one token's KV.
-    pub kv_kib_per_token: f64,
-    /// Size of the KV pool in tokens; `None` derives it from the memory.
-    pub gpu_kv_tokens: Option<u32>,
-    /// Tokens in one block of the KV pool.
-    pub block_size: u32,
-    /// Whether the KV pool keeps the blocks of finished requests for the next ones.
-    pub prefix_caching: bool,
-    /// `LMCache` inside the engine (`LMCacheConnectorV1`): where its configuration is.
-    pub lmcache: Option<LmcacheSource>,
-    /// `LMCache` as a server of its own (`LMCacheMPConnector`): the size of its first level, in GB.
+    pub(crate) host: String,
+    /// Port to listen on; 0 means a free one.
+    pub(crate) port: u16,
+    /// Name of the served model. A request for another name gets status 404.
+    pub(crate) model: String,
+    /// Index of the simulated GPU: the `gpu` label of the memory gauge.
+    pub(crate) gpu: u32,
+    /// Seconds from the start until the port answers.
+    pub(crate) startup_s: f64,
+    /// Seed of the generated words, of their number, and of the jitter.
+    pub(crate) seed: u64,
+    /// Maximum number of tokens of prompt and answer together.
+    pub(crate) max_model_len: u32,
+    /// Maximum number of running requests; the others wait.
+    pub(crate) max_num_seqs: usize,
+    /// Mean number of tokens of an answer without a limit: uniform from 0.5 to 1.5 times this.
+    pub(crate) mean_output_tokens: u32,
+    /// Total memory of the simulated GPU.
+    pub(crate) gpu_total_mib: f64,
+    /// Share of the GPU's memory that the engine may use, above 0 and at most 1.
+    pub(crate) gpu_memory_utilization: f64,
+    /// Memory of weights and activations. The rest of the engine's share is its KV pool.
+    pub(crate) model_mib: f64,
+    /// Memory used beyond the engine's share (the CUDA context).
+    pub(crate) gpu_overhead_mib: f64,
+    /// Size of the KV of one token.
+    pub(crate) kv_kib_per_token: f64,
+    /// Size of the KV pool in tokens; `None` computes it from the memory.
+    pub(crate) gpu_kv_tokens: Option<u32>,
+    /// Tokens per block of the KV pool.
+    pub(crate) block_size: u32,
+    /// True if the KV pool keeps the blocks of finished requests for later ones.
+    pub(crate) prefix_caching: bool,
+    /// Configuration file of `LMCache` inside the engine (`LMCacheConnectorV1`).
+    pub(crate) lmcache: Option<PathBuf>,
+    /// First-level size, in GB, of `LMCache` as a separate server (`LMCacheMPConnector`).
     pub lmcache_mp_l1_gb: Option<f64>,
     /// Size of the store behind `remote_url`, in GB.
-    pub remote_gb: f64,
-    /// How fast the model computes.
-    pub timing: Timing,
-    /// How fast each cache tier loads and stores.
-    pub tiers: TierSpeeds,
-    /// Seconds that streams in flight may go on after the shutdown was asked for.
-    pub shutdown_grace_s: f64,
-    /// Where the engine's log lines go.
-    pub log: LogLines,
-    /// Where the moments of all answers are written at the end.
-    pub stamps: Option<PathBuf>,
-    /// What goes wrong, on purpose.
-    pub faults: Faults,
-}
-
-/// Where the engine's log lines go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLines {
-    /// To stdout, as vLLM's do.
-    Stdout,
-    /// Nowhere.
-    Off,
+    pub(crate) remote_gb: f64,
+    /// Speed of the model.
+    pub(crate) timing: Timing,
+    /// Speeds of the cache tiers.
+    pub(crate) tiers: TierSpeeds,
+    /// Seconds that streams in flight may continue after a shutdown was requested.
+    pub(crate) shutdown_grace_s: f64,
+    /// File for the timestamps of all answers, written at the end.
+    pub(crate) stamps: Option<PathBuf>,
+    /// Deliberate faults.
+    pub(crate) faults: Faults,
 }
 
 impl Default for SimConfig {
@@ -103,7 +88,6 @@ impl Default for SimConfig {
             timing: Timing::default(),
             tiers: TierSpeeds::default(),
             shutdown_grace_s: 0.5,
-            log: LogLines::Stdout,
             stamps: None,
             faults: Faults::default(),
         }
@@ -112,32 +96,33 @@ impl Default for SimConfig {
 
 impl SimConfig {
     /// Size of the KV pool in whole blocks.
-    pub fn gpu_blocks(&self) -> u32 {
+    pub(crate) fn gpu_blocks(&self) -> u32 {
         self.gpu_kv_tokens
             .unwrap_or_else(|| self.derived_kv_tokens())
             / self.block_size
     }
 
     /// Size of the KV pool in tokens, whole blocks only.
-    pub fn kv_pool_tokens(&self) -> u32 {
+    pub(crate) fn kv_pool_tokens(&self) -> u32 {
         self.gpu_blocks() * self.block_size
     }
 
-    /// Memory the engine occupies on its GPU while it runs.
-    pub fn gpu_memory_used_mib(&self) -> f64 {
+    /// GPU memory that the engine uses while it runs.
+    pub(crate) fn gpu_memory_used_mib(&self) -> f64 {
         self.gpu_total_mib * self.gpu_memory_utilization + self.gpu_overhead_mib
     }
 
-    /// Size of one token's KV in GiB.
-    pub fn kv_gib_per_token(&self) -> f64 {
+    /// Size of the KV of one token in GiB.
+    pub(crate) fn kv_gib_per_token(&self) -> f64 {
         self.kv_kib_per_token / (1024.0 * 1024.0)
     }
 
-    /// Checks that the parts fit together.
+    /// Checks that each value is in its range and that the values are consistent.
     ///
     /// # Errors
-    /// A parameter out of its range, or a KV pool too small for one request of `max_model_len`.
-    pub fn validate(&self) -> Result<(), SimError> {
+    /// Fails if a value is out of range, or if the KV pool is too small for one request of
+    /// `max_model_len`.
+    pub(crate) fn validate(&self) -> Result<(), SimError> {
         self.validate_counts()?;
         self.validate_sizes()?;
         self.validate_times()?;
@@ -174,18 +159,16 @@ impl SimConfig {
     fn validate_times(&self) -> Result<(), SimError> {
         not_negative("startup_s", self.startup_s)?;
         not_negative("shutdown_grace_s", self.shutdown_grace_s)?;
-        self.timing
-            .parameters()
-            .into_iter()
-            .try_for_each(|(name, value)| not_negative(name, value))?;
-        self.tiers
-            .parameters()
-            .into_iter()
-            .try_for_each(|(name, value)| not_negative(name, value))?;
-        self.tiers
-            .bandwidths()
-            .into_iter()
-            .try_for_each(|(name, value)| positive(name, value))
+        for (name, value) in self.timing.parameters() {
+            not_negative(name, value)?;
+        }
+        for (name, value) in self.tiers.overheads() {
+            not_negative(name, value)?;
+        }
+        for (name, value) in self.tiers.bandwidths() {
+            positive(name, value)?;
+        }
+        Ok(())
     }
 
     fn validate_pool(&self) -> Result<(), SimError> {
@@ -193,11 +176,11 @@ impl SimConfig {
         if self.gpu_blocks() >= needed {
             return Ok(());
         }
-        let gib = |tokens: u32| f64::from(tokens) * self.kv_gib_per_token();
+        let block_gib = f64::from(self.block_size) * self.kv_gib_per_token();
         Err(SimError::PoolTooSmall {
             max_model_len: self.max_model_len,
-            needed_gib: gib(needed * self.block_size),
-            available_gib: gib(self.kv_pool_tokens()),
+            needed_gib: f64::from(needed) * block_gib,
+            available_gib: f64::from(self.gpu_blocks()) * block_gib,
         })
     }
 
@@ -232,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_pool_is_the_one_the_h100_logged() {
+    fn default_pool_size_is_that_logged_on_an_h100() {
         let config = SimConfig::default();
         assert_eq!(config.kv_pool_tokens(), 76_960);
         assert_eq!(format!("{:.0}", config.gpu_memory_used_mib()), "25715");
@@ -240,21 +223,21 @@ mod tests {
     }
 
     #[test]
-    fn a_pool_too_small_is_refused_in_the_words_of_vllm() {
+    fn pool_too_small_is_refused_with_the_text_of_vllm() {
         let config = SimConfig {
             gpu_kv_tokens: Some(16_384),
             ..SimConfig::default()
         };
         assert_eq!(
             message(&config),
-            "to serve at least one request with the model's max seq len (32768), 4.00 GiB KV cache is needed, which \
-             is larger than the available KV cache memory (2.00 GiB); raise `gpu_memory_utilization` or lower \
-             `max_model_len`"
+            "to serve at least one request with the model's max seq len (32768), 4.00 GiB KV cache \
+             is needed, which is larger than the available KV cache memory (2.00 GiB); raise \
+             `gpu_memory_utilization` or lower `max_model_len`"
         );
     }
 
     #[test]
-    fn a_parameter_out_of_range_is_named() {
+    fn parameter_out_of_range_is_named() {
         let config = SimConfig {
             gpu_memory_utilization: 1.5,
             ..SimConfig::default()

@@ -1,10 +1,11 @@
-//! The built-in engine: a model of a cached LLM server, with its HTTP face.
+//! The simulated engine: a model of an LLM server with caches, served over HTTP.
 
 mod build;
 mod cache;
 mod config;
 mod error;
 mod fault;
+mod ground_truth;
 mod http;
 mod lmcache;
 mod log;
@@ -12,14 +13,10 @@ mod metrics;
 mod pacer;
 mod scheduler;
 mod sse;
+mod text;
 mod timing;
-pub mod tokens;
-mod truth;
-mod words;
+mod tokens;
 
-pub use config::{LogLines, SimConfig};
-pub use error::SimError;
-pub use fault::{Fault, Faults, help as fault_help};
-pub use http::{Simulator, serve};
-pub use lmcache::{LmcacheConfig, LmcacheError, LmcacheSource, Serde};
-pub use timing::{TierSpeed, TierSpeeds, Timing};
+pub(crate) use config::SimConfig;
+pub(crate) use fault::{Fault, Faults, help as fault_help};
+pub(crate) use http::serve;

@@ -1,73 +1,72 @@
-//! The bytes of a streamed answer: events as vLLM writes them, in the chunks of HTTP/1.1.
+//! The bytes of a streamed answer: events in vLLM's format, in the chunks of HTTP/1.1.
 //!
-//! All that does not change between two tokens is formatted once.
+//! The text that all events have in common is formatted once.
 
+use super::fault::StreamFaults;
+use super::text::FinishReason;
+use serde_json::json;
 use std::io::Write;
 
-use serde_json::json;
-
-use super::{fault::Spoiler, words::FinishReason};
-
-/// Which of the two APIs an answer belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Api {
+/// The API of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Api {
     /// `/v1/chat/completions`.
     Chat,
     /// `/v1/completions`.
     Completion,
 }
 
-/// When a stream tells the usage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UsageChunks {
-    /// Never.
+/// The chunks of a stream that contain the usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UsageChunks {
     Never,
-    /// In a chunk of its own, the last one.
+    /// A separate chunk at the end.
     Last,
-    /// In every chunk.
     Every,
 }
 
-/// How a body is delimited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
+/// The framing of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
     /// `Transfer-Encoding: chunked`.
     Chunked,
-    /// By the end of the connection, for HTTP/1.0.
+    /// The end of the connection, for HTTP/1.0.
     UntilClose,
 }
 
 /// Token counts of one request.
 #[expect(clippy::struct_field_names, reason = "the names of the API")]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Usage {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TokenUsage {
     /// Tokens of the prompt.
-    pub prompt_tokens: u32,
+    pub(crate) prompt_tokens: u32,
     /// Tokens written so far.
-    pub completion_tokens: u32,
+    pub(crate) completion_tokens: u32,
     /// Tokens of the prompt that were not computed.
-    pub cached_tokens: u32,
+    pub(crate) cached_tokens: u32,
 }
 
-impl Usage {
-    /// Adds the usage of another answer to the same request.
-    pub fn add(&mut self, other: Self) {
-        self.prompt_tokens += other.prompt_tokens;
-        self.completion_tokens += other.completion_tokens;
-        self.cached_tokens += other.cached_tokens;
-    }
+/// The part of an answer in the usage of its prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PromptUsage {
+    /// The first answer to a prompt, which includes the prompt's tokens.
+    Included,
+    /// A further answer to the same prompt.
+    Omitted,
+}
 
-    /// Returns the part that counts for a further answer to a prompt: its output only.
-    #[must_use]
-    pub fn without_prompt(self) -> Self {
-        Self {
-            completion_tokens: self.completion_tokens,
-            ..Self::default()
+impl TokenUsage {
+    /// Adds the usage of another answer to the same request.
+    pub(crate) fn add(&mut self, other: Self, prompt_usage: PromptUsage) {
+        self.completion_tokens += other.completion_tokens;
+        if prompt_usage == PromptUsage::Included {
+            self.prompt_tokens += other.prompt_tokens;
+            self.cached_tokens += other.cached_tokens;
         }
     }
 
     /// The `usage` object of the API.
-    pub fn json(self) -> serde_json::Value {
+    pub(crate) fn json(self) -> serde_json::Value {
         json!({
             "prompt_tokens": self.prompt_tokens,
             "total_tokens": self.prompt_tokens + self.completion_tokens,
@@ -77,179 +76,172 @@ impl Usage {
     }
 }
 
-/// A part of the answer with this index.
-#[derive(Debug, Clone, Copy)]
-pub struct Part<'a> {
+/// A part of the text of an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AnswerPart<'a> {
     /// Index of the answer in its request.
-    pub index: u32,
-    /// The text, made of letters and spaces: it needs no escapes.
-    pub text: &'a str,
+    pub(crate) index: u32,
+    /// Text of letters and spaces, which needs no escapes.
+    pub(crate) text: &'a str,
     /// The reason why the answer ends; set in its last part.
-    pub finish: Option<FinishReason>,
+    pub(crate) finish: Option<FinishReason>,
     /// Usage of this answer so far.
-    pub usage: Usage,
+    pub(crate) usage: TokenUsage,
+}
+
+/// The format of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamFormat {
+    pub(crate) api: Api,
+    pub(crate) usage: UsageChunks,
+    pub(crate) framing: Framing,
+}
+
+/// The fields that all events of an answer have in common.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EventHead<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) model: &'a str,
+    /// The time of the answer, in seconds since 1970.
+    pub(crate) created_s: u64,
 }
 
 /// Formats the events of one stream.
 #[derive(Debug)]
-pub struct Events {
+pub(crate) struct EventWriter {
     head: String,
-    api: Api,
-    usage: UsageChunks,
-    framing: Framing,
-    line: Vec<u8>,
-    spoiler: Spoiler,
+    format: StreamFormat,
+    faults: StreamFaults,
+    event: Vec<u8>,
     chunks: u32,
 }
 
-impl Events {
-    /// The events of the answer with this id.
-    pub fn new(
-        id: &str,
-        model: &str,
-        created_s: u64,
-        api: Api,
-        usage: UsageChunks,
-        framing: Framing,
-    ) -> Self {
-        let object = match api {
+impl EventWriter {
+    pub(crate) fn new(head: EventHead<'_>, format: StreamFormat, faults: StreamFaults) -> Self {
+        let object = match format.api {
             Api::Chat => "chat.completion.chunk",
             Api::Completion => "text_completion",
         };
         let head = format!(
-            "data: {{\"id\":{},\"object\":\"{object}\",\"created\":{created_s},\"model\":{},\"choices\":[",
-            json!(id),
-            json!(model)
+            "data: {{\"id\":{},\"object\":\"{object}\",\"created\":{},\"model\":{},\"choices\":[",
+            json!(head.id),
+            head.created_s,
+            json!(head.model)
         );
-        let line = Vec::with_capacity(512);
         Self {
             head,
-            api,
-            usage,
-            framing,
-            line,
-            spoiler: Spoiler::default(),
+            format,
+            faults,
+            event: Vec::with_capacity(512),
             chunks: 0,
         }
     }
 
-    /// The same, spoiled.
-    #[must_use]
-    pub fn spoiled(self, spoiler: Spoiler) -> Self {
-        Self { spoiler, ..self }
+    pub(crate) fn faults(&self) -> &StreamFaults {
+        &self.faults
     }
 
-    /// What is done to them.
-    pub fn spoiler(&self) -> &Spoiler {
-        &self.spoiler
-    }
-
-    /// Chunks so far.
-    pub fn chunks(&self) -> u32 {
+    /// The number of chunks so far.
+    pub(crate) fn chunks(&self) -> u32 {
         self.chunks
     }
 
-    /// Writes the events before the first token: a role for each of the answers in a chat.
-    pub fn open(&mut self, out: &mut Vec<u8>, answers: u32, usage: Usage) {
-        if self.api == Api::Completion {
+    /// Writes the events before the first token: in a chat, a role for each of the answers.
+    pub(crate) fn open(&mut self, out: &mut Vec<u8>, answers: u32, usage: TokenUsage) {
+        if self.format.api == Api::Completion {
             return;
         }
         let rest =
             r#""delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}"#;
         for index in 0..answers {
-            self.begin_choice(index);
-            self.line.extend_from_slice(rest.as_bytes());
-            self.end(out, usage, None);
+            self.start_choice(index);
+            self.event.extend_from_slice(rest.as_bytes());
+            self.end_choice(out, usage, None);
         }
     }
 
     /// Writes one part of one answer.
-    pub fn part(&mut self, out: &mut Vec<u8>, part: Part<'_>) {
-        let Part {
-            index,
-            text,
-            finish,
-            usage,
-        } = part;
-        let (before, after): (&[u8], &[u8]) = match self.api {
+    pub(crate) fn part(&mut self, out: &mut Vec<u8>, part: AnswerPart<'_>) {
+        let (before, after) = match self.format.api {
             Api::Chat => (
-                br#""delta":{"content":""#,
-                br#""},"logprobs":null,"finish_reason":"#,
+                r#""delta":{"content":""#,
+                r#""},"logprobs":null,"finish_reason":"#,
             ),
-            Api::Completion => (br#""text":""#, br#"","logprobs":null,"finish_reason":"#),
+            Api::Completion => (r#""text":""#, r#"","logprobs":null,"finish_reason":"#),
         };
-        self.begin_choice(index);
-        self.line.extend_from_slice(before);
-        self.line.extend_from_slice(text.as_bytes());
-        self.line.extend_from_slice(after);
-        self.line.extend_from_slice(match finish {
-            None => br#"null,"token_ids":null}"#,
-            Some(FinishReason::Stop) => br#""stop","stop_reason":null,"token_ids":null}"#,
-            Some(FinishReason::Length) => br#""length","stop_reason":null,"token_ids":null}"#,
-        });
+        let end = match part.finish {
+            None => r#"null,"token_ids":null}"#,
+            Some(FinishReason::Stop) => r#""stop","stop_reason":null,"token_ids":null}"#,
+            Some(FinishReason::Length) => r#""length","stop_reason":null,"token_ids":null}"#,
+        };
+        self.start_choice(part.index);
+        for text in [before, part.text, after, end] {
+            self.event.extend_from_slice(text.as_bytes());
+        }
         self.chunks += 1;
-        self.end(out, usage, Some(self.chunks));
+        self.end_choice(out, part.usage, Some(self.chunks));
     }
 
-    /// What comes after the last token.
-    pub fn close(&mut self, out: &mut Vec<u8>, usage: Usage) {
-        if self.usage != UsageChunks::Never {
-            self.begin();
-            self.line.push(b']');
-            self.usage(usage);
-            self.line.push(b'}');
-            self.finish_line(out, None);
+    /// Writes the events after the last token.
+    pub(crate) fn close(&mut self, out: &mut Vec<u8>, usage: TokenUsage) {
+        if self.format.usage != UsageChunks::Never {
+            self.start();
+            self.event.push(b']');
+            self.add_usage(usage);
+            self.event.push(b'}');
+            self.write_event(out, None);
         }
-        if !self.spoiler.omits_done() {
-            self.line.clear();
-            self.line.extend_from_slice(b"data: [DONE]");
-            self.finish_line(out, None);
+        if !self.faults.omits_done() {
+            self.event.clear();
+            self.event.extend_from_slice(b"data: [DONE]");
+            self.write_event(out, None);
         }
     }
 
-    fn begin(&mut self) {
-        self.line.clear();
-        self.line.extend_from_slice(self.head.as_bytes());
+    fn start(&mut self) {
+        self.event.clear();
+        self.event.extend_from_slice(self.head.as_bytes());
     }
 
-    fn begin_choice(&mut self, index: u32) {
-        self.begin();
-        write!(self.line, "{{\"index\":{index},").expect("a buffer takes any text");
+    fn start_choice(&mut self, index: u32) {
+        self.start();
+        write!(self.event, "{{\"index\":{index},").expect("a buffer takes any text");
     }
 
-    fn end(&mut self, out: &mut Vec<u8>, usage: Usage, chunk: Option<u32>) {
-        self.line.push(b']');
-        if self.usage == UsageChunks::Every {
-            self.usage(usage);
+    fn end_choice(&mut self, out: &mut Vec<u8>, usage: TokenUsage, chunk: Option<u32>) {
+        self.event.push(b']');
+        if self.format.usage == UsageChunks::Every {
+            self.add_usage(usage);
         }
-        self.line.push(b'}');
-        self.finish_line(out, chunk);
+        self.event.push(b'}');
+        self.write_event(out, chunk);
     }
 
-    fn usage(&mut self, usage: Usage) {
-        let Usage {
+    fn add_usage(&mut self, usage: TokenUsage) {
+        let TokenUsage {
             prompt_tokens,
             completion_tokens,
             cached_tokens,
         } = usage;
         let total_tokens = prompt_tokens + completion_tokens;
         write!(
-            self.line,
-            ",\"usage\":{{\"prompt_tokens\":{prompt_tokens},\"total_tokens\":{total_tokens},\"completion_tokens\":\
-             {completion_tokens},\"prompt_tokens_details\":{{\"cached_tokens\":{cached_tokens}}}}}"
+            self.event,
+            ",\"usage\":{{\"prompt_tokens\":{prompt_tokens},\"total_tokens\":{total_tokens},\
+             \"completion_tokens\":{completion_tokens},\
+             \"prompt_tokens_details\":{{\"cached_tokens\":{cached_tokens}}}}}"
         )
         .expect("a buffer takes any text");
     }
 
-    fn finish_line(&mut self, out: &mut Vec<u8>, chunk: Option<u32>) {
-        self.line.extend_from_slice(b"\n\n");
-        self.spoiler.spoil(&mut self.line, chunk);
-        for piece in self.line.chunks(self.spoiler.piece_bytes()) {
-            if self.framing == Framing::Chunked {
+    fn write_event(&mut self, out: &mut Vec<u8>, chunk: Option<u32>) {
+        self.event.extend_from_slice(b"\n\n");
+        self.faults.apply(&mut self.event, chunk);
+        for piece in self.event.chunks(self.faults.piece_bytes()) {
+            if self.format.framing == Framing::Chunked {
                 write!(out, "{:x}\r\n", piece.len()).expect("a buffer takes any text");
             }
             out.extend_from_slice(piece);
-            if self.framing == Framing::Chunked {
+            if self.format.framing == Framing::Chunked {
                 out.extend_from_slice(b"\r\n");
             }
         }
@@ -260,33 +252,37 @@ impl Events {
 mod tests {
     use super::*;
 
-    const USAGE: Usage = Usage {
+    const USAGE: TokenUsage = TokenUsage {
         prompt_tokens: 20,
         completion_tokens: 1,
         cached_tokens: 16,
     };
 
     fn stream(api: Api, usage: UsageChunks, framing: Framing) -> String {
-        let mut events = Events::new("x-1", "a \"b\"", 7, api, usage, framing);
+        let head = EventHead {
+            id: "x-1",
+            model: "a \"b\"",
+            created_s: 7,
+        };
+        let format = StreamFormat {
+            api,
+            usage,
+            framing,
+        };
+        let before = TokenUsage {
+            completion_tokens: 0,
+            ..USAGE
+        };
+        let part = AnswerPart {
+            index: 0,
+            text: " moon",
+            finish: Some(FinishReason::Length),
+            usage: USAGE,
+        };
+        let mut events = EventWriter::new(head, format, StreamFaults::default());
         let mut out = Vec::new();
-        events.open(
-            &mut out,
-            1,
-            Usage {
-                completion_tokens: 0,
-                ..USAGE
-            },
-        );
-        let finish = Some(FinishReason::Length);
-        events.part(
-            &mut out,
-            Part {
-                index: 0,
-                text: " moon",
-                finish,
-                usage: USAGE,
-            },
-        );
+        events.open(&mut out, 1, before);
+        events.part(&mut out, part);
         events.close(&mut out, USAGE);
         String::from_utf8(out).unwrap()
     }
@@ -302,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chat_begins_with_the_role_and_ends_with_usage_and_done() {
+    fn chat_stream_starts_with_the_role_and_ends_with_usage_and_done() {
         let text = stream(Api::Chat, UsageChunks::Last, Framing::UntilClose);
         let events = events(&text);
         assert_eq!(
@@ -326,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_completion_has_no_role_and_usage_only_where_asked() {
+    fn completion_stream_has_no_role_and_usage_only_if_requested() {
         let text = stream(Api::Completion, UsageChunks::Never, Framing::UntilClose);
         assert_eq!(events(&text).len(), 1);
         assert_eq!(events(&text)[0]["choices"][0]["text"], " moon");
@@ -338,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn every_event_is_one_chunk_of_the_length_it_states() {
+    fn each_event_is_one_http_chunk() {
         let plain = stream(Api::Chat, UsageChunks::Last, Framing::UntilClose);
         let mut rest = stream(Api::Chat, UsageChunks::Last, Framing::Chunked);
         let mut joined = String::new();

@@ -1,29 +1,30 @@
-//! How long things take: a pure model, fitted to vLLM 0.24.0 and `LMCache` 0.5.1 on one H100.
+//! The timing model, fitted to vLLM 0.24.0 and `LMCache` 0.5.1 on one H100.
 //!
-//! A prefill of `n` tokens behind `d` cached ones takes `overhead + a·n + b·(n² + 2·d·n)`: the linear part is the
-//! layers, the quadratic part is attention. A cache hit adds the connector's overhead and the transfer of the bytes.
+//! A prefill of `n` tokens after `d` cached ones takes `overhead + a·n + b·(n² + 2·d·n)`. The
+//! linear part is the layers, the quadratic part is attention. A cache hit adds the connector's
+//! overhead and the transfer of the bytes.
 
-/// How fast the model computes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Timing {
-    /// Seconds of every prefill, whatever its length.
-    pub prefill_overhead_s: f64,
-    /// Seconds a computed token takes.
-    pub prefill_per_token_s: f64,
-    /// Seconds a pair of tokens takes that attend to each other, halved: the factor of the square.
-    pub prefill_per_token_squared_s: f64,
-    /// Seconds to every first token, whatever the load and the prompt: prefills run side by side.
-    pub ttft_s: Option<f64>,
-    /// Seconds the first request of a fresh engine takes on top.
-    pub warmup_s: f64,
-    /// Seconds between two tokens of a request that runs alone; 0 means as fast as possible.
-    pub itl_s: f64,
-    /// What each further running request adds to that, as a part of it.
-    pub itl_slope: f64,
-    /// What a prefill that runs meanwhile adds to it, as a part of it.
-    pub prefill_slowdown: f64,
-    /// How far prefill times and intervals stray, as a part of them (uniform, seeded).
-    pub jitter: f64,
+/// The speed of the model.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Timing {
+    /// Fixed seconds of each prefill.
+    pub(crate) prefill_overhead_s: f64,
+    /// Seconds of prefill per computed token.
+    pub(crate) prefill_per_token_s: f64,
+    /// Seconds of attention per computed token and token of its context: the factor of the square.
+    pub(crate) prefill_per_token_squared_s: f64,
+    /// Fixed seconds to each first token, with prefills in parallel; `None` computes the prefill.
+    pub(crate) ttft_s: Option<f64>,
+    /// Additional seconds of the first request of a fresh engine.
+    pub(crate) warmup_s: f64,
+    /// Seconds between two tokens of a single request; 0 means as fast as possible.
+    pub(crate) itl_s: f64,
+    /// Relative increase of `itl_s` per additional running request.
+    pub(crate) itl_slope: f64,
+    /// Relative increase of `itl_s` during a prefill.
+    pub(crate) prefill_slowdown: f64,
+    /// Maximum relative deviation of prefill times and intervals (uniform, seeded).
+    pub(crate) jitter: f64,
 }
 
 impl Default for Timing {
@@ -43,10 +44,10 @@ impl Default for Timing {
 }
 
 impl Timing {
-    /// A server without limits, to measure clients by: the first token after `ttft_s`, the others at the interval
-    /// that is set, whatever the load.
+    /// Returns the timing of a server without limits, to measure clients with: the first token
+    /// after `ttft_s` and the others at the set interval, at any load.
     #[must_use]
-    pub fn without_limits(self, ttft_s: f64) -> Self {
+    pub(crate) fn without_limits(self, ttft_s: f64) -> Self {
         Self {
             ttft_s: Some(ttft_s),
             itl_slope: 0.0,
@@ -56,24 +57,26 @@ impl Timing {
         }
     }
 
-    /// Seconds to compute `computed` tokens behind `cached` ones.
-    pub fn prefill_s(&self, cached_tokens: u32, computed_tokens: u32) -> f64 {
-        let (d, n) = (f64::from(cached_tokens), f64::from(computed_tokens));
+    /// The seconds to compute `computed_tokens` after `cached_tokens`.
+    pub(crate) fn prefill_s(&self, cached_tokens: u32, computed_tokens: u32) -> f64 {
+        let d = f64::from(cached_tokens);
+        let n = f64::from(computed_tokens);
         let pairs = n * n + 2.0 * d * n;
         self.prefill_overhead_s
             + self.prefill_per_token_s * n
             + self.prefill_per_token_squared_s * pairs
     }
 
-    /// Seconds between two tokens while `decoding` requests decode and `prefilling` requests prefill.
-    pub fn interval_s(&self, decoding: usize, prefilling: usize) -> f64 {
+    /// The seconds between two tokens while `decoding` requests decode and `prefilling` prefill.
+    pub(crate) fn interval_s(&self, decoding: usize, prefilling: usize) -> f64 {
         let others = decoding.saturating_sub(1) as f64;
         self.itl_s
             * (1.0 + self.itl_slope * others)
             * (1.0 + self.prefill_slowdown * prefilling as f64)
     }
 
-    pub(super) fn parameters(&self) -> [(&'static str, f64); 9] {
+    /// All values, by name.
+    pub(crate) fn parameters(&self) -> [(&'static str, f64); 9] {
         [
             ("ttft_s", self.ttft_s.unwrap_or(0.0)),
             ("prefill_overhead_s", self.prefill_overhead_s),
@@ -91,20 +94,29 @@ impl Timing {
     }
 }
 
-/// How fast one cache tier is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TierSpeed {
-    /// GiB of KV a second on the way to the GPU.
-    pub load_gib_per_s: f64,
-    /// GiB of KV a second on the way from the GPU, as far as the request waits for it.
-    pub store_gib_per_s: f64,
-    /// Seconds a load takes before its first byte.
-    pub latency_s: f64,
+/// The speed of one cache tier.
+#[expect(clippy::struct_field_names, reason = "the unit is part of a name")]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct TierSpeed {
+    /// GiB of KV per second to the GPU.
+    pub(crate) load_gib_per_s: f64,
+    /// GiB of KV per second from the GPU, as far as the request waits for it.
+    pub(crate) store_gib_per_s: f64,
+    /// Seconds before the first byte of a load.
+    pub(crate) latency_s: f64,
 }
 
 impl TierSpeed {
-    /// Seconds to load `gib` of KV; nothing to load takes no time.
-    pub fn load_s(&self, gib: f64) -> f64 {
+    const fn new(load_gib_per_s: f64, store_gib_per_s: f64, latency_s: f64) -> Self {
+        Self {
+            load_gib_per_s,
+            store_gib_per_s,
+            latency_s,
+        }
+    }
+
+    /// The seconds to load `gib` of KV; 0 for nothing.
+    pub(crate) fn load_s(&self, gib: f64) -> f64 {
         if gib > 0.0 {
             self.latency_s + gib / self.load_gib_per_s
         } else {
@@ -112,53 +124,49 @@ impl TierSpeed {
         }
     }
 
-    /// Seconds a request waits for `gib` of KV to be stored.
-    pub fn store_s(&self, gib: f64) -> f64 {
+    /// The seconds that a request waits while `gib` of KV are stored.
+    pub(crate) fn store_s(&self, gib: f64) -> f64 {
         gib / self.store_gib_per_s
     }
 }
 
-/// The speeds of all tiers, and what the connector costs each request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TierSpeeds {
-    /// Seconds every request waits for `LMCacheConnectorV1`, hit or not.
-    pub connector_overhead_s: f64,
-    /// Seconds every request waits for `LMCacheMPConnector`, hit or not.
-    pub mp_overhead_s: f64,
+/// The speeds of all tiers, and the overhead of the connectors.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TierSpeeds {
+    /// Seconds that each request waits for `LMCacheConnectorV1`, hit or miss.
+    pub(crate) connector_overhead_s: f64,
+    /// Seconds that each request waits for `LMCacheMPConnector`, hit or miss.
+    pub(crate) mp_overhead_s: f64,
     /// CPU memory inside the engine.
-    pub cpu: TierSpeed,
+    pub(crate) cpu: TierSpeed,
     /// CPU memory of the `lmcache server`.
-    pub mp: TierSpeed,
+    pub(crate) mp: TierSpeed,
     /// A local disk.
-    pub disk: TierSpeed,
+    pub(crate) disk: TierSpeed,
     /// A remote store with `remote_serde: cachegen`.
-    pub remote_cachegen: TierSpeed,
-    /// A remote store with `remote_serde: naive`: an estimate, never measured.
-    pub remote_naive: TierSpeed,
+    pub(crate) remote_cachegen: TierSpeed,
+    /// A remote store with `remote_serde: naive`. An estimate, not measured.
+    pub(crate) remote_naive: TierSpeed,
 }
 
 impl Default for TierSpeeds {
     fn default() -> Self {
-        let speed = |load, store, latency_s| TierSpeed {
-            load_gib_per_s: load,
-            store_gib_per_s: store,
-            latency_s,
-        };
         Self {
             connector_overhead_s: 0.042,
             mp_overhead_s: 0.045,
-            cpu: speed(26.5, 40.0, 0.0),
-            mp: speed(31.0, 1_000.0, 0.0),
-            disk: speed(6.06, 40.0, 0.023),
-            remote_cachegen: speed(2.6, 3.0, 0.144),
-            remote_naive: speed(1.5, 1.5, 0.02),
+            cpu: TierSpeed::new(26.5, 40.0, 0.0),
+            mp: TierSpeed::new(31.0, 1_000.0, 0.0),
+            disk: TierSpeed::new(6.06, 40.0, 0.023),
+            remote_cachegen: TierSpeed::new(2.6, 3.0, 0.144),
+            remote_naive: TierSpeed::new(1.5, 1.5, 0.02),
         }
     }
 }
 
 impl TierSpeeds {
-    pub(super) fn parameters(&self) -> Vec<(&'static str, f64)> {
-        vec![
+    /// The values in seconds, by name.
+    pub(crate) fn overheads(&self) -> [(&'static str, f64); 7] {
+        [
             ("connector_overhead_s", self.connector_overhead_s),
             ("mp_overhead_s", self.mp_overhead_s),
             ("cpu.latency_s", self.cpu.latency_s),
@@ -169,8 +177,9 @@ impl TierSpeeds {
         ]
     }
 
-    pub(super) fn bandwidths(&self) -> Vec<(&'static str, f64)> {
-        vec![
+    /// The values in GiB per second, by name.
+    pub(crate) fn bandwidths(&self) -> [(&'static str, f64); 10] {
+        [
             ("cpu.load_gib_per_s", self.cpu.load_gib_per_s),
             ("cpu.store_gib_per_s", self.cpu.store_gib_per_s),
             ("mp.load_gib_per_s", self.mp.load_gib_per_s),
@@ -202,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cold_prefill_takes_what_the_h100_took() {
+    fn cold_prefill_takes_as_long_as_on_an_h100() {
         for (tokens, measured_s) in [(1_225, 0.060), (12_025, 0.365), (24_025, 0.831)] {
             let modelled_s = Timing::default().prefill_s(0, tokens);
             assert!(
@@ -213,14 +222,14 @@ mod tests {
     }
 
     #[test]
-    fn tokens_behind_a_long_context_cost_more_and_never_more_than_all_of_it() {
+    fn prefill_time_grows_with_the_cached_context() {
         let timing = Timing::default();
         assert!(timing.prefill_s(23_808, 217) > timing.prefill_s(0, 217));
         assert!(timing.prefill_s(11_776, 12_249) < timing.prefill_s(0, 24_025));
     }
 
     #[test]
-    fn a_token_alone_takes_the_itl_and_company_stretches_it() {
+    fn interval_grows_with_running_requests_and_prefills() {
         let timing = Timing {
             itl_slope: 0.1,
             prefill_slowdown: 0.5,
@@ -232,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_to_load_takes_no_time() {
+    fn loading_nothing_takes_no_time() {
         let speed = TierSpeeds::default().disk;
         assert!(speed.load_s(0.0) < 1e-12);
         assert!((speed.load_s(6.06) - 1.023).abs() < 1e-9);

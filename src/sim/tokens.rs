@@ -1,45 +1,44 @@
-//! Tokens without a tokenizer file: a stated rule that comes close to real tokenizers on English text.
+//! Tokens without a tokenizer file: a rule that is close to real tokenizers for English text.
 //!
-//! - A run of letters is cut into pieces of at most six bytes, a run of digits into pieces of at most three.
-//! - Any other character is a token of its own.
-//! - White space belongs to the token after it, except that white space with a line break is one token.
+//! - A run of letters is split into pieces of at most six bytes, a run of digits into pieces of at
+//!   most three.
+//! - Any other character is a separate token.
+//! - White space matches to the next token. White space with a line break is one token.
 //!
-//! So `"This is some dummy text. "` has six tokens. A token's id is a hash of its text. A chat prompt is laid out as
-//! Llama 3 does: one token to begin, five around each message, four to start the answer.
+//! So `"This is some dummy text. "` has six tokens. The id of a token is a hash of its text. A chat
+//! prompt has the layout of Llama 3: one token at the start, five per message, four to start the
+//! answer.
 
 /// A token: the hash of its text.
-pub type TokenId = u32;
+pub(crate) type TokenId = u32;
 
-/// Number of tokens in a text, without any the server adds.
-///
-/// ```
-/// assert_eq!(lmrun::sim::tokens::count("This is some dummy text. "), 6);
-/// ```
-pub fn count(text: &str) -> usize {
+/// The number of tokens of a text, without those that the server adds.
+#[cfg(test)]
+pub(crate) fn count(text: &str) -> usize {
     pieces(text).count()
 }
 
-/// The tokens of a text, without any the server adds.
-pub fn ids(text: &str) -> impl Iterator<Item = TokenId> + '_ {
+/// The tokens of a text, without those that the server adds.
+pub(crate) fn ids(text: &str) -> impl Iterator<Item = TokenId> + '_ {
     pieces(text).map(id)
 }
 
-/// The tokens of a plain prompt: the text behind the token that begins every prompt.
-pub fn prompt_ids(text: &str) -> Vec<TokenId> {
+/// The tokens of a plain prompt: the start token, then those of the text.
+pub(crate) fn prompt_ids(text: &str) -> Vec<TokenId> {
     std::iter::once(id(BEGIN)).chain(ids(text)).collect()
 }
 
-/// Whether a chat prompt ends with the tokens that start the answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GenerationPrompt {
-    /// It does, as for a completion.
+/// The end of a chat prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GenerationPrompt {
+    /// The tokens that start the answer, as for a completion.
     Add,
-    /// It ends with the last message.
+    /// The last message.
     Omit,
 }
 
 /// The tokens of a conversation of (role, content) pairs.
-pub fn chat_ids<'a>(
+pub(crate) fn chat_ids<'a>(
     messages: impl IntoIterator<Item = (&'a str, &'a str)>,
     generation: GenerationPrompt,
 ) -> Vec<TokenId> {
@@ -55,8 +54,9 @@ pub fn chat_ids<'a>(
     tokens
 }
 
-/// The hash of each prefix whose length is a multiple of `every` tokens: equal where all tokens up to it are equal.
-pub fn prefix_hashes(salt: u64, tokens: &[TokenId], every: usize) -> Vec<u64> {
+/// The hash of each prefix whose length is a multiple of `every` tokens. Hashes are equal if all
+/// tokens up to them are equal.
+pub(crate) fn prefix_hashes(salt: u64, tokens: &[TokenId], every: usize) -> Vec<u64> {
     let mut chain = salt;
     let mut hashes = Vec::with_capacity(tokens.len() / every);
     for block in tokens.chunks_exact(every) {
@@ -68,15 +68,15 @@ pub fn prefix_hashes(salt: u64, tokens: &[TokenId], every: usize) -> Vec<u64> {
     hashes
 }
 
-/// The hash of a whole sequence of tokens.
-pub fn sequence_hash(salt: u64, tokens: &[TokenId]) -> u64 {
+/// The hash of a sequence of tokens.
+pub(crate) fn sequence_hash(salt: u64, tokens: &[TokenId]) -> u64 {
     tokens
         .iter()
         .fold(salt, |chain, token| mix(chain ^ u64::from(*token)))
 }
 
-/// Spreads the bits of a number over all of them (the finalizer of `splitmix64`).
-pub(super) fn mix(value: u64) -> u64 {
+/// Mixes the bits of a number (the finalizer of `splitmix64`).
+pub(crate) fn mix(value: u64) -> u64 {
     let mut z = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -130,12 +130,12 @@ fn piece_bytes(text: &str, first: char) -> usize {
     }
 }
 
-/// Bytes of the leading run of such characters, cut at the limit, at least one character.
-fn run_bytes(text: &str, limit: usize, belongs: impl Fn(char) -> bool) -> usize {
+/// The bytes of the leading run of matching characters: at most `limit`, at least one character.
+fn run_bytes(text: &str, limit: usize, matches: impl Fn(char) -> bool) -> usize {
     let mut end = 0;
     for character in text.chars() {
         let next = end + character.len_utf8();
-        if !belongs(character) || (end > 0 && next > limit) {
+        if !matches(character) || (end > 0 && next > limit) {
             break;
         }
         end = next;
@@ -145,16 +145,15 @@ fn run_bytes(text: &str, limit: usize, belongs: impl Fn(char) -> bool) -> usize 
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
+    use proptest::prelude::*;
 
     fn check(text: &str, expected: &[&str]) {
         assert_eq!(pieces(text).collect::<Vec<_>>(), expected, "{text:?}");
     }
 
     #[test]
-    fn a_text_falls_into_the_stated_pieces() {
+    fn text_is_split_by_the_rule() {
         check(
             "This is some dummy text. ",
             &["This", "is", "some", "dummy", "text", "."],
@@ -170,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_conversation_has_ten_tokens_around_one_message() {
+    fn chat_adds_ten_tokens_to_one_message() {
         let alone = chat_ids(
             [("user", "This is some dummy text. ")],
             GenerationPrompt::Add,
@@ -183,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_turn_starts_with_the_last_one_and_its_answer() {
+    fn next_turn_starts_with_the_previous_turn_and_its_answer() {
         let first = chat_ids([("user", "Hello")], GenerationPrompt::Add);
         let next = chat_ids(
             [("user", "Hello"), ("assistant", "moon river")],
@@ -195,20 +194,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_cut_without_loss(text in any::<String>()) {
+        fn any_text_is_split_without_loss(text in any::<String>()) {
             let kept: String = pieces(&text).filter(|piece| *piece != "\n").collect();
             let expected: String = text.split_whitespace().collect();
             prop_assert_eq!(kept, expected);
         }
 
         #[test]
-        fn prefixes_are_equal_as_far_as_the_tokens_are(
+        fn prefix_hashes_are_equal_up_to_the_first_changed_block(
             tokens in prop::collection::vec(0u32..4, 1..80), change in any::<prop::sample::Index>(),
         ) {
             let at = change.index(tokens.len());
             let mut other = tokens.clone();
             other[at] += 1;
-            let (ours, theirs) = (prefix_hashes(0, &tokens, 4), prefix_hashes(0, &other, 4));
+            let ours = prefix_hashes(0, &tokens, 4);
+            let theirs = prefix_hashes(0, &other, 4);
             let equal = ours.iter().zip(&theirs).take_while(|(a, b)| a == b).count();
             prop_assert_eq!(equal, (at / 4).min(ours.len()));
             prop_assert!(ours.iter().zip(&theirs).skip(equal).all(|(a, b)| a != b));

@@ -1,8 +1,8 @@
-//! What an engine remembers: the KV pool on the GPU, and the tiers behind it. Pure state, no clock.
+//! The caches of an engine: the KV pool on the GPU and the tiers behind it. They have no clock.
 
 mod lru;
 mod pool;
 mod tier;
 
-pub use pool::{Lease, Pool};
-pub use tier::{Tier, TierKind, Tiers};
+pub(crate) use pool::{BlockLease, KvPool};
+pub(crate) use tier::{Tier, TierKind, Tiers};

@@ -1,52 +1,55 @@
-//! The KV pool: a fixed number of blocks, shared between requests that begin alike.
+//! The KV pool: a fixed number of blocks, shared between requests with a common prefix.
 //!
-//! A request leases all blocks it can come to need before it starts, so that none is ever preempted. Blocks whose
-//! content is known are shared by hash; a shared block that nobody leases stays as long as there is room for it.
+//! A request leases all the blocks that it can need before it starts, so requests are never
+//! preempted. Blocks with known content are shared by hash. A shared block without a lease stays
+//! until its room is needed.
 
+use super::lru::LruSet;
 use std::collections::HashMap;
-
-use super::lru::Lru;
 
 /// The KV pool of one engine.
 #[derive(Debug)]
-pub struct Pool {
+pub(crate) struct KvPool {
     capacity_blocks: usize,
-    caching: bool,
+    prefix_caching: bool,
+    /// Shared blocks in use, with the number of their leases.
     pinned: HashMap<u64, usize>,
-    idle: Lru,
+    /// Shared blocks without a lease.
+    idle: LruSet,
     private_blocks: usize,
 }
 
-/// The blocks of one request: give it back to the pool it comes from.
+/// The blocks of one request, which must be released to their pool.
 #[derive(Debug)]
 #[must_use]
-pub struct Lease {
+pub(crate) struct BlockLease {
     shared: Vec<u64>,
     private_blocks: usize,
 }
 
-impl Pool {
-    /// An empty pool. Without prefix caching no block is ever shared.
-    pub fn new(capacity_blocks: usize, prefix_caching: bool) -> Self {
+impl KvPool {
+    /// Returns an empty pool. Without prefix caching, blocks are never shared.
+    pub(crate) fn new(capacity_blocks: usize, prefix_caching: bool) -> Self {
         Self {
             capacity_blocks,
-            caching: prefix_caching,
+            prefix_caching,
             pinned: HashMap::new(),
-            idle: Lru::default(),
+            idle: LruSet::default(),
             private_blocks: 0,
         }
     }
 
-    /// Number of leading blocks that are here.
-    pub fn hits(&self, blocks: &[u64]) -> usize {
+    /// The number of leading blocks that the pool has.
+    pub(crate) fn hits(&self, blocks: &[u64]) -> usize {
         blocks
             .iter()
             .take_while(|block| self.contains(**block))
             .count()
     }
 
-    /// Leases `total_blocks`, the first of them shared: these must be here. `None` where there is no room now.
-    pub fn lease(&mut self, shared: &[u64], total_blocks: usize) -> Option<Lease> {
+    /// Leases `total_blocks`, of which the first are `shared`, which the pool must have. Returns
+    /// `None` if there is not enough room now.
+    pub(crate) fn lease(&mut self, shared: &[u64], total_blocks: usize) -> Option<BlockLease> {
         let newly_pinned = shared
             .iter()
             .filter(|block| !self.pinned.contains_key(block))
@@ -60,15 +63,16 @@ impl Pool {
         }
         self.private_blocks += private_blocks;
         self.evict();
-        Some(Lease {
+        Some(BlockLease {
             shared: shared.to_vec(),
             private_blocks,
         })
     }
 
-    /// Shares what a lease has computed: `blocks` are the hashes of its blocks, from its first one on.
-    pub fn publish(&mut self, lease: &mut Lease, blocks: &[u64]) {
-        if !self.caching {
+    /// Shares computed blocks. `blocks` are the hashes of the lease's blocks, from its first one
+    /// on.
+    pub(crate) fn publish(&mut self, lease: &mut BlockLease, blocks: &[u64]) {
+        if !self.prefix_caching {
             return;
         }
         for block in blocks
@@ -83,16 +87,16 @@ impl Pool {
         }
     }
 
-    /// Ends a lease. Its shared blocks stay, the last of them the first to go.
-    pub fn give_back(&mut self, lease: Lease) {
+    /// Ends a lease. Its shared blocks stay; the last of them is evicted first.
+    pub(crate) fn release(&mut self, lease: BlockLease) {
         self.private_blocks -= lease.private_blocks;
         for block in lease.shared.into_iter().rev() {
             self.unpin(block);
         }
     }
 
-    /// Forgets all blocks, unless some are leased. Says whether it did.
-    pub fn reset(&mut self) -> bool {
+    /// Removes all blocks. Returns false, and removes none, if requests hold blocks.
+    pub(crate) fn reset(&mut self) -> bool {
         if self.used_blocks() > 0 {
             return false;
         }
@@ -100,13 +104,12 @@ impl Pool {
         true
     }
 
-    /// Blocks that requests hold now.
-    pub fn used_blocks(&self) -> usize {
+    /// The number of blocks that requests hold now.
+    pub(crate) fn used_blocks(&self) -> usize {
         self.pinned.len() + self.private_blocks
     }
 
-    /// Blocks there are.
-    pub fn capacity_blocks(&self) -> usize {
+    pub(crate) fn capacity_blocks(&self) -> usize {
         self.capacity_blocks
     }
 
@@ -139,22 +142,21 @@ impl Pool {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use proptest::prelude::*;
 
-    use super::*;
-
-    /// Runs one request to its end: what it hits, or `None` where it found no room.
-    fn serve(pool: &mut Pool, blocks: &[u64]) -> Option<usize> {
+    /// Runs one request to its end. Returns its hits, or `None` if there was no room.
+    fn serve(pool: &mut KvPool, blocks: &[u64]) -> Option<usize> {
         let hits = pool.hits(blocks);
         let mut lease = pool.lease(&blocks[..hits], blocks.len() + 1)?;
         pool.publish(&mut lease, blocks);
-        pool.give_back(lease);
+        pool.release(lease);
         Some(hits)
     }
 
     #[test]
-    fn a_prefix_is_found_again_as_far_as_it_is_the_same() {
-        let mut pool = Pool::new(100, true);
+    fn pool_hits_the_common_prefix() {
+        let mut pool = KvPool::new(100, true);
         assert_eq!(serve(&mut pool, &[1, 2, 3]), Some(0));
         assert_eq!(serve(&mut pool, &[1, 2, 9, 3]), Some(2));
         assert_eq!(serve(&mut pool, &[7, 2, 3]), Some(0));
@@ -163,26 +165,26 @@ mod tests {
     }
 
     #[test]
-    fn without_prefix_caching_nothing_is_found() {
-        let mut pool = Pool::new(100, false);
+    fn pool_without_prefix_caching_has_no_hits() {
+        let mut pool = KvPool::new(100, false);
         serve(&mut pool, &[1, 2, 3]);
         assert_eq!(serve(&mut pool, &[1, 2, 3]), Some(0));
     }
 
     #[test]
-    fn a_pool_that_is_leased_is_neither_lent_twice_nor_reset() {
-        let mut pool = Pool::new(4, true);
+    fn leased_blocks_are_not_leased_twice_or_reset() {
+        let mut pool = KvPool::new(4, true);
         let lease = pool.lease(&[], 3).unwrap();
         assert!(pool.lease(&[], 2).is_none());
         assert!(!pool.reset());
-        pool.give_back(lease);
+        pool.release(lease);
         assert_eq!(pool.used_blocks(), 0);
         assert!(pool.lease(&[], 4).is_some());
     }
 
     #[test]
-    fn the_end_of_the_oldest_prefix_goes_first() {
-        let mut pool = Pool::new(6, true);
+    fn pool_evicts_the_end_of_the_oldest_prefix_first() {
+        let mut pool = KvPool::new(6, true);
         serve(&mut pool, &[1, 2, 3]);
         serve(&mut pool, &[11, 12]);
         serve(&mut pool, &[21]);
@@ -191,14 +193,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_never_holds_more_than_its_capacity(
+        fn pool_never_exceeds_its_capacity(
             capacity in 1usize..20,
             steps in prop::collection::vec((0u64..5, 1usize..12, any::<bool>()), 1..60),
         ) {
-            let mut pool = Pool::new(capacity, true);
+            let mut pool = KvPool::new(capacity, true);
             let mut held = Vec::new();
             for (family, length, end_one) in steps {
-                let blocks: Vec<u64> = (0..length as u64).map(|index| family * 100 + index).collect();
+                let blocks: Vec<u64> = (family * 100..).take(length).collect();
                 let hits = pool.hits(&blocks);
                 if let Some(mut lease) = pool.lease(&blocks[..hits], length) {
                     pool.publish(&mut lease, &blocks);
@@ -207,11 +209,11 @@ mod tests {
                 }
                 prop_assert!(pool.used_blocks() + pool.idle.len() <= capacity);
                 if end_one && !held.is_empty() {
-                    pool.give_back(held.remove(0));
+                    pool.release(held.remove(0));
                 }
             }
             for lease in held {
-                pool.give_back(lease);
+                pool.release(lease);
             }
             prop_assert_eq!(pool.used_blocks(), 0);
         }

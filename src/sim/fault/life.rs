@@ -1,25 +1,24 @@
-//! Processes that do not live as they should.
+//! Faults of the engine's process.
 
 use super::{Fault, Faults};
 use std::future::{Future, pending};
 use std::io::{self, Write};
-use std::process::Command;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// How often a flooded log gets more.
-const EVERY: Duration = Duration::from_millis(10);
+/// The interval between two writes to a flooded log.
+const FLOOD_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Does what is to go wrong before the engine at `port` serves.
+/// Starts the faults that happen before the engine at `port` serves.
 ///
 /// # Errors
-/// When the system gives no process or thread to go wrong with.
-pub fn begin(faults: &Faults, port: u16) -> io::Result<()> {
+/// Fails if the system does not start a process or a thread.
+pub(crate) fn start(faults: &Faults, port: u16) -> io::Result<()> {
     for fault in &faults.0 {
         match fault {
             Fault::DieAtStart => die("at the start"),
-            Fault::Grandchild => leave("setsid", port)?,
-            Fault::Orphan => leave("setsid --fork", port)?,
+            Fault::Grandchild => spawn_orphan("setsid", port)?,
+            Fault::Orphan => spawn_orphan("setsid --fork", port)?,
             Fault::FloodLog(bytes_per_s) => flood(*bytes_per_s)?,
             _ => {}
         }
@@ -28,19 +27,18 @@ pub fn begin(faults: &Faults, port: u16) -> io::Result<()> {
 }
 
 impl Faults {
-    /// Ends the process if it is to end at the request of this number.
-    pub fn meet(&self, number: u64) {
+    /// Exits if a fault is set for the request with this number.
+    pub(crate) fn die_at_request(&self, number: u64) {
         if self.has(Fault::DieAtRequest(number)) {
             die(&format!("at request {number}"));
         }
     }
 }
 
-/// Resolves after `shutdown`, or never where the engine is to outlast it.
-pub async fn outlast(shutdown: impl Future<Output = ()>, faults: &Faults) {
-    let stays = faults.has(Fault::IgnoreInterrupts);
+/// Waits for `shutdown`. Never returns if the engine has the fault to ignore it.
+pub(crate) async fn outlast(shutdown: impl Future<Output = ()>, faults: &Faults) {
     shutdown.await;
-    if stays {
+    if faults.has(Fault::IgnoreInterrupts) {
         pending::<()>().await;
     }
 }
@@ -50,18 +48,19 @@ fn die(when: &str) {
     std::process::exit(1);
 }
 
-/// Starts a process that nobody waits for. The port in its command tells whose it is.
-fn leave(how: &str, port: u16) -> io::Result<()> {
-    let script =
-        format!("exec {how} sh -c 'trap \"\" INT TERM HUP; sleep 600; : left by --port {port}'");
-    let quiet = || Stdio::null();
+/// Starts a process that outlives the engine. Its command line contains the port, so that tests
+/// find it.
+fn spawn_orphan(launcher: &str, port: u16) -> io::Result<()> {
+    let script = format!(
+        "exec {launcher} sh -c 'trap \"\" INT TERM HUP; sleep 600; : left by --port {port}'"
+    );
     let child = Command::new("sh")
         .args(["-c", &script])
-        .stdin(quiet())
-        .stdout(quiet())
-        .stderr(quiet())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()?;
-    // It is collected by whoever adopts it: that is the point.
+    // The fault is that the engine does not wait for the process.
     drop(child);
     Ok(())
 }
@@ -73,14 +72,13 @@ fn flood(bytes_per_s: u64) -> io::Result<()> {
     );
     let lines = bytes_per_s / 100 / line.len() as u64 + 1;
     let text = line.repeat(lines as usize);
-    let pour = move || {
-        // It stops when nobody takes the log any more.
+    let write_until_closed = move || {
         while io::stdout().lock().write_all(text.as_bytes()).is_ok() {
-            std::thread::sleep(EVERY);
+            std::thread::sleep(FLOOD_INTERVAL);
         }
     };
     std::thread::Builder::new()
         .name("flood".to_owned())
-        .spawn(pour)
+        .spawn(write_until_closed)
         .map(drop)
 }

@@ -1,11 +1,11 @@
-//! Faults on purpose: what whoever talks to an engine must be able to bear.
+//! Deliberate faults, to test clients and lmrun with.
 //!
-//! The parts that fail ask here whether they are to; without `--fault` nothing of this happens.
+//! The parts of the simulator that can fail ask this module. Without `--fault` nothing fails.
 
 mod life;
 mod spec;
 mod stream;
 
-pub use life::{begin, outlast};
-pub use spec::{AnswerFault, Fault, Faults, help};
-pub use stream::Spoiler;
+pub(crate) use life::{outlast, start};
+pub(crate) use spec::{AnswerFault, Fault, Faults, help};
+pub(crate) use stream::StreamFaults;

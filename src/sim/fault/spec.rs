@@ -1,137 +1,131 @@
-//! Which faults there are, and how they are written.
+//! The deliberate faults and their syntax.
 
+use std::fmt::Write;
 use std::str::FromStr;
 
-/// Every way to write a fault, and what it does.
+/// Each fault as `--fault` takes it, and its effect.
 const TABLE: [(&str, &str); 23] = [
     ("die-at-start", "exit with 1 before the port answers"),
     (
         "die-at-request=3",
         "exit with 1 when the third request arrives",
     ),
-    ("never-ready", "answer 503 to /health, for ever"),
+    ("never-ready", "answer /health with 503, always"),
     (
         "unhealthy-after=2",
-        "answer 503 to /health once two requests have arrived",
+        "answer /health with 503 after two requests have arrived",
     ),
-    ("wrong-model", "serve another model than was asked for"),
-    ("ignore-interrupts", "go on after SIGINT and SIGTERM"),
+    ("wrong-model", "serve another model than requested"),
+    ("ignore-interrupts", "ignore SIGINT and SIGTERM"),
     (
         "grandchild",
-        "leave a process in a session of its own that ignores signals",
+        "leave a process in its own session that ignores signals",
     ),
-    ("orphan", "the same, and its parent is gone"),
+    ("orphan", "like grandchild, but its parent has exited"),
     (
         "flood-log=17MiB",
-        "write so much to standard output every second",
+        "write this much to standard output per second",
     ),
     (
         "close-behind-answer",
-        "close behind each stream without a word, as llama.cpp does",
+        "close the connection after each stream without notice, as llama.cpp does",
     ),
     (
         "refuse=503",
-        "refuse with this status, and Retry-After; 401 names the key",
+        "refuse with this status, and Retry-After; 401 repeats the key",
     ),
-    ("no-answer", "take the request, and never answer"),
+    ("no-answer", "accept the request, and never answer"),
     (
         "stall-after=5",
-        "send nothing more after five chunks, and keep the connection",
+        "send nothing more after five chunks, and keep the connection open",
     ),
     ("close-after=5", "close the connection after five chunks"),
     ("no-done", "end the stream without [DONE]"),
     (
         "error-event",
-        "report an error in the stream, in place of the second chunk",
+        "send an error event instead of the second chunk",
     ),
-    ("invalid-json", "cut the second chunk off in the middle"),
+    ("invalid-json", "cut the second chunk in the middle"),
     (
         "invalid-utf8",
-        "put bytes that are no UTF-8 into the second chunk",
+        "put bytes that are not UTF-8 into the second chunk",
     ),
-    ("crlf", "end lines as Windows does"),
+    ("crlf", "end lines with CRLF"),
     (
         "comments",
-        "put comments between events, whose data is in two lines",
+        "put comments between events, and split their data into two lines",
     ),
-    ("long-line=4MiB", "make the second chunk so long"),
+    ("long-line=4MiB", "make the second chunk this long"),
     ("byte-by-byte", "send one byte at a time"),
     ("tokens-per-chunk=4", "send four tokens in each chunk"),
 ];
 
-/// One fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Ends before the port answers.
+/// A deliberate fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The engine exits before the port answers.
     DieAtStart,
-    /// Ends when the request of this number arrives.
+    /// The engine exits when the request with this number arrives.
     DieAtRequest(u64),
-    /// Is never healthy.
     NeverReady,
-    /// Is not healthy once so many requests have arrived.
+    /// The engine is unhealthy after this number of requests.
     UnhealthyAfter(u64),
-    /// Serves another model.
     WrongModel,
-    /// Goes on when it is asked to end.
     IgnoreInterrupts,
-    /// Leaves a process in a session of its own.
+    /// The engine leaves a process in its own session.
     Grandchild,
-    /// Leaves a process that no living parent leads to.
+    /// The engine leaves a process whose parent has exited.
     Orphan,
-    /// Writes so many bytes a second to its log.
+    /// The engine writes this number of bytes per second to its log.
     FloodLog(u64),
-    /// Closes connections behind streams.
+    /// The engine closes the connection after each stream.
     CloseBehindAnswer,
-    /// Answers wrongly, one request of so many.
+    /// One of this number of requests gets a faulty answer.
     Answer(AnswerFault, u64),
 }
 
-/// What is wrong with an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerFault {
-    /// It is a refusal with this HTTP status.
+/// A fault of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AnswerFault {
+    /// The answer is an error with this HTTP status.
     Refuse(u16),
-    /// It never begins.
     NoAnswer,
-    /// It goes no further after so many chunks.
+    /// The stream stalls after this number of chunks.
     StallAfter(u32),
-    /// The connection is closed after so many chunks.
+    /// The connection is closed after this number of chunks.
     CloseAfter(u32),
-    /// There is no `[DONE]`.
+    /// The stream ends without `[DONE]`.
     NoDone,
-    /// An event is an error.
     ErrorEvent,
-    /// An event is half a JSON text.
     InvalidJson,
-    /// An event is not UTF-8.
     InvalidUtf8,
-    /// Lines end in `\r\n`.
+    /// Lines end with `\r\n`.
     Crlf,
-    /// There are comments, and events of several lines.
+    /// Comments between events, and data in several lines.
     Comments,
-    /// An event is so many bytes long.
+    /// An event has this number of bytes.
     LongLine(u64),
-    /// It comes one byte at a time.
     ByteByByte,
-    /// A chunk has so many tokens.
     TokensPerChunk(u32),
 }
 
-/// A text that names no fault.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// The error of a text that is not a fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}")]
-pub struct FaultError {
+pub(crate) struct FaultError {
     problem: String,
 }
 
-/// What `--fault` takes, for its help.
-pub fn help() -> String {
-    let lines = TABLE
-        .iter()
-        .map(|(fault, what)| format!("  {fault:22}{what}"));
-    let intro = "Fail on purpose; repeat it for several faults. An answer's fault, from `refuse` on, that ends \
-                 in /N spoils one request of N: refuse=500/2\n";
-    format!("{intro}{}", lines.collect::<Vec<_>>().join("\n"))
+/// Returns the help of `--fault`.
+pub(crate) fn help() -> String {
+    let mut help =
+        "Fail deliberately; repeat it for several faults. With /N at the end, a fault of \
+                    answers (from `refuse` on) affects one request of N: refuse=500/2\n"
+            .to_owned();
+    for (fault, effect) in TABLE {
+        let _ = write!(help, "\n  {fault:22}{effect}");
+    }
+    help
 }
 
 impl FromStr for Fault {
@@ -146,19 +140,18 @@ impl FromStr for Fault {
             Some((name, value)) => (name, Some(value)),
             None => (fault, None),
         };
-        let of_answer =
-            answer_fault(name, value)?.map(|fault| Self::Answer(fault, every.unwrap_or(1)));
-        match of_answer.or(of_life(name, value)?) {
-            Some(fault) if every.is_none() || of_answer.is_some() => Ok(fault),
-            Some(_) => Err(expected(
-                "no `/N`: this fault is not one of a single answer",
-            )),
-            None => Err(near(name).unwrap_or_else(|| expected(&format!("one of {}", names())))),
+        if let Some(fault) = answer_fault(name, value)? {
+            return Ok(Self::Answer(fault, every.unwrap_or(1)));
+        }
+        match (process_fault(name, value)?, every) {
+            (Some(fault), None) => Ok(fault),
+            (Some(_), Some(_)) => Err(expected("no `/N`: this is not a fault of answers")),
+            (None, _) => Err(unknown(name)),
         }
     }
 }
 
-fn of_life(name: &str, value: Option<&str>) -> Result<Option<Fault>, FaultError> {
+fn process_fault(name: &str, value: Option<&str>) -> Result<Option<Fault>, FaultError> {
     Ok(Some(match (name, value) {
         ("die-at-start", None) => Fault::DieAtStart,
         ("die-at-request", Some(value)) => Fault::DieAtRequest(number(value)?),
@@ -195,47 +188,47 @@ fn answer_fault(name: &str, value: Option<&str>) -> Result<Option<AnswerFault>, 
     }))
 }
 
-/// A whole number, perhaps of KiB, MiB or GiB.
+/// Reads a whole number, with an optional unit KiB, MiB or GiB.
 fn number(text: &str) -> Result<u64, FaultError> {
-    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)];
-    let parsed = units.iter().find_map(|(unit, shift)| {
-        text.strip_suffix(unit)?
-            .parse::<u64>()
-            .ok()?
-            .checked_shl(*shift)
-            .filter(|n| u32::try_from(*n).is_ok())
-    });
-    parsed.ok_or_else(|| expected(&format!("a number below 4 GiB in the place of `{text}`")))
+    for (unit, shift) in [("KiB", 10), ("MiB", 20), ("GiB", 30), ("", 0)] {
+        let Some(Ok(count)) = text.strip_suffix(unit).map(str::parse::<u64>) else {
+            continue;
+        };
+        if count <= u64::from(u32::MAX) >> shift {
+            return Ok(count << shift);
+        }
+    }
+    Err(expected(&format!(
+        "a number below 4 GiB instead of `{text}`"
+    )))
 }
 
 fn status(text: &str) -> Result<u16, FaultError> {
-    let status = text
-        .parse()
-        .ok()
-        .filter(|status| (400..600).contains(status));
-    status.ok_or_else(|| expected("an HTTP status of 400 to 599 after `refuse=`"))
+    match text.parse() {
+        Ok(status) if (400..600).contains(&status) => Ok(status),
+        _ => Err(expected("an HTTP status from 400 to 599 after `refuse=`")),
+    }
 }
 
-fn names() -> String {
-    TABLE
-        .iter()
-        .map(|(fault, _)| *fault)
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-/// The fault that may be meant, in the form that it has.
-fn near(name: &str) -> Option<FaultError> {
-    let bare = |fault: &str| fault.split('=').next().unwrap_or_default().to_owned();
-    let alike = TABLE
-        .iter()
-        .map(|(fault, _)| (strsim::jaro_winkler(name, &bare(fault)), fault));
-    let near = alike
-        .filter(|(likeness, _)| *likeness > 0.85)
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    near.map(|(_, fault)| FaultError {
-        problem: format!("did you mean `{fault}`?"),
-    })
+/// Returns the error for an unknown name, with the most similar fault if there is one.
+fn unknown(name: &str) -> FaultError {
+    let mut nearest: Option<(f64, &str)> = None;
+    for (fault, _) in TABLE {
+        let known = fault.split('=').next().unwrap_or(fault);
+        let likeness = strsim::jaro_winkler(name, known);
+        if likeness > 0.85 && nearest.is_none_or(|(most, _)| likeness >= most) {
+            nearest = Some((likeness, fault));
+        }
+    }
+    match nearest {
+        Some((_, fault)) => FaultError {
+            problem: format!("did you mean `{fault}`?"),
+        },
+        None => expected(&format!(
+            "one of {}",
+            TABLE.map(|(fault, _)| fault).join(", ")
+        )),
+    }
 }
 
 fn expected(what: &str) -> FaultError {
@@ -245,32 +238,34 @@ fn expected(what: &str) -> FaultError {
 }
 
 /// All faults of an engine.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Faults(pub Vec<Fault>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Faults(pub(crate) Vec<Fault>);
 
 impl Faults {
-    /// Whether this one is among them.
-    pub fn has(&self, fault: Fault) -> bool {
+    pub(crate) fn has(&self, fault: Fault) -> bool {
         self.0.contains(&fault)
     }
 
-    /// Whether it is healthy after so many requests.
-    pub fn is_healthy(&self, requests: u64) -> bool {
-        let fails = |fault: &Fault| match fault {
+    /// Returns true if the engine is healthy after this number of requests.
+    pub(crate) fn is_healthy(&self, requests: u64) -> bool {
+        !self.0.iter().any(|fault| match fault {
             Fault::NeverReady => true,
             Fault::UnhealthyAfter(after) => requests >= *after,
             _ => false,
-        };
-        !self.0.iter().any(fails)
+        })
     }
 
-    /// What is wrong with the answer to the request of this number, from 1.
-    pub fn of_answer(&self, number: u64) -> Vec<AnswerFault> {
-        let of_this = |fault: &Fault| match fault {
-            Fault::Answer(fault, every) if number.is_multiple_of(*every) => Some(*fault),
-            _ => None,
-        };
-        self.0.iter().filter_map(of_this).collect()
+    /// Returns the faults of the answer to the request with this number, which starts at 1.
+    pub(crate) fn of_answer(&self, number: u64) -> Vec<AnswerFault> {
+        let mut faults = Vec::new();
+        for fault in &self.0 {
+            if let Fault::Answer(fault, every) = fault
+                && number.is_multiple_of(*every)
+            {
+                faults.push(*fault);
+            }
+        }
+        faults
     }
 }
 
@@ -279,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_the_help_names_can_be_written() {
+    fn every_fault_of_the_help_is_parsed() {
         for (text, _) in TABLE {
             text.parse::<Fault>()
                 .unwrap_or_else(|e| panic!("{text}: {e}"));
@@ -295,31 +290,34 @@ mod tests {
         );
     }
 
+    fn error(text: &str) -> String {
+        text.parse::<Fault>().expect_err(text).to_string()
+    }
+
     #[test]
-    fn what_is_none_is_refused_in_words() {
-        let error = |text: &str| text.parse::<Fault>().expect_err(text).to_string();
+    fn invalid_faults_are_refused_with_a_reason() {
         assert!(error("die").starts_with("expected one of die-at-start, die-at-request=3, "));
         assert_eq!(
             error("stall-after=x"),
-            "expected a number below 4 GiB in the place of `x`"
+            "expected a number below 4 GiB instead of `x`"
         );
         assert_eq!(
             error("refuse=200"),
-            "expected an HTTP status of 400 to 599 after `refuse=`"
+            "expected an HTTP status from 400 to 599 after `refuse=`"
         );
         assert!(error("wrong-model/2").starts_with("expected no `/N`"));
     }
 
     #[test]
-    fn one_request_of_so_many_is_spoiled() {
+    fn answer_fault_affects_one_request_of_n() {
         let faults = Faults(vec![
             "refuse=500/2".parse().expect("a fault"),
             Fault::UnhealthyAfter(3),
         ]);
-        let spoiled: Vec<bool> = (1..=4)
+        let affected: Vec<bool> = (1..=4)
             .map(|number| !faults.of_answer(number).is_empty())
             .collect();
-        assert_eq!(spoiled, [false, true, false, true]);
+        assert_eq!(affected, [false, true, false, true]);
         assert_eq!(
             [2, 3].map(|requests| faults.is_healthy(requests)),
             [true, false]

@@ -1,43 +1,44 @@
-//! Streams that are not as they should be.
+//! Faults of streams.
 
 use super::AnswerFault;
 use serde_json::json;
 
-/// The chunk that is spoiled, where only one is: the second, so that an answer has begun.
-const SPOILED: u32 = 2;
+/// The number of the chunk that faults of one chunk affect. It is not the first, so the answer has
+/// started.
+const FAULTY_CHUNK: u32 = 2;
 
-/// What is done to the events of one stream.
-#[derive(Debug, Clone, Default)]
-pub struct Spoiler(Vec<AnswerFault>);
+/// The faults of one stream.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StreamFaults(Vec<AnswerFault>);
 
-impl Spoiler {
-    /// One that does these.
-    pub fn new(faults: Vec<AnswerFault>) -> Self {
+impl StreamFaults {
+    pub(crate) fn new(faults: Vec<AnswerFault>) -> Self {
         Self(faults)
     }
 
-    /// Spoils an event, which ends in an empty line. `chunk` is which one it is, from 1; the
-    /// events around them have none.
-    pub fn spoil(&self, line: &mut Vec<u8>, chunk: Option<u32>) {
+    /// Changes an event, which ends with an empty line. `chunk` is the number of its chunk, from 1,
+    /// or `None` if the event is not a chunk of text.
+    pub(crate) fn apply(&self, event: &mut Vec<u8>, chunk: Option<u32>) {
         for fault in &self.0 {
             match fault {
-                AnswerFault::Crlf => *line = crlf(line),
-                AnswerFault::Comments => *line = commented(line),
-                _ if chunk != Some(SPOILED) => {}
-                AnswerFault::ErrorEvent => *line = error_event(),
-                AnswerFault::InvalidJson => cut(line),
-                AnswerFault::InvalidUtf8 => insert(line, b"\xff\xfe", br#"":""#),
+                AnswerFault::Crlf => *event = with_crlf(event),
+                AnswerFault::Comments => *event = with_comments(event),
+                _ if chunk != Some(FAULTY_CHUNK) => {}
+                AnswerFault::ErrorEvent => *event = error_event(),
+                AnswerFault::InvalidJson => truncate(event),
+                AnswerFault::InvalidUtf8 => insert_after(event, br#"":""#, b"\xff\xfe"),
                 AnswerFault::LongLine(bytes) => {
-                    let padding = "x".repeat((*bytes as usize).saturating_sub(line.len()));
-                    insert(line, format!(r#""padding":"{padding}","#).as_bytes(), b"{");
+                    let padding = "x".repeat((*bytes as usize).saturating_sub(event.len()));
+                    let field = format!(r#""padding":"{padding}","#);
+                    insert_after(event, b"{", field.as_bytes());
                 }
                 _ => {}
             }
         }
     }
 
-    /// Bytes that are sent at once.
-    pub fn piece_bytes(&self) -> usize {
+    /// The maximum number of bytes per write.
+    pub(crate) fn piece_bytes(&self) -> usize {
         if self.0.contains(&AnswerFault::ByteByByte) {
             1
         } else {
@@ -45,13 +46,12 @@ impl Spoiler {
         }
     }
 
-    /// Whether `[DONE]` is left out.
-    pub fn omits_done(&self) -> bool {
+    /// Returns true if the stream ends without `[DONE]`.
+    pub(crate) fn omits_done(&self) -> bool {
         self.0.contains(&AnswerFault::NoDone)
     }
 
-    /// Tokens of a chunk.
-    pub fn tokens_per_chunk(&self) -> u32 {
+    pub(crate) fn tokens_per_chunk(&self) -> u32 {
         let tokens = self.0.iter().find_map(|fault| match fault {
             AnswerFault::TokensPerChunk(tokens) => Some(*tokens),
             _ => None,
@@ -59,64 +59,62 @@ impl Spoiler {
         tokens.unwrap_or(1)
     }
 
-    /// Whether nothing more comes after so many chunks.
-    pub fn stalls(&self, chunks: u32) -> bool {
+    /// Returns true if nothing is sent after this number of chunks.
+    pub(crate) fn stalls(&self, chunks: u32) -> bool {
         self.0
             .iter()
             .any(|fault| matches!(fault, AnswerFault::StallAfter(after) if chunks >= *after))
     }
 
-    /// Whether the connection closes after so many chunks.
-    pub fn closes(&self, chunks: u32) -> bool {
+    /// Returns true if the connection closes after this number of chunks.
+    pub(crate) fn closes(&self, chunks: u32) -> bool {
         self.0
             .iter()
             .any(|fault| matches!(fault, AnswerFault::CloseAfter(after) if chunks >= *after))
     }
 }
 
-fn crlf(line: &[u8]) -> Vec<u8> {
-    line.iter()
-        .flat_map(|byte| {
-            if *byte == b'\n' {
-                &b"\r\n"[..]
-            } else {
-                std::slice::from_ref(byte)
-            }
-        })
-        .copied()
-        .collect()
+fn with_crlf(event: &[u8]) -> Vec<u8> {
+    let mut changed = Vec::with_capacity(event.len() + 2);
+    for byte in event {
+        if *byte == b'\n' {
+            changed.push(b'\r');
+        }
+        changed.push(*byte);
+    }
+    changed
 }
 
-/// A comment before the event, and its data in two lines: a line ends where JSON takes a space.
-fn commented(line: &[u8]) -> Vec<u8> {
-    let mut spoiled = b": still here\n\n".to_vec();
-    let comma = line
-        .iter()
-        .position(|byte| *byte == b',')
-        .map_or(line.len(), |comma| comma + 1);
-    let (head, tail) = line.split_at(comma);
-    spoiled.extend_from_slice(head);
+/// Puts a comment before the event and splits its data into two lines, at a comma, where JSON
+/// allows a space.
+fn with_comments(event: &[u8]) -> Vec<u8> {
+    let comma = event.iter().position(|byte| *byte == b',');
+    let (head, tail) = event.split_at(comma.map_or(event.len(), |comma| comma + 1));
+    let mut changed = b": still here\n\n".to_vec();
+    changed.extend_from_slice(head);
     if !tail.is_empty() {
-        spoiled.extend_from_slice(b"\n: in between\ndata: ");
+        changed.extend_from_slice(b"\n: in between\ndata: ");
     }
-    spoiled.extend_from_slice(tail);
-    spoiled
+    changed.extend_from_slice(tail);
+    changed
 }
 
 fn error_event() -> Vec<u8> {
-    let error = json!({ "error": { "message": "EngineCore encountered an issue \u{1b}[31m(on purpose)", "code": 500 } });
+    let message = "EngineCore encountered an issue \u{1b}[31m(on purpose)";
+    let error = json!({ "error": { "message": message, "code": 500 } });
     format!("data: {error}\n\n").into_bytes()
 }
 
-fn cut(line: &mut Vec<u8>) {
-    line.truncate(line.len() / 2);
-    line.extend_from_slice(b"\n\n");
+fn truncate(event: &mut Vec<u8>) {
+    event.truncate(event.len() / 2);
+    event.extend_from_slice(b"\n\n");
 }
 
-/// Puts `bytes` behind the first `mark`.
-fn insert(line: &mut Vec<u8>, bytes: &[u8], mark: &[u8]) {
-    if let Some(at) = line.windows(mark.len()).position(|window| window == mark) {
-        line.splice(at + mark.len()..at + mark.len(), bytes.iter().copied());
+/// Inserts `bytes` after the first `mark`.
+fn insert_after(event: &mut Vec<u8>, mark: &[u8], bytes: &[u8]) {
+    if let Some(at) = event.windows(mark.len()).position(|window| window == mark) {
+        let end = at + mark.len();
+        event.splice(end..end, bytes.iter().copied());
     }
 }
 
@@ -124,32 +122,29 @@ fn insert(line: &mut Vec<u8>, bytes: &[u8], mark: &[u8]) {
 mod tests {
     use super::*;
 
-    fn spoiled(fault: AnswerFault, chunk: u32) -> Vec<u8> {
-        let mut line = b"data: {\"id\":\"x\",\"a\":\"b\"}\n\n".to_vec();
-        Spoiler::new(vec![fault]).spoil(&mut line, Some(chunk));
-        line
+    fn faulty(fault: AnswerFault, chunk: u32) -> Vec<u8> {
+        let mut event = b"data: {\"id\":\"x\",\"a\":\"b\"}\n\n".to_vec();
+        StreamFaults::new(vec![fault]).apply(&mut event, Some(chunk));
+        event
     }
 
     #[test]
-    fn each_does_what_it_says() {
+    fn stream_faults_change_the_events() {
         assert_eq!(
-            spoiled(AnswerFault::Crlf, 1),
+            faulty(AnswerFault::Crlf, 1),
             b"data: {\"id\":\"x\",\"a\":\"b\"}\r\n\r\n"
         );
         assert_eq!(
-            spoiled(AnswerFault::Comments, 1),
+            faulty(AnswerFault::Comments, 1),
             b": still here\n\ndata: {\"id\":\"x\",\n: in between\ndata: \"a\":\"b\"}\n\n"
         );
+        assert_eq!(faulty(AnswerFault::InvalidJson, 2), b"data: {\"id\":\"\n\n");
         assert_eq!(
-            spoiled(AnswerFault::InvalidJson, 2),
-            b"data: {\"id\":\"\n\n"
+            faulty(AnswerFault::InvalidJson, 1),
+            faulty(AnswerFault::NoDone, 1)
         );
-        assert_eq!(
-            spoiled(AnswerFault::InvalidJson, 1),
-            spoiled(AnswerFault::NoDone, 1)
-        );
-        assert!(std::str::from_utf8(&spoiled(AnswerFault::InvalidUtf8, 2)).is_err());
-        let long = spoiled(AnswerFault::LongLine(1000), 2);
+        assert!(std::str::from_utf8(&faulty(AnswerFault::InvalidUtf8, 2)).is_err());
+        let long = faulty(AnswerFault::LongLine(1000), 2);
         assert!(long.starts_with(b"data: {\"padding\":\"xx") && (1000..1100).contains(&long.len()));
     }
 }

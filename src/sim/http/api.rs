@@ -1,235 +1,247 @@
-//! From a request of the API to what the engine computes.
+//! The conversion of API requests to work for the engine.
 
-use super::{
-    super::{
-        config::SimConfig,
-        scheduler::Job,
-        sse::{Api, UsageChunks},
-        tokens::{GenerationPrompt, TokenId, prefix_hashes, sequence_hash},
-        words::{Answer, Bounds, natural_tokens},
-    },
-    error::Refusal,
-    request::{CompletionRequest, StreamOptions, chat_tokens},
-};
+use super::error::ApiError;
+use super::handlers::AppState;
+use super::request::{CompletionRequest, chat_tokens};
+use crate::sim::config::SimConfig;
+use crate::sim::scheduler::SimJob;
+use crate::sim::sse::{Api, PromptUsage, UsageChunks};
+use crate::sim::text::{AnswerBounds, AnswerText, natural_tokens};
+use crate::sim::tokens::{GenerationPrompt, TokenId, prefix_hashes, sequence_hash};
 
-/// The answer's length in `/v1/completions` where the request gives none.
+/// The default length of an answer in `/v1/completions`.
 const COMPLETION_TOKENS: u32 = 16;
 
-/// What the tiers store of each request.
-#[derive(Debug, Clone, Copy)]
-pub struct Storing {
-    /// Tokens in one chunk.
-    pub chunk_tokens: u32,
-    /// Whether generated tokens are stored too.
-    pub decode: bool,
+/// The maximum number of answers of one request.
+const MAX_ANSWERS: i64 = 1024;
+
+/// The KV that the tiers store of each request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoragePolicy {
+    /// Tokens per chunk.
+    pub(crate) chunk_tokens: u32,
+    /// True if generated tokens are stored too.
+    pub(crate) stores_output: bool,
 }
 
-/// How the answer comes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
+/// The delivery of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
     /// All at once.
     Whole,
-    /// As a stream that tells the usage so.
+    /// A stream, of which these chunks have the usage.
     Stream(UsageChunks),
 }
 
-/// A request that is accepted.
+/// A request that was accepted.
 #[derive(Debug)]
-pub struct Plan {
-    /// Its answers: `n` for each prompt.
-    pub choices: Vec<Choice>,
-    /// The way in which they are sent.
-    pub delivery: Delivery,
+pub(crate) struct AcceptedRequest {
+    /// `n` answers for each prompt.
+    pub(crate) answers: Vec<PlannedAnswer>,
+    pub(crate) delivery: Delivery,
 }
 
 /// One answer of a request.
 #[derive(Debug)]
-pub struct Choice {
-    /// What is to be computed.
-    pub job: Job,
-    /// The text.
-    pub answer: Answer,
-    /// True for the first answer of its prompt, whose tokens count once.
-    pub is_first: bool,
+pub(crate) struct PlannedAnswer {
+    pub(crate) job: SimJob,
+    pub(crate) text: AnswerText,
+    pub(crate) prompt_usage: PromptUsage,
 }
 
-/// The most answers of one request.
-const MOST_CHOICES: i64 = 1024;
-
-/// Accepts a request or refuses it.
-pub fn plan(
-    config: &SimConfig,
-    storing: Option<Storing>,
+/// Accepts a request, or returns the error that vLLM would.
+pub(crate) fn accept(
+    app: &AppState,
     api: Api,
     mut request: CompletionRequest,
-) -> Result<Plan, Refusal> {
-    check_model(config, request.model.as_deref())?;
+) -> Result<AcceptedRequest, ApiError> {
+    check_model(&app.config, request.model.as_deref())?;
     let n = request.n.unwrap_or(1);
     let delivery = delivery(&request)?;
     let prompts = prompts(api, &mut request)?;
-    if !(1..=MOST_CHOICES / prompts.len() as i64).contains(&n) {
+    if !(1..=MAX_ANSWERS / prompts.len() as i64).contains(&n) {
         let message =
-            format!("n must be at least 1, and at most {MOST_CHOICES} for all prompts, got {n}.");
-        return Err(Refusal::invalid("n", message));
+            format!("n must be at least 1, and at most {MAX_ANSWERS} for all prompts, got {n}.");
+        return Err(ApiError::invalid("n", message));
     }
-    let salt = request
-        .cache_salt
-        .as_deref()
-        .map_or(0, |salt| salt.bytes().fold(1, salted));
-    let seed = request.seed.map_or(config.seed, i64::cast_unsigned);
-    let mut choices = Vec::new();
+    let planner = AnswerPlanner {
+        app,
+        api,
+        request: &request,
+        salt: salt(request.cache_salt.as_deref()),
+    };
+    let seed = request.seed.map_or(app.config.seed, i64::cast_unsigned);
+    let mut answers = Vec::new();
     for prompt in prompts {
         for number in 0..n as u64 {
-            let answer_seed = sequence_hash(seed.wrapping_add(number), &prompt);
-            let bounds = bounds(config, api, &request, prompt.len() as u32, answer_seed)?;
-            let answer = Answer::new(answer_seed, &bounds);
-            let job = job(config, storing, salt, prompt.clone(), &answer);
-            choices.push(Choice {
-                job,
-                answer,
-                is_first: number == 0,
-            });
+            let seed = sequence_hash(seed.wrapping_add(number), &prompt);
+            let prompt_usage = if number == 0 {
+                PromptUsage::Included
+            } else {
+                PromptUsage::Omitted
+            };
+            answers.push(planner.plan(&prompt, seed, prompt_usage)?);
         }
     }
-    Ok(Plan { choices, delivery })
+    Ok(AcceptedRequest { answers, delivery })
 }
 
 /// Refuses a model that is not served.
-pub fn check_model(config: &SimConfig, model: Option<&str>) -> Result<(), Refusal> {
+pub(crate) fn check_model(config: &SimConfig, model: Option<&str>) -> Result<(), ApiError> {
     match model {
-        Some(model) if model != config.model => Err(Refusal::UnknownModel(model.to_owned())),
+        Some(model) if model != config.model => Err(ApiError::UnknownModel(model.to_owned())),
         _ => Ok(()),
     }
 }
 
-fn delivery(request: &CompletionRequest) -> Result<Delivery, Refusal> {
-    let Some(true) = request.stream else {
-        return match request.stream_options {
-            Some(_) => Err(Refusal::invalid(
+fn delivery(request: &CompletionRequest) -> Result<Delivery, ApiError> {
+    if request.stream != Some(true) {
+        if request.stream_options.is_some() {
+            return Err(ApiError::invalid(
                 "stream_options",
                 "Stream options can only be defined when `stream=True`.",
-            )),
-            None => Ok(Delivery::Whole),
-        };
-    };
-    let StreamOptions {
-        include_usage,
-        continuous_usage_stats,
-    } = request.stream_options.unwrap_or_default();
-    Ok(Delivery::Stream(
-        match (include_usage, continuous_usage_stats) {
-            (Some(true), Some(true)) => UsageChunks::Every,
-            (Some(true), _) => UsageChunks::Last,
-            _ => UsageChunks::Never,
-        },
-    ))
-}
-
-fn prompts(api: Api, request: &mut CompletionRequest) -> Result<Vec<Vec<TokenId>>, Refusal> {
-    let missing = |param| Refusal::invalid(param, format!("Field required: `{param}`"));
-    match api {
-        Api::Chat => {
-            let messages = request
-                .messages
-                .take()
-                .filter(|messages| !messages.is_empty());
-            Ok(vec![chat_tokens(
-                &messages.ok_or_else(|| missing("messages"))?,
-                GenerationPrompt::Add,
-            )])
+            ));
         }
-        Api::Completion => request
-            .prompt
-            .take()
-            .ok_or_else(|| missing("prompt"))?
-            .tokens(),
+        return Ok(Delivery::Whole);
     }
-}
-
-fn bounds(
-    config: &SimConfig,
-    api: Api,
-    request: &CompletionRequest,
-    prompt_tokens: u32,
-    seed: u64,
-) -> Result<Bounds, Refusal> {
-    let asked = match request.max_completion_tokens.or(request.max_tokens) {
-        Some(tokens) => Some(token_count("max_tokens", tokens, 1)?),
-        None => (api == Api::Completion).then_some(COMPLETION_TOKENS),
+    let options = request.stream_options.unwrap_or_default();
+    let usage = match (options.include_usage, options.continuous_usage_stats) {
+        (Some(true), Some(true)) => UsageChunks::Every,
+        (Some(true), _) => UsageChunks::Last,
+        _ => UsageChunks::Never,
     };
-    let max_tokens = check_length(config, prompt_tokens, asked)?;
-    let min_tokens = token_count("min_tokens", request.min_tokens.unwrap_or(0), 0)?;
-    if min_tokens > max_tokens {
-        let message = format!(
-            "min_tokens must be less than or equal to max_tokens={max_tokens}, got {min_tokens}."
-        );
-        return Err(Refusal::invalid("min_tokens", message));
+    Ok(Delivery::Stream(usage))
+}
+
+fn prompts(api: Api, request: &mut CompletionRequest) -> Result<Vec<Vec<TokenId>>, ApiError> {
+    match api {
+        Api::Chat => match request.messages.take() {
+            Some(messages) if !messages.is_empty() => {
+                Ok(vec![chat_tokens(&messages, GenerationPrompt::Add)])
+            }
+            _ => Err(ApiError::missing("messages")),
+        },
+        Api::Completion => match request.prompt.take() {
+            Some(prompt) => prompt.tokens(),
+            None => Err(ApiError::missing("prompt")),
+        },
     }
-    let goes_on = request.ignore_eos == Some(true);
-    let natural_tokens = (!goes_on).then(|| natural_tokens(seed, config.mean_output_tokens));
-    Ok(Bounds {
-        max_tokens,
-        min_tokens,
-        natural_tokens,
-        stop: request.stop.clone().map(Into::into).unwrap_or_default(),
-    })
 }
 
-fn token_count(param: &'static str, tokens: i64, least: i64) -> Result<u32, Refusal> {
-    let message = || format!("{param} must be at least {least}, got {tokens}.");
-    let valid = u32::try_from(tokens).ok().filter(|_| tokens >= least);
-    valid.ok_or_else(|| Refusal::invalid(param, message()))
+/// Returns the start value of prefix hashes, so that other salts share no cached prefix.
+fn salt(cache_salt: Option<&str>) -> u64 {
+    let Some(cache_salt) = cache_salt else {
+        return 0;
+    };
+    cache_salt
+        .bytes()
+        .fold(1, |salt, byte| sequence_hash(salt, &[TokenId::from(byte)]))
 }
 
-/// The most tokens the answer may have.
-fn check_length(
+/// Plans the answers of one request.
+struct AnswerPlanner<'a> {
+    app: &'a AppState,
+    api: Api,
+    request: &'a CompletionRequest,
+    salt: u64,
+}
+
+impl AnswerPlanner<'_> {
+    fn plan(
+        &self,
+        prompt: &[TokenId],
+        seed: u64,
+        prompt_usage: PromptUsage,
+    ) -> Result<PlannedAnswer, ApiError> {
+        let text = AnswerText::new(seed, &self.bounds(prompt.len() as u32, seed)?);
+        Ok(PlannedAnswer {
+            job: self.job(prompt, &text),
+            text,
+            prompt_usage,
+        })
+    }
+
+    fn bounds(&self, prompt_tokens: u32, seed: u64) -> Result<AnswerBounds, ApiError> {
+        let request = self.request;
+        let requested = match request.max_completion_tokens.or(request.max_tokens) {
+            Some(tokens) => Some(token_count("max_tokens", tokens, 1)?),
+            None if self.api == Api::Completion => Some(COMPLETION_TOKENS),
+            None => None,
+        };
+        let max_tokens = max_tokens(&self.app.config, prompt_tokens, requested)?;
+        let min_tokens = token_count("min_tokens", request.min_tokens.unwrap_or(0), 0)?;
+        if min_tokens > max_tokens {
+            let message = format!(
+                "min_tokens must be less than or equal to max_tokens={max_tokens}, \
+                 got {min_tokens}."
+            );
+            return Err(ApiError::invalid("min_tokens", message));
+        }
+        let natural_tokens = match request.ignore_eos {
+            Some(true) => None,
+            _ => Some(natural_tokens(seed, self.app.config.mean_output_tokens)),
+        };
+        Ok(AnswerBounds {
+            max_tokens,
+            min_tokens,
+            natural_tokens,
+            stop: request.stop.clone().map(Into::into).unwrap_or_default(),
+        })
+    }
+
+    fn job(&self, prompt: &[TokenId], text: &AnswerText) -> SimJob {
+        let mut tokens = prompt.to_vec();
+        tokens.extend(text.ids());
+        let chunks = match self.app.storage {
+            None => Vec::new(),
+            Some(storage) => {
+                let stored = if storage.stores_output {
+                    &tokens[..]
+                } else {
+                    prompt
+                };
+                prefix_hashes(self.salt, stored, storage.chunk_tokens as usize)
+            }
+        };
+        SimJob {
+            prompt_tokens: prompt.len() as u32,
+            answer_tokens: text.tokens(),
+            finish: text.finish(),
+            blocks: prefix_hashes(self.salt, &tokens, self.app.config.block_size as usize),
+            chunks,
+        }
+    }
+}
+
+fn token_count(param: &'static str, tokens: i64, minimum: i64) -> Result<u32, ApiError> {
+    match u32::try_from(tokens) {
+        Ok(count) if tokens >= minimum => Ok(count),
+        _ => Err(ApiError::invalid(
+            param,
+            format!("{param} must be at least {minimum}, got {tokens}."),
+        )),
+    }
+}
+
+/// Returns the maximum number of tokens of the answer.
+fn max_tokens(
     config: &SimConfig,
     prompt_tokens: u32,
-    asked: Option<u32>,
-) -> Result<u32, Refusal> {
+    requested: Option<u32>,
+) -> Result<u32, ApiError> {
     let longest = config.max_model_len;
-    let output = asked.unwrap_or(1);
-    if u64::from(prompt_tokens) + u64::from(output) <= u64::from(longest) {
-        return Ok(asked.unwrap_or(longest - prompt_tokens));
-    }
+    let output = requested.unwrap_or(1);
     let total = u64::from(prompt_tokens) + u64::from(output);
-    Err(Refusal::invalid(
+    if total <= u64::from(longest) {
+        return Ok(requested.unwrap_or(longest - prompt_tokens));
+    }
+    Err(ApiError::invalid(
         "input_tokens",
         format!(
-            "This model's maximum context length is {longest} tokens. However, you requested {output} output tokens \
-             and your prompt contains at least {prompt_tokens} input tokens, for a total of at least {total} tokens. \
-             Please reduce the length of the input prompt or the number of requested output tokens."
+            "This model's maximum context length is {longest} tokens. However, you requested \
+             {output} output tokens and your prompt contains at least {prompt_tokens} input \
+             tokens, for a total of at least {total} tokens. Please reduce the length of the \
+             input prompt or the number of requested output tokens."
         ),
     ))
-}
-
-fn job(
-    config: &SimConfig,
-    storing: Option<Storing>,
-    salt: u64,
-    prompt: Vec<TokenId>,
-    answer: &Answer,
-) -> Job {
-    let prompt_tokens = prompt.len() as u32;
-    let mut tokens = prompt;
-    tokens.extend(answer.ids());
-    let chunks = storing.map(|storing| {
-        let stored = if storing.decode {
-            &tokens[..]
-        } else {
-            &tokens[..prompt_tokens as usize]
-        };
-        prefix_hashes(salt, stored, storing.chunk_tokens as usize)
-    });
-    Job {
-        prompt_tokens,
-        answer_tokens: answer.tokens(),
-        finish: answer.finish(),
-        blocks: prefix_hashes(salt, &tokens, config.block_size as usize),
-        chunks: chunks.unwrap_or_default(),
-    }
-}
-
-fn salted(salt: u64, byte: u8) -> u64 {
-    sequence_hash(salt, &[TokenId::from(byte)])
 }

@@ -1,56 +1,40 @@
-//! The body of a streamed answer, as hyper sees it: no data of its own, and an end when all chunks are written.
+//! The body of a streamed answer for hyper: it has no data, and ends when all chunks are written.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
-
+use crate::sim::pacer::{RequestTicket, SimEngine, Submission};
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
-use super::super::{
-    pacer::{Engine, Output, StreamOutput, Ticket},
-    scheduler::{Job, Nanos},
-};
-
-/// A request that is answered by a stream.
-pub struct Start {
-    /// Who computes it.
-    pub engine: Arc<Engine>,
-    /// Its id in the API.
-    pub name: String,
-    /// When it arrived.
-    pub arrived: Nanos,
-    /// The work for each answer, and the place that its chunks go to.
-    pub answers: Vec<(Job, StreamOutput)>,
+/// A request whose answers are streamed.
+pub(crate) struct StreamStart {
+    pub(crate) engine: Arc<SimEngine>,
+    pub(crate) submissions: Vec<Submission>,
     /// Ends when all chunks are written.
-    pub written: oneshot::Receiver<()>,
+    pub(crate) written: oneshot::Receiver<()>,
 }
 
 /// The body of a stream.
-pub struct StreamBody(State);
+pub(crate) struct StreamBody(StreamState);
 
-enum State {
-    /// Hyper has not written the head yet: it does between the first poll and the second.
-    Opening(Box<Start>),
-    /// The head is written.
-    Opened(Box<Start>),
-    /// The pacing thread has the socket.
+enum StreamState {
+    /// Hyper writes the head between the first poll and the second.
+    BeforeHead(StreamStart),
+    AfterHead(StreamStart),
+    /// The pacing thread writes to the socket.
     Running {
         written: oneshot::Receiver<()>,
-        tickets: Vec<Ticket>,
+        tickets: Vec<RequestTicket>,
     },
-    /// All is written.
-    Over,
+    Ended,
 }
 
 impl StreamBody {
-    /// The body of this request's answer.
-    pub fn new(start: Start) -> Self {
-        Self(State::Opening(Box::new(start)))
+    pub(crate) fn new(start: StreamStart) -> Self {
+        Self(StreamState::BeforeHead(start))
     }
 }
 
@@ -62,33 +46,29 @@ impl Body for StreamBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match std::mem::replace(&mut self.0, State::Over) {
-            State::Opening(start) => {
-                self.0 = State::Opened(start);
+        match std::mem::replace(&mut self.0, StreamState::Ended) {
+            StreamState::BeforeHead(start) => {
+                self.0 = StreamState::AfterHead(start);
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            State::Opened(start) => {
-                let Start {
-                    engine,
-                    name,
-                    arrived,
-                    answers,
-                    written,
-                } = *start;
-                let submit = |(job, output)| {
-                    engine.submit(name.clone(), arrived, job, Output::Stream(Box::new(output)))
+            StreamState::AfterHead(start) => {
+                let mut tickets = Vec::new();
+                for submission in start.submissions {
+                    tickets.push(start.engine.submit(submission));
+                }
+                self.0 = StreamState::Running {
+                    written: start.written,
+                    tickets,
                 };
-                let tickets = answers.into_iter().map(submit).collect();
-                self.0 = State::Running { written, tickets };
                 self.poll_frame(cx)
             }
-            State::Running {
+            StreamState::Running {
                 mut written,
                 tickets,
             } => match Pin::new(&mut written).poll(cx) {
                 Poll::Pending => {
-                    self.0 = State::Running { written, tickets };
+                    self.0 = StreamState::Running { written, tickets };
                     Poll::Pending
                 }
                 Poll::Ready(Ok(())) => Poll::Ready(None),
@@ -96,7 +76,7 @@ impl Body for StreamBody {
                     Poll::Ready(Some(Err(io::Error::other("the engine stopped"))))
                 }
             },
-            State::Over => Poll::Ready(None),
+            StreamState::Ended => Poll::Ready(None),
         }
     }
 }

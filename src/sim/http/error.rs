@@ -1,51 +1,46 @@
-//! Refusals in the shape vLLM gives them.
+//! Errors in vLLM's format.
 
-use axum::{
-    Json,
-    http::{HeaderValue, StatusCode, header::RETRY_AFTER},
-    response::{IntoResponse, Response},
-};
+use axum::Json;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// Why a request is refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The body is not what the API asks for.
+/// The reason why a request is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// The body does not match the API.
     #[error("{0}")]
     Malformed(String),
-    /// The body asks for what the engine cannot do.
+    /// The engine does not support the value of a parameter.
     #[error("{message}")]
     Invalid {
-        /// Which parameter.
         param: &'static str,
-        /// Why not.
         message: String,
     },
-    /// No such model is served.
     #[error("The model `{0}` does not exist.")]
     UnknownModel(String),
-    /// Refused on purpose, with this status.
+    /// A deliberate fault.
     #[error("{message}")]
-    OnPurpose {
-        /// The status.
-        status: StatusCode,
-        /// What is said.
-        message: String,
-    },
-    /// The engine ended before the answer did.
+    OnPurpose { status: StatusCode, message: String },
+    /// The engine stopped before the end of the answer.
     #[error("the engine stopped")]
     Stopped,
 }
 
-impl Refusal {
-    /// A refusal of one parameter.
-    pub fn invalid(param: &'static str, message: impl Into<String>) -> Self {
+impl ApiError {
+    pub(crate) fn invalid(param: &'static str, message: impl Into<String>) -> Self {
         Self::Invalid {
             param,
             message: message.into(),
         }
     }
 
+    pub(crate) fn missing(param: &'static str) -> Self {
+        Self::invalid(param, format!("Field required: `{param}`"))
+    }
+
+    /// The status, the type and the parameter of the error.
     fn kind(&self) -> (StatusCode, &'static str, Option<&'static str>) {
         match self {
             Self::Malformed(_) => (StatusCode::BAD_REQUEST, "Bad Request", None),
@@ -63,20 +58,22 @@ impl Refusal {
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (status, kind, param) = self.kind();
-        let error = json!({ "message": self.to_string(), "type": kind, "param": param, "code": status.as_u16() });
+        let error = json!({
+            "message": self.to_string(),
+            "type": kind,
+            "param": param,
+            "code": status.as_u16(),
+        });
         let mut response = (status, Json(json!({ "error": error }))).into_response();
-        if [
-            StatusCode::TOO_MANY_REQUESTS,
-            StatusCode::SERVICE_UNAVAILABLE,
-        ]
-        .contains(&status)
-        {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        if matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        ) {
+            let headers = response.headers_mut();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }

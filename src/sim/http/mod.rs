@@ -1,14 +1,15 @@
-//! The HTTP face: what vLLM answers, route by route.
+//! The HTTP server, with vLLM's routes.
 
 mod api;
 mod body;
+mod completions;
 mod error;
 mod handlers;
 mod request;
 mod server;
+mod socket;
 #[cfg(test)]
 mod tests;
-mod wire;
 
-pub use api::Storing;
-pub use server::{Simulator, serve};
+pub(crate) use api::StoragePolicy;
+pub(crate) use server::serve;

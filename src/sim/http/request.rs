@@ -1,145 +1,138 @@
-//! The requests of the `OpenAI` API, as far as they matter here. Other fields are accepted and do nothing.
+//! The requests of the `OpenAI` API. Other fields are accepted and ignored.
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, Error},
-};
-use serde_json::Value;
-
-use super::{
-    super::tokens::{self, GenerationPrompt, TokenId},
-    error::Refusal,
-};
+use super::error::ApiError;
+use crate::sim::tokens::{self, GenerationPrompt, TokenId};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
 
 /// The body of `/v1/chat/completions` and of `/v1/completions`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct CompletionRequest {
-    pub model: Option<String>,
-    pub messages: Option<Vec<Message>>,
-    pub prompt: Option<Prompt>,
+pub(crate) struct CompletionRequest {
+    pub(crate) model: Option<String>,
+    pub(crate) messages: Option<Vec<ChatMessage>>,
+    pub(crate) prompt: Option<Prompt>,
     #[serde(deserialize_with = "whole")]
-    pub max_tokens: Option<i64>,
+    pub(crate) max_tokens: Option<i64>,
     #[serde(deserialize_with = "whole")]
-    pub max_completion_tokens: Option<i64>,
+    pub(crate) max_completion_tokens: Option<i64>,
     #[serde(deserialize_with = "whole")]
-    pub min_tokens: Option<i64>,
-    pub ignore_eos: Option<bool>,
+    pub(crate) min_tokens: Option<i64>,
+    pub(crate) ignore_eos: Option<bool>,
     #[serde(deserialize_with = "whole")]
-    pub seed: Option<i64>,
-    pub stop: Option<OneOrMany>,
-    pub stream: Option<bool>,
-    pub stream_options: Option<StreamOptions>,
+    pub(crate) seed: Option<i64>,
+    pub(crate) stop: Option<OneOrMany>,
+    pub(crate) stream: Option<bool>,
+    pub(crate) stream_options: Option<StreamOptions>,
     #[serde(deserialize_with = "whole")]
-    pub n: Option<i64>,
-    pub cache_salt: Option<String>,
-    pub logprobs: Option<Value>,
-    pub echo: Option<Value>,
-    pub tools: Option<Value>,
-    pub tool_choice: Option<Value>,
-    pub response_format: Option<Value>,
+    pub(crate) n: Option<i64>,
+    pub(crate) cache_salt: Option<String>,
+    pub(crate) logprobs: Option<Value>,
+    pub(crate) echo: Option<Value>,
+    pub(crate) tools: Option<Value>,
+    pub(crate) tool_choice: Option<Value>,
+    pub(crate) response_format: Option<Value>,
 }
 
-/// Reads a whole number; like vLLM, also one written as `4.0`.
+/// Reads a whole number. Like vLLM, accepts one written as `4.0`.
 fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    // The largest below which an f64 is exact.
-    const LARGEST: f64 = 9e15;
+    // An f64 below this is exact.
+    const LIMIT: f64 = 9e15;
     let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
         return Ok(None);
     };
-    let whole = || {
-        number
-            .as_f64()
-            .filter(|n| n.abs() < LARGEST && n.fract() == 0.0)
-    };
-    let read = number.as_i64().or_else(|| whole().map(|n| n as i64));
-    read.map(Some)
-        .ok_or_else(|| D::Error::custom(format!("expected an integer, got {number}")))
+    if let Some(whole) = number.as_i64() {
+        return Ok(Some(whole));
+    }
+    match number.as_f64() {
+        Some(float) if float.abs() < LIMIT && float.fract() == 0.0 => Ok(Some(float as i64)),
+        _ => Err(D::Error::custom(format!(
+            "expected an integer, got {number}"
+        ))),
+    }
 }
 
 impl CompletionRequest {
-    /// The fields that ask for something that the simulator does not do.
-    pub fn ignored(&self) -> impl Iterator<Item = &'static str> {
-        let asks = |value: &Option<Value>, idle: &[Value]| {
-            value
-                .as_ref()
-                .is_some_and(|value| !value.is_null() && !idle.contains(value))
-        };
-        let fields = [
-            ("logprobs", asks(&self.logprobs, &[false.into()])),
-            ("echo", asks(&self.echo, &[false.into()])),
-            ("tools", asks(&self.tools, &[Value::Array(Vec::new())])),
+    /// Returns the fields with values that the simulator ignores.
+    pub(crate) fn ignored_fields(&self) -> Vec<&'static str> {
+        let plain_text = json!({ "type": "text" });
+        let fields: [(&str, &Option<Value>, &[Value]); 5] = [
+            ("logprobs", &self.logprobs, &[json!(false)]),
+            ("echo", &self.echo, &[json!(false)]),
+            ("tools", &self.tools, &[json!([])]),
             (
                 "tool_choice",
-                asks(&self.tool_choice, &["none".into(), "auto".into()]),
+                &self.tool_choice,
+                &[json!("none"), json!("auto")],
             ),
-            (
-                "response_format",
-                asks(
-                    &self.response_format,
-                    &[serde_json::json!({ "type": "text" })],
-                ),
-            ),
+            ("response_format", &self.response_format, &[plain_text]),
         ];
-        fields
-            .into_iter()
-            .filter(|(_, asks)| *asks)
-            .map(|(name, _)| name)
+        let mut ignored = Vec::new();
+        for (name, value, without_effect) in fields {
+            if let Some(value) = value
+                && !value.is_null()
+                && !without_effect.contains(value)
+            {
+                ignored.push(name);
+            }
+        }
+        ignored
     }
 }
 
 /// The body of `/tokenize`.
 #[derive(Debug, Deserialize)]
-pub struct TokenizeRequest {
-    pub model: Option<String>,
-    pub messages: Option<Vec<Message>>,
-    pub prompt: Option<String>,
-    pub add_special_tokens: Option<bool>,
-    pub add_generation_prompt: Option<bool>,
+pub(crate) struct TokenizeRequest {
+    pub(crate) model: Option<String>,
+    pub(crate) messages: Option<Vec<ChatMessage>>,
+    pub(crate) prompt: Option<String>,
+    pub(crate) add_special_tokens: Option<bool>,
+    pub(crate) add_generation_prompt: Option<bool>,
 }
 
-/// What a stream is to tell beside the text.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-pub struct StreamOptions {
-    pub include_usage: Option<bool>,
-    pub continuous_usage_stats: Option<bool>,
+/// Options of a stream.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(crate) struct StreamOptions {
+    pub(crate) include_usage: Option<bool>,
+    pub(crate) continuous_usage_stats: Option<bool>,
 }
 
 /// One message of a conversation.
 #[derive(Debug, Deserialize)]
-pub struct Message {
-    pub role: String,
-    pub content: Option<Content>,
+pub(crate) struct ChatMessage {
+    pub(crate) role: String,
+    pub(crate) content: Option<MessageContent>,
 }
 
-/// What a message says.
+/// The content of a message.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub enum Content {
+pub(crate) enum MessageContent {
     Text(String),
-    Parts(Vec<Part>),
+    Parts(Vec<ContentPart>),
 }
 
-/// A part of a message; only text counts.
+/// A part of a message. Only its text is used.
 #[derive(Debug, Deserialize)]
-pub struct Part {
-    pub text: Option<String>,
+pub(crate) struct ContentPart {
+    pub(crate) text: Option<String>,
 }
 
-/// A plain prompt.
+/// The prompt of a completion.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
-pub enum Prompt {
+pub(crate) enum Prompt {
     Text(String),
     Tokens(Vec<TokenId>),
     Texts(Vec<String>),
     TokenLists(Vec<Vec<TokenId>>),
 }
 
-/// A text or several.
+/// One text or several.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
-pub enum OneOrMany {
+pub(crate) enum OneOrMany {
     One(String),
     Many(Vec<String>),
 }
@@ -153,20 +146,20 @@ impl From<OneOrMany> for Vec<String> {
     }
 }
 
-/// Reads a body.
-pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+/// Parses a body.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| {
         let what = if error.is_data() {
             "invalid request"
         } else {
             "JSON decode error"
         };
-        Refusal::Malformed(format!("{what}: {error}"))
+        ApiError::Malformed(format!("{what}: {error}"))
     })
 }
 
 /// The tokens of a conversation.
-pub fn chat_tokens(messages: &[Message], generation: GenerationPrompt) -> Vec<TokenId> {
+pub(crate) fn chat_tokens(messages: &[ChatMessage], generation: GenerationPrompt) -> Vec<TokenId> {
     let texts: Vec<(&str, String)> = messages
         .iter()
         .map(|message| (message.role.as_str(), message.text()))
@@ -177,12 +170,12 @@ pub fn chat_tokens(messages: &[Message], generation: GenerationPrompt) -> Vec<To
     )
 }
 
-impl Message {
+impl ChatMessage {
     fn text(&self) -> String {
         match &self.content {
             None => String::new(),
-            Some(Content::Text(text)) => text.clone(),
-            Some(Content::Parts(parts)) => parts
+            Some(MessageContent::Text(text)) => text.clone(),
+            Some(MessageContent::Parts(parts)) => parts
                 .iter()
                 .filter_map(|part| part.text.as_deref())
                 .collect(),
@@ -192,7 +185,7 @@ impl Message {
 
 impl Prompt {
     /// The tokens of each prompt.
-    pub fn tokens(self) -> Result<Vec<Vec<TokenId>>, Refusal> {
+    pub(crate) fn tokens(self) -> Result<Vec<Vec<TokenId>>, ApiError> {
         let prompts: Vec<Vec<TokenId>> = match self {
             Self::Text(text) => vec![tokens::prompt_ids(&text)],
             Self::Texts(texts) => texts.iter().map(|text| tokens::prompt_ids(text)).collect(),
@@ -200,9 +193,9 @@ impl Prompt {
             Self::TokenLists(lists) => lists,
         };
         if prompts.is_empty() || prompts.iter().any(Vec::is_empty) {
-            return Err(Refusal::invalid(
+            return Err(ApiError::invalid(
                 "prompt",
-                "expected at least one prompt, and none that is empty",
+                "expected at least one prompt, and no empty prompts",
             ));
         }
         Ok(prompts)

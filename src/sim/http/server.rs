@@ -1,180 +1,180 @@
-//! The life of a simulated server: bind, start up, serve, close.
+//! The life of a simulated server: bind, start, serve, shut down.
 
-use std::{
-    future::Future,
-    io,
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
-
+use super::handlers::{AppState, router};
+use super::socket::SharedSocket;
+use crate::sim::build::{EngineParts, build};
+use crate::sim::cache::Tiers;
+use crate::sim::config::SimConfig;
+use crate::sim::error::SimError;
+use crate::sim::fault::{self, Fault};
+use crate::sim::ground_truth::StampRecorder;
+use crate::sim::log::{self, SimLog};
+use crate::sim::metrics::EngineInfo;
+use crate::sim::pacer::SimEngine;
+use crate::sim::scheduler::Scheduler;
 use axum::Router;
-use hyper::{Request, body::Incoming, server::conn::http1, service::Service, service::service_fn};
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use parking_lot::Mutex;
-use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream, lookup_host},
-    sync::watch,
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpSocket, TcpStream, lookup_host};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 
-use super::{
-    super::{
-        build::{Built, build},
-        cache::Tiers,
-        config::SimConfig,
-        error::SimError,
-        fault::{self, Fault},
-        log::Log,
-        metrics::Identity,
-        pacer::Engine,
-        scheduler::Scheduler,
-        truth::Truth,
-    },
-    handlers::{App, router},
-    wire::Wire,
-};
-
-/// Connections the kernel keeps while they wait to be accepted.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: u32 = 4_096;
 
-/// Pause after the system refused a connection, for want of descriptors for example.
+/// The pause after a connection could not be accepted, for example without free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 
-/// Runs one simulated engine until `shutdown` is done.
+/// Runs one simulated engine until `shutdown` completes.
 ///
 /// # Errors
-/// The configuration does not fit together, or the address cannot be listened on.
-pub async fn serve(config: SimConfig, shutdown: impl Future<Output = ()>) -> Result<(), SimError> {
+/// Fails if the configuration is inconsistent or the address cannot be listened on.
+pub(crate) async fn serve(
+    config: SimConfig,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), SimError> {
     Simulator::bind(config).await?.serve(shutdown).await
 }
 
-/// A simulated engine that has its port, and does not answer yet.
-pub struct Simulator {
+/// A simulated engine that has its port, but does not answer yet.
+pub(crate) struct Simulator {
     config: SimConfig,
     socket: TcpSocket,
     address: SocketAddr,
-    built: Built,
+    parts: EngineParts,
 }
 
 impl Simulator {
-    /// Checks the configuration and takes the port. Connections are refused until the engine has started up.
+    /// Checks the configuration and binds the port. Connections are refused until the engine is
+    /// ready.
     ///
     /// # Errors
-    /// The configuration does not fit together, or the address cannot be had.
-    pub async fn bind(config: SimConfig) -> Result<Self, SimError> {
+    /// Fails if the configuration is inconsistent or the address cannot be used.
+    pub(crate) async fn bind(config: SimConfig) -> Result<Self, SimError> {
         config.validate()?;
-        let built = build(&config)?;
+        let parts = build(&config)?;
         let wanted = resolve(&config.host, config.port).await?;
-        let listen = |source| SimError::Listen {
+        let (socket, address) = bind(wanted).map_err(|source| SimError::Listen {
             address: wanted,
             source,
-        };
-        let socket = open(wanted).map_err(listen)?;
-        let address = socket.local_addr().map_err(listen)?;
+        })?;
         Ok(Self {
             config,
             socket,
             address,
-            built,
+            parts,
         })
     }
 
-    /// The address, with the port that was taken.
-    pub fn address(&self) -> SocketAddr {
+    /// The address, with the bound port.
+    #[cfg(test)]
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Starts up and serves until `shutdown` is done; then streams in flight have `shutdown_grace_s` to end.
+    /// Starts the engine and serves until `shutdown` completes. Then streams in flight have
+    /// `shutdown_grace_s` to end.
     ///
     /// # Errors
-    /// The port was taken by somebody else meanwhile, or the system gives no thread.
-    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), SimError> {
+    /// Fails if another process listens on the port, or if the system does not start a thread.
+    pub(crate) async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), SimError> {
         let faults = self.config.faults.clone();
-        let mut shutdown = std::pin::pin!(fault::outlast(shutdown, &faults));
-        let log = Log::new(self.config.log, self.config.kv_gib_per_token());
-        self.built
-            .warnings
-            .iter()
-            .for_each(|warning| eprintln!("warning: {warning}"));
-        log.pool(self.config.kv_pool_tokens(), self.config.max_model_len);
-        for (name, tokens) in self.built.setup.tiers.iter().flat_map(Tiers::capacities) {
-            log.tier(name, tokens);
-        }
-        fault::begin(&faults, self.address.port()).map_err(SimError::Fault)?;
+        let mut shutdown = pin!(fault::outlast(shutdown, &faults));
+        let log = self.log_configuration();
+        fault::start(&faults, self.address.port()).map_err(SimError::Fault)?;
         tokio::select! {
             () = &mut shutdown => return Ok(()),
             () = sleep(Duration::from_secs_f64(self.config.startup_s)) => {}
         }
-        let engine =
-            Engine::start(Scheduler::new(self.built.setup), log).map_err(SimError::Thread)?;
-        let engine = Arc::new(engine);
-        let grace = Duration::from_secs_f64(self.config.shutdown_grace_s);
+        let engine = SimEngine::start(Scheduler::new(self.parts.setup), log);
+        let engine = Arc::new(engine.map_err(SimError::Thread)?);
         let address = self.address;
         let listener = self
             .socket
             .listen(BACKLOG)
             .map_err(|source| SimError::Listen { address, source })?;
-        let truth = self
-            .config
-            .stamps
+        let stamps_path = self.config.stamps.clone();
+        let stamps = stamps_path
             .as_ref()
-            .map(|path| (Truth::new(engine.now()), path.clone()));
-        let app = App {
-            truth: truth.as_ref().map(|(truth, _)| Arc::clone(truth)),
-            identity: Identity::new(&self.config),
+            .map(|_| StampRecorder::new(engine.now()));
+        let connections = Connections {
             engine: Arc::clone(&engine),
-            storing: self.built.storing,
-            answers: AtomicU64::new(0),
-            requests: AtomicU64::new(0),
-            ignored: Mutex::default(),
-            config: self.config,
+            grace: Duration::from_secs_f64(self.config.shutdown_grace_s),
+            closes_after_stream: faults.has(Fault::CloseBehindAnswer),
+            router: router(Arc::new(AppState {
+                stamps: stamps.clone(),
+                info: EngineInfo::new(&self.config),
+                engine,
+                storage: self.parts.storage,
+                answers: AtomicU64::new(0),
+                requests: AtomicU64::new(0),
+                ignored: Mutex::default(),
+                config: self.config,
+            })),
         };
-        announce(log, address);
-        let closes = faults.has(Fault::CloseBehindAnswer);
-        accept_until(
-            listener,
-            &router(Arc::new(app)),
-            closes,
-            shutdown,
-            &engine,
-            grace,
-        )
-        .await;
-        log.server("Application shutdown complete.");
-        truth.map_or(Ok(()), |(truth, path)| {
-            truth
+        log_start(address);
+        connections.accept_until(listener, shutdown).await;
+        log::server_line("Application shutdown complete.");
+        if let (Some(stamps), Some(path)) = (stamps, stamps_path) {
+            stamps
                 .write(&path)
-                .map_err(|source| SimError::Stamps { path, source })
-        })
+                .map_err(|source| SimError::Stamps { path, source })?;
+        }
+        Ok(())
+    }
+
+    /// Logs the sizes of the caches and the warnings about the configuration.
+    fn log_configuration(&self) -> SimLog {
+        let config = &self.config;
+        let log = SimLog::new(config.kv_gib_per_token());
+        for warning in &self.parts.warnings {
+            eprintln!("warning: {warning}");
+        }
+        log.pool_size(config.kv_pool_tokens(), config.max_model_len);
+        for (name, tokens) in self.parts.setup.tiers.iter().flat_map(Tiers::capacities) {
+            log::tier_line(name, tokens);
+        }
+        log
     }
 }
 
-fn announce(log: Log, address: SocketAddr) {
-    log.server(format_args!(
-        "Started server process [{}]",
-        std::process::id()
-    ));
-    log.server("Waiting for application startup.");
-    log.server("Application startup complete.");
-    log.server(format_args!(
+fn log_start(address: SocketAddr) {
+    let pid = std::process::id();
+    log::server_line(format_args!("Started server process [{pid}]"));
+    log::server_line("Waiting for application startup.");
+    log::server_line("Application startup complete.");
+    log::server_line(format_args!(
         "Uvicorn running on http://{address} (simulated by lmrun)"
     ));
 }
 
 async fn resolve(host: &str, port: u16) -> Result<SocketAddr, SimError> {
-    let host_error = |source| SimError::Host {
+    let resolved = lookup_host((host, port)).await;
+    let first = resolved.and_then(|mut addresses| {
+        addresses
+            .next()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
+    });
+    first.map_err(|source| SimError::Host {
         host: host.to_owned(),
         source,
-    };
-    let mut addresses = lookup_host((host, port)).await.map_err(host_error)?;
-    addresses
-        .next()
-        .ok_or_else(|| host_error(io::ErrorKind::NotFound.into()))
+    })
 }
 
-fn open(address: SocketAddr) -> io::Result<TcpSocket> {
+fn bind(address: SocketAddr) -> io::Result<(TcpSocket, SocketAddr)> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()
     } else {
@@ -182,70 +182,78 @@ fn open(address: SocketAddr) -> io::Result<TcpSocket> {
     }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    Ok(socket)
+    let bound = socket.local_addr()?;
+    Ok((socket, bound))
 }
 
-async fn accept_until(
-    listener: TcpListener,
-    router: &Router,
-    closes_behind: bool,
-    mut shutdown: std::pin::Pin<&mut impl Future<Output = ()>>,
-    engine: &Engine,
+/// Serves all connections of a server.
+struct Connections {
+    router: Router,
+    engine: Arc<SimEngine>,
+    /// The time that streams in flight have to end after a shutdown.
     grace: Duration,
-) {
-    let (closing, _) = watch::channel(());
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = &mut shutdown => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => {
-                    drop(connections.spawn(connection(socket, router.clone(), closes_behind, closing.subscribe())));
-                }
-                Err(_) => sleep(ACCEPT_PAUSE).await,
-            },
+    closes_after_stream: bool,
+}
+
+impl Connections {
+    async fn accept_until(
+        self,
+        listener: TcpListener,
+        mut shutdown: Pin<&mut impl Future<Output = ()>>,
+    ) {
+        let (closing, _) = watch::channel(());
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(_) = connections.join_next() => {}
+                accepted = listener.accept() => match accepted {
+                    Ok((socket, _)) => {
+                        connections.spawn(self.connection(socket, closing.subscribe()));
+                    }
+                    Err(_) => sleep(ACCEPT_PAUSE).await,
+                },
+            }
+        }
+        drop(listener);
+        drop(closing);
+        let all_closed = async { while connections.join_next().await.is_some() {} };
+        if timeout(self.grace, all_closed).await.is_err() {
+            self.engine.stop();
+            connections.shutdown().await;
         }
     }
-    drop(listener);
-    drop(closing);
-    let all_closed = async { while connections.join_next().await.is_some() {} };
-    if timeout(grace, all_closed).await.is_err() {
-        engine.stop();
-        connections.shutdown().await;
-    }
-}
 
-/// Serves one connection; when `closing` ends, it closes after the answer it is at.
-async fn connection(
-    socket: TcpStream,
-    router: Router,
-    closes_behind: bool,
-    mut closing: watch::Receiver<()>,
-) {
-    // Without it chunks would wait for each other's acknowledgement; a socket that refuses is closed already.
-    let _ = socket.set_nodelay(true);
-    let socket = Arc::new(socket);
-    let twin = Arc::clone(&socket);
-    let answering = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Arc::clone(&twin));
-        answering.call(request)
-    });
-    let serving = http1::Builder::new().serve_connection(
-        TokioIo::new(Wire {
+    /// Serves one connection. When `closing` ends, closes it after the current answer.
+    fn connection(
+        &self,
+        socket: TcpStream,
+        mut closing: watch::Receiver<()>,
+    ) -> impl Future<Output = ()> + use<> {
+        // Without this, chunks would wait for acknowledgements. It fails only on closed sockets.
+        let _ = socket.set_nodelay(true);
+        let socket = Arc::new(socket);
+        let for_streams = Arc::clone(&socket);
+        let routes = TowerToHyperService::new(self.router.clone());
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(Arc::clone(&for_streams));
+            routes.call(request)
+        });
+        let io = TokioIo::new(SharedSocket {
             socket,
-            closes_behind,
-        }),
-        service,
-    );
-    let mut serving = std::pin::pin!(serving);
-    // An error here is a client that went away: its request has been aborted with it.
-    tokio::select! {
-        _ = serving.as_mut() => {}
-        _ = closing.changed() => {
-            serving.as_mut().graceful_shutdown();
-            let _ = serving.await;
+            closes_after_stream: self.closes_after_stream,
+        });
+        let serving = http1::Builder::new().serve_connection(io, service);
+        async move {
+            let mut serving = pin!(serving);
+            // An error means that the client left, which aborts its request.
+            tokio::select! {
+                _ = serving.as_mut() => {}
+                _ = closing.changed() => {
+                    serving.as_mut().graceful_shutdown();
+                    let _ = serving.await;
+                }
+            }
         }
     }
 }

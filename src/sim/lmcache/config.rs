@@ -1,155 +1,128 @@
-//! `LMCache`'s YAML: which tiers there are and how large they are.
+//! The tiers of an `LMCache` configuration, and their sizes.
 //!
-//! A wrong value is an error that names file, place and key. A key that `LMCache` does not know is only warned about.
+//! An invalid value is an error with file, position and key. An unknown key is only a warning.
 
-use std::{fs, io, path::PathBuf};
-
+use super::entries::YamlEntries;
 use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use super::entries::Entries;
-
-/// Where an `LMCache` configuration is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LmcacheSource {
-    /// In a file.
-    File(PathBuf),
-    /// In this YAML text.
-    Yaml(String),
+/// The part of an `LMCache` configuration that the engine models.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LmcacheConfig {
+    /// Tokens per chunk, the unit that is stored and found.
+    pub(crate) chunk_tokens: u32,
+    /// Size of the CPU tier in GB; `None` if `local_cpu` is false.
+    pub(crate) cpu_gb: Option<f64>,
+    /// Size of the disk tier in GB; `None` without `local_disk`.
+    pub(crate) disk_gb: Option<f64>,
+    /// The format of KV in the remote tier; `None` without `remote_url`.
+    pub(crate) remote: Option<RemoteSerde>,
+    /// True if the KV of generated tokens is stored too.
+    pub(crate) save_decode_cache: bool,
+    /// A warning per unknown key.
+    pub(crate) warnings: Vec<String>,
 }
 
-/// What the engine models of an `LMCache` configuration.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LmcacheConfig {
-    /// Tokens in one chunk, the unit that is stored and found.
-    pub chunk_tokens: u32,
-    /// Size of the CPU tier in GB; `None` where `local_cpu` is false.
-    pub cpu_gb: Option<f64>,
-    /// Size of the disk tier in GB; `None` where there is no `local_disk`.
-    pub disk_gb: Option<f64>,
-    /// How KV travels to the remote tier; `None` where there is no `remote_url`.
-    pub remote: Option<Serde>,
-    /// Whether the KV of generated tokens is stored too.
-    pub save_decode_cache: bool,
-    /// Keys `LMCache` does not know, each as a line that warns of it.
-    pub warnings: Vec<String>,
-}
-
-/// How KV is packed for the remote tier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Serde {
-    /// As it is.
+/// The format of KV in the remote tier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RemoteSerde {
+    /// Uncompressed.
     Naive,
     /// Compressed.
     Cachegen,
 }
 
-/// Why an `LMCache` configuration cannot be used.
+/// The reason why an `LMCache` configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum LmcacheError {
-    /// The file cannot be read.
+pub(crate) enum LmcacheError {
     #[error("cannot read the LMCache configuration `{}`: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's error.
-        source: io::Error,
-    },
-    /// The text is not YAML, or not a mapping.
+    Read { path: PathBuf, source: io::Error },
     #[error("{place}: the LMCache configuration is not a YAML mapping: {message}")]
     Syntax {
         /// File, line and column.
         place: String,
-        /// What the parser says.
         message: String,
     },
-    /// A key has a value it cannot have.
     #[error("{place}: `{key}` is {found}, expected {expected}")]
     Value {
         /// File, line and column.
         place: String,
-        /// The key.
         key: String,
         /// The value as JSON.
         found: String,
-        /// What it may be.
         expected: &'static str,
     },
 }
 
 impl LmcacheConfig {
-    /// Reads a configuration.
+    /// Reads a configuration file.
     ///
     /// # Errors
-    /// The file cannot be read, is no YAML mapping, or has a value of the wrong kind.
-    pub fn load(source: &LmcacheSource) -> Result<Self, LmcacheError> {
-        match source {
-            LmcacheSource::Yaml(text) => Self::parse("<inline>", text),
-            LmcacheSource::File(path) => {
-                let text = fs::read_to_string(path);
-                let text = text.map_err(|source| LmcacheError::Read {
-                    path: path.clone(),
-                    source,
-                })?;
-                Self::parse(&path.display().to_string(), &text)
-            }
-        }
+    /// Fails if the file cannot be read, is not a YAML mapping, or has an invalid value.
+    pub(crate) fn load(path: &Path) -> Result<Self, LmcacheError> {
+        let text = fs::read_to_string(path).map_err(|source| LmcacheError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&path.display().to_string(), &text)
     }
 
-    fn parse(name: &str, text: &str) -> Result<Self, LmcacheError> {
-        let entries = Entries::parse(name, text)?;
-        let size = |key, default| entries.get(key, default, "a number of GB, 0 or more", as_size);
-        let cpu = entries.get("local_cpu", true, "true or false", Value::as_bool)?;
-        let cpu_gb = size("max_local_cpu_size", 5.0)?;
-        let disk = entries.get("local_disk", false, "a `file:///` URL or a path", as_text)?;
-        let disk_gb = size("max_local_disk_size", 0.0)?;
-        let remote = entries.get("remote_url", false, "a URL", as_text)?;
-        let serde = entries.get(
-            "remote_serde",
-            Serde::Naive,
-            "`naive` or `cachegen`",
-            as_serde,
-        )?;
+    /// Parses the text of the file `name`.
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, LmcacheError> {
+        let entries = YamlEntries::parse(name, text)?;
+        let cpu = entries.get("local_cpu", as_bool)?.unwrap_or(true);
+        let cpu_gb = entries.get("max_local_cpu_size", as_gb)?.unwrap_or(5.0);
+        let disk = entries.get("local_disk", as_path)?.unwrap_or(false);
+        let disk_gb = entries.get("max_local_disk_size", as_gb)?.unwrap_or(0.0);
+        let remote = entries.get("remote_url", as_url)?.unwrap_or(false);
+        let serde = entries.get("remote_serde", as_serde)?;
         Ok(Self {
-            chunk_tokens: entries.get(
-                "chunk_size",
-                256,
-                "a number of tokens above 0",
-                as_tokens,
-            )?,
+            chunk_tokens: entries.get("chunk_size", as_tokens)?.unwrap_or(256),
             cpu_gb: cpu.then_some(cpu_gb),
             disk_gb: disk.then_some(disk_gb),
-            remote: remote.then_some(serde),
-            save_decode_cache: entries.get(
-                "save_decode_cache",
-                false,
-                "true or false",
-                Value::as_bool,
-            )?,
+            remote: remote.then_some(serde.unwrap_or(RemoteSerde::Naive)),
+            save_decode_cache: entries.get("save_decode_cache", as_bool)?.unwrap_or(false),
             warnings: entries.warnings(),
         })
     }
 }
 
-fn as_size(value: &Value) -> Option<f64> {
-    value.as_f64().filter(|size| *size >= 0.0)
+fn as_bool(value: &Value) -> Result<bool, &'static str> {
+    value.as_bool().ok_or("true or false")
 }
 
-fn as_tokens(value: &Value) -> Option<u32> {
-    value
-        .as_u64()
-        .filter(|tokens| *tokens > 0)
-        .and_then(|tokens| u32::try_from(tokens).ok())
+fn as_gb(value: &Value) -> Result<f64, &'static str> {
+    match value.as_f64() {
+        Some(gb) if gb >= 0.0 => Ok(gb),
+        _ => Err("a number of GB, 0 or more"),
+    }
 }
 
-fn as_text(value: &Value) -> Option<bool> {
-    value.as_str().map(|text| !text.is_empty())
+fn as_tokens(value: &Value) -> Result<u32, &'static str> {
+    match value.as_u64().map(u32::try_from) {
+        Some(Ok(tokens)) if tokens > 0 => Ok(tokens),
+        _ => Err("a number of tokens above 0"),
+    }
 }
 
-fn as_serde(value: &Value) -> Option<Serde> {
-    match value.as_str()? {
-        "naive" => Some(Serde::Naive),
-        "cachegen" => Some(Serde::Cachegen),
-        _ => None,
+/// Returns true if the path is not empty.
+fn as_path(value: &Value) -> Result<bool, &'static str> {
+    let path = value.as_str().ok_or("a `file:///` URL or a path")?;
+    Ok(!path.is_empty())
+}
+
+/// Returns true if the URL is not empty.
+fn as_url(value: &Value) -> Result<bool, &'static str> {
+    let url = value.as_str().ok_or("a URL")?;
+    Ok(!url.is_empty())
+}
+
+fn as_serde(value: &Value) -> Result<RemoteSerde, &'static str> {
+    match value.as_str() {
+        Some("naive") => Ok(RemoteSerde::Naive),
+        Some("cachegen") => Ok(RemoteSerde::Cachegen),
+        _ => Err("`naive` or `cachegen`"),
     }
 }
 
@@ -168,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_file_is_a_cpu_tier_of_5_gb() {
+    fn empty_file_is_a_cpu_tier_of_5_gb() {
         for text in ["", "# nothing\n", "chunk_size: 256\n"] {
             let config = parse(text);
             assert_eq!(
@@ -181,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn each_store_is_read() {
+    fn disk_and_remote_tiers_are_read() {
         let disk = parse("local_cpu: false\nlocal_disk: \"file:///kv\"\nmax_local_disk_size: 20\n");
         assert_eq!((disk.cpu_gb, disk.disk_gb), (None, Some(20.0)));
         let remote = parse(
@@ -189,12 +162,12 @@ mod tests {
         );
         assert_eq!(
             (remote.remote, remote.save_decode_cache),
-            (Some(Serde::Cachegen), true)
+            (Some(RemoteSerde::Cachegen), true)
         );
     }
 
     #[test]
-    fn a_wrong_value_names_file_place_and_key() {
+    fn invalid_value_names_file_position_and_key() {
         assert_eq!(
             message("local_cpu: true\nchunk_size: many\n"),
             "lmcache.yaml:2:13: `chunk_size` is \"many\", expected a number of tokens above 0"
@@ -206,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_no_mapping_names_the_place() {
+    fn text_without_a_mapping_names_the_position() {
         assert!(
             message("- a\n- b\n")
                 .starts_with("lmcache.yaml:1:1: the LMCache configuration is not a YAML mapping")
@@ -215,20 +188,21 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_missing_is_named() {
-        let error = LmcacheConfig::load(&LmcacheSource::File("no/such.yaml".into())).unwrap_err();
+    fn missing_file_is_named() {
+        let error = LmcacheConfig::load(Path::new("no/such.yaml")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot read the LMCache configuration `no/such.yaml`: No such file or directory (os error 2)"
+            "cannot read the LMCache configuration `no/such.yaml`: \
+             No such file or directory (os error 2)"
         );
     }
 
     #[test]
-    fn only_keys_lmcache_does_not_know_are_warned_about() {
+    fn only_unknown_keys_have_a_warning() {
         let config = parse("use_layerwise: true\nblend_min_tokens: 4\nlocal_device: cuda\n");
         assert_eq!(
             config.warnings,
-            ["lmcache.yaml:3:15: LMCache knows no key `local_device`"]
+            ["lmcache.yaml:3:15: unknown LMCache key `local_device`"]
         );
     }
 }

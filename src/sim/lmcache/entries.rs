@@ -1,21 +1,18 @@
-//! The keys of an `LMCache` configuration, each with its place in the text.
-
-use std::collections::BTreeMap;
-
-use serde_json::Value;
-use serde_saphyr::Spanned;
+//! The keys of an `LMCache` configuration, with their positions in the text.
 
 use super::LmcacheError;
+use serde_json::Value;
+use serde_saphyr::Spanned;
+use std::collections::BTreeMap;
 
-/// The keys of one YAML text, with their places.
-pub struct Entries<'a> {
+/// The keys and values of a YAML text, with their positions.
+pub(crate) struct YamlEntries<'a> {
     name: &'a str,
     values: BTreeMap<String, Spanned<Value>>,
 }
 
-impl<'a> Entries<'a> {
-    /// Reads a text.
-    pub fn parse(name: &'a str, text: &str) -> Result<Self, LmcacheError> {
+impl<'a> YamlEntries<'a> {
+    pub(crate) fn parse(name: &'a str, text: &str) -> Result<Self, LmcacheError> {
         let read: Result<Option<BTreeMap<String, Spanned<Value>>>, _> =
             serde_saphyr::from_str(text);
         let values = read.map_err(|error| LmcacheError::Syntax {
@@ -30,44 +27,43 @@ impl<'a> Entries<'a> {
         })
     }
 
-    /// The value of a key, or its default where it is absent or null.
-    pub fn get<T>(
+    /// Returns the value of a key, or `None` if it is absent or null. `read` returns the expected
+    /// value as its error.
+    pub(crate) fn get<T>(
         &self,
         key: &str,
-        default: T,
-        expected: &'static str,
-        read: impl Fn(&Value) -> Option<T>,
-    ) -> Result<T, LmcacheError> {
+        read: fn(&Value) -> Result<T, &'static str>,
+    ) -> Result<Option<T>, LmcacheError> {
         let Some(entry) = self.values.get(key).filter(|entry| !entry.value.is_null()) else {
-            return Ok(default);
+            return Ok(None);
         };
-        read(&entry.value).ok_or_else(|| LmcacheError::Value {
-            place: place(self.name, entry.referenced),
-            key: key.to_owned(),
-            found: entry.value.to_string(),
-            expected,
-        })
+        match read(&entry.value) {
+            Ok(value) => Ok(Some(value)),
+            Err(expected) => Err(LmcacheError::Value {
+                place: place(self.name, entry.referenced),
+                key: key.to_owned(),
+                found: entry.value.to_string(),
+                expected,
+            }),
+        }
     }
 
-    /// A line for each key `LMCache` does not know.
-    pub fn warnings(&self) -> Vec<String> {
-        let unknown = self.values.iter().filter(|(key, _)| !known(key));
-        unknown
-            .map(|(key, entry)| {
-                let near = KEYS
-                    .iter()
-                    .map(|known| (strsim::jaro_winkler(key, known), known));
-                let near = near
-                    .filter(|(likeness, _)| *likeness > 0.9)
-                    .max_by(|a, b| a.0.total_cmp(&b.0));
-                let hint =
-                    near.map_or_else(String::new, |(_, near)| format!("; did you mean `{near}`?"));
-                format!(
-                    "{}: LMCache knows no key `{key}`{hint}",
-                    place(self.name, entry.referenced)
-                )
-            })
-            .collect()
+    /// Returns a warning for each unknown key.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for (key, entry) in &self.values {
+            if is_known(key) {
+                continue;
+            }
+            let place = place(self.name, entry.referenced);
+            warnings.push(match most_similar(key) {
+                Some(near) => {
+                    format!("{place}: unknown LMCache key `{key}`; did you mean `{near}`?")
+                }
+                None => format!("{place}: unknown LMCache key `{key}`"),
+            });
+        }
+        warnings
     }
 }
 
@@ -75,7 +71,7 @@ fn place(name: &str, at: serde_saphyr::Location) -> String {
     format!("{name}:{}:{}", at.line(), at.column())
 }
 
-/// The place stands before it.
+/// Removes the position from a message.
 fn without_place(message: &str) -> String {
     message
         .rsplit_once(" at line ")
@@ -83,10 +79,17 @@ fn without_place(message: &str) -> String {
         .to_owned()
 }
 
-/// Keys `LMCache` 0.5 knows, modelled or not.
-fn known(key: &str) -> bool {
-    const FAMILIES: [&str; 5] = ["blend_", "pd_", "nixl_", "internal_api_server_", "p2p_"];
-    KEYS.contains(&key) || FAMILIES.iter().any(|family| key.starts_with(family))
+/// Returns true if `LMCache` 0.5 has the key.
+fn is_known(key: &str) -> bool {
+    const PREFIXES: [&str; 5] = ["blend_", "pd_", "nixl_", "internal_api_server_", "p2p_"];
+    KEYS.contains(&key) || PREFIXES.iter().any(|prefix| key.starts_with(prefix))
+}
+
+fn most_similar(key: &str) -> Option<&'static str> {
+    let likeness = |known: &str| strsim::jaro_winkler(key, known);
+    KEYS.into_iter()
+        .filter(|known| likeness(known) > 0.9)
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
 }
 
 const KEYS: [&str; 32] = [

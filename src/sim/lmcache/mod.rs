@@ -1,6 +1,6 @@
-//! `LMCache`'s YAML.
+//! The YAML configuration of `LMCache`.
 
 mod config;
 mod entries;
 
-pub use config::{LmcacheConfig, LmcacheError, LmcacheSource, Serde};
+pub(crate) use config::{LmcacheConfig, LmcacheError, RemoteSerde};

@@ -1,21 +1,21 @@
-//! The text of `/metrics`.
+//! The page `/metrics`, in the text format of Prometheus.
 
-use std::fmt::{Display, Write};
+use super::Metrics;
+use super::histogram::BucketHistogram;
+use crate::sim::config::SimConfig;
+use std::fmt::Write;
 
-use super::{super::config::SimConfig, Metrics, histogram::Histogram, lateness::Lateness};
-
-/// What does not change while an engine runs.
+/// The fixed values on the page of an engine.
 #[derive(Debug)]
-pub struct Identity {
+pub(crate) struct EngineInfo {
+    /// The labels of vLLM's metrics.
     labels: String,
-    cache_config: String,
     gpu: u32,
     gpu_memory_used_mib: f64,
 }
 
-impl Identity {
-    /// The identity of an engine with this configuration.
-    pub fn new(config: &SimConfig) -> Self {
+impl EngineInfo {
+    pub(crate) fn new(config: &SimConfig) -> Self {
         let model = config
             .model
             .replace('\\', "\\\\")
@@ -23,51 +23,31 @@ impl Identity {
             .replace('\n', "\\n");
         Self {
             labels: format!("engine=\"0\",model_name=\"{model}\""),
-            cache_config: cache_config(config),
             gpu: config.gpu,
             gpu_memory_used_mib: config.gpu_memory_used_mib(),
         }
     }
 }
 
-fn cache_config(config: &SimConfig) -> String {
-    let concurrency = f64::from(config.kv_pool_tokens()) / f64::from(config.max_model_len);
-    format!(
-        "block_size=\"{}\",cache_dtype=\"auto\",enable_prefix_caching=\"{}\",engine=\"0\",gpu_memory_utilization=\
-         \"{}\",kv_cache_max_concurrency=\"{concurrency}\",kv_cache_size_tokens=\"{}\",num_gpu_blocks=\"{}\"",
-        config.block_size,
-        if config.prefix_caching {
-            "True"
-        } else {
-            "False"
-        },
-        config.gpu_memory_utilization,
-        config.kv_pool_tokens(),
-        config.gpu_blocks(),
-    )
-}
-
 impl Metrics {
-    /// All metrics in the Prometheus text format.
-    pub fn render(&self, identity: &Identity) -> String {
-        let mut page = Page {
+    /// Returns the page.
+    pub(crate) fn render(&self, info: &EngineInfo) -> String {
+        let mut page = MetricsPage {
             text: String::with_capacity(12 * 1024),
-            labels: &identity.labels,
+            labels: &info.labels,
         };
         self.render_load(&mut page);
         self.render_tokens(&mut page);
         self.render_requests(&mut page);
-        page.family(
-            "vllm:cache_config_info",
-            "gauge",
-            "Information of the LLMEngine CacheConfig.",
-        );
-        page.line("vllm:cache_config_info", &identity.cache_config, 1.0);
-        self.render_simulator(&mut page, identity);
+        self.render_lateness(&mut page);
+        let name = "lmrun_sim:gpu_memory_used_mib";
+        page.family(name, "gauge", "Simulated GPU memory in use, in MiB.");
+        let gpu = format!("gpu=\"{}\"", info.gpu);
+        page.line(name, &gpu, info.gpu_memory_used_mib);
         page.text
     }
 
-    fn render_load(&self, page: &mut Page<'_>) {
+    fn render_load(&self, page: &mut MetricsPage<'_>) {
         page.gauge(
             "vllm:num_requests_running",
             "Number of requests in model execution batches.",
@@ -85,113 +65,130 @@ impl Metrics {
         );
     }
 
-    fn render_tokens(&self, page: &mut Page<'_>) {
+    fn render_tokens(&self, page: &mut MetricsPage<'_>) {
+        let not_on_gpu = self.tier_tokens + self.computed_tokens;
+        let prompt_tokens = self.gpu_tokens + not_on_gpu;
         page.counter(
-            "vllm:prefix_cache_queries",
+            "vllm:prefix_cache_queries_total",
             "Prefix cache queries, in tokens.",
-            self.pool_queries,
+            prompt_tokens,
         );
         page.counter(
-            "vllm:prefix_cache_hits",
+            "vllm:prefix_cache_hits_total",
             "Prefix cache hits, in tokens.",
             self.gpu_tokens,
         );
         page.counter(
-            "vllm:external_prefix_cache_queries",
+            "vllm:external_prefix_cache_queries_total",
             "External prefix cache queries from KV connector, in tokens.",
-            self.tier_queries,
+            not_on_gpu,
         );
         page.counter(
-            "vllm:external_prefix_cache_hits",
+            "vllm:external_prefix_cache_hits_total",
             "External prefix cache hits from KV connector, in tokens.",
             self.tier_tokens,
         );
         page.counter(
-            "vllm:prompt_tokens",
+            "vllm:prompt_tokens_total",
             "Number of prefill tokens processed.",
-            self.pool_queries,
+            prompt_tokens,
         );
-        let sources = [
-            ("local_compute", self.computed_tokens),
-            ("local_cache_hit", self.gpu_tokens),
-            ("external_kv_transfer", self.tier_tokens),
-        ];
-        page.counters(
-            "vllm:prompt_tokens_by_source",
+        page.labelled_counter(
+            "vllm:prompt_tokens_by_source_total",
             "Number of prompt tokens by source.",
-            "source",
-            &sources,
+            &[
+                ("source=\"local_compute\"", self.computed_tokens),
+                ("source=\"local_cache_hit\"", self.gpu_tokens),
+                ("source=\"external_kv_transfer\"", self.tier_tokens),
+            ],
         );
-        let cached = self.gpu_tokens + self.tier_tokens;
         page.counter(
-            "vllm:prompt_tokens_cached",
+            "vllm:prompt_tokens_cached_total",
             "Number of cached prompt tokens.",
-            cached,
+            self.gpu_tokens + self.tier_tokens,
         );
         page.counter(
-            "vllm:generation_tokens",
+            "vllm:generation_tokens_total",
             "Number of generation tokens processed.",
             self.generated_tokens,
         );
     }
 
-    fn render_requests(&self, page: &mut Page<'_>) {
+    fn render_requests(&self, page: &mut MetricsPage<'_>) {
         page.counter(
-            "vllm:num_preemptions",
+            "vllm:num_preemptions_total",
             "Cumulative number of preemption from the engine.",
             0,
         );
-        let reasons = [
-            ("stop", self.stopped),
-            ("length", self.reached_length),
-            ("abort", self.aborted),
-            ("error", 0),
-        ];
-        let help = "Count of successfully processed requests.";
-        page.counters("vllm:request_success", help, "finished_reason", &reasons);
-        let help = "Histogram of time to first token in seconds.";
+        page.labelled_counter(
+            "vllm:request_success_total",
+            "Count of successfully processed requests.",
+            &[
+                ("finished_reason=\"stop\"", self.stopped),
+                ("finished_reason=\"length\"", self.reached_length),
+                ("finished_reason=\"abort\"", self.aborted),
+                ("finished_reason=\"error\"", 0),
+            ],
+        );
         page.histogram(
             "vllm:time_to_first_token_seconds",
-            help,
+            "Histogram of time to first token in seconds.",
             &self.first_token_s,
         );
-        let help = "Histogram of inter-token latency in seconds.";
         page.histogram(
             "vllm:inter_token_latency_seconds",
-            help,
+            "Histogram of inter-token latency in seconds.",
             &self.inter_token_s,
         );
-        let help = "Histogram of e2e request latency in seconds.";
-        page.histogram("vllm:e2e_request_latency_seconds", help, &self.request_s);
+        page.histogram(
+            "vllm:e2e_request_latency_seconds",
+            "Histogram of e2e request latency in seconds.",
+            &self.request_s,
+        );
     }
 
-    fn render_simulator(&self, page: &mut Page<'_>, identity: &Identity) {
-        let name = "lmrun_sim:gpu_memory_used_mib";
-        page.family(name, "gauge", "Simulated GPU memory in use, in MiB.");
-        page.line(
+    fn render_lateness(&self, page: &mut MetricsPage<'_>) {
+        let name = "lmrun_sim:chunk_lateness_seconds";
+        page.family(
             name,
-            &format!("gpu=\"{}\"", identity.gpu),
-            identity.gpu_memory_used_mib,
+            "summary",
+            "Time from the moment a chunk was due until the kernel had it.",
         );
-        page.lateness(&self.lateness);
-        let help = "Chunks that waited for a slow reader; they have no lateness.";
-        page.counter("lmrun_sim:chunks_blocked", help, self.blocked_writes);
+        for quantile in [0.5, 0.9, 0.99, 0.999] {
+            let labels = format!("{},quantile=\"{quantile}\"", page.labels);
+            let lateness_ns = self.lateness_ns.value_at_quantile(quantile);
+            page.line(name, &labels, lateness_ns as f64 / 1e9);
+        }
+        let count = self.lateness_ns.len() as f64;
+        page.line(&format!("{name}_count"), page.labels, count);
+        let sum_s = self.lateness_sum_ns as f64 / 1e9;
+        page.line(&format!("{name}_sum"), page.labels, sum_s);
+        page.gauge(
+            "lmrun_sim:chunk_lateness_max_seconds",
+            "The longest lateness so far.",
+            self.lateness_ns.max() as f64 / 1e9,
+        );
+        page.counter(
+            "lmrun_sim:chunks_blocked_total",
+            "Chunks that waited for a slow reader. They are not in the lateness.",
+            self.blocked_writes,
+        );
     }
 }
 
-/// The text so far, and the labels that every vLLM metric carries.
-struct Page<'a> {
+/// The text so far, and the labels of all of vLLM's metrics.
+struct MetricsPage<'a> {
     text: String,
     labels: &'a str,
 }
 
-impl Page<'_> {
+impl MetricsPage<'_> {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
-        self.put(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
     fn line(&mut self, name: &str, labels: &str, value: f64) {
-        self.put(format_args!("{name}{{{labels}}} {value:?}\n"));
+        let _ = writeln!(self.text, "{name}{{{labels}}} {value:?}");
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: f64) {
@@ -200,99 +197,93 @@ impl Page<'_> {
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) {
-        let name = format!("{name}_total");
-        self.family(&name, "counter", help);
-        self.line(&name, self.labels, value as f64);
+        self.family(name, "counter", help);
+        self.line(name, self.labels, value as f64);
     }
 
-    fn counters(&mut self, name: &str, help: &str, label: &str, values: &[(&str, u64)]) {
-        let name = format!("{name}_total");
-        self.family(&name, "counter", help);
-        for (kind, value) in values {
-            let labels = format!("{},{label}=\"{kind}\"", self.labels);
-            self.line(&name, &labels, *value as f64);
+    fn labelled_counter(&mut self, name: &str, help: &str, values: &[(&str, u64)]) {
+        self.family(name, "counter", help);
+        for (label, value) in values {
+            let labels = format!("{},{label}", self.labels);
+            self.line(name, &labels, *value as f64);
         }
     }
 
-    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+    fn histogram(&mut self, name: &str, help: &str, histogram: &BucketHistogram) {
         self.family(name, "histogram", help);
         for (bound, count) in histogram.cumulative() {
             let labels = format!("{},le=\"{bound}\"", self.labels);
             self.line(&format!("{name}_bucket"), &labels, count as f64);
         }
-        self.line(
-            &format!("{name}_count"),
-            self.labels,
-            histogram.count() as f64,
-        );
+        let count = histogram.count() as f64;
+        self.line(&format!("{name}_count"), self.labels, count);
         self.line(&format!("{name}_sum"), self.labels, histogram.sum());
-    }
-
-    fn lateness(&mut self, lateness: &Lateness) {
-        let name = "lmrun_sim:chunk_lateness_seconds";
-        self.family(
-            name,
-            "summary",
-            "How late chunks were with the kernel, against the moment they were due.",
-        );
-        for part in [0.5, 0.9, 0.99, 0.999] {
-            let labels = format!("{},quantile=\"{part}\"", self.labels);
-            self.line(name, &labels, lateness.quantile_s(part));
-        }
-        self.line(
-            &format!("{name}_count"),
-            self.labels,
-            lateness.count() as f64,
-        );
-        self.line(&format!("{name}_sum"), self.labels, lateness.sum_s());
-        self.gauge(
-            "lmrun_sim:chunk_lateness_max_seconds",
-            "The latest chunk so far.",
-            lateness.max_s(),
-        );
-    }
-
-    fn put(&mut self, text: impl Display) {
-        write!(self.text, "{text}").expect("a string takes any text");
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::super::scheduler::Sources, *};
+    use super::*;
+    use crate::sim::scheduler::PromptSources;
+
+    /// Returns the value of the only line that starts with `metric`, of which `labels` are the
+    /// last.
+    fn value(page: &str, metric: &str, labels: &str) -> f64 {
+        let all = format!("{metric}{{engine=\"0\",model_name=\"m\"{labels}}} ");
+        let mut values = page.lines().filter_map(|line| line.strip_prefix(&all));
+        let value = values.next().unwrap_or_else(|| panic!("{all}\n{page}"));
+        assert_eq!(values.next(), None, "{all}");
+        value.parse().unwrap()
+    }
 
     #[test]
-    fn the_names_and_labels_are_those_of_vllm() {
+    fn metrics_have_the_names_and_labels_of_vllm() {
         let mut metrics = Metrics::default();
-        metrics.first_token(
-            Sources {
-                gpu_tokens: 16,
-                tier_tokens: 256,
-                computed_tokens: 28,
-            },
-            0.07,
-        );
-        metrics.next_token(0.02);
-        metrics.aborted();
-        metrics.written(250_000);
+        let sources = PromptSources {
+            gpu_tokens: 16,
+            tier_tokens: 256,
+            computed_tokens: 28,
+        };
+        metrics.count_first_token(sources, 0.07);
+        metrics.count_next_token(0.02);
+        metrics.aborted += 1;
+        metrics.count_written(250_000);
         let config = SimConfig {
             model: "m".to_owned(),
             gpu: 3,
             ..SimConfig::default()
         };
-        let page = metrics.render(&Identity::new(&config));
-        for line in [
-            "vllm:prompt_tokens_by_source_total{engine=\"0\",model_name=\"m\",source=\"external_kv_transfer\"} 256.0",
-            "vllm:prefix_cache_queries_total{engine=\"0\",model_name=\"m\"} 300.0",
-            "vllm:external_prefix_cache_queries_total{engine=\"0\",model_name=\"m\"} 284.0",
-            "vllm:generation_tokens_total{engine=\"0\",model_name=\"m\"} 2.0",
-            "vllm:request_success_total{engine=\"0\",model_name=\"m\",finished_reason=\"abort\"} 1.0",
-            "vllm:time_to_first_token_seconds_bucket{engine=\"0\",model_name=\"m\",le=\"0.08\"} 1.0",
-            "vllm:inter_token_latency_seconds_count{engine=\"0\",model_name=\"m\"} 1.0",
-            "lmrun_sim:gpu_memory_used_mib{gpu=\"3\"} 25714.7",
-            "lmrun_sim:chunk_lateness_seconds{engine=\"0\",model_name=\"m\",quantile=\"0.99\"} 0.00025",
+        let page = metrics.render(&EngineInfo::new(&config));
+        for (metric, labels, expected) in [
+            (
+                "vllm:prompt_tokens_by_source_total",
+                ",source=\"external_kv_transfer\"",
+                256.0,
+            ),
+            ("vllm:prefix_cache_queries_total", "", 300.0),
+            ("vllm:external_prefix_cache_queries_total", "", 284.0),
+            ("vllm:generation_tokens_total", "", 2.0),
+            (
+                "vllm:request_success_total",
+                ",finished_reason=\"abort\"",
+                1.0,
+            ),
+            (
+                "vllm:time_to_first_token_seconds_bucket",
+                ",le=\"0.08\"",
+                1.0,
+            ),
+            ("vllm:inter_token_latency_seconds_count", "", 1.0),
+            (
+                "lmrun_sim:chunk_lateness_seconds",
+                ",quantile=\"0.99\"",
+                0.000_25,
+            ),
+            ("lmrun_sim:chunk_lateness_max_seconds", "", 0.000_25),
         ] {
-            assert!(page.lines().any(|seen| seen == line), "{line}\n{page}");
+            let found = value(&page, metric, labels);
+            assert!((found / expected - 1.0).abs() < 0.01, "{metric}: {found}");
         }
+        assert!(page.contains("\nlmrun_sim:gpu_memory_used_mib{gpu=\"3\"} 25714.7\n"));
     }
 }

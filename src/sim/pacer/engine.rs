@@ -1,167 +1,156 @@
-//! The side of the pacing thread that requests see.
+//! The handle of the pacing thread.
 
-use std::{
-    io,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::Instant,
-};
-
+use super::output::AnswerOutput;
+use super::thread::SimPacer;
+use crate::sim::log::SimLog;
+use crate::sim::metrics::Metrics;
+use crate::sim::scheduler::{Nanos, RequestId, ResetTiers, Scheduler, SimJob};
 use parking_lot::{Condvar, Mutex};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-use super::{
-    super::{
-        log::Log,
-        metrics::Metrics,
-        scheduler::{Job, Nanos, RequestId, ResetTiers, Scheduler},
-    },
-    output::Output,
-    thread::Pacer,
-};
-
-/// What requests ask of the pacing thread.
-pub enum Command {
-    /// Take a request.
-    Submit(Box<Submission>),
-    /// Drop a request, if it is still there.
+/// A command to the pacing thread.
+pub(crate) enum PacerCommand {
+    Submit(RequestId, Box<Submission>),
+    /// Drop the request, if it has not ended.
     Abort(RequestId),
-    /// Forget the caches.
+    /// Clear the caches.
     Reset(ResetTiers, oneshot::Sender<bool>),
-    /// Bring the metrics up to date with all that is written.
-    Settle(oneshot::Sender<()>),
-    /// Drop everything and end.
+    /// Update the metrics.
+    UpdateMetrics(oneshot::Sender<()>),
+    /// Drop all requests and end the thread.
     Stop,
 }
 
-/// One request on its way to the scheduler.
-pub struct Submission {
-    /// Its number.
-    pub id: RequestId,
-    /// Its id in the API, for the log.
-    pub name: String,
-    /// When it arrived.
-    pub arrived: Nanos,
-    /// What is to be computed.
-    pub job: Job,
-    /// Where the answer goes.
-    pub output: Output,
+/// An answer to compute.
+pub(crate) struct Submission {
+    /// The API's id of the answer, for the log.
+    pub(crate) name: String,
+    /// The time at which the request arrived.
+    pub(crate) arrived: Nanos,
+    pub(crate) job: SimJob,
+    pub(crate) output: AnswerOutput,
 }
 
-/// Commands that wait for the pacing thread, and the bell that wakes it.
-#[derive(Default)]
-pub struct Inbox {
-    commands: Mutex<Vec<Command>>,
-    bell: Condvar,
+/// The state that the pacing thread shares with the requests.
+pub(crate) struct SharedState {
+    commands: Mutex<Vec<PacerCommand>>,
+    commands_changed: Condvar,
+    pub(crate) metrics: Mutex<Metrics>,
+    started: Instant,
 }
 
-impl Inbox {
-    fn send(&self, command: Command) {
-        self.commands.lock().push(command);
-        self.bell.notify_one();
+impl SharedState {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            commands: Mutex::default(),
+            commands_changed: Condvar::new(),
+            metrics: Mutex::default(),
+            started: Instant::now(),
+        })
     }
 
-    /// All commands that wait.
-    pub fn take(&self) -> Vec<Command> {
+    fn send(&self, command: PacerCommand) {
+        self.commands.lock().push(command);
+        self.commands_changed.notify_one();
+    }
+
+    /// Returns all commands that wait.
+    pub(crate) fn take_commands(&self) -> Vec<PacerCommand> {
         std::mem::take(&mut *self.commands.lock())
     }
 
-    /// Waits for a command, or for this moment.
-    pub fn wait_until(&self, moment: Option<Instant>) {
+    /// Waits for a command, at most until `deadline`.
+    pub(crate) fn wait_for_command(&self, deadline: Option<Instant>) {
         let mut commands = self.commands.lock();
         if !commands.is_empty() {
             return;
         }
-        match moment {
-            Some(moment) => drop(self.bell.wait_until(&mut commands, moment)),
-            None => self.bell.wait(&mut commands),
+        match deadline {
+            Some(deadline) => drop(self.commands_changed.wait_until(&mut commands, deadline)),
+            None => self.commands_changed.wait(&mut commands),
         }
+    }
+
+    /// The time on the engine's clock.
+    pub(crate) fn now(&self) -> Nanos {
+        self.started.elapsed().as_nanos() as Nanos
+    }
+
+    /// Converts a time on the engine's clock.
+    pub(crate) fn instant(&self, time: Nanos) -> Instant {
+        self.started + Duration::from_nanos(time)
     }
 }
 
-/// A running engine.
-pub struct Engine {
-    inbox: Arc<Inbox>,
-    metrics: Arc<Mutex<Metrics>>,
-    started: Instant,
+/// A running simulated engine.
+pub(crate) struct SimEngine {
+    shared: Arc<SharedState>,
     next_id: AtomicU64,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Engine {
+impl SimEngine {
     /// Starts the pacing thread.
     ///
     /// # Errors
-    /// The system gives no thread.
-    pub fn start(scheduler: Scheduler, log: Log) -> io::Result<Self> {
-        let (inbox, metrics) = (Arc::<Inbox>::default(), Arc::<Mutex<Metrics>>::default());
-        let started = Instant::now();
-        let pacer = Pacer::new(
-            scheduler,
-            Arc::clone(&inbox),
-            Arc::clone(&metrics),
-            started,
-            log,
-        );
+    /// Fails if the system does not start a thread.
+    pub(crate) fn start(scheduler: Scheduler, log: SimLog) -> io::Result<Self> {
+        let shared = SharedState::new();
+        let pacer = SimPacer::new(scheduler, Arc::clone(&shared), log);
         let thread = thread::Builder::new()
             .name("sim-pacer".to_owned())
             .spawn(move || pacer.run())?;
         Ok(Self {
-            inbox,
-            metrics,
-            started,
+            shared,
             next_id: AtomicU64::new(1),
             thread: Some(thread),
         })
     }
 
-    /// Now, on the clock of the engine.
-    pub fn now(&self) -> Nanos {
-        nanos_since(self.started)
+    /// The time on the engine's clock.
+    pub(crate) fn now(&self) -> Nanos {
+        self.shared.now()
     }
 
-    /// Hands a request over. It is aborted when the ticket is dropped before its end.
-    pub fn submit(&self, name: String, arrived: Nanos, job: Job, output: Output) -> Ticket {
+    /// Submits an answer. It is aborted if the ticket is dropped before its end.
+    pub(crate) fn submit(&self, submission: Submission) -> RequestTicket {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        self.inbox.send(Command::Submit(Box::new(Submission {
+        self.shared
+            .send(PacerCommand::Submit(id, Box::new(submission)));
+        RequestTicket {
             id,
-            name,
-            arrived,
-            job,
-            output,
-        })));
-        Ticket {
-            id,
-            inbox: Arc::clone(&self.inbox),
+            shared: Arc::clone(&self.shared),
         }
     }
 
-    /// Forgets the KV pool, and the tiers where asked. Says whether it could.
-    pub async fn reset(&self, reset: ResetTiers) -> bool {
+    /// Clears the KV pool, and the tiers if requested. Returns false if requests hold blocks.
+    pub(crate) async fn reset(&self, reset: ResetTiers) -> bool {
         let (reply, answer) = oneshot::channel();
-        self.inbox.send(Command::Reset(reset, reply));
+        self.shared.send(PacerCommand::Reset(reset, reply));
         answer.await.unwrap_or(false)
     }
 
-    /// Reads the metrics: they count every chunk that any client has seen by now.
-    pub async fn metrics<T>(&self, read: impl FnOnce(&Metrics) -> T) -> T {
-        let (reply, settled) = oneshot::channel();
-        self.inbox.send(Command::Settle(reply));
-        // An engine that stopped counts no more.
-        let _ = settled.await;
-        read(&self.metrics.lock())
+    /// Reads the metrics, which include each chunk that a client has received before this call.
+    pub(crate) async fn metrics<T>(&self, read: impl FnOnce(&Metrics) -> T) -> T {
+        let (reply, updated) = oneshot::channel();
+        self.shared.send(PacerCommand::UpdateMetrics(reply));
+        // An error means that the engine has stopped, after which its metrics do not change.
+        let _ = updated.await;
+        read(&self.shared.metrics.lock())
     }
 
-    /// Drops all requests, as if the engine had died.
-    pub fn stop(&self) {
-        self.inbox.send(Command::Stop);
+    /// Drops all requests, as if the engine had crashed.
+    pub(crate) fn stop(&self) {
+        self.shared.send(PacerCommand::Stop);
     }
 }
 
-impl Drop for Engine {
+impl Drop for SimEngine {
     fn drop(&mut self) {
         self.stop();
         if let Some(thread) = self.thread.take() {
@@ -171,19 +160,14 @@ impl Drop for Engine {
     }
 }
 
-/// Holds a request in the engine for as long as somebody waits for it.
-pub struct Ticket {
+/// Keeps an answer in the engine; dropping it aborts the answer.
+pub(crate) struct RequestTicket {
     id: RequestId,
-    inbox: Arc<Inbox>,
+    shared: Arc<SharedState>,
 }
 
-impl Drop for Ticket {
+impl Drop for RequestTicket {
     fn drop(&mut self) {
-        self.inbox.send(Command::Abort(self.id));
+        self.shared.send(PacerCommand::Abort(self.id));
     }
-}
-
-/// Nanoseconds since a moment.
-pub fn nanos_since(moment: Instant) -> Nanos {
-    moment.elapsed().as_nanos() as Nanos
 }

@@ -1,9 +1,9 @@
-//! Gives each token its moment: one thread that owns the scheduler, waits for the next due time and writes the chunk
-//! to the socket itself, so that no runtime's timer or queue lies between the two.
+//! The pacing thread, which owns the scheduler, waits for the due time of each token and writes its
+//! chunk to the socket itself, without a timer or a queue of an async runtime in between.
 
 mod engine;
 mod output;
 mod thread;
 
-pub use engine::{Engine, Ticket};
-pub use output::{Output, Stream, StreamOutput, WholeOutput};
+pub(crate) use engine::{RequestTicket, SimEngine, Submission};
+pub(crate) use output::{AnswerOutput, AnswerStream, StreamOutput, WholeOutput};

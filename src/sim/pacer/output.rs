@@ -1,85 +1,83 @@
-//! Where the tokens of one answer go.
+//! The destinations of the tokens of an answer.
 
-use std::{io, sync::Arc};
-
+use crate::sim::ground_truth::AnswerStamps;
+use crate::sim::scheduler::{DueToken, Nanos};
+use crate::sim::sse::{AnswerPart, EventWriter, PromptUsage, TokenUsage};
+use crate::sim::text::AnswerText;
 use parking_lot::Mutex;
-use tokio::{net::TcpStream, sync::oneshot};
+use std::io;
+use std::sync::Arc;
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 
-use super::super::{
-    scheduler::{Nanos, Step},
-    sse::{Events, Part, Usage},
-    truth::Stamps,
-    words::Answer,
-};
-
-/// Where the tokens of one answer go.
-pub enum Output {
-    /// To the socket, one by one.
+/// The destination of the tokens of one answer.
+pub(crate) enum AnswerOutput {
+    /// The socket, token by token.
     Stream(Box<StreamOutput>),
-    /// To the handler that waits, all at once.
+    /// The waiting handler, after the last token.
     Whole(WholeOutput),
 }
 
-/// How far a write came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// All is with the kernel.
+/// The result of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteProgress {
+    /// The kernel has everything.
     Written,
-    /// The socket takes no more now.
+    /// The socket's buffer is full.
     Blocked,
-    /// Nothing is written, and nothing ever will be: a fault.
+    /// Nothing is written from now on, because of a fault.
     Stalled,
-    /// Nobody reads any more.
+    /// The stream ended early, because its reader left or because of a fault.
     Broken,
 }
 
-impl Output {
-    /// Takes a token that is due.
-    pub fn put(&mut self, step: &Step) -> Progress {
+impl AnswerOutput {
+    /// Writes a token that is due.
+    pub(crate) fn put(&mut self, token: &DueToken) -> WriteProgress {
         match self {
-            Self::Stream(output) => output.put(step),
-            Self::Whole(whole) => whole.put(step),
+            Self::Stream(output) => output.put(token),
+            Self::Whole(output) => output.put(token),
         }
     }
 
-    /// Goes on with what a blocked socket left over.
-    pub fn flush(&mut self) -> Progress {
+    /// Writes the rest after the socket was blocked.
+    pub(crate) fn flush(&mut self) -> WriteProgress {
         match self {
             Self::Stream(output) => output.stream.lock().flush(),
-            Self::Whole(_) => Progress::Written,
+            Self::Whole(_) => WriteProgress::Written,
         }
     }
 
-    /// Ends an answer of which all is written.
-    pub fn finish(self) {
+    /// Ends an answer that has been written completely.
+    pub(crate) fn finish(self) {
         if let Self::Stream(output) = self {
             output.stream.lock().finish();
         }
     }
 }
 
-/// A stream to a socket, which carries all answers to one request: one write per token.
-pub struct Stream {
+/// A stream to a socket with all answers to one request. Each token is one write.
+pub(crate) struct AnswerStream {
     socket: Arc<TcpStream>,
-    events: Events,
+    events: EventWriter,
     pending: Vec<u8>,
     sent_bytes: usize,
-    stamps: Option<Stamps>,
+    stamps: Option<AnswerStamps>,
     answers: u32,
     finished: u32,
     opened: bool,
-    /// Usage of the answers that are finished.
-    total: Usage,
+    /// Usage of the answers that have ended.
+    total: TokenUsage,
     /// Dropped without a message if the stream breaks.
     done: Option<oneshot::Sender<()>>,
 }
 
-impl Stream {
-    /// Returns a stream to this socket, and a receiver that is told when all of it is written.
-    pub fn new(
+impl AnswerStream {
+    /// Returns a stream to a socket, and a receiver that gets a message when all is written.
+    pub(crate) fn new(
         socket: Arc<TcpStream>,
-        events: Events,
-        stamps: Option<Stamps>,
+        events: EventWriter,
+        stamps: Option<AnswerStamps>,
     ) -> (Arc<Mutex<Self>>, oneshot::Receiver<()>) {
         let (done, written) = oneshot::channel();
         let stream = Self {
@@ -91,54 +89,57 @@ impl Stream {
             answers: 0,
             finished: 0,
             opened: false,
-            total: Usage::default(),
+            total: TokenUsage::default(),
             done: Some(done),
         };
         (Arc::new(Mutex::new(stream)), written)
     }
 
-    /// Returns the fault in the place of the next chunk.
-    fn fault(&mut self) -> Option<Progress> {
-        let (spoiler, chunks) = (self.events.spoiler(), self.events.chunks());
-        if spoiler.stalls(chunks) {
-            return Some(Progress::Stalled);
+    /// Returns the fault that replaces the next chunk.
+    fn fault(&mut self) -> Option<WriteProgress> {
+        let chunks = self.events.chunks();
+        if self.events.faults().stalls(chunks) {
+            return Some(WriteProgress::Stalled);
         }
-        spoiler.closes(chunks).then(|| self.break_off())
+        if self.events.faults().closes(chunks) {
+            return Some(self.break_off());
+        }
+        None
     }
 
-    fn open(&mut self, usage: Usage) {
-        if !std::mem::replace(&mut self.opened, true) {
-            self.events.open(
-                &mut self.pending,
-                self.answers,
-                Usage {
-                    completion_tokens: 0,
-                    ..usage
-                },
-            );
+    fn open(&mut self, usage: TokenUsage) {
+        if std::mem::replace(&mut self.opened, true) {
+            return;
         }
+        let before = TokenUsage {
+            completion_tokens: 0,
+            ..usage
+        };
+        self.events.open(&mut self.pending, self.answers, before);
     }
 
-    fn part(&mut self, part: Part<'_>, due: Nanos) {
+    fn part(&mut self, part: AnswerPart<'_>, due: Nanos) {
         self.events.part(&mut self.pending, part);
-        self.stamps.iter_mut().for_each(|stamps| stamps.chunk(due));
+        if let Some(stamps) = &mut self.stamps {
+            stamps.stamp_chunk(due);
+        }
     }
 
-    /// Counts an answer that is finished; the last one closes the stream.
-    fn close_answer(&mut self, usage: Usage) {
-        self.total.add(usage);
+    /// Ends one answer. The last one ends the stream.
+    fn close_answer(&mut self, usage: TokenUsage, prompt_usage: PromptUsage) {
+        self.total.add(usage, prompt_usage);
         self.finished += 1;
         if self.finished == self.answers {
             self.events.close(&mut self.pending, self.total);
         }
     }
 
-    fn flush(&mut self) -> Progress {
+    fn flush(&mut self) -> WriteProgress {
         while self.sent_bytes < self.pending.len() {
             match self.socket.try_write(&self.pending[self.sent_bytes..]) {
                 Ok(bytes) => self.sent_bytes += bytes,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    return Progress::Blocked;
+                    return WriteProgress::Blocked;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return self.break_off(),
@@ -146,39 +147,44 @@ impl Stream {
         }
         self.pending.clear();
         self.sent_bytes = 0;
-        Progress::Written
+        WriteProgress::Written
     }
 
-    /// Ends the stream at once, so that it does not wait for the next token of another answer.
-    fn break_off(&mut self) -> Progress {
+    /// Ends the stream immediately, without waiting for the next token of another answer.
+    fn break_off(&mut self) -> WriteProgress {
         self.done = None;
-        Progress::Broken
+        WriteProgress::Broken
     }
 
-    /// Reports that all is written, if no answer is left.
+    /// Reports that all is written, if all answers have ended.
     fn finish(&mut self) {
-        if self.finished == self.answers {
+        if self.finished == self.answers
+            && let Some(done) = self.done.take()
+        {
             // An error means that the client has left.
-            self.done.take().map(|done| done.send(()));
+            let _ = done.send(());
         }
     }
 }
 
-/// One answer of a stream. The lock is free whenever a token is due: only the pacing thread writes.
-pub struct StreamOutput {
-    stream: Arc<Mutex<Stream>>,
+/// One answer of a stream. Only the pacing thread writes, so it never waits for the lock.
+pub(crate) struct StreamOutput {
+    stream: Arc<Mutex<AnswerStream>>,
     index: u32,
-    answer: Answer,
-    /// The first answer to its prompt, which counts the prompt's tokens.
-    is_first: bool,
+    answer: AnswerText,
+    prompt_usage: PromptUsage,
     answer_bytes: usize,
-    /// Text of the chunk that is not full yet.
+    /// The text of the incomplete chunk.
     chunk: String,
 }
 
 impl StreamOutput {
     /// Adds an answer to a stream.
-    pub fn new(stream: &Arc<Mutex<Stream>>, answer: Answer, is_first: bool) -> Self {
+    pub(crate) fn new(
+        stream: &Arc<Mutex<AnswerStream>>,
+        answer: AnswerText,
+        prompt_usage: PromptUsage,
+    ) -> Self {
         let stream = Arc::clone(stream);
         let index = stream.lock().answers;
         stream.lock().answers += 1;
@@ -186,68 +192,63 @@ impl StreamOutput {
             stream,
             index,
             answer,
-            is_first,
+            prompt_usage,
             answer_bytes: 0,
             chunk: String::new(),
         }
     }
 
-    fn put(&mut self, step: &Step) -> Progress {
-        let usage = usage(step);
+    fn put(&mut self, token: &DueToken) -> WriteProgress {
+        let usage = usage(token);
         let mut stream = self.stream.lock();
         if let Some(progress) = stream.fault() {
             return progress;
         }
         stream.open(usage);
-        let text = self.answer.piece(step.index, self.answer_bytes);
+        let text = self.answer.piece(token.index, self.answer_bytes);
         self.answer_bytes += text.len();
         self.chunk.push_str(text);
-        let tokens_per_chunk = stream.events.spoiler().tokens_per_chunk();
-        if step.finish.is_some() || (step.index + 1).is_multiple_of(tokens_per_chunk) {
-            let part = Part {
+        let tokens_per_chunk = stream.events.faults().tokens_per_chunk();
+        if token.finish.is_some() || (token.index + 1).is_multiple_of(tokens_per_chunk) {
+            let part = AnswerPart {
                 index: self.index,
                 text: &self.chunk,
-                finish: step.finish,
+                finish: token.finish,
                 usage,
             };
-            stream.part(part, step.due);
+            stream.part(part, token.due);
             self.chunk.clear();
         }
-        if step.finish.is_some() {
-            stream.close_answer(if self.is_first {
-                usage
-            } else {
-                usage.without_prompt()
-            });
+        if token.finish.is_some() {
+            stream.close_answer(usage, self.prompt_usage);
         }
         stream.flush()
     }
 }
 
-/// Hands an answer over when its last token is due.
-pub struct WholeOutput {
-    /// Who waits for it.
-    pub reply: Option<oneshot::Sender<Usage>>,
+/// Sends the usage of an answer to its handler when the last token is due.
+pub(crate) struct WholeOutput {
+    pub(crate) reply: Option<oneshot::Sender<TokenUsage>>,
 }
 
 impl WholeOutput {
-    fn put(&mut self, step: &Step) -> Progress {
-        if step.finish.is_none() {
-            return Progress::Written;
+    fn put(&mut self, token: &DueToken) -> WriteProgress {
+        if token.finish.is_none() {
+            return WriteProgress::Written;
         }
-        let sent = self.reply.take().map(|reply| reply.send(usage(step)));
+        let sent = self.reply.take().map(|reply| reply.send(usage(token)));
         if sent.is_some_and(|sent| sent.is_ok()) {
-            Progress::Written
+            WriteProgress::Written
         } else {
-            Progress::Broken
+            WriteProgress::Broken
         }
     }
 }
 
-fn usage(step: &Step) -> Usage {
-    Usage {
-        prompt_tokens: step.sources.prompt_tokens(),
-        completion_tokens: step.index + 1,
-        cached_tokens: step.sources.cached_tokens(),
+fn usage(token: &DueToken) -> TokenUsage {
+    TokenUsage {
+        prompt_tokens: token.sources.prompt_tokens(),
+        completion_tokens: token.index + 1,
+        cached_tokens: token.sources.cached_tokens(),
     }
 }

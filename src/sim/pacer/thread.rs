@@ -1,150 +1,126 @@
 //! The pacing thread.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use super::engine::{PacerCommand, SharedState, Submission};
+use super::output::{AnswerOutput, WriteProgress};
+use crate::sim::log::SimLog;
+use crate::sim::metrics::Metrics;
+use crate::sim::scheduler::{DueToken, Nanos, RequestId, Scheduler};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
-
-use super::{
-    super::{
-        log::Log,
-        metrics::Metrics,
-        scheduler::{Nanos, Note, RequestId, Scheduler, Step},
-        words::FinishReason,
-    },
-    engine::{Command, Inbox, Submission, nanos_since},
-    output::{Output, Progress},
-};
-
-/// Pause before a socket that took no more is tried again.
+/// The pause before a blocked socket is tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// Tokens written before commands are looked at again.
+/// The maximum number of tokens written between two looks at the commands.
 const BURST: usize = 64;
 
 /// The state of the pacing thread.
-pub struct Pacer {
+pub(crate) struct SimPacer {
     scheduler: Scheduler,
-    active: HashMap<RequestId, Active>,
+    active: HashMap<RequestId, ActiveAnswer>,
     blocked: Vec<RequestId>,
-    inbox: Arc<Inbox>,
-    metrics: Arc<Mutex<Metrics>>,
-    started: Instant,
-    log: Log,
+    shared: Arc<SharedState>,
+    log: SimLog,
 }
 
-/// A request whose answer is not wholly written yet.
-struct Active {
+/// An answer that has not been written completely.
+struct ActiveAnswer {
     name: String,
-    output: Output,
+    output: AnswerOutput,
     arrived: Nanos,
     last_token: Nanos,
     blocked: bool,
     ended: bool,
 }
 
-impl Pacer {
-    /// A pacer for this scheduler.
-    pub fn new(
-        scheduler: Scheduler,
-        inbox: Arc<Inbox>,
-        metrics: Arc<Mutex<Metrics>>,
-        started: Instant,
-        log: Log,
-    ) -> Self {
+impl SimPacer {
+    pub(crate) fn new(scheduler: Scheduler, shared: Arc<SharedState>, log: SimLog) -> Self {
         Self {
             scheduler,
             active: HashMap::new(),
             blocked: Vec::new(),
-            inbox,
-            metrics,
-            started,
+            shared,
             log,
         }
     }
 
-    /// Works until told to stop.
-    pub fn run(mut self) {
-        wake_exactly();
-        while self.obey() {
+    /// Runs until it is stopped.
+    pub(crate) fn run(mut self) {
+        reduce_timer_slack();
+        while self.run_commands() {
             self.write_due();
             self.retry_blocked();
-            self.tell();
-            self.inbox.wait_until(self.next_moment());
+            self.update_metrics();
+            self.shared.wait_for_command(self.next_deadline());
         }
     }
 
-    /// Carries out all commands; says whether to go on.
-    fn obey(&mut self) -> bool {
-        for command in self.inbox.take() {
+    /// Runs all commands. Returns false after a stop.
+    fn run_commands(&mut self) -> bool {
+        for command in self.shared.take_commands() {
             match command {
-                Command::Submit(submission) => self.submit(*submission),
-                Command::Abort(id) => self.abort(id),
-                Command::Reset(reset, reply) => drop(reply.send(self.scheduler.reset(reset))),
-                Command::Settle(reply) => {
-                    self.tell();
-                    // An error means that nobody waits any more.
+                PacerCommand::Submit(id, submission) => self.submit(id, *submission),
+                PacerCommand::Abort(id) => self.abort(id),
+                PacerCommand::Reset(reset, reply) => {
+                    // An error means that the client has left.
+                    let _ = reply.send(self.scheduler.reset(reset));
+                }
+                PacerCommand::UpdateMetrics(reply) => {
+                    self.update_metrics();
                     let _ = reply.send(());
                 }
-                Command::Stop => return false,
+                PacerCommand::Stop => return false,
             }
         }
         true
     }
 
-    fn submit(&mut self, submission: Submission) {
-        let Submission {
-            id,
-            name,
-            arrived,
-            job,
-            output,
-        } = submission;
-        let active = Active {
-            name,
-            output,
-            arrived,
-            last_token: arrived,
+    fn submit(&mut self, id: RequestId, submission: Submission) {
+        let active = ActiveAnswer {
+            name: submission.name,
+            output: submission.output,
+            arrived: submission.arrived,
+            last_token: submission.arrived,
             blocked: false,
             ended: false,
         };
         self.active.insert(id, active);
-        self.scheduler.submit(self.now(), id, job);
+        self.scheduler.submit(self.shared.now(), id, submission.job);
     }
 
     fn abort(&mut self, id: RequestId) {
-        let now = self.now();
-        if self.scheduler.abort(now, id) {
-            self.metrics.lock().aborted();
+        if self.scheduler.abort(self.shared.now(), id) {
+            self.shared.metrics.lock().aborted += 1;
         }
         self.active.remove(&id);
     }
 
     fn write_due(&mut self) {
-        let mut now = self.now();
+        let mut now = self.shared.now();
         for _ in 0..BURST {
-            let Some(step) = self.scheduler.step(now) else {
+            let Some(token) = self.scheduler.next_token(now) else {
                 return;
             };
-            now = self.write(&step);
+            now = self.write(&token);
         }
     }
 
-    /// Writes one token; the moment after it.
-    fn write(&mut self, step: &Step) -> Nanos {
-        let Some(active) = self.active.get_mut(&step.id) else {
-            return self.now();
+    /// Writes one token, and returns the time after it.
+    fn write(&mut self, token: &DueToken) -> Nanos {
+        let Some(active) = self.active.get_mut(&token.id) else {
+            return self.shared.now();
         };
-        let progress = active.output.put(step);
-        let now = nanos_since(self.started);
-        count(&mut self.metrics.lock(), active, step, progress, now);
+        let progress = active.output.put(token);
+        let now = self.shared.now();
+        let mut metrics = self.shared.metrics.lock();
+        active.count(&mut metrics, token, now);
+        active.count_write(&mut metrics, progress, now.saturating_sub(token.due));
+        drop(metrics);
         active.last_token = now;
-        active.ended = step.finish.is_some();
-        self.tell_notes();
-        self.settle(step.id, progress);
+        active.ended = token.finish.is_some();
+        self.log_cache_events();
+        self.after_write(token.id, progress);
         now
     }
 
@@ -155,86 +131,88 @@ impl Pacer {
             };
             active.blocked = false;
             let progress = active.output.flush();
-            self.settle(id, progress);
+            self.after_write(id, progress);
         }
     }
 
-    /// Draws the consequences of a write.
-    fn settle(&mut self, id: RequestId, progress: Progress) {
+    fn after_write(&mut self, id: RequestId, progress: WriteProgress) {
         let Some(active) = self.active.get_mut(&id) else {
             return;
         };
         match progress {
-            Progress::Written if active.ended => {
+            WriteProgress::Written if active.ended => {
                 if let Some(active) = self.active.remove(&id) {
                     active.output.finish();
                 }
             }
-            Progress::Written | Progress::Stalled => {}
-            Progress::Blocked if active.blocked => {}
-            Progress::Blocked => {
+            WriteProgress::Written | WriteProgress::Stalled => {}
+            WriteProgress::Blocked if active.blocked => {}
+            WriteProgress::Blocked => {
                 active.blocked = true;
                 self.blocked.push(id);
             }
-            Progress::Broken => self.abort(id),
+            WriteProgress::Broken => self.abort(id),
         }
     }
 
-    /// Brings log and gauges up to date.
-    fn tell(&mut self) {
-        self.tell_notes();
-        self.metrics.lock().set_load(self.scheduler.load());
+    fn update_metrics(&mut self) {
+        self.log_cache_events();
+        self.shared.metrics.lock().load = self.scheduler.load();
     }
 
-    fn tell_notes(&mut self) {
-        for note in self.scheduler.take_notes() {
-            let (Note::Looked { id, .. } | Note::Retrieved { id, .. } | Note::Stored { id, .. }) =
-                note;
-            let name = self
-                .active
-                .get(&id)
-                .map_or("-", |active| active.name.as_str());
-            self.log.note(name, &note);
+    fn log_cache_events(&mut self) {
+        for event in self.scheduler.take_events() {
+            let active = self.active.get(&event.request());
+            let name = active.map_or("-", |active| active.name.as_str());
+            self.log.cache_event(name, &event);
         }
     }
 
-    fn next_moment(&self) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Instant> {
         let due = self
             .scheduler
             .next_due()
-            .map(|due| self.started + Duration::from_nanos(due));
+            .map(|due| self.shared.instant(due));
         let retry = (!self.blocked.is_empty()).then(|| Instant::now() + RETRY);
         due.into_iter().chain(retry).min()
     }
-
-    fn now(&self) -> Nanos {
-        nanos_since(self.started)
-    }
 }
 
-fn count(metrics: &mut Metrics, active: &Active, step: &Step, progress: Progress, now: Nanos) {
-    let since = |moment: Nanos| now.saturating_sub(moment) as f64 / 1e9;
-    match step.index {
-        0 => metrics.first_token(step.sources, since(active.arrived)),
-        _ => metrics.next_token(since(active.last_token)),
-    }
-    let finished = |finish: FinishReason| metrics.finished(finish, since(active.arrived));
-    step.finish.into_iter().for_each(finished);
-    match (progress, &active.output) {
-        (Progress::Written, Output::Stream(_)) if !active.blocked => {
-            metrics.written(now.saturating_sub(step.due));
+impl ActiveAnswer {
+    /// Counts a token that was written at `now`.
+    fn count(&self, metrics: &mut Metrics, token: &DueToken, now: Nanos) {
+        if token.index == 0 {
+            metrics.count_first_token(token.sources, seconds_between(self.arrived, now));
+        } else {
+            metrics.count_next_token(seconds_between(self.last_token, now));
         }
-        (Progress::Blocked, _) => metrics.blocked(),
-        _ => {}
+        if let Some(finish) = token.finish {
+            metrics.count_finished(finish, seconds_between(self.arrived, now));
+        }
+    }
+
+    /// Counts a chunk that was written, or blocked, `late_ns` after it was due.
+    fn count_write(&self, metrics: &mut Metrics, progress: WriteProgress, late_ns: u64) {
+        match (progress, &self.output) {
+            (WriteProgress::Written, AnswerOutput::Stream(_)) if !self.blocked => {
+                metrics.count_written(late_ns);
+            }
+            (WriteProgress::Blocked, _) => metrics.blocked_writes += 1,
+            _ => {}
+        }
     }
 }
 
-/// By default the kernel may wake a thread 50 µs late to save power.
+fn seconds_between(start: Nanos, end: Nanos) -> f64 {
+    end.saturating_sub(start) as f64 / 1e9
+}
+
+/// Reduces the delay with which the kernel wakes the thread, which is 50 µs by default.
 #[cfg(target_os = "linux")]
-fn wake_exactly() {
-    // Where it is refused, chunks are a little later, which the metrics show.
+fn reduce_timer_slack() {
+    // If this fails, chunks are slightly later, as the metrics show.
     let _ = nix::sys::prctl::set_timerslack(1);
 }
 
 #[cfg(not(target_os = "linux"))]
-fn wake_exactly() {}
+fn reduce_timer_slack() {}

@@ -1,123 +1,124 @@
-//! What goes into the scheduler and what comes out of it.
+//! The input and the output of the scheduler.
 
-use super::super::words::FinishReason;
+use crate::sim::text::FinishReason;
 
 /// Nanoseconds since the engine started.
-pub type Nanos = u64;
+pub(crate) type Nanos = u64;
 
 /// The number of a request, unique in its engine.
-pub type RequestId = u64;
+pub(crate) type RequestId = u64;
 
-/// One request as the scheduler sees it: lengths and hashes.
-#[derive(Debug, Clone)]
-pub struct Job {
+/// One request for the scheduler: lengths and hashes.
+#[derive(Clone, Debug)]
+pub(crate) struct SimJob {
     /// Tokens of the prompt, at least 1.
-    pub prompt_tokens: u32,
+    pub(crate) prompt_tokens: u32,
     /// Tokens of the answer, at least 1.
-    pub answer_tokens: u32,
-    /// Why the answer ends.
-    pub finish: FinishReason,
-    /// Prefix hashes of prompt and answer, one a block of the KV pool.
-    pub blocks: Vec<u64>,
-    /// Prefix hashes of what the tiers may store, one a chunk; empty without tiers.
-    pub chunks: Vec<u64>,
+    pub(crate) answer_tokens: u32,
+    /// The reason why the answer ends.
+    pub(crate) finish: FinishReason,
+    /// Prefix hashes of prompt and answer, one per block of the KV pool.
+    pub(crate) blocks: Vec<u64>,
+    /// Prefix hashes of the tokens that the tiers may store, one per chunk; empty without tiers.
+    pub(crate) chunks: Vec<u64>,
 }
 
-impl Job {
+impl SimJob {
     /// The chunks that the prompt fills.
-    pub fn prompt_chunks(&self, chunk_tokens: u32) -> &[u64] {
-        let full = (self.prompt_tokens / chunk_tokens) as usize;
+    pub(crate) fn prompt_chunks(&self, chunk_tokens: u32) -> &[u64] {
+        self.full_chunks(self.prompt_tokens, chunk_tokens)
+    }
+
+    /// The chunks that the first `tokens` of prompt and answer fill.
+    pub(crate) fn full_chunks(&self, tokens: u32, chunk_tokens: u32) -> &[u64] {
+        let full = (tokens / chunk_tokens) as usize;
         &self.chunks[..full.min(self.chunks.len())]
     }
 }
 
-/// Where the tokens of a prompt came from.
+/// The sources of the tokens of a prompt.
 #[expect(clippy::struct_field_names, reason = "the unit is part of a name")]
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Sources {
-    /// Found in the KV pool.
-    pub gpu_tokens: u32,
-    /// Loaded from a tier.
-    pub tier_tokens: u32,
-    /// Computed.
-    pub computed_tokens: u32,
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PromptSources {
+    /// Tokens found in the KV pool.
+    pub(crate) gpu_tokens: u32,
+    /// Tokens loaded from a tier.
+    pub(crate) tier_tokens: u32,
+    pub(crate) computed_tokens: u32,
 }
 
-impl Sources {
-    /// Tokens that were not computed.
-    pub fn cached_tokens(self) -> u32 {
+impl PromptSources {
+    /// The number of tokens that were not computed.
+    pub(crate) fn cached_tokens(self) -> u32 {
         self.gpu_tokens + self.tier_tokens
     }
 
-    /// All tokens of the prompt.
-    pub fn prompt_tokens(self) -> u32 {
+    /// The number of all tokens of the prompt.
+    pub(crate) fn prompt_tokens(self) -> u32 {
         self.cached_tokens() + self.computed_tokens
     }
 }
 
-/// One token of one request is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Step {
-    /// The request.
-    pub id: RequestId,
-    /// The moment it was due.
-    pub due: Nanos,
-    /// Number of tokens of the answer before it.
-    pub index: u32,
-    /// Where the prompt's tokens came from.
-    pub sources: Sources,
-    /// Set with the last token.
-    pub finish: Option<FinishReason>,
+/// A token of a request that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DueToken {
+    pub(crate) id: RequestId,
+    pub(crate) due: Nanos,
+    /// The number of tokens of the answer before it.
+    pub(crate) index: u32,
+    pub(crate) sources: PromptSources,
+    /// Set for the last token.
+    pub(crate) finish: Option<FinishReason>,
 }
 
-/// What the tiers did for one request, for the log.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Note {
-    /// A prompt was looked up.
-    Looked {
-        /// The request.
+/// An action of the tiers for one request, for the log.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum CacheEvent {
+    /// The tiers looked up a prompt.
+    LookedUp {
         id: RequestId,
-        /// Where its tokens are to come from.
-        sources: Sources,
-        /// Tokens the tiers hold, those the GPU holds too included.
+        sources: PromptSources,
+        /// The number of tokens that the tiers have, including those that the GPU has too.
         hit_tokens: u32,
     },
-    /// Tokens came from the tiers.
+    /// The tiers loaded tokens.
     Retrieved {
-        /// The request.
         id: RequestId,
-        /// How many.
         tokens: u32,
-        /// How long it took.
         took_s: f64,
     },
-    /// Tokens went to the tiers.
+    /// The tiers stored tokens.
     Stored {
-        /// The request.
         id: RequestId,
-        /// How many.
         tokens: u32,
-        /// How long it took.
         took_s: f64,
     },
 }
 
-/// How loaded the engine is.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Load {
-    /// Requests in prefill or decode.
-    pub running: usize,
-    /// Requests that wait for their prefill.
-    pub waiting: usize,
-    /// Part of the KV pool that requests hold.
-    pub kv_usage: f64,
+impl CacheEvent {
+    pub(crate) fn request(&self) -> RequestId {
+        match *self {
+            Self::LookedUp { id, .. } | Self::Retrieved { id, .. } | Self::Stored { id, .. } => id,
+        }
+    }
 }
 
-/// Whether a reset of the KV pool takes the tiers along.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResetTiers {
-    /// Only the pool is forgotten.
+/// The load of an engine.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct EngineLoad {
+    /// The number of requests in prefill or decode.
+    pub(crate) running: usize,
+    /// The number of requests that wait for their prefill.
+    pub(crate) waiting: usize,
+    /// The share of the KV pool that requests hold.
+    pub(crate) kv_usage: f64,
+}
+
+/// The effect of a reset of the KV pool on the tiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ResetTiers {
+    /// The tiers keep their chunks.
     Keep,
-    /// The tiers too.
-    Too,
+    /// The tiers are cleared too.
+    Clear,
 }

@@ -1,4 +1,4 @@
-//! Who runs when: a state machine over given times, without a clock, a thread or a socket.
+//! The scheduler: a state machine over given times, without a clock, a thread or a socket.
 
 mod job;
 mod queue;
@@ -6,6 +6,8 @@ mod setup;
 #[cfg(test)]
 mod tests;
 
-pub use job::{Job, Load, Nanos, Note, RequestId, ResetTiers, Sources, Step};
-pub use queue::Scheduler;
-pub use setup::Setup;
+pub(crate) use job::{
+    CacheEvent, DueToken, EngineLoad, Nanos, PromptSources, RequestId, ResetTiers, SimJob,
+};
+pub(crate) use queue::Scheduler;
+pub(crate) use setup::SchedulerSetup;

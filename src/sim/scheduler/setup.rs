@@ -1,26 +1,21 @@
-//! What a scheduler is made with.
+//! The parts and settings of a scheduler.
 
-use super::super::{
-    cache::{Pool, Tiers},
-    timing::Timing,
-};
+use crate::sim::cache::{KvPool, Tiers};
+use crate::sim::timing::Timing;
 
-/// What a scheduler is made with.
-pub struct Setup {
-    /// How fast the model computes.
-    pub timing: Timing,
-    /// The KV pool.
-    pub pool: Pool,
-    /// The tiers behind it.
-    pub tiers: Option<Tiers>,
-    /// Seconds every request waits for the connector to the tiers.
-    pub connector_s: f64,
-    /// Tokens in one block of the KV pool.
-    pub block_tokens: u32,
-    /// Size of one token's KV.
-    pub kv_gib_per_token: f64,
-    /// Requests that run at once.
-    pub max_num_seqs: usize,
+/// The parts and settings of a scheduler.
+pub(crate) struct SchedulerSetup {
+    pub(crate) timing: Timing,
+    pub(crate) pool: KvPool,
+    pub(crate) tiers: Option<Tiers>,
+    /// Seconds that each request waits for the connector to the tiers; 0 without tiers.
+    pub(crate) connector_s: f64,
+    /// Tokens per block of the KV pool.
+    pub(crate) block_tokens: u32,
+    /// Size of the KV of one token.
+    pub(crate) kv_gib_per_token: f64,
+    /// Maximum number of running requests.
+    pub(crate) max_num_seqs: usize,
     /// Seed of the jitter.
-    pub seed: u64,
+    pub(crate) seed: u64,
 }

@@ -1,4 +1,4 @@
-//! The server over real sockets, as a client sees it.
+//! Tests of the server over sockets.
 
 mod client;
 mod routes;

@@ -1,43 +1,46 @@
-//! Answers that come at once, and refusals.
+//! Answers without streaming, and errors.
 
+use super::client::{TestServer, chat, quick};
+use crate::sim::config::SimConfig;
+use crate::sim::http::request::{CompletionRequest, parse};
+use crate::sim::http::server::Simulator;
 use serde_json::{Value, json};
 
-use super::{
-    super::{super::SimConfig, Simulator},
-    client::{Server, chat, quick},
-};
-
 #[tokio::test]
-async fn a_repeated_prompt_is_found_until_the_cache_is_reset() {
-    let server = Server::start(quick()).await;
+async fn repeated_prompt_is_cached_until_a_reset() {
+    let server = TestServer::start(quick()).await;
     let body = json!({ "model": "m", "prompt": "some dummy text. ".repeat(100), "max_tokens": 1 });
-    let cached = async || {
-        server.post("/v1/completions", &body).await.1["usage"]["prompt_tokens_details"]["cached_tokens"]
-            .clone()
-    };
-    assert_eq!([cached().await, cached().await], [json!(0), json!(400)]);
-    assert_eq!(
-        server.post("/reset_prefix_cache", &json!({})).await,
-        (200, json!({ "success": true }))
-    );
-    assert_eq!(cached().await, json!(0));
-    let source = "vllm:prompt_tokens_by_source_total{engine=\"0\",model_name=\"m\",source=\"local_cache_hit\"}";
-    assert_eq!(server.metric(source).await as u64, 400);
+    for (cached_tokens, reset) in [(0, false), (400, true), (0, false)] {
+        let (_, answer) = server.post("/v1/completions", &body).await;
+        assert_eq!(cached(&answer), &json!(cached_tokens));
+        if reset {
+            assert_eq!(
+                server.post("/reset_prefix_cache", &json!({})).await,
+                (200, json!({ "success": true }))
+            );
+        }
+    }
+    let hits = "vllm:prompt_tokens_by_source_total\
+                {engine=\"0\",model_name=\"m\",source=\"local_cache_hit\"}";
+    assert_eq!(server.metric(hits).await as u64, 400);
+}
+
+fn cached(answer: &Value) -> &Value {
+    &answer["usage"]["prompt_tokens_details"]["cached_tokens"]
 }
 
 #[tokio::test]
-async fn a_second_turn_finds_the_first_one_and_its_answer() {
-    let server = Server::start(quick()).await;
+async fn second_turn_hits_the_first_turn_and_its_answer() {
+    let server = TestServer::start(quick()).await;
     let more = json!({ "max_tokens": 200, "ignore_eos": true });
     let (_, first) = server
         .post("/v1/chat/completions", &chat("Hello", &more))
         .await;
     let answer = &first["choices"][0]["message"]["content"];
-    let turn = |role: &str, content: &Value| json!({ "role": role, "content": content });
     let messages = json!([
-        turn("user", &json!("Hello")),
-        turn("assistant", answer),
-        turn("user", &json!("Go on."))
+        { "role": "user", "content": "Hello" },
+        { "role": "assistant", "content": answer },
+        { "role": "user", "content": "Go on." },
     ]);
     let (_, second) = server
         .post(
@@ -45,17 +48,16 @@ async fn a_second_turn_finds_the_first_one_and_its_answer() {
             &json!({ "messages": messages, "max_tokens": 1 }),
         )
         .await;
-    let cached = &second["usage"]["prompt_tokens_details"]["cached_tokens"];
-    assert_eq!(cached, &json!((11 + 199) / 16 * 16));
+    assert_eq!(cached(&second), &json!((11 + 199) / 16 * 16));
 
     let salted = json!({ "messages": messages, "max_tokens": 1, "cache_salt": "other" });
     let (_, alone) = server.post("/v1/chat/completions", &salted).await;
-    assert_eq!(alone["usage"]["prompt_tokens_details"]["cached_tokens"], 0);
+    assert_eq!(cached(&alone), &json!(0));
 }
 
 #[tokio::test]
-async fn an_answer_of_16_tokens_or_a_seeded_length_is_the_default() {
-    let server = Server::start(SimConfig {
+async fn default_answer_length_is_16_tokens_or_seeded() {
+    let server = TestServer::start(SimConfig {
         mean_output_tokens: 40,
         ..quick()
     })
@@ -79,15 +81,20 @@ async fn an_answer_of_16_tokens_or_a_seeded_length_is_the_default() {
 }
 
 #[tokio::test]
-async fn what_vllm_refuses_is_refused_in_its_shape() {
-    let server = Server::start(quick()).await;
+async fn errors_have_the_format_of_vllm() {
+    let server = TestServer::start(quick()).await;
     let (status, body) = server
         .post(
             "/v1/completions",
             &json!({ "model": "other", "prompt": "Hello" }),
         )
         .await;
-    let error = json!({ "message": "The model `other` does not exist.", "type": "NotFoundError", "param": "model", "code": 404 });
+    let error = json!({
+        "message": "The model `other` does not exist.",
+        "type": "NotFoundError",
+        "param": "model",
+        "code": 404,
+    });
     assert_eq!((status, body), (404, json!({ "error": error })));
 
     let (status, body) = server
@@ -102,9 +109,10 @@ async fn what_vllm_refuses_is_refused_in_its_shape() {
     );
     assert_eq!(
         body["error"]["message"],
-        "This model's maximum context length is 32768 tokens. However, you requested 32768 output tokens and your \
-         prompt contains at least 2 input tokens, for a total of at least 32770 tokens. Please reduce the length of \
-         the input prompt or the number of requested output tokens."
+        "This model's maximum context length is 32768 tokens. However, you requested 32768 output \
+         tokens and your prompt contains at least 2 input tokens, for a total of at least 32770 \
+         tokens. Please reduce the length of the input prompt or the number of requested output \
+         tokens."
     );
     let (status, text) = server
         .call("POST", "/v1/chat/completions", "{not json")
@@ -122,7 +130,7 @@ async fn what_vllm_refuses_is_refused_in_its_shape() {
 
 #[tokio::test]
 async fn health_models_and_tokenize_answer() {
-    let server = Server::start(quick()).await;
+    let server = TestServer::start(quick()).await;
     assert_eq!(
         server.call("GET", "/health", "").await,
         (200, String::new())
@@ -154,8 +162,8 @@ async fn health_models_and_tokenize_answer() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_named() {
-    let server = Server::start(quick()).await;
+async fn port_in_use_is_named() {
+    let server = TestServer::start(quick()).await;
     let error = match Simulator::bind(SimConfig {
         port: server.address.port(),
         ..quick()
@@ -165,18 +173,20 @@ async fn a_port_that_is_taken_is_named() {
         Ok(simulator) => simulator.serve(async {}).await.err(),
         Err(error) => Some(error),
     };
-    let said = "Address already in use (os error 98); choose others with `--host` and `--port`";
+    let reason = "Address already in use (os error 98); choose others with `--host` and `--port`";
     assert_eq!(
         error.unwrap().to_string(),
-        format!("cannot listen on {}: {said}", server.address)
+        format!("cannot listen on {}: {reason}", server.address)
     );
 }
 
-/// Sends requests that vLLM takes: lists of prompts and of tokens, several answers, floats that are whole.
+/// Sends requests that vLLM accepts: lists of prompts and of tokens, several answers, whole floats.
 #[tokio::test]
-async fn several_prompts_have_n_answers_each() {
-    let server = Server::start(quick()).await;
-    let body = json!({ "prompt": ["Hello", "some dummy text."], "n": 2, "max_tokens": 4.0, "ignore_eos": true });
+async fn each_of_several_prompts_has_n_answers() {
+    let server = TestServer::start(quick()).await;
+    let body = json!({
+        "prompt": ["Hello", "some dummy text."], "n": 2, "max_tokens": 4.0, "ignore_eos": true,
+    });
     let (status, answer) = server.post("/v1/completions", &body).await;
     assert_eq!(status, 200, "{answer}");
     let choices = answer["choices"].as_array().unwrap();
@@ -191,7 +201,7 @@ async fn several_prompts_have_n_answers_each() {
         .iter()
         .map(|choice| choice["text"].as_str().unwrap())
         .collect();
-    assert_eq!(texts.len(), 4, "no two are the same: {texts:?}");
+    assert_eq!(texts.len(), 4, "equal texts: {texts:?}");
     assert_eq!(
         (
             &answer["usage"]["prompt_tokens"],
@@ -238,8 +248,8 @@ async fn several_prompts_have_n_answers_each() {
 }
 
 #[tokio::test]
-async fn an_answer_has_the_id_of_its_request() {
-    let server = Server::start(quick()).await;
+async fn answer_id_contains_the_request_id() {
+    let server = TestServer::start(quick()).await;
     for (path, prefix, stream) in [
         ("/v1/chat/completions", "chatcmpl", false),
         ("/v1/completions", "cmpl", true),
@@ -251,7 +261,7 @@ async fn an_answer_has_the_id_of_its_request() {
         .to_string();
         body.push(' ');
         let mut socket = server
-            .open_with("POST", path, "x-request-id: mine-7\r\n", &body)
+            .open_with_id(&format!("POST {path}"), "mine-7", &body)
             .await;
         let mut answer = String::new();
         tokio::io::AsyncReadExt::read_to_string(&mut socket, &mut answer)
@@ -265,19 +275,19 @@ async fn an_answer_has_the_id_of_its_request() {
     }
 }
 
+fn ignored_fields(body: &Value) -> Vec<&'static str> {
+    let request: CompletionRequest = parse(body.to_string().as_bytes()).unwrap();
+    request.ignored_fields()
+}
+
 #[test]
-fn fields_that_do_nothing_are_told_apart_from_those_that_ask_for_nothing() {
-    let ignored = |body: &Value| {
-        let request: super::super::request::CompletionRequest =
-            super::super::request::parse(body.to_string().as_bytes()).unwrap();
-        request.ignored().collect::<Vec<_>>()
-    };
-    let asks = json!({
+fn ignored_fields_are_those_with_an_effect_in_vllm() {
+    let all = json!({
         "logprobs": true, "echo": true, "tools": [{}], "tool_choice": "required",
         "response_format": { "type": "json_object" },
     });
     assert_eq!(
-        ignored(&asks),
+        ignored_fields(&all),
         [
             "logprobs",
             "echo",
@@ -286,8 +296,9 @@ fn fields_that_do_nothing_are_told_apart_from_those_that_ask_for_nothing() {
             "response_format"
         ]
     );
-    let idle = json!({
-        "logprobs": false, "echo": null, "tools": [], "tool_choice": "auto", "response_format": { "type": "text" },
+    let none = json!({
+        "logprobs": false, "echo": null, "tools": [], "tool_choice": "auto",
+        "response_format": { "type": "text" },
     });
-    assert!(ignored(&idle).is_empty());
+    assert!(ignored_fields(&none).is_empty());
 }

@@ -1,21 +1,18 @@
-//! Answers that come as a stream.
+//! Streamed answers.
 
-use std::time::{Duration, Instant};
-
+use super::client::{TestServer, chat, first_event, joined, quick};
+use crate::sim::config::SimConfig;
+use crate::sim::fault::Faults;
+use crate::sim::timing::Timing;
+use crate::sim::tokens::count;
 use serde_json::{Value, json};
-use tokio::{
-    io::AsyncReadExt,
-    time::{sleep, timeout},
-};
-
-use super::{
-    super::super::{SimConfig, Timing, fault::Faults, tokens::count},
-    client::{Server, chat, first_event, joined, quick},
-};
+use std::time::{Duration, Instant};
+use tokio::io::AsyncReadExt;
+use tokio::time::{sleep, timeout};
 
 const RUNNING: &str = "vllm:num_requests_running{engine=\"0\",model_name=\"m\"}";
 
-async fn wait_until_idle(server: &Server) {
+async fn wait_until_idle(server: &TestServer) {
     let idle = async {
         while server.metric(RUNNING).await > 0.0 {
             sleep(Duration::from_millis(5)).await;
@@ -32,10 +29,11 @@ fn text(events: &[Value]) -> String {
 }
 
 #[tokio::test]
-async fn a_chat_streams_role_words_usage_and_done() {
-    let server = Server::start(quick()).await;
+async fn chat_stream_has_role_text_usage_and_done() {
+    let server = TestServer::start(quick()).await;
     let body = json!({
-        "stream": true, "max_tokens": 5, "ignore_eos": true, "stream_options": { "include_usage": true },
+        "stream": true, "max_tokens": 5, "ignore_eos": true,
+        "stream_options": { "include_usage": true },
     });
     let events = server
         .stream(
@@ -72,8 +70,8 @@ async fn a_chat_streams_role_words_usage_and_done() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_aborts_its_request() {
-    let server = Server::start(quick()).await;
+async fn disconnect_aborts_the_request() {
+    let server = TestServer::start(quick()).await;
     let body = chat(
         "Hello",
         &json!({ "stream": true, "max_tokens": 30_000, "ignore_eos": true }),
@@ -91,12 +89,12 @@ async fn a_client_that_leaves_aborts_its_request() {
 }
 
 #[tokio::test]
-async fn a_reader_that_is_slow_gets_every_byte() {
+async fn slow_reader_gets_all_bytes() {
     let timing = Timing {
         itl_s: 0.0,
         ..quick().timing
     };
-    let server = Server::start(SimConfig { timing, ..quick() }).await;
+    let server = TestServer::start(SimConfig { timing, ..quick() }).await;
     let body = chat(
         "Hello",
         &json!({ "stream": true, "max_tokens": 30_000, "ignore_eos": true }),
@@ -116,8 +114,8 @@ async fn a_reader_that_is_slow_gets_every_byte() {
     assert!(body.ends_with("data: [DONE]\n\n"));
 }
 
-/// The events that carry a choice with this index.
-fn of_answer(events: &[Value], index: u64) -> impl Iterator<Item = &Value> {
+/// Returns the choices with this index.
+fn choices(events: &[Value], index: u64) -> impl Iterator<Item = &Value> {
     events
         .iter()
         .map(|event| &event["choices"][0])
@@ -125,8 +123,8 @@ fn of_answer(events: &[Value], index: u64) -> impl Iterator<Item = &Value> {
 }
 
 #[tokio::test]
-async fn a_stream_interleaves_the_answers_to_several_prompts() {
-    let server = Server::start(quick()).await;
+async fn stream_interleaves_the_answers_to_several_prompts() {
+    let server = TestServer::start(quick()).await;
     let mut body = json!({
         "prompt": ["Hello", "some dummy text."], "n": 2, "max_tokens": 20, "ignore_eos": true,
     });
@@ -137,14 +135,14 @@ async fn a_stream_interleaves_the_answers_to_several_prompts() {
     let (usage, parts) = events.split_last().unwrap();
     assert_eq!(parts.len(), 4 * 20);
     for index in 0..4 {
-        let text: String = of_answer(parts, index)
+        let text: String = choices(parts, index)
             .map(|choice| choice["text"].as_str().unwrap())
             .collect();
         assert_eq!(
             whole["choices"][index as usize]["text"], text,
             "answer {index}"
         );
-        let reasons: Vec<_> = of_answer(parts, index)
+        let reasons: Vec<_> = choices(parts, index)
             .map(|choice| &choice["finish_reason"])
             .collect();
         assert_eq!(reasons[19], "length");
@@ -176,8 +174,8 @@ async fn a_stream_interleaves_the_answers_to_several_prompts() {
 }
 
 #[tokio::test]
-async fn a_chat_streams_a_role_and_a_usage_of_each_of_n_answers() {
-    let server = Server::start(quick()).await;
+async fn chat_stream_has_role_and_usage_of_each_of_n_answers() {
+    let server = TestServer::start(quick()).await;
     let body = json!({
         "stream": true, "n": 3, "max_tokens": 2, "ignore_eos": true,
         "stream_options": { "include_usage": true, "continuous_usage_stats": true },
@@ -210,12 +208,12 @@ async fn a_chat_streams_a_role_and_a_usage_of_each_of_n_answers() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_gets_every_byte_of_all_answers() {
+async fn slow_reader_gets_all_bytes_of_n_answers() {
     let timing = Timing {
         itl_s: 0.0,
         ..quick().timing
     };
-    let server = Server::start(SimConfig { timing, ..quick() }).await;
+    let server = TestServer::start(SimConfig { timing, ..quick() }).await;
     let body = chat(
         "Hello",
         &json!({ "stream": true, "n": 3, "max_tokens": 10_000, "ignore_eos": true }),
@@ -235,15 +233,16 @@ async fn a_slow_reader_gets_every_byte_of_all_answers() {
     assert!(body.ends_with("data: [DONE]\n\n"));
 }
 
-/// The tokens are far apart: the end must not wait for the next one of another answer.
+/// Uses a long interval, so that a stream that waits for the next token of another answer is
+/// noticed.
 #[tokio::test]
-async fn a_fault_closes_a_stream_of_several_answers_at_once() {
+async fn fault_closes_a_stream_of_several_answers_immediately() {
     let timing = Timing {
         itl_s: 30.0,
         ..quick().timing
     };
     let faults = Faults(vec!["close-after=1".parse().unwrap()]);
-    let server = Server::start(SimConfig {
+    let server = TestServer::start(SimConfig {
         timing,
         faults,
         ..quick()
@@ -257,7 +256,7 @@ async fn a_fault_closes_a_stream_of_several_answers_at_once() {
         .open("POST", "/v1/chat/completions", &body.to_string())
         .await;
     let mut answer = Vec::new();
-    // A connection that is cut may end in an error.
+    // A cut connection may end with an error.
     let _ = timeout(Duration::from_secs(10), socket.read_to_end(&mut answer))
         .await
         .unwrap();
@@ -268,22 +267,22 @@ async fn a_fault_closes_a_stream_of_several_answers_at_once() {
 }
 
 #[tokio::test]
-async fn the_head_comes_before_the_prefill_is_done() {
+async fn head_is_sent_before_the_prefill_ends() {
     let timing = Timing {
         prefill_overhead_s: 30.0,
         ..quick().timing
     };
-    let server = Server::start(SimConfig { timing, ..quick() }).await;
+    let server = TestServer::start(SimConfig { timing, ..quick() }).await;
     let body = chat("Hello", &json!({ "stream": true }));
     let mut socket = server
         .open("POST", "/v1/chat/completions", &body.to_string())
         .await;
-    let mut seen = [0; 2_048];
-    let bytes = timeout(Duration::from_secs(5), socket.read(&mut seen))
+    let mut received = [0; 2_048];
+    let bytes = timeout(Duration::from_secs(5), socket.read(&mut received))
         .await
         .unwrap()
         .unwrap();
-    let head = std::str::from_utf8(&seen[..bytes]).unwrap();
+    let head = std::str::from_utf8(&received[..bytes]).unwrap();
     assert!(
         head.starts_with("HTTP/1.1 200 OK") && head.ends_with("\r\n\r\n"),
         "{head}"
@@ -295,8 +294,8 @@ async fn the_head_comes_before_the_prefill_is_done() {
 }
 
 #[tokio::test]
-async fn a_shutdown_cuts_streams_after_a_short_grace() {
-    let server = Server::start(SimConfig {
+async fn shutdown_cuts_streams_after_the_grace_period() {
+    let server = TestServer::start(SimConfig {
         shutdown_grace_s: 0.2,
         ..quick()
     })
@@ -309,7 +308,7 @@ async fn a_shutdown_cuts_streams_after_a_short_grace() {
         .open("POST", "/v1/chat/completions", &body.to_string())
         .await;
     first_event(&mut socket).await;
-    let asked = Instant::now();
+    let requested = Instant::now();
     server.shutdown.send(()).unwrap();
     timeout(Duration::from_secs(5), server.task)
         .await
@@ -317,9 +316,9 @@ async fn a_shutdown_cuts_streams_after_a_short_grace() {
         .unwrap()
         .unwrap();
     assert!(
-        asked.elapsed() < Duration::from_secs(1),
+        requested.elapsed() < Duration::from_secs(1),
         "{:?}",
-        asked.elapsed()
+        requested.elapsed()
     );
     let mut rest = Vec::new();
     let _ = socket.read_to_end(&mut rest).await;

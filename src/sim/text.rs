@@ -1,19 +1,19 @@
-//! The text the model writes: seeded words, one word a token, and where it ends.
+//! The generated text: seeded words, one token per word, with its length.
 
 use super::tokens::{self, TokenId, mix};
 
-/// Why an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FinishReason {
-    /// The model was done, or wrote a stop string.
+/// The reason why an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FinishReason {
+    /// The model stopped, or wrote a stop string.
     Stop,
-    /// The answer reached the longest length asked for.
+    /// The answer reached its maximum length.
     Length,
 }
 
 impl FinishReason {
-    /// The name in the API.
-    pub fn name(self) -> &'static str {
+    /// The API's name of the reason.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Stop => "stop",
             Self::Length => "length",
@@ -21,31 +21,31 @@ impl FinishReason {
     }
 }
 
-/// What bounds an answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Bounds {
-    /// Most tokens of the answer, at least 1.
-    pub max_tokens: u32,
-    /// Fewest tokens of the answer: nothing stops it earlier.
-    pub min_tokens: u32,
-    /// Tokens after which the model is done by itself; `None` when it must go on (`ignore_eos`).
-    pub natural_tokens: Option<u32>,
-    /// Texts that end the answer; they are not part of it.
-    pub stop: Vec<String>,
+/// The limits of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AnswerBounds {
+    /// Maximum number of tokens, at least 1.
+    pub(crate) max_tokens: u32,
+    /// Minimum number of tokens.
+    pub(crate) min_tokens: u32,
+    /// Number of tokens after which the model stops; `None` with `ignore_eos`.
+    pub(crate) natural_tokens: Option<u32>,
+    /// Texts that end the answer, without being part of it.
+    pub(crate) stop: Vec<String>,
 }
 
-/// One answer, known in full before its first token is due.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
+/// One answer, known completely before its first token is due.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct AnswerText {
     seed: u64,
     tokens: u32,
     kept_bytes: usize,
     finish: FinishReason,
 }
 
-impl Answer {
-    /// The answer this seed gives within these bounds.
-    pub fn new(seed: u64, bounds: &Bounds) -> Self {
+impl AnswerText {
+    /// Returns the answer of a seed.
+    pub(crate) fn new(seed: u64, bounds: &AnswerBounds) -> Self {
         let natural = bounds
             .natural_tokens
             .map(|tokens| tokens.max(bounds.min_tokens).max(1));
@@ -67,7 +67,7 @@ impl Answer {
         }
     }
 
-    fn cut_at(self, bounds: &Bounds) -> Self {
+    fn cut_at(self, bounds: &AnswerBounds) -> Self {
         if bounds.stop.iter().all(String::is_empty) {
             return self;
         }
@@ -89,18 +89,18 @@ impl Answer {
         self
     }
 
-    /// Number of tokens.
-    pub fn tokens(&self) -> u32 {
+    /// The number of tokens.
+    pub(crate) fn tokens(&self) -> u32 {
         self.tokens
     }
 
-    /// Why it ends after its last token.
-    pub fn finish(&self) -> FinishReason {
+    /// The reason why it ends after its last token.
+    pub(crate) fn finish(&self) -> FinishReason {
         self.finish
     }
 
-    /// The text of one token, given the bytes written before it.
-    pub fn piece(&self, index: u32, bytes_before: usize) -> &'static str {
+    /// The text of one token, after `bytes_before` written bytes.
+    pub(crate) fn piece(&self, index: u32, bytes_before: usize) -> &'static str {
         let piece = word(self.seed, index);
         let kept = self
             .kept_bytes
@@ -110,7 +110,7 @@ impl Answer {
     }
 
     /// The text of the first `tokens` tokens.
-    pub fn text(&self, tokens: u32) -> String {
+    pub(crate) fn text(&self, tokens: u32) -> String {
         let mut text = String::new();
         for index in 0..tokens.min(self.tokens) {
             let piece = self.piece(index, text.len());
@@ -119,18 +119,19 @@ impl Answer {
         text
     }
 
-    /// The tokens as the tokenizer would give them, whether or not a stop string hides the last ones.
-    pub fn ids(&self) -> impl Iterator<Item = TokenId> + '_ {
+    /// The ids of all tokens, including those that a stop string hides.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = TokenId> + '_ {
         (0..self.tokens).flat_map(|index| tokens::ids(word(self.seed, index)))
     }
 }
 
-/// How many tokens the model writes by itself: uniform between a half and one and a half of the mean.
-pub fn natural_tokens(seed: u64, mean_tokens: u32) -> u32 {
+/// The number of tokens of an answer without a limit: uniform from 0.5 to 1.5 times the mean.
+pub(crate) fn natural_tokens(seed: u64, mean_tokens: u32) -> u32 {
     let low = mean_tokens.div_ceil(2);
     low + (mix(seed ^ 0x006c_656e_6774_6873) % (u64::from(mean_tokens) + 1)) as u32
 }
 
+/// The position of the first stop string.
 fn first_stop(text: &str, stop: &[String]) -> Option<usize> {
     stop.iter()
         .filter(|stop| !stop.is_empty())
@@ -158,8 +159,8 @@ const WORDS: [&str; 64] = [
 mod tests {
     use super::*;
 
-    fn bounds(max_tokens: u32) -> Bounds {
-        Bounds {
+    fn bounds(max_tokens: u32) -> AnswerBounds {
+        AnswerBounds {
             max_tokens,
             min_tokens: 0,
             natural_tokens: None,
@@ -168,8 +169,8 @@ mod tests {
     }
 
     #[test]
-    fn one_word_is_one_token() {
-        let answer = Answer::new(7, &bounds(500));
+    fn one_word_has_one_token() {
+        let answer = AnswerText::new(7, &bounds(500));
         assert_eq!(tokens::count(&answer.text(500)), 500);
         assert_eq!(
             answer.ids().collect::<Vec<_>>(),
@@ -178,59 +179,54 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides_the_text() {
-        let text = |seed| Answer::new(seed, &bounds(20)).text(20);
-        assert_eq!(text(1), text(1));
-        assert_ne!(text(1), text(2));
+    fn answer_text_depends_on_the_seed() {
+        let answer = AnswerText::new(1, &bounds(20));
+        assert_eq!(answer, AnswerText::new(1, &bounds(20)));
+        assert_ne!(answer.text(20), AnswerText::new(2, &bounds(20)).text(20));
     }
 
     #[test]
-    fn an_answer_ends_by_itself_unless_it_must_go_on() {
-        let natural = Bounds {
+    fn answer_ends_at_its_natural_length_or_its_maximum() {
+        let natural = AnswerBounds {
             natural_tokens: Some(5),
             ..bounds(9)
         };
-        let ends = |bounds: &Bounds| {
-            (
-                Answer::new(1, bounds).tokens(),
-                Answer::new(1, bounds).finish(),
-            )
+        let at_least_7 = AnswerBounds {
+            min_tokens: 7,
+            ..natural.clone()
         };
-        assert_eq!(ends(&natural), (5, FinishReason::Stop));
-        assert_eq!(
-            ends(&Bounds {
-                min_tokens: 7,
-                ..natural.clone()
-            }),
-            (7, FinishReason::Stop)
-        );
-        assert_eq!(
-            ends(&Bounds {
-                max_tokens: 3,
-                ..natural
-            }),
-            (3, FinishReason::Length)
-        );
-        assert_eq!(ends(&bounds(9)), (9, FinishReason::Length));
+        let at_most_3 = AnswerBounds {
+            max_tokens: 3,
+            ..natural.clone()
+        };
+        for (bounds, tokens, finish) in [
+            (natural, 5, FinishReason::Stop),
+            (at_least_7, 7, FinishReason::Stop),
+            (at_most_3, 3, FinishReason::Length),
+            (bounds(9), 9, FinishReason::Length),
+        ] {
+            let answer = AnswerText::new(1, &bounds);
+            assert_eq!((answer.tokens(), answer.finish()), (tokens, finish));
+        }
     }
 
     #[test]
-    fn a_stop_string_ends_the_text_before_itself() {
-        let whole = Answer::new(3, &bounds(10)).text(10);
+    fn stop_string_ends_the_text_and_is_removed() {
+        let whole = AnswerText::new(3, &bounds(10)).text(10);
         let words: Vec<_> = whole.split(' ').collect();
         let stop = vec![format!("{} {}", words[4], words[5])];
-        let answer = Answer::new(
+        let answer = AnswerText::new(
             3,
-            &Bounds {
+            &AnswerBounds {
                 stop: stop.clone(),
                 ..bounds(10)
             },
         );
         assert_eq!((answer.tokens(), answer.finish()), (6, FinishReason::Stop));
         assert_eq!(answer.text(6), format!("{} ", words[..4].join(" ")));
-        let late = Answer::new(
+        let late = AnswerText::new(
             3,
-            &Bounds {
+            &AnswerBounds {
                 stop,
                 min_tokens: 9,
                 ..bounds(10)
@@ -240,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn natural_lengths_lie_around_the_mean() {
+    fn natural_lengths_are_distributed_around_the_mean() {
         let lengths: Vec<_> = (0..2_000).map(|seed| natural_tokens(seed, 100)).collect();
         let mean = f64::from(lengths.iter().sum::<u32>()) / 2_000.0;
         assert!(lengths.iter().all(|tokens| (50..=150).contains(tokens)));

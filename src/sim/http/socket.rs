@@ -1,39 +1,34 @@
-//! A socket with two writers: hyper for heads and plain bodies, the pacing thread for the chunks of streams.
+//! A socket with two writers: hyper for heads and plain bodies, the pacing thread for streams.
 //!
-//! They take turns. A stream's body is pending from hyper's point of view until the pacing thread is done with it.
-
-use std::{
-    io,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-};
+//! They never write at the same time: for hyper, the body of a stream is pending until the pacing
+//! thread has written it.
 
 use nix::sys::socket::{Shutdown, shutdown};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 
-/// Hyper's end of the socket.
-pub struct Wire {
-    /// The socket.
-    pub socket: Arc<TcpStream>,
-    /// Whether it is closed behind a stream, without a word: a fault.
-    pub closes_behind: bool,
+/// The socket of a connection, as hyper uses it.
+pub(crate) struct SharedSocket {
+    pub(crate) socket: Arc<TcpStream>,
+    /// True if the socket is closed after a stream without notice, which is a fault.
+    pub(crate) closes_after_stream: bool,
 }
 
-/// What ends the body of a stream.
+/// The end of the body of a stream.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-impl Wire {
+impl SharedSocket {
     fn close(&self) -> io::Result<()> {
         use std::os::fd::AsRawFd;
         shutdown(self.socket.as_raw_fd(), Shutdown::Write).map_err(io::Error::from)
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for SharedSocket {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -49,7 +44,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for SharedSocket {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -59,7 +54,9 @@ impl AsyncWrite for Wire {
             ready!(self.socket.poll_write_ready(cx))?;
             match self.socket.try_write(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(written) if self.closes_behind && bytes[..written].ends_with(LAST_CHUNK) => {
+                Ok(written)
+                    if self.closes_after_stream && bytes[..written].ends_with(LAST_CHUNK) =>
+                {
                     self.close()?;
                     return Poll::Ready(Ok(written));
                 }
