@@ -1,4 +1,4 @@
-//! What the client spends on a request beside the waiting. `cargo bench --bench client`.
+//! The client's own time per request. Run with `cargo bench --bench client`.
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
@@ -7,7 +7,7 @@ use lmrun::core::workload::{
 };
 use lmrun::core::{Distribution, Row};
 use lmrun::driver::clock::Stamp;
-use lmrun::driver::http::{Arrival, Exchange, Reader};
+use lmrun::driver::http::{AnswerText, Arrival, Exchange, Reader};
 use lmrun::report::Rows;
 use serde_json::Map;
 use std::sync::Arc;
@@ -18,49 +18,57 @@ fn main() {
 
 const CHUNKS: usize = 1_000;
 
-/// An answer of `CHUNKS` tokens as vLLM writes it, cut into reads of `events` events.
-fn reads(events: usize) -> Vec<Vec<u8>> {
-    let head = r#"data: {"id":"chatcmpl-0123456789abcdef0123456789abcdef","object":"chat.completion.chunk","created":1764000000,"model":"meta-llama/Llama-3.1-8B-Instruct","choices":[{"index":0,"delta":{"content":""#;
+/// Returns an answer of `CHUNKS` tokens as vLLM writes it, in reads of this many events.
+fn reads(events_per_read: usize) -> Vec<Vec<u8>> {
+    let head = concat!(
+        r#"data: {"id":"chatcmpl-0123456789abcdef0123456789abcdef","#,
+        r#""object":"chat.completion.chunk","created":1764000000,"#,
+        r#""model":"meta-llama/Llama-3.1-8B-Instruct","#,
+        r#""choices":[{"index":0,"delta":{"content":""#,
+    );
     let tail = r#"},"logprobs":null,"finish_reason":null,"token_ids":null}]}"#;
-    let event = |i: usize| format!("{head} word{i}\"{tail}\n\n");
-    let all: Vec<String> = (0..CHUNKS).map(event).collect();
-    all.chunks(events)
+    let events: Vec<String> = (0..CHUNKS)
+        .map(|number| format!("{head} word{number}\"{tail}\n\n"))
+        .collect();
+    events
+        .chunks(events_per_read)
         .map(|part| part.concat().into_bytes())
         .collect()
 }
 
-/// From the bytes of a read to its stamped chunks; an item is a chunk.
+/// Reads an answer into its stamped chunks; an item is a chunk.
 #[divan::bench(args = [1, 16])]
-fn read_answer(bencher: Bencher, events_a_read: usize) {
-    let reads = reads(events_a_read);
+fn read_answer(bencher: Bencher, events_per_read: usize) {
+    let reads = reads(events_per_read);
     bencher
         .counter(ItemsCount::new(CHUNKS))
-        .bench(|| read(&reads, false));
+        .bench(|| read(&reads, AnswerText::Discard));
 }
 
-/// The same where the text is kept, for a conversation.
+/// Reads an answer and keeps its text, as for a conversation; an item is a chunk.
 #[divan::bench]
 fn read_answer_and_keep_its_text(bencher: Bencher) {
     let reads = reads(1);
     bencher
         .counter(ItemsCount::new(CHUNKS))
-        .bench(|| read(&reads, true));
+        .bench(|| read(&reads, AnswerText::Keep));
 }
 
-fn read(reads: &[Vec<u8>], keep_text: bool) -> Exchange {
-    let (mut reader, mut seen) = (Reader::new(keep_text), Exchange::default());
+fn read(reads: &[Vec<u8>], answer_text: AnswerText) -> Exchange {
+    let mut reader = Reader::new(answer_text);
+    let mut exchange = Exchange::default();
     let arrival = Arrival {
         kernel: Some(Stamp(1)),
         read: Stamp(2),
     };
     for bytes in reads {
-        assert!(reader.feed(bytes, arrival, &mut seen).is_ok());
+        assert!(reader.feed(bytes, arrival, &mut exchange).is_ok());
     }
-    assert_eq!(seen.chunks.len(), CHUNKS);
-    seen
+    assert_eq!(exchange.chunks.len(), CHUNKS);
+    exchange
 }
 
-/// Ten thousand requests with their moments, as `lmrun load` plans them.
+/// Returns a workload of ten thousand requests, as `lmrun load` plans them.
 fn config() -> WorkloadConfig {
     let arrivals = Arrivals {
         requests: Some(10_000),
@@ -77,7 +85,7 @@ fn config() -> WorkloadConfig {
     .expect("a workload")
 }
 
-/// From a config to its requests and the moments of the first; an item is a request.
+/// Generates the requests of a workload and the times of the first; an item is a request.
 #[divan::bench]
 fn plan(bencher: Bencher) {
     let config = config();
@@ -87,13 +95,14 @@ fn plan(bencher: Bencher) {
     });
 }
 
-/// The body of a request, built just before it is sent.
+/// Builds the body of a request, as shortly before it is sent.
 #[divan::bench]
 fn body(bencher: Bencher) {
     let config = config();
     let lexicon: &Lexicon = &config.lexicon;
     let requests = config.generate(lexicon);
-    let (request, options) = (&requests[0], RequestOptions::default());
+    let request = &requests[0];
+    let options = RequestOptions::default();
     bencher.bench(|| {
         let said: Vec<_> = request
             .messages
@@ -104,7 +113,7 @@ fn body(bencher: Bencher) {
     });
 }
 
-/// A row into its file, through to the system.
+/// Writes a row to its file.
 #[divan::bench]
 fn write_row(bencher: Bencher) {
     let path = std::env::temp_dir().join(format!("lmrun-bench-{}.csv", std::process::id()));
@@ -117,17 +126,17 @@ fn write_row(bencher: Bencher) {
         ..Row::default()
     };
     bencher.bench_local(|| rows.write(black_box(&row)));
-    std::fs::remove_file(path).expect("it was there");
+    std::fs::remove_file(path).expect("the file");
 }
 
-/// A million samples, sorted once, and three percentiles of them.
+/// Sorts a million samples, and reads three percentiles of them.
 #[divan::bench]
 fn distribution_of_a_million(bencher: Bencher) {
     let samples: Vec<f64> = (0..1_000_000_u64)
         .map(|i| (i.wrapping_mul(2_654_435_761) % 1_000_003) as f64)
         .collect();
     bencher.bench(|| {
-        let seen: Distribution = samples.iter().copied().collect();
-        [50.0, 90.0, 99.0].map(|p| seen.percentile(p))
+        let distribution: Distribution = samples.iter().copied().collect();
+        [50.0, 90.0, 99.0].map(|p| distribution.percentile(p))
     });
 }

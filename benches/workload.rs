@@ -1,5 +1,5 @@
-//! What a large workload costs: 100,000 requests of about 8,000 tokens, planned, and their bodies
-//! built one after the other as a run does. `cargo bench --bench workload`.
+//! Time and memory of a large workload: 100,000 requests of about 8,000 tokens are planned, and their
+//! bodies are built one after the other, as a run does. Run with `cargo bench --bench workload`.
 
 use lmrun::core::workload::{
     Arrivals, Generator, Lexicon, RequestOptions, Said, TextOptions, WorkloadConfig,
@@ -12,7 +12,7 @@ const REQUESTS: u64 = 100_000;
 /// The variable that names the only generator to measure.
 const ONLY: &str = "LMRUN_BENCH_ONLY";
 
-/// Each generator is measured in a process of its own, so that none has the memory of another.
+/// Measures each generator in another process, so that their memory does not add up.
 fn main() {
     let generators = [
         Generator::Dummy(options(r#"{"context_len": 8000}"#)),
@@ -48,12 +48,15 @@ fn measure(generator: Generator) {
         ..Arrivals::default()
     };
     let request = RequestOptions::default();
-    let config = WorkloadConfig::new(generator, arrivals, TextOptions::default(), request.clone());
-    let (config, lexicon) = (config.expect("a workload"), Lexicon::default());
-    let (before, began) = (memory_mib("VmRSS:"), Instant::now());
+    let config = WorkloadConfig::new(generator, arrivals, TextOptions::default(), request.clone())
+        .expect("a workload");
+    let lexicon = Lexicon::default();
+    let memory_before = memory_mib("VmRSS:");
+    let started = Instant::now();
     let requests = config.generate(&lexicon);
-    let (plan_s, held) = (began.elapsed().as_secs_f64(), memory_mib("VmRSS:") - before);
-    let began = Instant::now();
+    let plan_s = started.elapsed().as_secs_f64();
+    let held_mib = memory_mib("VmRSS:") - memory_before;
+    let started = Instant::now();
     let mut bytes = 0;
     for each in &requests {
         let said: Vec<Said> = each
@@ -63,23 +66,19 @@ fn measure(generator: Generator) {
             .collect();
         bytes += black_box(request.body("m", each, &said, &serde_json::Map::new())).len();
     }
-    let (bodies_s, gib, peak) = (
-        began.elapsed().as_secs_f64(),
-        bytes as f64 / f64::from(1 << 30),
-        memory_mib("VmHWM:"),
-    );
-    println!("{name:<20} {plan_s:8.2} {held:10.0} {bodies_s:10.1} {gib:13.2} {peak:10.0}");
+    let bodies_s = started.elapsed().as_secs_f64();
+    let gib = bytes as f64 / f64::from(1 << 30);
+    let peak_mib = memory_mib("VmHWM:");
+    println!("{name:<20} {plan_s:8.2} {held_mib:10.0} {bodies_s:10.1} {gib:13.2} {peak_mib:10.0}");
 }
 
-/// A line of `/proc/self/status`, MiB.
-fn memory_mib(line: &str) -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|l| {
-        l.strip_prefix(line)?
-            .split_whitespace()
-            .next()?
-            .parse::<f64>()
-            .ok()
-    });
-    kib.unwrap_or_default() / 1024.0
+/// Returns the memory in a line of `/proc/self/status`, MiB.
+fn memory_mib(name: &str) -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .expect("a line of this name");
+    let kib = line.split_whitespace().next().expect("a number");
+    kib.parse::<f64>().expect("a number") / 1024.0
 }

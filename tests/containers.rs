@@ -263,7 +263,7 @@ fn mistakes_are_explained(daemon: &Daemon) {
         ),
         (
             "no_program",
-            "Docker does not start the container",
+            "Docker cannot start the container",
             "given with `program`",
         ),
     ] {
@@ -323,7 +323,8 @@ fn the_next_run_removes_what_nobody_else_did(daemon: &Daemon) {
     let run = ran(&daemon.command(&next, &["t.rhai"]).output().expect("lmrun"));
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert!(
-        run.stderr.contains("of lmrun-test, whose lmrun was killed"),
+        run.stderr
+            .contains("image lmrun-test, left by a killed lmrun"),
         "{}",
         run.stderr
     );

@@ -155,7 +155,7 @@ fn mistakes_are_named_as_they_were_written() {
     }
     let run = run(&["--url", "nowhere", "--rate", "1"]);
     assert!(
-        run.code == 2 && run.stderr.contains("`--url`: `nowhere` is no address"),
+        run.code == 2 && run.stderr.contains("`--url`: invalid URL `nowhere`"),
         "{}",
         run.stderr
     );

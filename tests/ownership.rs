@@ -5,8 +5,8 @@
 mod common;
 
 use common::{Bench, eventually, free_port, ran};
-use lmrun::driver::process::{CommandLine, Graces, Process, StartError};
-use lmrun::driver::program::{self, Printed};
+use lmrun::driver::process_tree::{CommandLine, Graces, ProcessTree, StartError};
+use lmrun::driver::program::{self, ProgramOutput};
 use lmrun::driver::watchdog::Watchdogs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -31,8 +31,8 @@ fn line(script: &str, dir: &Path) -> CommandLine {
     }
 }
 
-async fn start(script: &str, dir: &Path) -> Process {
-    Process::start(&line(script, dir), &watchdogs())
+async fn start(script: &str, dir: &Path) -> ProcessTree {
+    ProcessTree::start(&line(script, dir), &watchdogs())
         .await
         .expect("sh")
 }
@@ -47,8 +47,8 @@ async fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
     panic!("never: {what}");
 }
 
-async fn end_of(process: &Process) -> String {
-    let mut end = process.end();
+async fn exit_of(process: &ProcessTree) -> String {
+    let mut end = process.exit();
     let ended = end.wait_for(Option::is_some);
     let ended = tokio::time::timeout(Duration::from_mins(1), ended)
         .await
@@ -62,7 +62,7 @@ async fn output_is_kept_and_its_tail_shown() {
     std::fs::write(dir.path().join("out.log"), "before\n").expect("a log");
     let script = "echo $GREETING-$HOME; printf '\\033[31mred\\n'; exit 3";
     let process = start(script, dir.path()).await;
-    assert_eq!(end_of(&process).await, "exit status: 3");
+    assert_eq!(exit_of(&process).await, "exit status: 3");
     assert_eq!(process.logs().tail(10), "hello-\nred");
     assert_eq!(process.logs().last_line().as_deref(), Some("red"));
     let log = std::fs::read_to_string(dir.path().join("out.log")).expect("the log");
@@ -74,7 +74,7 @@ async fn the_signal_that_ended_a_process_is_named() {
     let dir = tempfile::tempdir().expect("a folder");
     for (signal, said) in [("KILL", "signal: 9 (SIGKILL)"), ("40", "signal: 40")] {
         let process = start(&format!("kill -{signal} $$"), dir.path()).await;
-        assert_eq!(end_of(&process).await, said);
+        assert_eq!(exit_of(&process).await, said);
     }
 }
 
@@ -142,8 +142,8 @@ async fn secrets_are_taken_out_of_the_log_at_the_end() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut line = line("echo the token is $HF_TOKEN", dir.path());
     line.env.insert("HF_TOKEN".into(), "hf_very_secret".into());
-    let process = Process::start(&line, &watchdogs()).await.expect("sh");
-    end_of(&process).await;
+    let process = ProcessTree::start(&line, &watchdogs()).await.expect("sh");
+    exit_of(&process).await;
     process.close(Graces::default()).await;
     assert_eq!(process.logs().tail(1), "the token is **************");
 }
@@ -165,7 +165,7 @@ async fn dropping_kills() {
 }
 
 async fn refused(line: &CommandLine, watchdogs: &Watchdogs) -> StartError {
-    Process::start(line, watchdogs)
+    ProcessTree::start(line, watchdogs)
         .await
         .err()
         .expect("an error")
@@ -177,8 +177,7 @@ async fn what_cannot_be_started_is_named() {
     let orphaned = dir.path().join("engine").display().to_string();
     std::fs::write(&orphaned, "#!/no/such/python\n").expect("a program");
     std::fs::set_permissions(&orphaned, PermissionsExt::from_mode(0o755)).expect("executable");
-    let interpreter =
-        format!("the interpreter that the first line of `{orphaned}` names is not on this machine");
+    let interpreter = format!("the interpreter in the first line of `{orphaned}` was not found");
     for (program, said) in [
         (
             "no-such-engine",
@@ -198,7 +197,7 @@ async fn what_cannot_be_started_is_named() {
     assert!(
         error
             .to_string()
-            .starts_with("lmrun cannot start its watchdog: No such file"),
+            .starts_with("its watchdog did not start: No such file"),
         "{error}"
     );
     let error = refused(
@@ -209,7 +208,7 @@ async fn what_cannot_be_started_is_named() {
     assert!(
         error
             .to_string()
-            .starts_with("lmrun cannot start its watchdog: "),
+            .starts_with("its watchdog did not start: "),
         "{error}"
     );
 }
@@ -245,10 +244,10 @@ async fn a_question_to_a_program_has_limits() {
         let argv = ["sh", "-c", script].map(String::from);
         program::output(&argv, &watchdogs, Duration::from_secs(limit_s)).await
     };
-    let printed = |text: &str, ok| {
-        Some(Printed {
+    let printed = |text: &str, success| {
+        Some(ProgramOutput {
             text: text.into(),
-            ok,
+            success,
         })
     };
     assert_eq!(ask("echo 1; echo 2 >&2", 20).await, printed("1\n2", true));
@@ -268,7 +267,7 @@ async fn a_question_to_a_program_has_limits() {
         .await
         .expect("it prints");
     assert!(
-        (60_000..100_000).contains(&endless.text.len()) && !endless.ok,
+        (60_000..100_000).contains(&endless.text.len()) && !endless.success,
         "{} bytes",
         endless.text.len()
     );

@@ -143,7 +143,7 @@ fn what_does_not_fit_is_said_at_once() {
             &"nowhere".into(),
             &["-f", "spec", "-m", "m"],
             1,
-            "`nowhere` is no address",
+            "invalid URL `nowhere`",
             "http://127.0.0.1:8000",
         ),
     ] {
@@ -247,8 +247,8 @@ fn what_is_spoken_through_tls_is_measured_the_same() {
     command.env_remove("SSL_CERT_FILE");
     let run = common::ran(&command.output().expect("lmrun"));
     assert_eq!(run.code, 3, "{}", run.stderr);
-    let untrusted = "invalid peer certificate: UnknownIssuer; name a file with the certificate, or that of \
-                     its issuer, in SSL_CERT_FILE";
+    let untrusted = "invalid peer certificate: UnknownIssuer; set SSL_CERT_FILE to a file with the \
+        certificate of the server or of its issuer";
     assert!(run.stderr.contains(untrusted), "{}", run.stderr);
 }
 

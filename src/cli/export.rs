@@ -2,7 +2,7 @@
 
 use super::{complain, exit, or_near};
 use crate::core::result;
-use crate::driver::text::is_harmless;
+use crate::driver::text::is_printable;
 use crate::report::export::{Run, Tool, export};
 use crate::report::manifest_of;
 use clap::{Args, ValueEnum};
@@ -91,7 +91,7 @@ fn write(args: &ExportArgs, text: &str) -> Result<(), String> {
 /// engines come from the CSV.
 fn harmless(json: &str) -> String {
     let escaped = |c: char| {
-        if is_harmless(c) || c == '\n' {
+        if is_printable(c) || c == '\n' {
             return c.to_string();
         }
         let units: Vec<String> = c
@@ -114,7 +114,7 @@ mod tests {
         let pretty = serde_json::to_string_pretty(&json).expect("JSON");
         let shown = harmless(&pretty);
         assert!(
-            shown.chars().all(|c| c == '\n' || is_harmless(c)),
+            shown.chars().all(|c| c == '\n' || is_printable(c)),
             "{shown}"
         );
         assert!(shown.contains("\\u202e") && shown.contains('ü'), "{shown}");

@@ -14,7 +14,7 @@ use crate::core::{
 };
 use crate::driver::address::Address;
 use crate::driver::http::Shards;
-use crate::driver::text::shown;
+use crate::driver::text::printable_message;
 use crate::driver::{limits, probe};
 use crate::report::{RequestLog, Watch, experiment_table, result_width};
 use clap::{Args, ValueEnum};
@@ -227,7 +227,7 @@ impl Sending {
             None => Code::Interrupted.exit(),
             Some(Ok(server)) => self.measure(args, server, &abort).await,
             Some(Err(problem)) => {
-                eprintln!("error: {}", shown(&problem));
+                eprintln!("error: {}", printable_message(&problem));
                 Code::Engine.exit()
             }
         };
@@ -255,7 +255,7 @@ impl Sending {
         self.warn(format!(
             "the server refuses `ignore_eos`, so that its answers may be shorter than `--max-tokens`; \
              `--no-ignore-eos` skips the question ({})",
-            shown(&words)
+            printable_message(&words)
         ));
         Ok(server.without_ignore_eos())
     }
@@ -388,7 +388,7 @@ async fn model_of(
         return Ok(model.clone());
     }
     let headers = options.all_headers();
-    let models = probe::models_as(&address.base(), &headers, Duration::from_secs(10)).await;
+    let models = probe::models_with(&address.base(), &headers, Duration::from_secs(10)).await;
     let models = models.map_err(|e| {
         format!(
             "{e}; `--url` is what stands before `/v1`; `--model` does without asking for models"

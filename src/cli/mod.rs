@@ -18,7 +18,7 @@ mod signals;
 mod sim;
 mod stage;
 
-use crate::driver::text::shown;
+use crate::driver::text::printable_message;
 use crate::driver::watchdog::Watchdogs;
 use crate::driver::{limits, machine};
 use crate::script::neighbour;
@@ -66,7 +66,7 @@ pub fn main() -> ExitCode {
         Some(Verb::New(args)) => new::run(&args),
         Some(Verb::Sim(args)) => sim::run(*args),
         Some(Verb::Watchdog) => {
-            crate::driver::watchdog::keep_watch();
+            crate::driver::watchdog::run_watchdog();
             exit::OK
         }
         None if cli.run.eval.is_some() => on_a_big_stack(move || repl::run(&cli.run)),
@@ -156,6 +156,6 @@ fn runtime() -> Result<tokio::runtime::Runtime, &'static str> {
 
 /// Says what is wrong with the command line, in clap's manner.
 fn complain(problem: &str) -> u8 {
-    eprintln!("error: {}", shown(problem));
+    eprintln!("error: {}", printable_message(problem));
     exit::USAGE
 }

@@ -5,7 +5,7 @@ use crate::core::selfcheck::{Checker, Known, SelfCheck};
 use crate::core::{Code, Site};
 use crate::driver::http::Shards;
 use crate::driver::scratch::Scratch;
-use crate::driver::{limits, machine, strays};
+use crate::driver::{limits, machine, orphans};
 use crate::report::{Screen, Verbosity, selfcheck as report};
 use clap::Args;
 use std::io::Write;
@@ -38,7 +38,7 @@ pub struct SelfCheckArgs {
 /// Checks and shows; 0 where a load was held.
 pub fn run(args: &SelfCheckArgs) -> u8 {
     limits::prepare_descriptors();
-    strays::adopt_orphans();
+    orphans::adopt_orphans();
     let runtime = match super::runtime() {
         Ok(runtime) => runtime,
         Err(problem) => return complain(problem),

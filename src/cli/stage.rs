@@ -5,7 +5,7 @@ use super::exit;
 use crate::core::selfcheck::Known;
 use crate::core::{Code, Event, Fleet, Interrupts, Runner};
 use crate::driver::http::Shards;
-use crate::driver::{container, leftovers, limits, machine, program, secrets, strays};
+use crate::driver::{container, leftovers, limits, machine, orphans, program, secrets};
 use crate::report::{Destination, Outputs, Reporter, RunFacts};
 use crate::script::{EngineChoice, Folders, Host, Parameters, engine_kinds, nearest};
 use std::collections::BTreeMap;
@@ -44,7 +44,7 @@ impl Stage {
         let watchdogs = super::watchdogs()?;
         let prepared = prepare(args, text)?;
         limits::prepare_descriptors();
-        strays::adopt_orphans();
+        orphans::adopt_orphans();
         let runtime = super::runtime()?;
         let shards =
             Shards::for_this_machine().map_err(|_| "the system gives no threads to send from")?;
@@ -87,7 +87,7 @@ impl Stage {
         };
         let host = Host::new(handle, runner, parameters, folders, prepared.engine);
         let ended = cancel.run_until_cancelled(async {
-            let mut ended = leftovers::end_all().await;
+            let mut ended = leftovers::kill_all().await;
             ended.extend(container::remove_orphans().await);
             ended
         });
@@ -202,7 +202,7 @@ fn parameters(args: &RunArgs) -> BTreeMap<String, String> {
     if let Some(model) = &args.model {
         parameters.insert("model".into(), model.clone());
     }
-    secrets::learn(
+    secrets::register(
         parameters
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str())),

@@ -4,7 +4,7 @@ use crate::driver::container;
 use crate::driver::gpu::{self, Gpu};
 use crate::driver::leftovers::{self, Leftover};
 use crate::driver::machine::{self, Machine};
-use crate::driver::port::{self, Use};
+use crate::driver::port::{self, PortUse};
 use crate::driver::program;
 use crate::driver::watchdog::Watchdogs;
 use regex::Regex;
@@ -96,9 +96,9 @@ pub async fn checkup(wanted: Vec<Wanted>, ports: &[u16], watchdogs: Watchdogs) -
     let here = std::env::current_dir().unwrap_or_default();
     let mut findings = machine(&Machine::this());
     findings.push(disk(&here, machine::disk_free(&here)));
-    findings.extend(gpus(gpu::survey()));
+    findings.extend(gpus(gpu::driver_and_gpus()));
     findings.extend(leftovers::find().iter().map(left_behind));
-    findings.extend(ports.iter().map(|port| taken(*port, port::used_by(*port))));
+    findings.extend(ports.iter().map(|port| taken(*port, port::use_of(*port))));
     for program in programs {
         findings.extend(program.await);
     }
@@ -179,11 +179,11 @@ fn one_gpu(index: usize, gpu: &Gpu) -> Finding {
         name,
         memory_mib,
         free_mib,
-        users,
+        processes,
     } = gpu;
     let found = format!("{name}, {free_mib} of {memory_mib} MiB free");
     let finding = Finding::good("GPUs", format!("gpu {index}"), found);
-    let users = users
+    let users = processes
         .iter()
         .map(ToString::to_string)
         .collect::<Vec<_>>()
@@ -210,14 +210,14 @@ fn left_behind(leftover: &Leftover) -> Finding {
     )
 }
 
-fn taken(port: u16, used: Use) -> Finding {
+fn taken(port: u16, used: PortUse) -> Finding {
     let finding = |found: String| Finding::good("ports", port.to_string(), found);
     let by = match used {
-        Use::Free => return finding("free".into()),
-        Use::Taken {
+        PortUse::Free => return finding("free".into()),
+        PortUse::Taken {
             by: Some((pid, name)),
         } => format!("{name} (process {pid}) listens"),
-        Use::Taken { by: None } => "another user's process listens".into(),
+        PortUse::Taken { by: None } => "another user's process listens".into(),
     };
     finding(by).but(State::Poor, "end it, or choose others: `-p P1 P2`")
 }
@@ -254,7 +254,7 @@ async fn look_for(wanted: Wanted, watchdogs: Arc<Watchdogs>) -> Finding {
     };
     match version_in(&printed.text, &wanted.version) {
         Some(version) => at(version),
-        None if printed.ok => at("of unknown version".into()),
+        None if printed.success => at("of unknown version".into()),
         None => {
             let said = printed.text.lines().last().unwrap_or("nothing").to_owned();
             let broken = at("does not tell its version".into());
@@ -274,7 +274,7 @@ async fn version_of_package(
     question.extend(["-c", code, package?].map(str::to_owned));
     let printed = program::output(&question, watchdogs, VERSION)
         .await
-        .filter(|printed| printed.ok)?;
+        .filter(|printed| printed.success)?;
     version_in(&printed.text, r"(?m)^(\d\S*)$")
 }
 
@@ -306,7 +306,7 @@ fn gib(bytes: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::driver::gpu::Holder;
+    use crate::driver::gpu::GpuProcess;
 
     #[test]
     fn what_is_too_little_is_said() {
@@ -349,7 +349,7 @@ mod tests {
             name: "X".into(),
             memory_mib: 1000,
             free_mib: 990,
-            users: Vec::new(),
+            processes: Vec::new(),
         };
         assert_eq!(one_gpu(0, &gpu).state, State::Good);
         assert_eq!(
@@ -363,14 +363,14 @@ mod tests {
             .state,
             State::Poor
         );
-        let me = Holder {
+        let me = GpuProcess {
             pid: std::process::id() as i32,
             mib: Some(300),
         };
         let remedy = one_gpu(
             0,
             &Gpu {
-                users: vec![me],
+                processes: vec![me],
                 ..gpu
             },
         )

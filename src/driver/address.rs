@@ -1,35 +1,35 @@
-//! Where a server answers, as people write it.
+//! The address of a server, as people write it.
 
 use http::Uri;
 use serde::{Deserialize, Serialize};
 
-/// How bytes travel.
+/// The scheme of an address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scheme {
-    /// As they are.
+    /// HTTP without TLS.
     #[default]
     Http,
-    /// Through TLS.
+    /// HTTP over TLS.
     Https,
 }
 
-/// Where an OpenAI API answers: what stands before `/v1`.
+/// The address of an OpenAI API, without `/v1`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address {
-    /// How it is spoken to.
+    /// The scheme.
     pub scheme: Scheme,
-    /// Its name or number; a number of IPv6 in brackets.
+    /// The host name or IP address; an IPv6 address is in brackets.
     pub host: String,
-    /// Its port.
+    /// The port.
     pub port: u16,
-    /// What every path begins with, if anything.
+    /// The prefix of every path; it may be empty.
     pub prefix: String,
 }
 
 impl Address {
-    /// `host:port`, without TLS.
-    pub fn plain(host: &str, port: u16) -> Self {
+    /// Creates the address `http://host:port`.
+    pub(crate) fn plain(host: &str, port: u16) -> Self {
         Self {
             scheme: Scheme::Http,
             host: host.into(),
@@ -38,13 +38,13 @@ impl Address {
         }
     }
 
-    /// `host:port`.
-    pub fn authority(&self) -> String {
+    /// Returns `host:port`.
+    pub(crate) fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// What stands before a path.
-    pub fn base(&self) -> String {
+    /// Returns the URL without a path.
+    pub(crate) fn base(&self) -> String {
         let scheme = match self.scheme {
             Scheme::Http => "http",
             Scheme::Https => "https",
@@ -53,36 +53,40 @@ impl Address {
     }
 }
 
-/// OpenAI's clients take an address with `/v1` at its end; it is the same one.
+/// Removes `/v1` at the end, which the addresses of OpenAI's clients have.
 impl TryFrom<String> for Address {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let wanted = "expected an address such as http://127.0.0.1:8000 or https://api.example.com";
+        const EXPECTED: &str =
+            "expected a URL such as http://127.0.0.1:8000 or https://api.example.com";
         let uri: Uri = text
             .parse()
-            .map_err(|e| format!("`{text}` is no address ({e}): {wanted}"))?;
-        let (scheme, port) = match uri.scheme_str() {
+            .map_err(|e| format!("invalid URL `{text}` ({e}): {EXPECTED}"))?;
+        let (scheme, default_port) = match uri.scheme_str() {
             Some("http") => (Scheme::Http, 80),
             Some("https") => (Scheme::Https, 443),
-            _ => return Err(format!("`{text}` is no address: {wanted}")),
+            Some(_) => return Err(format!("invalid URL `{text}`: {EXPECTED}")),
+            None => return Err(format!("invalid URL `{text}`: add `http://` or `https://`")),
         };
-        if uri
-            .authority()
-            .is_some_and(|authority| authority.as_str().contains('@'))
-        {
+        let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else {
+            return Err(format!("invalid URL `{text}`: {EXPECTED}"));
+        };
+        if authority.as_str().contains('@') {
             return Err(
-                "an address with a password would be written down: name a variable in `api_key_env`".into()
+                "invalid URL: it contains a user or a password, which would be written to \
+                the results; name a variable in `api_key_env`"
+                    .into(),
             );
         }
         if uri.query().is_some() {
-            return Err(format!("`{text}` has a query: {wanted}"));
+            return Err(format!("invalid URL `{text}`: remove the query"));
         }
         let path = uri.path().trim_end_matches('/');
         Ok(Self {
             scheme,
-            host: uri.host().unwrap_or_default().into(),
-            port: uri.port_u16().unwrap_or(port),
+            host: host.into(),
+            port: uri.port_u16().unwrap_or(default_port),
             prefix: path.strip_suffix("/v1").unwrap_or(path).into(),
         })
     }
@@ -98,12 +102,12 @@ impl From<Address> for String {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<Address, String> {
+    fn parse(text: &str) -> Result<Address, String> {
         Address::try_from(text.to_owned())
     }
 
     #[test]
-    fn a_path_and_the_default_ports() {
+    fn addresses_have_default_ports_and_no_version() {
         for (text, base) in [
             ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
             ("http://gpu-1/", "http://gpu-1:80"),
@@ -114,29 +118,32 @@ mod tests {
             ),
             ("http://[::1]:8000", "http://[::1]:8000"),
         ] {
-            assert_eq!(read(text).expect(text).base(), base);
+            assert_eq!(parse(text).expect(text).base(), base);
         }
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
-        for text in [
-            "127.0.0.1:8000",
-            "ftp://host",
-            "http://",
-            "",
-            "http://h/?a=b",
+    fn invalid_addresses_are_errors() {
+        for (text, advice) in [
+            ("127.0.0.1:8000", "add `http://` or `https://`"),
+            (
+                "ftp://host",
+                "expected a URL such as http://127.0.0.1:8000 or https://api.example.com",
+            ),
+            ("http://", "expected a URL such as"),
+            ("", "expected a URL such as"),
+            ("http://h/?a=b", "remove the query"),
         ] {
-            let problem = read(text).expect_err(text);
+            let error = parse(text).expect_err(text);
             assert!(
-                problem.contains("expected an address such as http://127.0.0.1:8000"),
-                "{problem}"
+                error.starts_with(&format!("invalid URL `{text}`")) && error.contains(advice),
+                "{error}"
             );
         }
-        let problem = read("https://me:secret@host").expect_err("a password");
+        let error = parse("https://me:secret@host").expect_err("a password");
         assert!(
-            problem.contains("api_key_env") && !problem.contains("secret"),
-            "{problem}"
+            error.contains("api_key_env") && !error.contains("secret"),
+            "{error}"
         );
     }
 }

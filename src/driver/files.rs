@@ -1,4 +1,5 @@
-//! Regular files only: a link may lead out of the folder, and a pipe may let its reader wait without limit.
+//! Regular files. A link may lead out of a folder, and a pipe may block its reader forever, so both
+//! are refused.
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -7,88 +8,85 @@ use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// Opens a file to read it, also through links.
+/// Opens a file to read it. Links are followed.
 ///
 /// # Errors
 /// Fails if it cannot be read, or is a pipe or a device.
-pub fn open(path: &Path) -> Result<File> {
-    regular(
-        OpenOptions::new()
-            .read(true)
-            .custom_flags(OFlag::O_NONBLOCK.bits())
-            .open(path)?,
-    )
+pub(crate) fn open(path: &Path) -> Result<File> {
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)?;
+    require_regular(file)
 }
 
-/// Reads a text whole, without a byte order mark at its start.
+/// Reads a whole text, without a byte order mark at its start.
 ///
 /// # Errors
 /// Fails as [`open`] does, or if it is not UTF-8.
-pub fn read_text(path: &Path) -> Result<String> {
+pub(crate) fn read_text(path: &Path) -> Result<String> {
     let mut text = String::new();
     open(path)?.read_to_string(&mut text)?;
-    Ok(without_mark(text))
+    Ok(without_bom(text))
 }
 
 /// Removes the byte order mark that some editors write at the start of a text.
-pub fn without_mark(text: String) -> String {
-    text.strip_prefix('\u{feff}')
-        .map(str::to_owned)
-        .unwrap_or(text)
+pub(crate) fn without_bom(text: String) -> String {
+    match text.strip_prefix('\u{feff}') {
+        Some(text) => text.to_owned(),
+        None => text,
+    }
 }
 
-/// Opens a file in an output folder with `options`, which is not a link.
+/// Opens a file of an output folder with `options`. Links are refused.
 ///
 /// # Errors
 /// Fails if it cannot be opened, or if it is not a regular file.
-pub fn open_own(path: &Path, options: &mut OpenOptions) -> Result<File> {
+pub(crate) fn open_own(path: &Path, options: &mut OpenOptions) -> Result<File> {
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = options.custom_flags(flags.bits()).open(path).map_err(|e| {
-        match Errno::from_raw(e.raw_os_error().unwrap_or(0)) {
-            Errno::ELOOP => in_its_place("a link"),
-            Errno::ENXIO => in_its_place("a pipe"),
-            _ => e,
-        }
-    });
-    regular(file?)
+    match options.custom_flags(flags.bits()).open(path) {
+        Ok(file) => require_regular(file),
+        Err(e) if e.raw_os_error() == Some(Errno::ELOOP as i32) => Err(not_a_file("a link")),
+        Err(e) if e.raw_os_error() == Some(Errno::ENXIO as i32) => Err(not_a_file("a pipe")),
+        Err(e) => Err(e),
+    }
 }
 
-/// Writes a file in one piece: a reader sees the old one or the new one.
+/// Writes a file atomically: a reader sees the old content or the new.
 ///
 /// # Errors
-/// Fails if it cannot be written, or if something other than a file has its name.
-pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+/// Fails if it cannot be written, or if the path is not a regular file.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     match path.symlink_metadata() {
-        Ok(found) if found.is_symlink() => return Err(in_its_place("a link")),
-        Ok(found) if !found.is_file() => return Err(in_its_place("something else")),
+        Ok(found) if found.is_symlink() => return Err(not_a_file("a link")),
+        Ok(found) if !found.is_file() => return Err(not_a_file("something else")),
         _ => {}
     }
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = Path::new(&part);
-    let _ = std::fs::remove_file(part); // of a run that was killed
-    let written = File::create_new(part).and_then(|mut file| file.write_all(bytes));
-    written
+    let _ = std::fs::remove_file(part); // a killed run may have left it
+    File::create_new(part)
+        .and_then(|mut file| file.write_all(bytes))
         .and_then(|()| std::fs::rename(part, path))
         .inspect_err(|_| {
             let _ = std::fs::remove_file(part);
         })
 }
 
-fn regular(file: File) -> Result<File> {
+fn require_regular(file: File) -> Result<File> {
     let kind = file.metadata()?.file_type();
-    if kind.is_dir() {
-        return Err(Error::from(Errno::EISDIR));
-    }
     if kind.is_file() {
         Ok(file)
+    } else if kind.is_dir() {
+        Err(Error::from(Errno::EISDIR))
     } else {
-        Err(in_its_place("a pipe or a device"))
+        Err(not_a_file("a pipe or a device"))
     }
 }
 
-fn in_its_place(what: &str) -> Error {
-    Error::new(ErrorKind::InvalidInput, format!("it is {what}, not a file"))
+fn not_a_file(kind: &str) -> Error {
+    Error::new(ErrorKind::InvalidInput, format!("it is {kind}, not a file"))
 }
 
 #[cfg(test)]
@@ -97,7 +95,7 @@ mod tests {
     use nix::sys::stat::Mode;
 
     #[test]
-    fn a_pipe_is_refused_at_once() {
+    fn a_pipe_is_refused_without_blocking() {
         let dir = tempfile::tempdir().expect("a folder");
         let pipe = dir.path().join("pipe");
         nix::unistd::mkfifo(&pipe, Mode::S_IRWXU).expect("a pipe");
@@ -115,9 +113,10 @@ mod tests {
     }
 
     #[test]
-    fn a_link_leads_nowhere() {
+    fn links_are_not_followed_when_writing() {
         let dir = tempfile::tempdir().expect("a folder");
-        let (target, link) = (dir.path().join("target"), dir.path().join("link"));
+        let target = dir.path().join("target");
+        let link = dir.path().join("link");
         std::fs::write(&target, "untouched").expect("a file");
         std::os::unix::fs::symlink(&target, &link).expect("a link");
         for refused in [
@@ -129,7 +128,7 @@ mod tests {
                 "it is a link, not a file"
             );
         }
-        // The same holds for a link that has the name of the part.
+        // A link with the name of the temporary file is not followed either.
         std::os::unix::fs::symlink(&target, dir.path().join("new.part")).expect("a link");
         replace(&dir.path().join("new"), b"x").expect("a file");
         assert_eq!(

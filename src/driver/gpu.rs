@@ -1,6 +1,9 @@
-//! GPU memory through NVML, loaded at run time: the same binary runs where there is no GPU.
+//! GPU memory through NVML, which is loaded at run time: the same binary runs on machines without a
+//! GPU.
 
+use super::text::printable;
 use nvml_wrapper::enums::device::UsedGpuMemory;
+use nvml_wrapper::struct_wrappers::device::ProcessInfo;
 use nvml_wrapper::{Device, Nvml};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -10,102 +13,105 @@ static NVML: LazyLock<Option<Nvml>> = LazyLock::new(|| Nvml::init().ok());
 /// A GPU of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gpu {
-    /// Its name.
+    /// The name of its model.
     pub name: String,
-    /// All its memory, MiB.
+    /// Its memory, MiB.
     pub memory_mib: u64,
-    /// What is free of it, MiB.
+    /// Its free memory, MiB.
     pub free_mib: u64,
-    /// Who holds some of it.
-    pub users: Vec<Holder>,
+    /// The processes that use its memory.
+    pub processes: Vec<GpuProcess>,
 }
 
-/// The driver's version and the GPUs; `None` where there is no driver.
-pub fn survey() -> Option<(String, Vec<Gpu>)> {
-    let nvml = NVML.as_ref()?;
-    let driver = nvml
+/// A process that uses memory of a GPU.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GpuProcess {
+    /// The PID on this machine. In a container it may be that of the host.
+    pub pid: i32,
+    /// The memory that it uses, MiB, if NVML knows it.
+    pub mib: Option<u64>,
+}
+
+/// Returns the driver's version and the GPUs, or `None` without a driver.
+pub(crate) fn driver_and_gpus() -> Option<(String, Vec<Gpu>)> {
+    let version = NVML
+        .as_ref()?
         .sys_driver_version()
         .unwrap_or_else(|_| "of unknown version".into());
-    Some((driver, (0..count()).filter_map(inspect).collect()))
+    Some((version, (0..count()).filter_map(inspect).collect()))
 }
 
 fn inspect(index: u32) -> Option<Gpu> {
     let device = device(index)?;
     let memory = device.memory_info().ok()?;
-    let (memory_mib, free_mib) = (memory.total >> 20, memory.free >> 20);
     Some(Gpu {
         name: device.name().ok()?,
-        memory_mib,
-        free_mib,
-        users: holders(index),
+        memory_mib: memory.total >> 20,
+        free_mib: memory.free >> 20,
+        processes: processes(index),
     })
 }
 
-/// MiB used on each GPU of this machine, by `gpu-N`; empty where there is none.
-///
-/// A GPU that does not answer is left out rather than given a made-up number.
-pub fn memory_mib() -> BTreeMap<String, u64> {
-    let mib = |index: u32| Some((format!("gpu-{index}"), used_mib(index)?));
-    (0..count()).filter_map(mib).collect()
+/// Returns the memory used on each GPU of this machine, MiB, by `gpu-N`. GPUs that do not answer are
+/// skipped.
+pub(crate) fn memory_mib() -> BTreeMap<String, u64> {
+    let mut used = BTreeMap::new();
+    for index in 0..count() {
+        if let Some(mib) = used_mib(index) {
+            used.insert(format!("gpu-{index}"), mib);
+        }
+    }
+    used
 }
 
-/// The names of this machine's GPUs.
-pub fn names() -> Vec<String> {
+/// Returns the names of this machine's GPUs.
+pub(crate) fn names() -> Vec<String> {
     (0..count())
         .filter_map(|index| device(index)?.name().ok())
         .collect()
 }
 
-/// MiB used on one GPU; `None` where there is no such GPU, or it does not answer.
-pub fn used_mib(index: u32) -> Option<u64> {
+/// Returns the memory used on one GPU, MiB, or `None` if it does not exist or does not answer.
+pub(crate) fn used_mib(index: u32) -> Option<u64> {
     Some(device(index)?.memory_info().ok()?.used >> 20)
 }
 
-/// A process that holds memory of a GPU.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Holder {
-    /// Its process id, as this machine counts: in a container it may be that of the host.
-    pub pid: i32,
-    /// How much it holds, where NVML tells.
-    pub mib: Option<u64>,
-}
-
-/// Who holds memory of one GPU, as far as NVML tells.
-pub fn holders(index: u32) -> Vec<Holder> {
+/// Returns the processes that use memory of one GPU, as far as NVML knows them.
+pub(crate) fn processes(index: u32) -> Vec<GpuProcess> {
     let Some(device) = device(index) else {
         return Vec::new();
     };
-    let lists = [
+    // A list that NVML does not give has no processes.
+    [
         device.running_compute_processes(),
         device.running_graphics_processes(),
-    ];
-    let holder = |process: nvml_wrapper::struct_wrappers::device::ProcessInfo| Holder {
-        pid: process.pid as i32,
-        mib: match process.used_gpu_memory {
-            UsedGpuMemory::Used(bytes) => Some(bytes >> 20),
-            UsedGpuMemory::Unavailable => None,
-        },
-    };
-    lists
-        .into_iter()
-        .flat_map(Result::unwrap_or_default)
-        .map(holder)
-        .collect()
+    ]
+    .into_iter()
+    .flat_map(Result::unwrap_or_default)
+    .map(GpuProcess::from)
+    .collect()
 }
 
-impl std::fmt::Display for Holder {
+impl From<ProcessInfo> for GpuProcess {
+    fn from(process: ProcessInfo) -> Self {
+        Self {
+            pid: process.pid as i32,
+            mib: match process.used_gpu_memory {
+                UsedGpuMemory::Used(bytes) => Some(bytes >> 20),
+                UsedGpuMemory::Unavailable => None,
+            },
+        }
+    }
+}
+
+impl std::fmt::Display for GpuProcess {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let program = procfs::process::Process::new(self.pid).and_then(|process| process.stat());
-        let program = program.map_or_else(
-            |_| "not of this machine or container".into(),
-            |stat| stat.comm,
-        );
-        write!(
-            f,
-            "process {} ({})",
-            self.pid,
-            super::text::printable(&program)
-        )?;
+        let stat = procfs::process::Process::new(self.pid).and_then(|process| process.stat());
+        let program = match stat {
+            Ok(stat) => printable(&stat.comm),
+            Err(_) => "not of this machine or container".into(),
+        };
+        write!(f, "process {} ({program})", self.pid)?;
         self.mib.map_or(Ok(()), |mib| write!(f, " with {mib} MiB"))
     }
 }

@@ -1,17 +1,18 @@
-//! The processes of an engine that remain when both lmrun and the engine's watchdog were killed.
+//! Leftovers: the processes of an engine that remain if both lmrun and the engine's watchdog were
+//! killed.
 //!
-//! Each watchdog keeps a record of its engine's processes in the user's cache folder, and removes it when all
-//! have ended. If a watchdog and its lmrun have ended, its record tells a later run which processes to kill.
-//! A process belongs to the engine if its number and start are recorded, if it has the engine's mark in its
-//! environment, or if it descends from such a process; and only if the record is of this boot, process-id
-//! namespace and user.
+//! Each watchdog keeps a record of its engine's processes in the user's cache folder, and removes it
+//! when all have exited. If a watchdog and its lmrun have exited, its record tells a later run which
+//! processes to kill. A process belongs to the engine if its PID and start are recorded, if it has
+//! the engine's tag in its environment, or if it descends from such a process; and only if the
+//! record is of this boot, process-id namespace and user.
 
 use super::files;
 use super::machine::cache_folder;
-use super::owner::{Fate, Owner};
+use super::owner::{OwnerId, OwnerState};
+use super::process_id::{ProcessId, descendants, processes_with_variable, program_name};
 use super::text::printable;
-use super::tree::{ProcessId, descendants, name_of, with_variable};
-use super::watchdog::{MARK, Program};
+use super::watchdog::{ENV_TAG, ProgramSpec};
 use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
@@ -20,52 +21,57 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The number of attempts to kill the processes of a record, and the time between two of them.
-const LOOKS: usize = 100;
-const EVERY: Duration = Duration::from_millis(20);
-/// The age at which the record of another boot is removed. The cache folder may be shared by machines, so that
+/// The maximum number of attempts to kill the processes of a record, and the pause between two.
+const ATTEMPTS: usize = 100;
+const PAUSE: Duration = Duration::from_millis(20);
+/// The age at which the record of another boot is removed. Machines may share the cache folder, so
 /// it may be another machine's.
-const OLD_S: u64 = 30 * 24 * 3600;
+const OLD: Duration = Duration::from_hours(30 * 24);
 
 /// The processes of an engine, as its watchdog records them.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Record {
-    /// The label of the lmrun that ordered the engine.
+pub(crate) struct ProcessRecord {
+    /// The label of the lmrun that started the engine.
     lmrun: Option<String>,
     /// The label of the watchdog.
     watchdog: Option<String>,
     /// The engine's program.
     program: String,
-    /// The value of [`MARK`] in its environment.
-    mark: String,
-    /// Its processes, as last read.
+    /// The value of [`ENV_TAG`] in its environment.
+    #[serde(rename = "mark")]
+    tag: String,
+    /// Its processes when the record was last updated.
     processes: BTreeSet<ProcessId>,
 }
 
-impl Record {
-    /// The record of this process, a watchdog whose lmrun has this label.
-    pub fn new(program: &Program, lmrun: Option<String>) -> Self {
+impl ProcessRecord {
+    /// Creates the record of this process, a watchdog whose lmrun has this label.
+    pub(crate) fn new(program: &ProgramSpec, lmrun: Option<String>) -> Self {
         Self {
             lmrun,
-            watchdog: Owner::this().map(|owner| owner.label()),
+            watchdog: OwnerId::current().map(|owner| owner.label()),
             program: program.argv.first().cloned().unwrap_or_default(),
-            mark: program.env.get(MARK).cloned().unwrap_or_default(),
+            tag: program.env.get(ENV_TAG).cloned().unwrap_or_default(),
             processes: BTreeSet::new(),
         }
     }
 
     /// Sets the processes, and writes the record if they have changed.
-    pub fn update(&mut self, processes: Vec<ProcessId>) {
+    pub(crate) fn update(&mut self, processes: Vec<ProcessId>) {
         let processes = processes.into_iter().collect();
         if self.processes != processes {
             self.processes = processes;
-            let _ = self.file().map(|file| self.write(&file)); // the engine is not to fail for it
+            if let Some(file) = self.file() {
+                let _ = self.write(&file); // the engine runs without a record as well
+            }
         }
     }
 
-    /// Removes it.
-    pub fn remove(&self) {
-        let _ = self.file().map(std::fs::remove_file);
+    /// Removes its file.
+    pub(crate) fn remove(&self) {
+        if let Some(file) = self.file() {
+            let _ = std::fs::remove_file(file);
+        }
     }
 
     fn write(&self, file: &Path) -> std::io::Result<()> {
@@ -77,70 +83,65 @@ impl Record {
         Some(file_of(&folder()?, self.watchdog.as_deref()?))
     }
 
-    /// The living processes that belong to the engine.
+    /// Returns the living processes that belong to the engine.
     fn living(&self) -> BTreeSet<ProcessId> {
-        let recorded = self
-            .processes
-            .iter()
-            .copied()
-            .filter(|process| process.is_alive());
-        let mut living: BTreeSet<ProcessId> =
-            recorded.chain(with_variable(MARK, &self.mark)).collect();
+        let mut living: BTreeSet<ProcessId> = self.processes.clone();
+        living.retain(|process| process.is_alive());
+        living.extend(processes_with_variable(ENV_TAG, &self.tag));
         living.extend(descendants(living.iter().map(|process| process.pid)));
         living
     }
 
-    /// Kills them until all have ended; returns those that were killed, and those that live on.
-    async fn end(&mut self) -> (BTreeSet<String>, BTreeSet<ProcessId>) {
-        let mut ended = BTreeSet::new();
-        for _ in 0..LOOKS {
+    /// Kills the processes until all have exited. Returns the names of those that were killed, and
+    /// those that are still alive.
+    async fn kill(&mut self) -> (BTreeSet<String>, BTreeSet<ProcessId>) {
+        let mut killed = BTreeSet::new();
+        for _ in 0..ATTEMPTS {
             let living = self.living();
             if living.is_empty() {
                 break;
             }
-            ended.extend(living.iter().map(named));
+            killed.extend(living.iter().map(named));
             for process in &living {
-                let _ = process.signal(Signal::SIGKILL); // one that may not be killed lives on
+                let _ = process.signal(Signal::SIGKILL); // without permission it stays alive
             }
-            // A child whose parent ends descends from none of them.
+            // A child whose parent exits descends from none of them any more.
             self.processes.extend(living);
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(PAUSE).await;
         }
-        (ended, self.living())
+        (killed, self.living())
     }
 }
 
 /// The remaining processes of an engine.
 #[derive(Debug)]
-pub struct Leftover {
-    record: Record,
+pub(crate) struct Leftover {
+    record: ProcessRecord,
     file: PathBuf,
 }
 
 impl Leftover {
-    /// The engine's program.
-    pub fn program(&self) -> String {
+    /// Returns the engine's program.
+    pub(crate) fn program(&self) -> String {
         printable(&self.record.program)
     }
 
-    /// Its living processes, with names.
-    pub fn processes(&self) -> String {
+    /// Returns the names and PIDs of its living processes.
+    pub(crate) fn processes(&self) -> String {
         joined(self.record.living().iter().map(named))
     }
 
-    /// Kills them; returns a description of those that there were.
-    async fn end(mut self) -> String {
-        let (ended, left) = self.record.end().await;
-        if left.is_empty() {
-            let _ = std::fs::remove_file(&self.file); // else a later run finds that nothing lives
-            return format!(
-                "ended what a killed lmrun had left of `{}`: {}",
-                self.program(),
-                joined(ended)
-            );
+    /// Kills the processes. Returns a message about them.
+    async fn kill(mut self) -> String {
+        let (killed, survivors) = self.record.kill().await;
+        let program = self.program();
+        if survivors.is_empty() {
+            let _ = std::fs::remove_file(&self.file); // if this fails, a later run removes it
+            let killed = joined(killed);
+            return format!("killed processes of `{program}`, left by a killed lmrun: {killed}");
         }
-        let (program, left) = (self.program(), joined(left.iter().map(named)));
-        format!("what a killed lmrun had left of `{program}` cannot be ended from here: {left}")
+        let survivors = joined(survivors.iter().map(named));
+        format!("cannot kill processes of `{program}`, left by a killed lmrun: {survivors}")
     }
 }
 
@@ -148,87 +149,87 @@ fn joined(names: impl IntoIterator<Item = String>) -> String {
     names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-/// The leftovers of earlier runs.
-pub fn find() -> Vec<Leftover> {
+/// Returns the leftovers of earlier runs.
+pub(crate) fn find() -> Vec<Leftover> {
     folder().map(|folder| find_in(&folder)).unwrap_or_default()
 }
 
-/// Kills the leftovers of earlier runs; returns a description of them.
-pub async fn end_all() -> Vec<String> {
-    let mut texts = Vec::new();
+/// Kills the leftovers of earlier runs. Returns a message about each.
+pub(crate) async fn kill_all() -> Vec<String> {
+    let mut messages = Vec::new();
     for leftover in find() {
-        texts.push(leftover.end().await);
+        messages.push(leftover.kill().await);
     }
-    texts
+    messages
 }
 
-/// Kills the processes that a killed watchdog of this process has left.
-pub async fn end_of(watchdog: ProcessId) {
-    let file = folder()
-        .zip(Owner::near(watchdog))
-        .map(|(folder, owner)| file_of(&folder, &owner.label()));
-    if let Some((file, record)) = file.and_then(|file| Some((file.clone(), read(&file)?))) {
-        Leftover { record, file }.end().await;
+/// Kills the processes of a watchdog that was started by this process and was killed.
+pub(crate) async fn kill_of(watchdog: ProcessId) {
+    let Some((folder, owner)) = folder().zip(OwnerId::new(watchdog)) else {
+        return;
+    };
+    let file = file_of(&folder, &owner.label());
+    if let Some(record) = read(&file) {
+        Leftover { record, file }.kill().await;
     }
 }
 
 fn find_in(folder: &Path) -> Vec<Leftover> {
-    let Some(this) = Owner::this() else {
+    let (Some(this), Ok(entries)) = (OwnerId::current(), std::fs::read_dir(folder)) else {
         return Vec::new();
     };
-    let files = std::fs::read_dir(folder)
-        .into_iter()
+    entries
         .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()));
-    files.filter_map(|file| look_at(file, &this)).collect()
+        .filter_map(|entry| leftover_of(entry.path(), &this))
+        .collect()
 }
 
-fn look_at(file: PathBuf, this: &Owner) -> Option<Leftover> {
+/// Returns the leftover that a record describes, if its watchdog and its lmrun have exited. Removes
+/// records that are of no use any more.
+fn leftover_of(file: PathBuf, this: &OwnerId) -> Option<Leftover> {
     let record = read(&file)?;
-    let owners =
-        [&record.watchdog, &record.lmrun].map(|label| label.as_deref().and_then(Owner::of));
-    let fates = owners.map(|owner| owner.map_or(Fate::MayLive, |owner| owner.fate(this)));
-    match fates {
-        [Fate::Ended, Fate::Ended] => {}
-        [Fate::OtherBoot, _] => {
-            let _ = age_s(&file)
-                .filter(|age| *age > OLD_S)
-                .map(|_| std::fs::remove_file(&file));
+    match [&record.watchdog, &record.lmrun].map(|label| state_of(label.as_deref(), this)) {
+        [OwnerState::Exited, OwnerState::Exited] => {}
+        [OwnerState::OtherBoot, _] => {
+            if age(&file).is_some_and(|age| age > OLD) {
+                let _ = std::fs::remove_file(&file);
+            }
             return None;
         }
         _ => return None,
     }
     let living = record.living();
     if living.is_empty() {
-        let _ = std::fs::remove_file(&file); // else the next look does it
+        let _ = std::fs::remove_file(&file); // if this fails, the next run tries again
+        return None;
     }
     // A run that was started by one of them would otherwise kill itself.
     let is_among_them = living.iter().any(|process| process.pid == this.pid());
-    (!living.is_empty() && !is_among_them).then_some(Leftover { record, file })
+    (!is_among_them).then_some(Leftover { record, file })
 }
 
-/// The record in a file; `None` if another user can have written it.
-fn read(file: &Path) -> Option<Record> {
-    let is_ours = file.metadata().ok()?.uid() == geteuid().as_raw();
-    serde_json::from_slice(&std::fs::read(file).ok().filter(|_| is_ours)?).ok()
+fn state_of(label: Option<&str>, this: &OwnerId) -> OwnerState {
+    match label.and_then(OwnerId::from_label) {
+        Some(owner) => owner.state(this),
+        None => OwnerState::MayLive,
+    }
 }
 
-fn age_s(file: &Path) -> Option<u64> {
-    file.metadata()
-        .ok()?
-        .modified()
-        .ok()?
-        .elapsed()
-        .ok()
-        .map(|age| age.as_secs())
+/// Returns the record in a file, or `None` if another user can have written it.
+fn read(file: &Path) -> Option<ProcessRecord> {
+    if file.metadata().ok()?.uid() != geteuid().as_raw() {
+        return None;
+    }
+    serde_json::from_slice(&std::fs::read(file).ok()?).ok()
+}
+
+fn age(file: &Path) -> Option<Duration> {
+    file.metadata().ok()?.modified().ok()?.elapsed().ok()
 }
 
 fn named(process: &ProcessId) -> String {
-    format!(
-        "{} (process {})",
-        name_of(process.pid).unwrap_or_default(),
-        process.pid
-    )
+    let name = program_name(process.pid).unwrap_or_else(|| "exited".into());
+    format!("{name} (process {})", process.pid)
 }
 
 fn folder() -> Option<PathBuf> {
@@ -246,130 +247,107 @@ mod tests {
     use super::*;
     use std::process::{Child, Command};
 
-    /// A process that may be left behind, and a record that says so.
-    fn left() -> (Child, Record) {
+    /// Starts a process, and returns a record of it whose lmrun and watchdog have exited.
+    fn leftover() -> (Child, ProcessRecord) {
         let child = Command::new("sleep").arg("60").spawn().expect("sleep");
-        let this = Owner::this().expect("Linux").label();
+        let this = OwnerId::current().expect("Linux").label();
         let (before, start) = this.rsplit_once('/').expect("a start");
-        let ended = Some(format!(
-            "{before}/{}",
-            start.parse::<u64>().expect("a number") + 1
-        ));
-        let process = ProcessId::of(child.id() as i32).expect("its id");
-        let (program, mark) = ("engine".into(), "of nothing".into());
-        let processes = BTreeSet::from([process]);
-        (
-            child,
-            Record {
-                lmrun: ended.clone(),
-                watchdog: ended,
-                program,
-                mark,
-                processes,
-            },
-        )
+        let start: u64 = start.parse().expect("a number");
+        let exited = format!("{before}/{}", start + 1);
+        let process = ProcessId::find(child.id() as i32).expect("its id");
+        let record = ProcessRecord {
+            lmrun: Some(exited.clone()),
+            watchdog: Some(exited),
+            program: "engine".into(),
+            tag: "of nothing".into(),
+            processes: BTreeSet::from([process]),
+        };
+        (child, record)
     }
 
-    fn keep(record: &Record, folder: &Path) -> PathBuf {
+    fn copy(record: &ProcessRecord) -> ProcessRecord {
+        let json = serde_json::to_value(record).expect("JSON");
+        serde_json::from_value(json).expect("a record")
+    }
+
+    fn write(record: &ProcessRecord, folder: &Path) -> PathBuf {
         let file = folder.join("1.json");
         std::fs::write(&file, serde_json::to_vec(record).expect("JSON")).expect("written");
         file
     }
 
     #[tokio::test]
-    async fn what_is_not_provably_ours_is_left_alone() {
+    async fn find_skips_records_of_living_and_unknown_owners() {
         let dir = tempfile::tempdir().expect("a folder");
-        let (mut child, record) = left();
-        let this = Owner::this().map(|owner| owner.label());
-        let other = |from: &str, to: &str| {
-            record
-                .watchdog
-                .as_deref()
-                .map(|label| label.replacen(from, to, 1))
+        let (mut child, record) = leftover();
+        let this = OwnerId::current().map(|owner| owner.label());
+        let watchdog = record.watchdog.clone().expect("a label");
+        let with_watchdog = |label: Option<String>| ProcessRecord {
+            watchdog: label,
+            ..copy(&record)
         };
-        let reused = record
-            .processes
-            .iter()
-            .map(|now| ProcessId {
-                started: now.started - 1,
-                ..*now
-            })
-            .collect();
-        let copy = |watchdog: &Option<String>,
-                    lmrun: &Option<String>,
-                    processes: &BTreeSet<ProcessId>| Record {
-            watchdog: watchdog.clone(),
-            lmrun: lmrun.clone(),
-            program: record.program.clone(),
-            mark: record.mark.clone(),
-            processes: processes.clone(),
+        let lmrun_lives = ProcessRecord {
+            lmrun: this.clone(),
+            ..copy(&record)
         };
-        for (case, kept, record) in [
-            (
-                "its lmrun lives",
-                true,
-                copy(&record.watchdog, &this, &record.processes),
-            ),
-            (
-                "its watchdog lives",
-                true,
-                copy(&this, &record.lmrun, &record.processes),
-            ),
-            (
-                "another boot",
-                true,
-                copy(&other("", "x"), &record.lmrun, &record.processes),
-            ),
-            (
-                "another namespace",
-                true,
-                copy(&other("pid:[", "pid:[0"), &record.lmrun, &record.processes),
-            ),
-            (
-                "an unknown owner",
-                true,
-                copy(&None, &None, &record.processes),
-            ),
-            (
-                "its number is used again",
-                false,
-                copy(&record.watchdog, &record.lmrun, &reused),
-            ),
+        let unknown_owner = ProcessRecord {
+            lmrun: None,
+            ..with_watchdog(None)
+        };
+        let other_namespace = watchdog.replacen("pid:[", "pid:[0", 1);
+        for (case, record) in [
+            ("its lmrun lives", lmrun_lives),
+            ("its watchdog lives", with_watchdog(this)),
+            ("another boot", with_watchdog(Some(format!("x{watchdog}")))),
+            ("another namespace", with_watchdog(Some(other_namespace))),
+            ("an unknown owner", unknown_owner),
         ] {
-            let file = keep(&record, dir.path());
+            let file = write(&record, dir.path());
             assert!(find_in(dir.path()).is_empty(), "{case}");
-            assert_eq!(file.exists(), kept, "{case}");
+            assert!(file.exists(), "{case}");
         }
-        let file = keep(&record, dir.path());
+        let process = *record.processes.first().expect("a process");
+        let earlier = ProcessId {
+            started: process.started - 1,
+            ..process
+        };
+        let reused = ProcessRecord {
+            processes: BTreeSet::from([earlier]),
+            ..copy(&record)
+        };
+        let file = write(&reused, dir.path());
+        assert!(find_in(dir.path()).is_empty(), "a reused PID");
+        assert!(!file.exists(), "a record without a living process");
+        let file = write(&record, dir.path());
         if geteuid().is_root() {
             std::os::unix::fs::chown(&file, Some(12345), None).expect("another owner");
             assert!(find_in(dir.path()).is_empty(), "another user's record");
             std::os::unix::fs::chown(&file, Some(0), None).expect("its owner");
         }
-        assert!(child.try_wait().expect("its state").is_none(), "it lives");
-        let found = find_in(dir.path()).pop().expect("it is ours");
-        assert_eq!(found.processes(), format!("sleep (process {})", child.id()));
-        let said = found.end().await;
-        assert_eq!(
-            said,
-            format!(
-                "ended what a killed lmrun had left of `engine`: sleep (process {})",
-                child.id()
-            )
+        assert!(
+            child.try_wait().expect("its state").is_none(),
+            "it is alive"
         );
-        assert!(!child.wait().expect("its end").success() && !file.exists());
+        let found = find_in(dir.path()).pop().expect("a leftover");
+        let name = format!("sleep (process {})", child.id());
+        assert_eq!(found.processes(), name);
+        assert_eq!(
+            found.kill().await,
+            format!("killed processes of `engine`, left by a killed lmrun: {name}")
+        );
+        assert!(!child.wait().expect("its status").success() && !file.exists());
     }
 
     #[test]
-    fn a_record_is_there_as_long_as_its_watchdog_keeps_it() {
-        let (mut child, record) = left();
+    fn a_written_record_can_be_read() {
+        let (mut child, record) = leftover();
         let dir = tempfile::tempdir().expect("a folder");
         let file = file_of(dir.path(), record.watchdog.as_deref().expect("a label"));
         record.write(&file).expect("written");
         let read = read(&file).expect("a record");
-        assert_eq!((read.processes, read.mark), (record.processes, record.mark));
+        assert_eq!((read.processes, read.tag), (record.processes, record.tag));
         assert_eq!(std::fs::read_dir(dir.path()).expect("a folder").count(), 1);
-        child.kill().expect("its end");
-        child.wait().expect("its end");
+        child.kill().expect("killed");
+        child.wait().expect("its status");
     }
 }

@@ -1,4 +1,4 @@
-//! What this machine has: memory, disk, limits, clock.
+//! The machine: memory, disk, limits, clock.
 
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::statvfs::statvfs;
@@ -6,86 +6,85 @@ use procfs::Current;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What this machine has.
+/// The resources of a machine. Unknown ones are 0 or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
-    /// Cores that this program may use.
+    /// The number of cores that this program may use.
     pub cores: usize,
     /// All memory, bytes.
     pub memory: u64,
-    /// Memory that can be had, bytes.
+    /// Available memory, bytes.
     pub memory_free: u64,
-    /// Files that this program may open, after raising its limit as far as it can.
+    /// The maximum number of open files, after the limit is raised.
     pub files: u64,
-    /// What the kernel reads the time from.
+    /// The kernel's clock source.
     pub clock: String,
 }
 
 impl Machine {
-    /// This one, as far as it tells. What it does not tell is 0 or empty.
-    pub fn this() -> Self {
+    /// Returns the resources of this machine.
+    pub(crate) fn this() -> Self {
         let memory = procfs::Meminfo::current().ok();
         let clock = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
         Self {
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             memory: memory.as_ref().map_or(0, |memory| memory.mem_total),
-            memory_free: memory
-                .and_then(|memory| memory.mem_available)
-                .unwrap_or_default(),
+            memory_free: memory.and_then(|memory| memory.mem_available).unwrap_or(0),
             files: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(_, hard)| hard),
-            clock: std::fs::read_to_string(clock)
-                .unwrap_or_default()
-                .trim()
-                .into(),
+            clock: kernel_text(clock),
         }
     }
 }
 
-/// Returns true if /proc shows the processes of this process's own namespace.
-pub fn proc_is_ours() -> bool {
+/// Returns true if /proc shows the processes of this process's namespace.
+pub(crate) fn proc_is_ours() -> bool {
     let shown = std::fs::read_link("/proc/self");
     shown.is_ok_and(|pid| pid.as_os_str() == std::process::id().to_string().as_str())
 }
 
-/// The machine's name; empty where it has none.
-pub fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .unwrap_or_default()
-        .trim()
-        .into()
+/// Returns the machine's host name, or an empty text if it has none.
+pub(crate) fn host() -> String {
+    kernel_text("/proc/sys/kernel/hostname")
 }
 
-/// Seconds since 1970.
-pub fn unix_s() -> u64 {
+/// Returns the text of a file of the kernel, or an empty text if the file cannot be read.
+fn kernel_text(path: &str) -> String {
+    std::fs::read_to_string(path).map_or_else(|_| String::new(), |text| text.trim().into())
+}
+
+/// Returns the seconds since 1970.
+pub(crate) fn unix_s() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
 }
 
-/// The most memory that this process ever had, MiB.
-pub fn peak_memory_mib() -> Option<u64> {
-    let status = procfs::process::Process::myself()
-        .and_then(|process| process.status())
-        .ok()?;
-    Some(status.vmhwm? >> 10)
+/// Returns the peak memory of this process, MiB.
+pub(crate) fn peak_memory_mib() -> Option<u64> {
+    let process = procfs::process::Process::myself().ok()?;
+    Some(process.status().ok()?.vmhwm? >> 10)
 }
 
-/// Where this program keeps what it may lose: `lmrun` in the user's cache folder.
-pub fn cache_folder() -> Option<PathBuf> {
-    let given = |name: &str| {
-        std::env::var_os(name)
-            .filter(|value| !value.is_empty())
-            .map(PathBuf::from)
+/// Returns the folder for files that may be lost: `lmrun` in the user's cache folder.
+pub(crate) fn cache_folder() -> Option<PathBuf> {
+    let caches = match path_variable("XDG_CACHE_HOME") {
+        Some(caches) => caches,
+        None => path_variable("HOME")?.join(".cache"),
     };
-    let caches = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")))?;
     Some(caches.join("lmrun"))
 }
 
-/// Bytes that can still be written below `folder`.
+fn path_variable(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+/// Returns the free disk space below `folder`, bytes.
 ///
 /// # Errors
-/// When there is no such folder.
-pub fn disk_free(folder: &Path) -> std::io::Result<u64> {
+/// Fails if the folder does not exist.
+pub(crate) fn disk_free(folder: &Path) -> std::io::Result<u64> {
     let disk = statvfs(folder)?;
     Ok(disk.blocks_available() as u64 * disk.fragment_size() as u64)
 }
@@ -95,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_machine_tells() {
+    fn this_machine_has_cores_memory_and_files() {
         let machine = Machine::this();
         assert!(
             machine.cores > 0 && machine.files > 0 && machine.memory > machine.memory_free,

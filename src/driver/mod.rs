@@ -1,7 +1,7 @@
 //! The outside world: HTTP streams, processes, GPUs, clocks.
 //!
-//! Everything here is mechanism: it knows sockets and processes, not experiments, and it
-//! knows no engine by name.
+//! This layer is mechanism. It knows sockets and processes, but no experiments, and no engine by
+//! name.
 
 pub mod address;
 pub mod clock;
@@ -13,19 +13,20 @@ pub mod leftovers;
 pub mod limits;
 pub mod logs;
 pub mod machine;
+pub mod orphans;
 mod owner;
 pub mod port;
 pub mod probe;
-pub mod process;
+mod process_id;
+pub mod process_tree;
 pub mod program;
 pub mod scratch;
 pub mod secrets;
-mod starter;
-pub mod strays;
+mod spawn;
 pub mod text;
 pub mod tls;
 pub mod tokenizer;
-mod tree;
+pub mod units;
 pub mod watchdog;
 
-pub use tree::resident_mib;
+pub use process_id::resident_mib;

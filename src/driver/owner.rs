@@ -1,89 +1,84 @@
-//! The process that owns a container or other processes, with the boot and machine that it belongs to.
+//! The owner of a container or of processes, with its boot and machine.
 
-use super::tree::{self, ProcessId};
+use super::process_id::{ProcessId, is_alive};
 use procfs::process::Process;
 
 /// One process of one boot of one machine. Its label is `boot/namespace/pid/start`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owner {
-    /// Which boot of which machine.
+pub(crate) struct OwnerId {
+    /// The boot id, unique for each boot of each machine.
     boot: String,
-    /// In which of its process-id namespaces.
+    /// The process-id namespace.
     namespace: String,
     process: ProcessId,
 }
 
-/// States if an owner can still look after what it owns.
+/// The state of an owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It lives, or cannot be seen from here.
+pub(crate) enum OwnerState {
+    /// It is alive, or cannot be seen from here.
     MayLive,
-    /// It has ended.
-    Ended,
+    /// It has exited.
+    Exited,
     /// It belongs to an earlier boot, or to another machine.
     OtherBoot,
 }
 
-impl Owner {
-    /// This process; `None` where the system does not say enough to be told from others.
-    pub fn this() -> Option<Self> {
-        Self::near(ProcessId::of(std::process::id() as i32)?)
+impl OwnerId {
+    /// Returns this process as an owner, or `None` if the system does not identify it uniquely.
+    pub(crate) fn current() -> Option<Self> {
+        Self::new(ProcessId::find(std::process::id() as i32)?)
     }
 
-    /// A process that this one sees; `None` as for [`Owner::this`].
-    pub fn near(process: ProcessId) -> Option<Self> {
-        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-            .ok()?
-            .trim()
-            .to_owned();
-        let namespace = std::fs::read_link("/proc/self/ns/pid")
-            .ok()?
-            .display()
-            .to_string();
+    /// Returns a process of this machine as an owner, or `None` as [`OwnerId::current`] does.
+    pub(crate) fn new(process: ProcessId) -> Option<Self> {
+        let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
         Some(Self {
-            boot,
-            namespace,
+            boot: boot.trim().into(),
+            namespace: namespace.display().to_string(),
             process,
         })
     }
 
-    /// The value of a label.
-    pub fn label(&self) -> String {
+    /// Returns its label.
+    pub(crate) fn label(&self) -> String {
         let ProcessId { pid, started } = self.process;
         format!("{}/{}/{pid}/{started}", self.boot, self.namespace)
     }
 
-    /// The owner that a label names.
-    pub fn of(label: &str) -> Option<Self> {
+    /// Returns the owner with this label, or `None` if it is not a label.
+    pub(crate) fn from_label(label: &str) -> Option<Self> {
         let mut parts = label.split('/');
-        let (boot, namespace) = (parts.next()?.to_owned(), parts.next()?.to_owned());
-        let (pid, started) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
         Some(Self {
-            boot,
-            namespace,
-            process: ProcessId { pid, started },
+            boot: parts.next()?.into(),
+            namespace: parts.next()?.into(),
+            process: ProcessId {
+                pid: parts.next()?.parse().ok()?,
+                started: parts.next()?.parse().ok()?,
+            },
         })
     }
 
-    /// Its process, in the process-id namespace that it lives in.
-    pub fn pid(&self) -> i32 {
+    /// Returns its PID, in its own process-id namespace.
+    pub(crate) fn pid(&self) -> i32 {
         self.process.pid
     }
 
-    /// What became of it, as seen by `this`.
-    pub fn fate(&self, this: &Self) -> Fate {
+    /// Returns its state, as seen by `this`.
+    pub(crate) fn state(&self, this: &Self) -> OwnerState {
         if self.boot != this.boot {
-            return Fate::OtherBoot;
+            return OwnerState::OtherBoot;
         }
         if self.namespace != this.namespace {
-            return Fate::MayLive;
+            return OwnerState::MayLive;
         }
         match Process::new(self.pid()).and_then(|process| process.stat()) {
-            Ok(stat) if ProcessId::from(&stat) == self.process && tree::is_alive(&stat) => {
-                Fate::MayLive
+            Ok(stat) if ProcessId::from(&stat) == self.process && is_alive(&stat) => {
+                OwnerState::MayLive
             }
-            Ok(_) | Err(procfs::ProcError::NotFound(_)) => Fate::Ended,
-            Err(_) => Fate::MayLive,
+            Ok(_) | Err(procfs::ProcError::NotFound(_)) => OwnerState::Exited,
+            Err(_) => OwnerState::MayLive,
         }
     }
 }
@@ -93,39 +88,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_owner_is_known_by_process_start_and_boot() {
-        let this = Owner::this().expect("Linux");
-        assert_eq!(Owner::of(&this.label()), Some(this.clone()));
-        assert_eq!(this.fate(&this), Fate::MayLive);
+    fn an_owner_is_identified_by_process_start_and_boot() {
+        let this = OwnerId::current().expect("Linux");
+        assert_eq!(OwnerId::from_label(&this.label()), Some(this.clone()));
+        assert_eq!(OwnerId::from_label("a/b"), None);
+        assert_eq!(this.state(&this), OwnerState::MayLive);
         let process = this.process;
-        let reused = Owner {
+        let reused = OwnerId {
             process: ProcessId {
                 started: process.started + 1,
                 ..process
             },
             ..this.clone()
         };
-        assert_eq!(reused.fate(&this), Fate::Ended);
+        assert_eq!(reused.state(&this), OwnerState::Exited);
         let never = ProcessId {
             pid: i32::MAX,
             ..process
         };
-        let gone = Owner {
+        let exited = OwnerId {
             process: never,
             ..this.clone()
         };
-        assert_eq!(gone.fate(&this), Fate::Ended);
-        let unseen = Owner {
+        assert_eq!(exited.state(&this), OwnerState::Exited);
+        let unseen = OwnerId {
             namespace: "pid:[1]".into(),
             process: never,
             ..this.clone()
         };
-        assert_eq!(unseen.fate(&this), Fate::MayLive);
-        let earlier = Owner {
+        assert_eq!(unseen.state(&this), OwnerState::MayLive);
+        let earlier = OwnerId {
             boot: "another".into(),
             ..this.clone()
         };
-        assert_eq!(earlier.fate(&this), Fate::OtherBoot);
-        assert_eq!(Owner::of("somebody"), None);
+        assert_eq!(earlier.state(&this), OwnerState::OtherBoot);
     }
 }

@@ -1,47 +1,41 @@
-//! Whether a port is free, and who has it otherwise.
+//! Ports: free ones, and the processes that use the others.
 
+use super::probe::{self, ProbeError};
 use super::text::printable;
-use procfs::net::TcpState;
-use procfs::process::FDTarget;
+use procfs::net::{TcpNetEntry, TcpState};
+use procfs::process::{FDTarget, Process};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, ToSocketAddrs};
 use std::time::Duration;
 
-/// Who answers at an address that should have been free; `None` when it is free, or when that cannot be
-/// tried from here: a port that only others may have.
-pub async fn occupant(host: &str, port: u16) -> Option<String> {
-    let taken = TcpListener::bind((host, port)).err()?;
-    if taken.kind() != std::io::ErrorKind::AddrInUse {
+/// The time within which a server must answer the question for its models.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Describes the program that uses a port. Returns `None` if the port is free, or if this process may
+/// not bind it at all.
+pub(crate) async fn occupant(host: &str, port: u16) -> Option<String> {
+    let error = TcpListener::bind((host, port)).err()?;
+    if error.kind() != ErrorKind::AddrInUse {
         return None;
     }
-    Some(
-        match super::probe::models(&format!("http://{host}:{port}"), Duration::from_secs(2)).await {
-            Ok(models) => format!(
-                "an HTTP server that serves {}",
-                super::probe::named(&models)
-            ),
-            Err(
-                super::probe::ProbeError::Status { status, .. }
-                | super::probe::ProbeError::Moved { status, .. },
-            ) => {
-                format!("an HTTP server that answers {status} to /v1/models")
-            }
-            Err(super::probe::ProbeError::Body { .. }) => {
-                "an HTTP server that serves no models".into()
-            }
-            Err(super::probe::ProbeError::Unreachable { .. }) => {
-                "a process that does not speak HTTP".into()
-            }
-        },
-    )
+    let base = format!("http://{host}:{port}");
+    Some(match probe::models(&base, ANSWER_TIMEOUT).await {
+        Ok(models) => format!("an HTTP server that serves {}", probe::quoted_list(&models)),
+        Err(ProbeError::Status { status, .. } | ProbeError::Moved { status, .. }) => {
+            format!("an HTTP server that answers {status} to /v1/models")
+        }
+        Err(ProbeError::Body { .. }) => "an HTTP server that serves no models".into(),
+        Err(ProbeError::Unreachable { .. }) => "a process that does not speak HTTP".into(),
+    })
 }
 
-/// A port that is free now, and none of `taken`, which may not be bound yet.
+/// Returns a free port that is not in `taken`, the ports that are assigned but may not be bound yet.
 ///
 /// # Errors
-/// When the system has none left.
-pub fn free(host: &str, taken: &[u16]) -> std::io::Result<u16> {
+/// Fails if the system has no free port.
+pub(crate) fn find_free(host: &str, taken: &[u16]) -> std::io::Result<u16> {
     loop {
-        // The system draws it at random.
+        // The system chooses it at random.
         let port = TcpListener::bind((host, 0))?.local_addr()?.port();
         if !taken.contains(&port) {
             return Ok(port);
@@ -49,99 +43,100 @@ pub fn free(host: &str, taken: &[u16]) -> std::io::Result<u16> {
     }
 }
 
-/// Whether a port of this machine is taken, and by which process, as far as that can be seen.
+/// The use of a port of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Use {
-    /// Nobody listens.
+pub enum PortUse {
+    /// No process listens.
     Free,
-    /// Somebody listens.
+    /// A process listens.
     Taken {
-        /// Its process id and its name; `None` for a process of another user.
+        /// Its PID and its name; `None` for a process of another user.
         by: Option<(i32, String)>,
     },
 }
 
-/// Who listens on `port`, whatever the address.
-pub fn used_by(port: u16) -> Use {
-    let tables = procfs::net::tcp()
-        .into_iter()
-        .chain(procfs::net::tcp6())
-        .flatten();
-    let mut listening = tables
-        .filter(|entry| entry.state == TcpState::Listen && entry.local_address.port() == port);
-    match listening.next() {
-        Some(entry) => Use::Taken {
-            by: owner_of(entry.inode),
+/// Returns the use of `port`, on any address.
+pub(crate) fn use_of(port: u16) -> PortUse {
+    match listening_entries(port).next() {
+        Some(entry) => PortUse::Taken {
+            by: socket_owner(entry.inode),
         },
-        None => Use::Free,
+        None => PortUse::Free,
     }
 }
 
-/// The process that answers at an address of this machine, seen from an owner of processes.
+/// The process that answers at an address of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answering {
-    /// One of the owner's.
-    Ours,
+    /// A member of the process tree in question.
+    Member,
     /// Another process, as `process 1234 python3`.
     Other(String),
     /// A process that cannot be seen from here.
     Unknown,
 }
 
-/// Finds out which process answers at `host` and `port`, and whether it is one of `members`. If several sockets
-/// share the port, any may get a connection.
-pub fn answering(host: &str, port: u16, members: &[i32]) -> Answering {
-    let inodes = listening(host, port);
+/// Finds the process that answers at `host` and `port`. If several sockets share the port, any of
+/// them may get a connection, so all must belong to `members`.
+pub(crate) fn answering(host: &str, port: u16, members: &[i32]) -> Answering {
+    let inodes = listening_sockets(host, port);
     let mut answer = if inodes.is_empty() {
         Answering::Unknown
     } else {
-        Answering::Ours
+        Answering::Member
     };
-    for inode in inodes
-        .into_iter()
-        .filter(|inode| !members.iter().any(|pid| has_socket(*pid, *inode)))
-    {
-        match owner_of(inode).filter(|(pid, name)| is_comparable(*pid, name)) {
-            Some((pid, name)) => return Answering::Other(format!("process {pid} {name}")),
-            None => answer = Answering::Unknown,
+    for inode in inodes {
+        if members.iter().any(|pid| has_socket(*pid, inode)) {
+            continue;
+        }
+        match socket_owner(inode) {
+            Some((pid, name)) if is_comparable(pid, &name) => {
+                return Answering::Other(format!("process {pid} {name}"));
+            }
+            _ => answer = Answering::Unknown,
         }
     }
     answer
 }
 
-/// The sockets that the kernel chooses from for a connection to `host` and `port`: those of exactly this address,
-/// else those of every address.
-fn listening(host: &str, port: u16) -> Vec<u64> {
-    let tables = procfs::net::tcp()
+/// Returns the sockets that the kernel chooses from for a connection to `host` and `port`: those
+/// bound to exactly this address, or else those bound to every address.
+fn listening_sockets(host: &str, port: u16) -> Vec<u64> {
+    const ANY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    const ANY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let entries: Vec<TcpNetEntry> = listening_entries(port).collect();
+    let mut found = Vec::new();
+    for address in (host, port).to_socket_addrs().into_iter().flatten() {
+        let candidates = match address.ip() {
+            ip @ IpAddr::V4(_) => [Some(ip), Some(ANY_V4), Some(ANY_V6)],
+            ip @ IpAddr::V6(_) => [Some(ip), Some(ANY_V6), None],
+        };
+        for ip in candidates.into_iter().flatten() {
+            let before = found.len();
+            found.extend(
+                entries
+                    .iter()
+                    .filter(|entry| entry.local_address.ip().to_canonical() == ip)
+                    .map(|entry| entry.inode),
+            );
+            if found.len() > before {
+                break;
+            }
+        }
+    }
+    found
+}
+
+fn listening_entries(port: u16) -> impl Iterator<Item = TcpNetEntry> {
+    procfs::net::tcp()
         .into_iter()
         .chain(procfs::net::tcp6())
-        .flatten();
-    let sockets = tables
-        .filter(|entry| entry.state == TcpState::Listen && entry.local_address.port() == port);
-    let sockets: Vec<(IpAddr, u64)> = sockets
-        .map(|entry| (entry.local_address.ip().to_canonical(), entry.inode))
-        .collect();
-    let of = |wanted: IpAddr| {
-        sockets
-            .iter()
-            .filter(|(ip, _)| *ip == wanted)
-            .map(|(_, inode)| *inode)
-            .collect::<Vec<_>>()
-    };
-    let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-    let chosen = |ip: IpAddr| match ip {
-        IpAddr::V4(_) => [of(ip), of(any[0]), of(any[1])],
-        IpAddr::V6(_) => [of(ip), of(any[1]), Vec::new()],
-    };
-    let addresses = (host, port).to_socket_addrs().into_iter().flatten();
-    addresses
-        .filter_map(|to| chosen(to.ip()).into_iter().find(|found| !found.is_empty()))
         .flatten()
-        .collect()
+        .filter(move |entry| entry.state == TcpState::Listen && entry.local_address.port() == port)
 }
 
 fn has_socket(pid: i32, inode: u64) -> bool {
-    let files = procfs::process::Process::new(pid).and_then(|process| process.fd());
+    let files = Process::new(pid).and_then(|process| process.fd());
     files.is_ok_and(|files| {
         files
             .flatten()
@@ -149,14 +144,18 @@ fn has_socket(pid: i32, inode: u64) -> bool {
     })
 }
 
-/// Returns false for a process of a container, or one that listens for it: its container is unknown.
+/// Returns false for a process in a container, or one that listens for a container: the container is
+/// unknown.
 fn is_comparable(pid: i32, name: &str) -> bool {
-    let namespace = |pid: String| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-    name != "docker-proxy" && namespace(pid.to_string()) == namespace("self".into())
+    name != "docker-proxy" && pid_namespace(&pid.to_string()) == pid_namespace("self")
 }
 
-/// The process that has a socket.
-fn owner_of(inode: u64) -> Option<(i32, String)> {
+fn pid_namespace(pid: &str) -> Option<std::path::PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok()
+}
+
+/// Returns the PID and the name of the process that has a socket.
+fn socket_owner(inode: u64) -> Option<(i32, String)> {
     let mut all = procfs::process::all_processes().ok()?.flatten();
     let owner = all.find(|process| has_socket(process.pid, inode))?;
     Some((owner.pid, printable(&owner.stat().ok()?.comm)))
@@ -167,7 +166,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_port_that_cannot_be_tried_is_not_taken() {
+    async fn a_port_of_another_machine_has_no_occupant() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("its address").port();
         let silent = "a process that does not speak HTTP";
@@ -175,43 +174,43 @@ mod tests {
         assert_eq!(
             occupant("192.0.2.1", port).await,
             None,
-            "an address of nobody's here"
+            "not an address of this machine"
         );
     }
 
     #[test]
-    fn the_socket_of_the_exact_address_answers() {
+    fn answering_finds_the_socket_of_the_exact_address() {
         let [us, other] = [std::process::id() as i32, 1];
         let here = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = here.local_addr().expect("its address").port();
-        assert_eq!(answering("127.0.0.1", port, &[us]), Answering::Ours);
-        assert_eq!(answering("localhost", port, &[us]), Answering::Ours);
+        assert_eq!(answering("127.0.0.1", port, &[us]), Answering::Member);
+        assert_eq!(answering("localhost", port, &[us]), Answering::Member);
         assert_eq!(
             answering("127.0.0.2", port, &[us]),
             Answering::Unknown,
             "nothing listens there"
         );
-        let name = crate::driver::tree::name_of(us).expect("a name");
+        let name = crate::driver::process_id::program_name(us).expect("a name");
         assert_eq!(
             answering("127.0.0.1", port, &[other]),
             Answering::Other(format!("process {us} {name}"))
         );
         let everywhere = TcpListener::bind("0.0.0.0:0").expect("a port");
         let port = everywhere.local_addr().expect("its address").port();
-        assert_eq!(answering("127.0.0.1", port, &[us]), Answering::Ours);
+        assert_eq!(answering("127.0.0.1", port, &[us]), Answering::Member);
         drop(everywhere);
         assert_eq!(answering("127.0.0.1", port, &[us]), Answering::Unknown);
     }
 
     #[test]
-    fn a_port_is_held_by_a_process() {
+    fn use_of_finds_the_listening_process() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("its address").port();
-        let Use::Taken { by: Some((pid, _)) } = used_by(port) else {
-            panic!("{:?}", used_by(port))
+        let PortUse::Taken { by: Some((pid, _)) } = use_of(port) else {
+            panic!("{:?}", use_of(port))
         };
         assert_eq!(pid, std::process::id() as i32);
         drop(listener);
-        assert_eq!(used_by(port), Use::Free);
+        assert_eq!(use_of(port), PortUse::Free);
     }
 }

@@ -1,8 +1,8 @@
-//! Programs that are asked one question: which version are you?
+//! Programs that are run for their output, such as their version.
 
-use super::starter;
+use super::spawn;
 use super::text::printable;
-use super::watchdog::{Program, Watchdogs, Watched};
+use super::watchdog::{ProgramSpec, Watchdogs, WatchedProgram};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -11,25 +11,26 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// The time within which a program and all that came from it must end once they are killed.
-const END: Duration = Duration::from_secs(10);
-/// Bytes of each stream of a program that are kept.
-const LONGEST_OUTPUT: usize = 64 << 10;
-/// A longer first line names no interpreter.
-const LONGEST_LINE: u64 = 512;
+/// The time within which a program and all processes that come from it must exit after the kill.
+const KILL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The number of bytes that are kept of each output stream.
+const MAX_OUTPUT: usize = 64 << 10;
+/// The maximum length of a first line that names an interpreter, bytes.
+const MAX_FIRST_LINE: u64 = 512;
 
-/// Where a program is on the PATH.
-pub fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut candidates = std::env::split_paths(&path).map(|folder| folder.join(program));
-    candidates.find(|candidate| candidate.is_file())
+/// Returns the path of a program on the PATH.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(program))
+        .find(|candidate| candidate.is_file())
 }
 
-/// The Python that runs the script `program`, as its first line names it.
-pub fn python_of(program: &Path) -> Option<Vec<String>> {
+/// Returns the command of the Python interpreter that the first line of `program` names.
+pub(crate) fn python_of(program: &Path) -> Option<Vec<String>> {
     let mut line = String::new();
     BufReader::new(File::open(program).ok()?)
-        .take(LONGEST_LINE)
+        .take(MAX_FIRST_LINE)
         .read_line(&mut line)
         .ok()?;
     let words: Vec<String> = line
@@ -39,96 +40,126 @@ pub fn python_of(program: &Path) -> Option<Vec<String>> {
         .collect();
     words
         .iter()
-        .any(|word| {
-            word.rsplit('/')
-                .next()
-                .is_some_and(|name| name.starts_with("python"))
-        })
+        .any(|word| file_name(word).starts_with("python"))
         .then_some(words)
 }
 
-/// What a program printed, and whether it was content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Printed {
-    /// Its output and then its errors, the first `LONGEST_OUTPUT` bytes of each; harmless on a terminal.
-    pub text: String,
-    /// Whether it ended with 0.
-    pub ok: bool,
+fn file_name(path: &str) -> &str {
+    path.rsplit_once('/').map_or(path, |(_, name)| name)
 }
 
-/// Runs `argv` until it ends or has printed more than is kept, and ends all that came from it. Returns `None` if
-/// it does not start, or does neither within `limit`.
-pub async fn output(argv: &[String], watchdogs: &Watchdogs, limit: Duration) -> Option<Printed> {
-    let program = Program {
+/// The output of a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramOutput {
+    /// The start of standard output, then that of standard error; safe to print.
+    pub text: String,
+    /// True if the program exited with code 0.
+    pub success: bool,
+}
+
+/// Runs `argv` until it exits or has printed too much, then kills all processes that come from it.
+/// Returns `None` if it does not start, or if it is still running after `limit`.
+pub async fn output(
+    argv: &[String],
+    watchdogs: &Watchdogs,
+    limit: Duration,
+) -> Option<ProgramOutput> {
+    let program = ProgramSpec {
         argv: argv.to_vec(),
         env: BTreeMap::new(),
         unset: Vec::new(),
     };
-    let Watched {
+    let WatchedProgram {
         leash, mut reports, ..
     } = watchdogs
         .start(program, Stdio::piped(), Stdio::piped())
         .await
         .ok()?;
-    let (mut stdout, mut stderr) = (reports.child.stdout.take()?, reports.child.stderr.take()?);
-    let (mut printed, mut complained) = (Vec::new(), Vec::new());
-    let ok = tokio::select! {
-        status = reports.ended() => Some(status.is_some_and(|status| status.success())),
-        () = read_too_much(&mut stdout, &mut printed) => Some(false),
-        () = read_too_much(&mut stderr, &mut complained) => Some(false),
+    let mut stdout = CapturedPipe::new(reports.child.stdout.take()?);
+    let mut stderr = CapturedPipe::new(reports.child.stderr.take()?);
+    let success = tokio::select! {
+        status = reports.exit_status() => Some(status.is_some_and(|status| status.success())),
+        () = stdout.fill() => Some(false),
+        () = stderr.fill() => Some(false),
         () = tokio::time::sleep(limit) => None,
     };
     drop(leash);
     let rest = async {
-        starter::collect(reports.child).await;
-        // Once all of them have ended, the pipes are closed.
-        read_rest(stdout, &mut printed).await;
-        read_rest(stderr, &mut complained).await;
+        spawn::reap(reports.child).await;
+        // The pipes are closed when all processes have exited.
+        stdout.read_rest().await;
+        stderr.read_rest().await;
     };
-    let _ = tokio::time::timeout(END, rest).await; // a program that does not end is not waited for
-    let [stdout, stderr] = [&printed, &complained].map(|bytes| String::from_utf8_lossy(bytes));
-    let lines = stdout.lines().chain(stderr.lines()).map(printable);
-    Some(Printed {
-        text: lines.collect::<Vec<_>>().join("\n"),
-        ok: ok?,
+    let _ = tokio::time::timeout(KILL_TIMEOUT, rest).await; // processes stuck in the kernel remain
+    let lines: Vec<String> = [stdout.text(), stderr.text()]
+        .iter()
+        .flat_map(|text| text.lines())
+        .map(printable)
+        .collect();
+    Some(ProgramOutput {
+        text: lines.join("\n"),
+        success: success?,
     })
 }
 
-/// Reads until `into` is full; does not return at the end of `from`, as the program may still run.
-async fn read_too_much(mut from: impl AsyncRead + Unpin, into: &mut Vec<u8>) {
-    while into.len() < LONGEST_OUTPUT {
-        if !matches!(from.read_buf(into).await, Ok(1..)) {
-            std::future::pending::<()>().await;
-        }
-    }
+/// An output stream of a program, of which the first [`MAX_OUTPUT`] bytes are kept.
+struct CapturedPipe<R> {
+    pipe: R,
+    bytes: Vec<u8>,
 }
 
-/// Reads until `into` is full, or to the end of `from`.
-async fn read_rest(from: impl AsyncRead + Unpin, into: &mut Vec<u8>) {
-    let room = LONGEST_OUTPUT.saturating_sub(into.len()) as u64;
-    let _ = from.take(room).read_to_end(into).await; // what was read is what there is
+impl<R: AsyncRead + Unpin> CapturedPipe<R> {
+    fn new(pipe: R) -> Self {
+        Self {
+            pipe,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Reads until the maximum is reached. Does not return at the end of the pipe, as the program may
+    /// still run.
+    async fn fill(&mut self) {
+        while self.bytes.len() < MAX_OUTPUT {
+            if !matches!(self.pipe.read_buf(&mut self.bytes).await, Ok(1..)) {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Reads until the maximum is reached, or to the end of the pipe.
+    async fn read_rest(&mut self) {
+        let room = MAX_OUTPUT.saturating_sub(self.bytes.len()) as u64;
+        let _ = (&mut self.pipe)
+            .take(room)
+            .read_to_end(&mut self.bytes)
+            .await; // after an error, keep what was read
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
-    fn the_first_line_of_a_script_names_its_python() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("program");
-        let python_of = |text: &str| {
+    fn python_of_reads_the_first_line_of_a_script() {
+        for (text, python) in [
+            (
+                "#!/opt/venv/bin/python3.12\nimport sys\n",
+                Some("/opt/venv/bin/python3.12"),
+            ),
+            ("#!/usr/bin/env python3\n", Some("/usr/bin/env python3")),
+            ("#!/bin/sh\nexec python3\n", None),
+            ("\u{7f}ELF", None),
+        ] {
+            let dir = tempfile::tempdir().expect("a folder");
+            let path = dir.path().join("program");
             std::fs::write(&path, text).expect("a program");
-            super::python_of(&path)
-        };
-        let words = |line: &str| Some(line.split(' ').map(str::to_owned).collect());
-        assert_eq!(
-            python_of("#!/opt/venv/bin/python3.12\nimport sys\n"),
-            words("/opt/venv/bin/python3.12")
-        );
-        assert_eq!(
-            python_of("#!/usr/bin/env python3\n"),
-            words("/usr/bin/env python3")
-        );
-        assert_eq!(python_of("#!/bin/sh\nexec python3\n"), None);
-        assert_eq!(python_of("\u{7f}ELF"), None);
+            let words = python_of(&path);
+            assert_eq!(words.map(|words| words.join(" ")).as_deref(), python);
+        }
     }
 }

@@ -1,8 +1,8 @@
-//! Folders for what engines keep on disk during a test: made here, and removed here.
+//! Scratch folders: what engines keep on disk during a test, created and removed here.
 //!
-//! They lie in one folder of this process's own. A lock beside it, held as long as this process
-//! lives, tells a later run that finds it whether its owner is gone. Nothing else is ever removed:
-//! what does not begin as a run's id does is somebody else's.
+//! All lie in one folder of this process. This process holds a lock beside it until it exits. A later
+//! run removes the folder if the lock is free. Only folders and locks with the name of a run are
+//! removed: others may belong to another program.
 
 use super::files;
 use parking_lot::Mutex;
@@ -10,8 +10,8 @@ use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
-/// How the id of every run begins.
-const RUN: &str = "lmrun-";
+/// The start of every run's id.
+const RUN_PREFIX: &str = "lmrun-";
 
 /// The scratch folders of this process. Dropping it removes them.
 pub struct Scratch {
@@ -21,9 +21,9 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Folders under `root/id`, which is made with the first of them; `id` is a run's. What runs that
-    /// were killed have left under `root` is removed.
-    pub fn new(root: PathBuf, id: &str) -> Self {
+    /// Prepares folders under `root/id`, which is created with the first of them; `id` is a run's.
+    /// Removes the folders that killed runs have left under `root`.
+    pub(crate) fn new(root: PathBuf, id: &str) -> Self {
         remove_orphans(&root);
         Self {
             own: root.join(id),
@@ -32,13 +32,12 @@ impl Scratch {
         }
     }
 
-    /// The absolute path of the folder `name`, made if need be.
+    /// Returns the absolute path of the folder `name`, which is created if it does not exist.
     ///
     /// # Errors
-    /// When `name` is more than a name, or the system refuses.
-    pub fn folder(&self, name: &str) -> Result<PathBuf> {
-        let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if name.is_empty() || name.starts_with('.') || !name.chars().all(is_name) {
+    /// Fails if `name` is not a plain name, or the folder cannot be created.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(is_name_char) {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
                 "its name may have letters, digits, `-`, `_` and `.`, and does not begin with a dot",
@@ -53,23 +52,23 @@ impl Scratch {
         Ok(folder)
     }
 
-    /// Removes the folders and all that is in them.
+    /// Removes the folders and everything in them.
     ///
     /// # Errors
-    /// When something of them stays.
-    pub fn clear(&self) -> Result<()> {
+    /// Fails if a part of them cannot be removed.
+    pub(crate) fn clear(&self) -> Result<()> {
         let mut lock = self.lock.lock();
         if lock.is_none() {
             return Ok(());
         }
         remove(&self.own)?;
         *lock = None;
-        // Other runs may have theirs here.
+        // Fails if other runs have folders there.
         let _ = std::fs::remove_dir(&self.root);
         Ok(())
     }
 
-    /// The lock comes before the folder, so that no folder of a living run is without one.
+    /// Creates the lock. It exists before the folder, so that no folder of a living run lacks one.
     fn claim(&self) -> Result<File> {
         std::fs::create_dir_all(&self.root)?;
         let lock = File::create_new(lock_of(&self.own))?;
@@ -80,8 +79,12 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = self.clear(); // what stays, a later run finds
+        let _ = self.clear(); // a later run removes the rest
     }
+}
+
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.".contains(c)
 }
 
 fn lock_of(folder: &Path) -> PathBuf {
@@ -96,32 +99,30 @@ fn remove(folder: &Path) -> Result<()> {
     }
 }
 
-/// Removes the folders whose lock is not held any more. If `root` is a link, nothing is removed: its target
-/// may belong to another program.
+/// Removes the folders whose lock is free. If `root` is a link, nothing is removed: its target may
+/// belong to another program.
 fn remove_orphans(root: &Path) {
     if root.is_symlink() {
         return;
     }
-    let entries = std::fs::read_dir(root)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| Some(entry.ok()?.path()));
-    for lock in entries.filter(|path| is_lock_of_a_run(path)) {
-        if files::open(&lock).is_ok_and(|file| file.try_lock().is_ok()) {
-            // Where it fails, the next run tries again.
-            let _ = remove(&lock.with_extension("")).and_then(|()| std::fs::remove_dir(root));
+    for entry in std::fs::read_dir(root).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if is_lock_of_a_run(&path)
+            && files::open(&path).is_ok_and(|lock| lock.try_lock().is_ok())
+            && remove(&path.with_extension("")).is_ok()
+        // if this fails, the next run tries again
+        {
+            let _ = std::fs::remove_dir(root);
         }
     }
 }
 
 fn is_lock_of_a_run(path: &Path) -> bool {
-    let is_run = path
-        .file_name()
-        .is_some_and(|name| name.to_string_lossy().starts_with(RUN));
-    is_run
+    path.extension()
+        .is_some_and(|extension| extension == "lock")
         && path
-            .extension()
-            .is_some_and(|extension| extension == "lock")
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(RUN_PREFIX))
 }
 
 #[cfg(test)]
@@ -129,11 +130,10 @@ mod tests {
     use super::*;
 
     fn files(folder: &Path) -> Vec<String> {
-        let entries = std::fs::read_dir(folder)
+        let mut names: Vec<String> = std::fs::read_dir(folder)
             .into_iter()
             .flatten()
-            .filter_map(std::result::Result::ok);
-        let mut names: Vec<String> = entries
+            .flatten()
             .map(|entry| entry.file_name().to_string_lossy().into_owned())
             .collect();
         names.sort();
@@ -141,16 +141,19 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_made_once_and_cleared_with_what_is_in_it() {
+    fn clear_removes_scratch_folders_with_their_contents() {
         let dir = tempfile::tempdir().expect("a folder");
         let root = dir.path().join("scratch");
         let scratch = Scratch::new(root.clone(), "lmrun-1");
-        assert!(!root.exists(), "nothing is made before it is asked for");
+        assert!(
+            !root.exists(),
+            "nothing is created before the first request"
+        );
         let folder = scratch.folder("disk").expect("a folder");
         assert_eq!(folder, root.join("lmrun-1/disk"));
         std::fs::write(folder.join("kv"), "kv").expect("a file");
         assert_eq!(scratch.folder("disk").expect("the same"), folder);
-        scratch.clear().expect("it goes");
+        scratch.clear().expect("removed");
         assert!(!root.exists());
         scratch.folder("again").expect("a folder");
         drop(scratch);
@@ -158,13 +161,12 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_dead_run_left_is_removed() {
+    fn scratch_folders_of_dead_runs_are_removed() {
         let dir = tempfile::tempdir().expect("a folder");
         let root = dir.path().join("scratch");
         for dead in ["theirs", "lmrun-dead"] {
             std::fs::create_dir_all(root.join(dead).join("disk")).expect("a folder");
-            std::fs::write(root.join(format!("{dead}.lock")), "")
-                .expect("a lock that nobody holds");
+            std::fs::write(root.join(format!("{dead}.lock")), "").expect("a free lock");
         }
         let living = Scratch::new(root.clone(), "lmrun-1");
         living.folder("disk").expect("a folder");
@@ -189,11 +191,12 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_link_nothing_of_others_is_removed() {
+    fn nothing_is_removed_behind_a_link() {
         let dir = tempfile::tempdir().expect("a folder");
-        let (theirs, root) = (dir.path().join("theirs"), dir.path().join("scratch"));
+        let theirs = dir.path().join("theirs");
+        let root = dir.path().join("scratch");
         std::fs::create_dir_all(theirs.join("lmrun-dead")).expect("a folder");
-        std::fs::write(theirs.join("lmrun-dead.lock"), "").expect("a lock that nobody holds");
+        std::fs::write(theirs.join("lmrun-dead.lock"), "").expect("a free lock");
         std::os::unix::fs::symlink(&theirs, &root).expect("a link");
         let scratch = Scratch::new(root, "lmrun-1");
         scratch.folder("disk").expect("a folder");
@@ -202,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_no_name() {
+    fn scratch_names_must_not_be_paths() {
         let dir = tempfile::tempdir().expect("a folder");
         let scratch = Scratch::new(dir.path().join("scratch"), "lmrun-1");
         for name in ["", ".", "..", "../x", "/etc", "a/b", "~"] {

@@ -1,45 +1,46 @@
-//! What others wrote, made harmless.
+//! Text from outside, made safe to print.
 
 use super::secrets;
 
-/// A text of an engine's that can be shown on a terminal and written into a table: without escape
-/// sequences, control characters, and marks that turn the direction of writing.
-pub fn printable(text: &str) -> String {
+/// Returns a text without escape sequences, control characters, and characters that change the
+/// direction of writing, so that it can be printed and written into a table.
+pub(crate) fn printable(text: &str) -> String {
     console::strip_ansi_codes(text)
         .chars()
-        .filter(|c| is_harmless(*c))
+        .filter(|c| is_printable(*c))
         .collect()
 }
 
-/// Returns a message that may repeat the texts of others in a form that can be shown: printable lines without
-/// secrets.
-pub fn shown(message: &str) -> String {
+/// Returns a message that may contain text from outside as printable lines without secrets.
+pub(crate) fn printable_message(message: &str) -> String {
     let lines: Vec<String> = message.split('\n').map(printable).collect();
     secrets::scrub(&lines.join("\n"))
 }
 
-/// Returns a script in a form that can be shown: other bytes replace unprintable ones and secrets, one for
-/// one.
-pub fn shown_script(text: &str) -> String {
-    let is_shown = |c: char| is_harmless(c) || "\r\n".contains(c);
-    let text: String = text
-        .chars()
-        .map(|c| {
-            if is_shown(c) {
-                c.into()
-            } else {
-                "?".repeat(c.len_utf8())
-            }
-        })
-        .collect();
-    secrets::starred_script(&text)
+/// Returns a script in which other bytes replace unprintable ones and secrets, one for one.
+pub(crate) fn printable_script(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_printable(c) || "\r\n".contains(c) {
+            printable.push(c);
+        } else {
+            printable.push_str(&"?".repeat(c.len_utf8()));
+        }
+    }
+    secrets::mask_script(&printable)
 }
 
-/// Whether a character is only itself: it neither controls a terminal nor turns the direction of
-/// writing.
-pub fn is_harmless(c: char) -> bool {
-    let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    (!c.is_control() || c == '\t') && !turns
+/// Returns true if a character neither controls a terminal nor changes the direction of writing.
+pub(crate) fn is_printable(c: char) -> bool {
+    let changes_direction = matches!(
+        c,
+        '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+    );
+    (!c.is_control() || c == '\t') && !changes_direction
 }
 
 #[cfg(test)]
@@ -48,7 +49,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn escapes_and_controls_are_gone() {
+    fn printable_removes_escapes_and_control_characters() {
         assert_eq!(
             printable("\u{1b}[31mred\u{1b}[0m\u{7}\r\n\u{1b}]0;title\u{7} \u{202e}txt.\ta"),
             "red txt.\ta"
@@ -56,19 +57,22 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_shown_without_escapes_and_secrets() {
+    fn printable_message_removes_escapes_and_secrets() {
         assert_eq!(
-            shown("a\u{1b}[31mb\nat redis://:pw@h\u{202e}"),
+            printable_message("a\u{1b}[31mb\nat redis://:pw@h\u{202e}"),
             "ab\nat redis://(removed)@h"
         );
-        assert_eq!(shown_script("a\u{202e}b\u{7}\n"), "a???b?\n");
+        assert_eq!(printable_script("a\u{202e}b\u{7}\n"), "a???b?\n");
     }
 
     proptest! {
         #[test]
-        fn nothing_that_a_terminal_obeys_is_left(text in any::<String>(), escape in "\\PC{0,4}\u{1b}[\\[\\]P^_]\\PC{0,9}") {
-            for shown in [printable(&text), printable(&escape)] {
-                prop_assert!(shown.chars().all(is_harmless), "{shown:?}");
+        fn printable_removes_everything_that_controls_a_terminal(
+            text in any::<String>(),
+            escape in "\\PC{0,4}\u{1b}[\\[\\]P^_]\\PC{0,9}",
+        ) {
+            for printed in [printable(&text), printable(&escape)] {
+                prop_assert!(printed.chars().all(is_printable), "{printed:?}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! TLS, with the certificates that this system trusts. `SSL_CERT_FILE` names others.
+//! TLS, with the certificates that this system trusts, or those of `SSL_CERT_FILE`.
 
 use std::io::{Error, Result};
 use std::sync::{Arc, LazyLock};
@@ -11,39 +11,39 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 static CONFIG: LazyLock<ClientConfig> = LazyLock::new(|| {
     let mut trusted = RootCertStore::empty();
-    // A certificate that cannot be read is one that is not trusted: the handshake says so.
+    // A certificate that cannot be read is not trusted: then the handshake fails.
     trusted.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions();
-    builder
-        .expect("ring has them")
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring supports the default versions")
         .with_root_certificates(trusted)
         .with_no_client_auth()
 });
 
-/// What every client of this program trusts.
-pub fn config() -> ClientConfig {
+/// Returns the TLS configuration of every client of this program.
+pub(crate) fn config() -> ClientConfig {
     CONFIG.clone()
 }
 
-/// The reason why a connection failed, with advice about a certificate that is refused.
-pub fn explained(reason: String) -> String {
-    let remedy = if reason.contains("CaUsedAsEndEntity") {
-        "the server's certificate is that of an authority (CA:TRUE): make it with \
-         `openssl req -x509 -addext basicConstraints=critical,CA:FALSE`, and name it in SSL_CERT_FILE"
+/// Adds advice to the reason of a failed connection if the server's certificate was rejected.
+pub(crate) fn with_advice(reason: String) -> String {
+    let advice = if reason.contains("CaUsedAsEndEntity") {
+        "the server's certificate is that of an authority (CA:TRUE): create it with \
+         `openssl req -x509 -addext basicConstraints=critical,CA:FALSE`, and set SSL_CERT_FILE to \
+         its file"
     } else if reason.contains("UnknownIssuer") {
-        "name a file with the certificate, or that of its issuer, in SSL_CERT_FILE"
+        "set SSL_CERT_FILE to a file with the certificate of the server or of its issuer"
     } else {
         return reason;
     };
-    format!("{reason}; {remedy}")
+    format!("{reason}; {advice}")
 }
 
-/// Speaks TLS over `stream`, with the server called `host`.
+/// Opens a TLS connection to `host` over `stream`.
 ///
 /// # Errors
-/// When the server is not who it should be, or speaks no TLS.
-pub async fn connect<S>(stream: S, host: &str) -> Result<TlsStream<S>>
+/// Fails if the handshake fails, or if the certificate is not trusted or not that of `host`.
+pub(crate) async fn connect<S>(stream: S, host: &str) -> Result<TlsStream<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -2,31 +2,29 @@
 
 use std::path::Path;
 
-/// Counts tokens as a model does.
+/// A tokenizer, to count tokens as a model does.
 pub struct Tokenizer(tokenizers::Tokenizer);
 
 impl Tokenizer {
-    /// Reads `path`: the file, or the folder of a model that has it.
+    /// Reads the tokenizer at `path`: its file, or a model's folder with that file.
     ///
     /// # Errors
-    /// Where there is no such file, or it is no tokenizer: what is wrong, with its path.
+    /// Fails if the file cannot be read or is not a tokenizer. The message has its path.
     pub fn load(path: &Path) -> Result<Self, String> {
         let file = if path.is_dir() {
             path.join("tokenizer.json")
         } else {
             path.to_owned()
         };
-        let read = tokenizers::Tokenizer::from_file(&file);
-        read.map(Self)
-            .map_err(|e| format!("{} is no tokenizer that can be read: {e}", file.display()))
+        tokenizers::Tokenizer::from_file(&file)
+            .map(Self)
+            .map_err(|e| format!("cannot read the tokenizer {}: {e}", file.display()))
     }
 
-    /// How many tokens `text` has, without any that mark its beginning or end; `None` where it
-    /// cannot be read as tokens.
+    /// Returns the number of tokens of `text`, without special tokens at its start or end, or `None`
+    /// if it cannot be encoded.
     pub fn count(&self, text: &str) -> Option<u64> {
-        self.0
-            .encode_fast(text, false)
-            .ok()
-            .map(|encoded| encoded.len() as u64)
+        let encoded = self.0.encode_fast(text, false).ok()?;
+        Some(encoded.len() as u64)
     }
 }

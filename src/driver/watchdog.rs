@@ -1,14 +1,15 @@
-//! The parent of each engine, which kills all processes that come from it.
+//! The watchdog: the parent of a program, which kills all processes that come from it.
 //!
-//! A watchdog is lmrun itself under a hidden verb, in its own session. It starts one program and adopts every
-//! process that comes from it and loses its parent. So the processes of the program are the descendants of
-//! its watchdog, whatever session, environment or parent they have left. When lmrun ends, in whatever way,
-//! the socket between the two closes, and the watchdog kills all of them. It ends when it has no child left.
+//! A watchdog is lmrun itself under a hidden subcommand, in its own session. It starts one program
+//! and adopts every process that comes from it and loses its parent. So the processes of the program
+//! are the descendants of its watchdog, even if they change their session, environment or parent.
+//! When lmrun exits for any reason, the socket between the two closes, and the watchdog kills all of
+//! them. It exits when it has no child left.
 
-use super::leftovers::Record;
-use super::owner::Owner;
-use super::tree::{ProcessId, descendants};
-use super::{clock::Stamp, container, starter};
+use super::leftovers::ProcessRecord;
+use super::owner::OwnerId;
+use super::process_id::{ProcessId, descendants};
+use super::{clock::Stamp, container, spawn};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
@@ -29,222 +30,239 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::process::Child;
 use tokio::task::JoinHandle;
 
-/// The variable that marks a program and all processes that inherit its environment.
-pub const MARK: &str = "LMRUN_FAMILY";
+/// The environment variable that tags a program and all processes that inherit its environment.
+pub(crate) const ENV_TAG: &str = "LMRUN_FAMILY";
 
 /// The time within which a watchdog must start its program.
-const START: Duration = Duration::from_secs(30);
-/// The interval at which a watchdog looks for new processes of its program, to record them.
-const LOOK: Duration = Duration::from_secs(2);
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// The interval at which a watchdog records the processes of its program.
+const RECORD_INTERVAL: Duration = Duration::from_secs(2);
 /// The time for which a watchdog kills. After that only processes stuck in the kernel are left.
-const KILL: Duration = Duration::from_secs(15);
+const KILL_TIMEOUT: Duration = Duration::from_secs(15);
 /// The interval at which it kills.
-const KILL_AGAIN: Duration = Duration::from_millis(10);
+const KILL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// A program to start.
+/// A program to start under a watchdog.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Program {
-    /// Program and arguments; they are not passed to a shell.
-    pub argv: Vec<String>,
-    /// Added to the environment, also if `unset` names it.
-    pub env: BTreeMap<String, String>,
-    /// Removed from the inherited environment.
-    pub unset: Vec<String>,
+pub(crate) struct ProgramSpec {
+    /// The program and its arguments. They are not passed to a shell.
+    pub(crate) argv: Vec<String>,
+    /// Variables added to the environment, also if `unset` names them.
+    pub(crate) env: BTreeMap<String, String>,
+    /// Variables removed from the inherited environment.
+    pub(crate) unset: Vec<String>,
 }
 
 /// The first and only line that lmrun sends to a watchdog.
 #[derive(Serialize, Deserialize)]
-enum Order {
-    /// Starts a program of the lmrun with this label, and ends all processes that come from it.
+enum WatchdogOrder {
+    /// Starts a program for the lmrun with this label, and kills all processes that come from it.
     Start {
-        program: Program,
+        program: ProgramSpec,
         lmrun: Option<String>,
     },
-    /// Removes the containers of this lmrun when it has ended.
+    /// Removes the containers of this lmrun when it has exited.
     WatchContainers,
 }
 
 /// A line that a watchdog sends.
 #[derive(Serialize, Deserialize)]
-enum Report {
-    /// The program runs as the process of this number.
+enum WatchdogReport {
+    /// The program runs with this PID.
     Started(i32),
-    /// The system refuses the program, with this error number if it gave one.
+    /// The system cannot start the program, with its error number if it gave one.
     Refused(Option<i32>, String),
-    /// The program has ended with this wait status.
-    Ended(i32),
+    /// The program has exited with this wait status.
+    Exited(i32),
 }
 
 /// The reason why a program was not started.
 #[derive(Debug)]
-pub enum Refusal {
-    /// The watchdog was not started.
+pub(crate) enum SpawnError {
+    /// The watchdog did not start.
     Watchdog(io::Error),
-    /// The system refuses the program.
+    /// The system cannot start the program.
     Program(io::Error),
 }
 
 /// The watchdogs of a run.
 pub struct Watchdogs {
     program: PathBuf,
-    verb: &'static str,
-    of_containers: Mutex<Option<(UnixStream, JoinHandle<bool>)>>,
+    subcommand: &'static str,
+    of_containers: Mutex<Option<ContainerWatchdog>>,
+}
+
+/// The watchdog that removes containers.
+struct ContainerWatchdog {
+    /// The watchdog acts when this closes.
+    _leash: UnixStream,
+    exit: JoinHandle<bool>,
 }
 
 /// A program that was started under a watchdog.
-pub struct Watched {
-    /// The program's own process, which leads a session.
-    pub leader: i32,
+pub(crate) struct WatchedProgram {
+    /// The PID of the program, which leads a session.
+    pub(crate) leader: i32,
     /// The watchdog.
-    pub watchdog: ProcessId,
-    /// Dropping it kills all that came from the program.
-    pub leash: Leash,
+    pub(crate) watchdog: ProcessId,
+    /// Dropping it kills all processes that come from the program.
+    pub(crate) leash: Leash,
     /// The watchdog's reports.
-    pub reports: Reports,
+    pub(crate) reports: WatchdogReports,
 }
 
-/// The end of the socket that keeps the watchdog waiting: it kills when this closes.
-pub struct Leash(OwnedWriteHalf);
+/// The write end of the socket to a watchdog. The watchdog kills when it closes.
+pub(crate) struct Leash(OwnedWriteHalf);
 
-/// The end of the socket that receives the watchdog's reports, and the watchdog itself.
-pub struct Reports {
+/// The read end of the socket to a watchdog, and the watchdog itself.
+pub(crate) struct WatchdogReports {
     lines: Lines<tokio::io::BufReader<OwnedReadHalf>>,
-    /// The watchdog; its output is the program's.
-    pub child: Child,
+    /// The watchdog. Its output is the program's.
+    pub(crate) child: Child,
 }
 
 impl Watchdogs {
-    /// Watchdogs that are started as `program verb`, which must call [`keep_watch`].
-    pub fn new(program: PathBuf, verb: &'static str) -> Self {
+    /// Creates watchdogs that are started as `program subcommand`, which must call [`run_watchdog`].
+    pub fn new(program: PathBuf, subcommand: &'static str) -> Self {
         Self {
             program,
-            verb,
+            subcommand,
             of_containers: Mutex::default(),
         }
     }
 
-    /// Starts `program` under a watchdog. Its output goes to `stdout` and `stderr`. Must be called on a tokio
-    /// runtime.
+    /// Starts `program` under a watchdog, with its output in `stdout` and `stderr`. Must be called on
+    /// a tokio runtime.
     ///
     /// # Errors
     /// Fails if the watchdog or the program does not start.
-    pub async fn start(
+    pub(crate) async fn start(
         &self,
-        mut program: Program,
+        mut program: ProgramSpec,
         stdout: Stdio,
         stderr: Stdio,
-    ) -> Result<Watched, Refusal> {
+    ) -> Result<WatchedProgram, SpawnError> {
         program.env.insert(
-            MARK.into(),
+            ENV_TAG.into(),
             format!("{}-{}", std::process::id(), Stamp::now().0),
         );
-        let lmrun = Owner::this().map(|owner| owner.label());
-        let (mut leash, mut reports) = self.open(stdout, stderr).map_err(Refusal::Watchdog)?;
-        let start = Order::Start { program, lmrun };
-        let ordered = tokio::time::timeout(START, order(&start, &mut leash, &mut reports)).await;
-        match ordered.unwrap_or_else(|_| Err(Refusal::Watchdog(ErrorKind::TimedOut.into()))) {
-            Ok((leader, watchdog)) => Ok(Watched {
+        let order = WatchdogOrder::Start {
+            program,
+            lmrun: OwnerId::current().map(|owner| owner.label()),
+        };
+        let (mut leash, mut reports) = self.open(stdout, stderr).map_err(SpawnError::Watchdog)?;
+        let start = send_order(&order, &mut leash, &mut reports);
+        let started = tokio::time::timeout(START_TIMEOUT, start).await;
+        match started.unwrap_or_else(|_| Err(SpawnError::Watchdog(ErrorKind::TimedOut.into()))) {
+            Ok((leader, watchdog)) => Ok(WatchedProgram {
                 leader,
                 watchdog,
                 leash,
                 reports,
             }),
-            Err(refusal) => {
-                tokio::spawn(starter::collect(reports.child));
-                Err(refusal)
+            Err(error) => {
+                tokio::spawn(spawn::reap(reports.child));
+                Err(error)
             }
         }
     }
 
-    /// Makes one watchdog remove this lmrun's containers when lmrun has ended. Must be called on a tokio
-    /// runtime.
+    /// Starts one watchdog that removes this lmrun's containers when lmrun has exited, unless it runs
+    /// already. Must be called on a tokio runtime.
     ///
     /// # Errors
-    /// When it cannot be started.
-    pub fn watch_containers(&self) -> io::Result<()> {
+    /// Fails if the watchdog does not start.
+    pub(crate) fn watch_containers(&self) -> io::Result<()> {
         let mut running = self.of_containers.lock();
-        if running.as_ref().is_some_and(|(_, end)| !end.is_finished()) {
+        if running
+            .as_ref()
+            .is_some_and(|watchdog| !watchdog.exit.is_finished())
+        {
             return Ok(());
         }
-        let (child, mut socket) = self.spawn(Stdio::null(), Stdio::null())?;
-        let end = tokio::spawn(starter::collect(child));
-        socket.write_all(&line(&Order::WatchContainers))?;
-        *running = Some((socket, end));
+        let (child, mut leash) = self.spawn(Stdio::null(), Stdio::null())?;
+        let exit = tokio::spawn(spawn::reap(child));
+        leash.write_all(&json_line(&WatchdogOrder::WatchContainers))?;
+        *running = Some(ContainerWatchdog {
+            _leash: leash,
+            exit,
+        });
         Ok(())
     }
 
-    fn open(&self, stdout: Stdio, stderr: Stdio) -> io::Result<(Leash, Reports)> {
+    fn open(&self, stdout: Stdio, stderr: Stdio) -> io::Result<(Leash, WatchdogReports)> {
         let (child, socket) = self.spawn(stdout, stderr)?;
         socket.set_nonblocking(true)?;
         let (read, write) = tokio::net::UnixStream::from_std(socket)?.into_split();
-        Ok((
-            Leash(write),
-            Reports {
-                lines: tokio::io::BufReader::new(read).lines(),
-                child,
-            },
-        ))
+        let reports = WatchdogReports {
+            lines: tokio::io::BufReader::new(read).lines(),
+            child,
+        };
+        Ok((Leash(write), reports))
     }
 
     fn spawn(&self, stdout: Stdio, stderr: Stdio) -> io::Result<(Child, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&self.program);
         command
-            .arg(self.verb)
+            .arg(self.subcommand)
             .stdin(OwnedFd::from(theirs))
             .stdout(stdout)
             .stderr(stderr);
-        Ok((starter::start(command)?, ours))
+        Ok((spawn::spawn(command)?, ours))
     }
 }
 
-/// Sends an order; returns the program's process id and the watchdog.
-async fn order(
-    order: &Order,
+/// Sends an order. Returns the PID of the program, and the watchdog.
+async fn send_order(
+    order: &WatchdogOrder,
     leash: &mut Leash,
-    reports: &mut Reports,
-) -> Result<(i32, ProcessId), Refusal> {
+    reports: &mut WatchdogReports,
+) -> Result<(i32, ProcessId), SpawnError> {
     leash
         .0
-        .write_all(&line(order))
+        .write_all(&json_line(order))
         .await
-        .map_err(Refusal::Watchdog)?;
-    let watchdog = reports.child.id().and_then(|pid| ProcessId::of(pid as i32));
+        .map_err(SpawnError::Watchdog)?;
+    let pid = reports.child.id();
+    let watchdog = pid.and_then(|pid| ProcessId::find(pid as i32));
     match (reports.next().await, watchdog) {
-        (Some(Report::Started(leader)), Some(watchdog)) => Ok((leader, watchdog)),
-        (Some(Report::Refused(Some(number), _)), _) => {
-            Err(Refusal::Program(io::Error::from_raw_os_error(number)))
+        (Some(WatchdogReport::Started(leader)), Some(watchdog)) => Ok((leader, watchdog)),
+        (Some(WatchdogReport::Refused(Some(number), _)), _) => {
+            Err(SpawnError::Program(io::Error::from_raw_os_error(number)))
         }
-        (Some(Report::Refused(None, text)), _) => Err(Refusal::Program(io::Error::other(text))),
-        _ => Err(Refusal::Watchdog(ErrorKind::UnexpectedEof.into())),
+        (Some(WatchdogReport::Refused(None, text)), _) => {
+            Err(SpawnError::Program(io::Error::other(text)))
+        }
+        _ => Err(SpawnError::Watchdog(ErrorKind::UnexpectedEof.into())),
     }
 }
 
-impl Reports {
-    async fn next(&mut self) -> Option<Report> {
+impl WatchdogReports {
+    async fn next(&mut self) -> Option<WatchdogReport> {
         let line = self.lines.next_line().await.ok()??;
         serde_json::from_str(&line).ok()
     }
 
-    /// Waits until the program has ended; returns its status. Returns `None` if the watchdog was killed: then
-    /// the kernel kills the program.
-    pub async fn ended(&mut self) -> Option<ExitStatus> {
+    /// Waits until the program has exited, and returns its status. Returns `None` if the watchdog was
+    /// killed: then the kernel kills the program.
+    pub(crate) async fn exit_status(&mut self) -> Option<ExitStatus> {
         match self.next().await {
-            Some(Report::Ended(status)) => Some(ExitStatus::from_raw(status)),
+            Some(WatchdogReport::Exited(status)) => Some(ExitStatus::from_raw(status)),
             _ => None,
         }
     }
 }
 
-fn line(message: &impl Serialize) -> Vec<u8> {
-    let mut line = serde_json::to_vec(message).unwrap_or_default(); // texts and numbers: always JSON
+fn json_line(message: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(message).expect("texts and numbers are valid JSON");
     line.push(b'\n');
     line
 }
 
-/// Runs the watchdog, from its order to its end.
-pub fn keep_watch() {
-    // `pkill -9 lmrun` is to leave it alive.
+/// Runs the watchdog, from its order to its exit.
+pub(crate) fn run_watchdog() {
+    // `pkill -9 lmrun` must leave it alive.
     let _ = prctl::set_name(c"engine-watchdog");
     let Ok(lmrun) = io::stdin()
         .as_fd()
@@ -258,68 +276,71 @@ pub fn keep_watch() {
         return;
     }
     match serde_json::from_str(&line) {
-        Ok(Order::Start {
+        Ok(WatchdogOrder::Start {
             program,
             lmrun: owner,
         }) => start_and_watch(&program, owner, lmrun),
-        Ok(Order::WatchContainers) => {
+        Ok(WatchdogOrder::WatchContainers) => {
             ignore_signals();
-            let _ = (&lmrun).read(&mut [0]); // until lmrun has ended
-            container::remove_orphans_now();
+            let _ = (&lmrun).read(&mut [0]); // returns when lmrun has exited
+            container::remove_orphans_blocking();
         }
-        Err(_) => {} // lmrun has ended before it gave an order
+        Err(_) => {} // lmrun has exited before it gave an order
     }
 }
 
-fn start_and_watch(program: &Program, owner: Option<String>, mut lmrun: UnixStream) {
-    let _ = prctl::set_child_subreaper(true); // on an old kernel only the record tells of orphans
-    let started = start(program).and_then(|leader| Ok((leader, ends_of_children()?)));
-    let (leader, ends) = match started {
+fn start_and_watch(program: &ProgramSpec, owner: Option<String>, mut lmrun: UnixStream) {
+    let _ = prctl::set_child_subreaper(true); // on an old kernel only the record finds orphans
+    let started = start(program).and_then(|leader| Ok((leader, child_exits()?)));
+    let (leader, child_exits) = match started {
         Ok(started) => started,
         Err(e) => {
-            let _ = lmrun.write_all(&line(&Report::Refused(e.raw_os_error(), e.to_string())));
+            let report = WatchdogReport::Refused(e.raw_os_error(), e.to_string());
+            let _ = lmrun.write_all(&json_line(&report));
             return;
         }
     };
     // Not earlier: the program would inherit it.
     ignore_signals();
-    let mut record = Record::new(program, owner);
-    record.update(descendants([us()]));
-    let _ = lmrun.write_all(&line(&Report::Started(leader))); // a failure is the end of lmrun, which is seen below
-    Watch {
+    let mut record = ProcessRecord::new(program, owner);
+    record.update(descendants([this_pid()]));
+    // It fails if lmrun has exited, which the loop below notices.
+    let _ = lmrun.write_all(&json_line(&WatchdogReport::Started(leader)));
+    WatchdogLoop {
         leader,
         lmrun,
-        ends,
+        child_exits,
         record,
-        look: Instant::now() + LOOK,
+        next_record: Instant::now() + RECORD_INTERVAL,
         kill_until: None,
     }
-    .until_nothing_is_left();
+    .run();
 }
 
-/// A running watchdog.
-struct Watch {
+/// The state of a running watchdog.
+struct WatchdogLoop {
     leader: i32,
     lmrun: UnixStream,
-    ends: SignalFd,
-    record: Record,
-    /// The time at which it next looks for processes.
-    look: Instant,
+    child_exits: SignalFd,
+    record: ProcessRecord,
+    /// The time at which it next records the processes.
+    next_record: Instant,
     /// The time until which it kills; `None` as long as lmrun holds the leash.
     kill_until: Option<Instant>,
 }
 
-impl Watch {
-    fn until_nothing_is_left(mut self) {
-        while self.collect() {
+impl WatchdogLoop {
+    /// Watches until there is no child left.
+    fn run(mut self) {
+        while self.reap_children() {
             let now = Instant::now();
             match self.kill_until {
                 // Processes stuck in the kernel stay in the record.
-                Some(limit) if now > limit => return,
+                Some(deadline) if now > deadline => return,
                 Some(_) => kill_descendants(),
-                None if now >= self.look => {
-                    self.record.update(descendants([us()]));
-                    self.look = now + LOOK;
+                None if now >= self.next_record => {
+                    self.record.update(descendants([this_pid()]));
+                    self.next_record = now + RECORD_INTERVAL;
                 }
                 None => {}
             }
@@ -328,15 +349,16 @@ impl Watch {
         self.record.remove();
     }
 
-    /// Collects the children that have ended, and reports the end of the program. Returns false when there is
-    /// no child left.
-    fn collect(&mut self) -> bool {
-        while let Ok(Some(_)) = self.ends.read_signal() {}
+    /// Reaps the children that have exited, and reports the exit of the program. Returns false if
+    /// there is no child left.
+    fn reap_children(&mut self) -> bool {
+        while let Ok(Some(_)) = self.child_exits.read_signal() {}
         loop {
-            match ended_child() {
+            match reap_child() {
                 Ok(None) => return true,
                 Ok(Some((pid, status))) if pid == self.leader => {
-                    let _ = self.lmrun.write_all(&line(&Report::Ended(status)));
+                    let report = WatchdogReport::Exited(status);
+                    let _ = self.lmrun.write_all(&json_line(&report));
                 }
                 Ok(Some(_)) | Err(Errno::EINTR) => {}
                 Err(_) => return false,
@@ -344,37 +366,37 @@ impl Watch {
         }
     }
 
-    /// Waits until a child ends, lmrun ends, or there is something to do.
+    /// Waits until a child exits, lmrun exits, or the next record or kill is due.
     fn wait(&mut self, now: Instant) {
         let pause = if self.kill_until.is_some() {
-            KILL_AGAIN
+            KILL_INTERVAL
         } else {
-            self.look.duration_since(now)
+            self.next_record.duration_since(now)
         };
         let pause = PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO);
-        let mut waits = [
-            PollFd::new(self.ends.as_fd(), PollFlags::POLLIN),
+        let mut events = [
+            PollFd::new(self.child_exits.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.lmrun.as_fd(), PollFlags::POLLIN),
         ];
         let watched = if self.kill_until.is_some() { 1 } else { 2 };
-        let _ = poll(&mut waits[..watched], pause);
-        if waits[1].any() == Some(true) {
-            self.kill_until = Some(now + KILL);
+        let _ = poll(&mut events[..watched], pause);
+        if events[1].any() == Some(true) {
+            self.kill_until = Some(now + KILL_TIMEOUT);
         }
     }
 }
 
 fn kill_descendants() {
-    for process in descendants([us()]) {
-        let _ = process.signal(Signal::SIGKILL); // one that has ended is what we want
+    for process in descendants([this_pid()]) {
+        let _ = process.signal(Signal::SIGKILL); // fails if it has exited
     }
 }
 
-fn us() -> i32 {
+fn this_pid() -> i32 {
     std::process::id() as i32
 }
 
-fn start(program: &Program) -> io::Result<i32> {
+fn start(program: &ProgramSpec) -> io::Result<i32> {
     let mut command = Command::new(program.argv.first().map_or("", String::as_str));
     for name in &program.unset {
         command.env_remove(name);
@@ -383,27 +405,27 @@ fn start(program: &Program) -> io::Result<i32> {
         .args(program.argv.iter().skip(1))
         .envs(&program.env)
         .stdin(Stdio::null());
-    starter::in_own_session(&mut command);
-    starter::when_we_end(&mut command, Signal::SIGKILL);
+    spawn::start_session(&mut command);
+    spawn::signal_on_parent_death(&mut command, Signal::SIGKILL);
     Ok(command.spawn()?.id() as i32)
 }
 
-/// A descriptor that is readable when a child has ended.
-fn ends_of_children() -> io::Result<SignalFd> {
-    let ends = SigSet::from(Signal::SIGCHLD);
-    ends.thread_block()?;
+/// Returns a descriptor that is readable when a child has exited.
+fn child_exits() -> io::Result<SignalFd> {
+    let signals = SigSet::from(Signal::SIGCHLD);
+    signals.thread_block()?;
     Ok(SignalFd::with_flags(
-        &ends,
+        &signals,
         SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC,
     )?)
 }
 
-/// Collects a child that has ended; returns its process id and wait status.
+/// Reaps a child that has exited. Returns its PID and wait status.
 #[expect(
     unsafe_code,
-    reason = "nix refuses the status of a process that a real-time signal has ended"
+    reason = "nix rejects the status of a process that a real-time signal has killed"
 )]
-fn ended_child() -> nix::Result<Option<(i32, i32)>> {
+fn reap_child() -> nix::Result<Option<(i32, i32)>> {
     let mut status = 0;
     // SAFETY: `status` outlives the call.
     let pid = unsafe { nix::libc::waitpid(-1, &raw mut status, nix::libc::WNOHANG) };

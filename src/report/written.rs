@@ -6,7 +6,7 @@ use super::outputs::latest;
 use super::study::Study;
 use crate::core::result::{ResultsError, is_result};
 use crate::driver::files;
-use crate::driver::text::is_harmless;
+use crate::driver::text::is_printable;
 use crate::figure;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -82,7 +82,7 @@ pub fn write(paths: &[PathBuf], page: Option<&Path>) -> Result<Vec<PathBuf>, Rep
 /// Returns the page without marks that turn the direction of writing: others may choose names and manifests.
 fn shown(html: &str) -> String {
     html.chars()
-        .filter(|c| is_harmless(*c) || *c == '\n')
+        .filter(|c| is_printable(*c) || *c == '\n')
         .collect()
 }
 

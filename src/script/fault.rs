@@ -2,7 +2,7 @@
 
 use super::excerpt::excerpt;
 use crate::core::{Code, EngineError, RunError};
-use crate::driver::text::{shown, shown_script};
+use crate::driver::text::{printable_message, printable_script};
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report,
     Severity,
@@ -281,9 +281,10 @@ impl Diagnosis {
         source: impl Fn(&str) -> Option<String>,
         color: bool,
     ) -> String {
-        let mut diagnostic = MietteDiagnostic::new(shown(&self.message)).with_severity(severity);
+        let mut diagnostic =
+            MietteDiagnostic::new(printable_message(&self.message)).with_severity(severity);
         if let Some(help) = self.advice() {
-            diagnostic = diagnostic.with_help(shown(&help));
+            diagnostic = diagnostic.with_help(printable_message(&help));
         }
         let located = self
             .place
@@ -294,8 +295,8 @@ impl Diagnosis {
                 let (start, length) = self.span(place, &text);
                 let line_start = text[..start].rfind('\n').map_or(0, |end| end + 1);
                 let (line, column) = (place.position.line().unwrap_or(1), start - line_start + 1);
-                let name = format!("{}:{line}:{column}", shown(&place.file));
-                let (text, span) = excerpt(&shown_script(&text), start..start + length);
+                let name = format!("{}:{line}:{column}", printable_message(&place.file));
+                let (text, span) = excerpt(&printable_script(&text), start..start + length);
                 let diagnostic =
                     diagnostic.with_label(LabeledSpan::new_primary_with_span(None, span));
                 Report::new(diagnostic).with_source_code(NamedSource::new(name, text))
@@ -315,7 +316,7 @@ impl Diagnosis {
             .without_primary_span_start();
         match handler.render_report(&mut drawing, report.as_ref()) {
             Ok(()) => drawing.trim_end().into(),
-            Err(_) => shown(&self.message),
+            Err(_) => printable_message(&self.message),
         }
     }
 

@@ -11,7 +11,7 @@ use super::outline::{self, TestFunction};
 use super::source::shadowing;
 use super::suggest::neighbour;
 use crate::core::{Code, Event, Outcome, Runner, Validity};
-use crate::driver::files::without_mark;
+use crate::driver::files::without_bom;
 use rhai::{AST, Dynamic, EvalAltResult, Scope};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -22,19 +22,18 @@ use std::sync::atomic::Ordering::Relaxed;
 /// # Errors
 /// When it cannot be read; the advice names one that can.
 pub fn read(path: &Path) -> Result<String, Diagnosis> {
-    std::fs::read_to_string(path)
-        .map(without_mark)
-        .map_err(|e| {
-            let help = match neighbour(path) {
-                Some(near) => format!("did you mean `{}`?", near.display()),
-                None => "give the path of a script; `lmrun new test NAME` makes one to start from"
-                    .into(),
-            };
-            Diagnosis::plain(
-                format!("cannot read the script `{}`: {e}", path.display()),
-                Some(help),
-            )
-        })
+    std::fs::read_to_string(path).map(without_bom).map_err(|e| {
+        let help = match neighbour(path) {
+            Some(near) => format!("did you mean `{}`?", near.display()),
+            None => {
+                "give the path of a script; `lmrun new test NAME` makes one to start from".into()
+            }
+        };
+        Diagnosis::plain(
+            format!("cannot read the script `{}`: {e}", path.display()),
+            Some(help),
+        )
+    })
 }
 
 /// A compiled script.

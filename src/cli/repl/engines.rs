@@ -2,7 +2,7 @@
 
 use super::print;
 use crate::core::{Engine, Helper};
-use crate::driver::logs::Log;
+use crate::driver::logs::LogFile;
 use crate::driver::text::printable;
 use crate::report::values;
 use crate::script::Host;
@@ -90,13 +90,13 @@ fn mib(amount: Option<u64>) -> String {
     amount.map_or_else(|| "-".into(), |mib| format!("{mib} MiB"))
 }
 
-fn first(logs: &[Log]) -> String {
+fn first(logs: &[LogFile]) -> String {
     logs.first()
         .map_or_else(|| "-".into(), |log| log.path().display().to_string())
 }
 
 /// The logs of an engine or a helper of this name; `None` if it does not run.
-pub fn logs(host: &Host, name: &str) -> Option<Vec<Log>> {
+pub fn logs(host: &Host, name: &str) -> Option<Vec<LogFile>> {
     let fleet = &host.runner().fleet;
     let engine = fleet
         .live()
@@ -108,7 +108,7 @@ pub fn logs(host: &Host, name: &str) -> Option<Vec<Log>> {
 }
 
 /// The end of each log, as far as this process has written it.
-pub fn tail(logs: &[Log]) -> String {
+pub fn tail(logs: &[LogFile]) -> String {
     let shown = logs.iter().filter_map(|log| {
         let lines = log.tail(LINES);
         (!lines.is_empty()).then(|| format!("{}:\n{lines}", log.path().display()))
@@ -122,8 +122,8 @@ pub fn tail(logs: &[Log]) -> String {
 }
 
 /// Prints what is written to them until it is interrupted.
-pub async fn follow(logs: &[Log], cancel: CancellationToken) {
-    let length = |log: &Log| std::fs::metadata(log.path()).map_or(0, |metadata| metadata.len());
+pub async fn follow(logs: &[LogFile], cancel: CancellationToken) {
+    let length = |log: &LogFile| std::fs::metadata(log.path()).map_or(0, |metadata| metadata.len());
     let mut places: Vec<_> = logs.iter().map(length).collect();
     while !cancel.is_cancelled() {
         for (log, place) in logs.iter().zip(&mut places) {

@@ -5,7 +5,7 @@ use crate::core::{EngineError, Event};
 use crate::driver::container::{Container, ContainerLine, ContainerSpec, Gpus, HOST_NETWORK};
 use crate::driver::logs::Logs;
 use crate::driver::port::{self, Answering};
-use crate::driver::process::{CommandLine, Process};
+use crate::driver::process_tree::{CommandLine, ProcessTree};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 /// What answers. Dropping it ends what was started for it.
 pub enum Running {
     /// A process of this program's.
-    Process(Process),
+    Process(ProcessTree),
     /// A container of this program's.
     Container(Box<Container>),
     /// What was there before, and stays: it is neither watched nor ended.
@@ -97,7 +97,7 @@ impl Running {
             stderr,
         };
         site.warn_of_withheld(&who, line.withheld());
-        let started = Process::start(&line, &site.watchdogs).await;
+        let started = ProcessTree::start(&line, &site.watchdogs).await;
         let process = started.map_err(|source| EngineError::Start { who, source })?;
         site.tell(Event::EngineStarting {
             name,
@@ -166,9 +166,9 @@ impl Running {
     /// runs: Docker refuses to start a container whose port is taken.
     pub async fn answering(&self, launch: &Launch) -> Answering {
         let members = match (self, &launch.place) {
-            (Self::Elsewhere, _) => return Answering::Ours,
+            (Self::Elsewhere, _) => return Answering::Member,
             (_, Place::Container(spec, _)) if spec.network != HOST_NETWORK => {
-                return Answering::Ours;
+                return Answering::Member;
             }
             (Self::Process(process), _) => Some(process.members()),
             (Self::Container(container), _) => container.members().await,
@@ -184,8 +184,8 @@ impl Running {
     /// Its end, to be waited for apart from it.
     pub fn end(&self) -> End {
         End(match self {
-            Self::Process(process) => Some(process.end()),
-            Self::Container(container) => Some(container.end()),
+            Self::Process(process) => Some(process.exit()),
+            Self::Container(container) => Some(container.exit()),
             Self::Elsewhere => None,
         })
     }

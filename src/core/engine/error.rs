@@ -1,7 +1,7 @@
 //! Why an engine, or a helper of it, does not serve, in words for people.
 
 use crate::driver::container::ContainerError;
-use crate::driver::process::StartError;
+use crate::driver::process_tree::StartError;
 use std::path::PathBuf;
 use thiserror::Error;
 

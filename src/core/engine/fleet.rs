@@ -224,7 +224,7 @@ impl Fleet {
         let taken: Vec<u16> = self.live.lock().iter().map(|engine| engine.port).collect();
         match spec.url.as_ref().map(|address| address.port).or(spec.port) {
             // Where the system has none left, the start says so.
-            Some(0) => port::free(&spec.host, &taken).unwrap_or_default(),
+            Some(0) => port::find_free(&spec.host, &taken).unwrap_or_default(),
             Some(port) => port,
             None => {
                 let following = self.ports[1].saturating_add(1)..u16::MAX;

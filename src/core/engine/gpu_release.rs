@@ -1,7 +1,7 @@
 //! GPU memory that an engine must give back: "the process ended" is not "the GPU is free".
 
 use crate::core::EngineSpec;
-use crate::driver::gpu::{self, Holder};
+use crate::driver::gpu::{self, GpuProcess};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -47,8 +47,8 @@ impl Vram {
 /// start, and what they hold explains what is used.
 fn kept(gpu: u32, before_mib: u64, members: &[i32]) -> Option<String> {
     let used_mib = gpu::used_mib(gpu)?;
-    let holders = gpu::holders(gpu);
-    let ours: Vec<&Holder> = holders
+    let holders = gpu::processes(gpu);
+    let ours: Vec<&GpuProcess> = holders
         .iter()
         .filter(|holder| members.contains(&holder.pid))
         .collect();

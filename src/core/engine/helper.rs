@@ -3,9 +3,9 @@
 use crate::core::engine::service::{Ask, Launch, Missing, Owned, Place, QUESTION, Site};
 use crate::core::engine::spec::{grace, loopback, with_port};
 use crate::core::{EngineError, Seconds};
-use crate::driver::logs::Log;
+use crate::driver::logs::LogFile;
 use crate::driver::probe;
-use crate::driver::process::Graces;
+use crate::driver::process_tree::Graces;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -104,7 +104,7 @@ impl Helper {
     }
 
     /// Where it writes: standard output and standard error.
-    pub fn logs(&self) -> Vec<Log> {
+    pub fn logs(&self) -> Vec<LogFile> {
         self.owned.log_files()
     }
 
@@ -176,10 +176,10 @@ impl Helper {
                     .is_ok()
             }
             (None, Some((question, answer))) => {
-                let heard = probe::ask(host, *port, question, QUESTION).await;
+                let heard = probe::send_command((host, *port), question, QUESTION).await;
                 heard.is_ok_and(|heard| heard.starts_with(answer))
             }
-            (None, None) => probe::accepts(host, *port, QUESTION).await,
+            (None, None) => probe::accepts((host, *port), QUESTION).await,
         }
     }
 }

@@ -5,9 +5,9 @@ use crate::core::engine::helper::{self, Helper};
 use crate::core::engine::service::{Ask, Launch, Missing, Owned, POLL, Place, QUESTION, Site};
 use crate::core::{EngineError, EngineSpec, RequestLimits, Server};
 use crate::driver::address::Address;
-use crate::driver::logs::Log;
-use crate::driver::probe::{self, ProbeError};
-use crate::driver::process::Graces;
+use crate::driver::logs::LogFile;
+use crate::driver::probe::{self, ProbeError, TokenizeEndpoint};
+use crate::driver::process_tree::Graces;
 use crate::driver::{gpu, secrets};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -71,7 +71,7 @@ impl Engine {
         let vram = Vram::before(&spec);
         let owned = Owned::start(launch(&spec, port), site).await?;
         let (address, key) = (spec.address(port), spec.api_key());
-        secrets::learn(key.iter().map(|key| ("API_KEY", key.as_str())));
+        secrets::register(key.iter().map(|key| ("API_KEY", key.as_str())));
         let abort = watch::channel(None).0;
         let keeps_alive = Arc::new(AtomicBool::new(true));
         let takes_ignore_eos = spec.ignore_eos.map_or_else(OnceLock::new, OnceLock::from);
@@ -166,7 +166,7 @@ impl Engine {
     }
 
     /// Where it writes: standard output and standard error; nowhere where it runs elsewhere.
-    pub fn logs(&self) -> Vec<Log> {
+    pub fn logs(&self) -> Vec<LogFile> {
         self.owned.log_files()
     }
 
@@ -191,9 +191,12 @@ impl Engine {
     /// How many tokens it counts in `text`; `None` where it does not count.
     pub async fn count_tokens(&self, text: &str) -> Option<u64> {
         let url = format!("{}{}", self.base(), self.spec.tokenize_path);
-        probe::count_tokens(&url, &self.headers(), &self.spec.model, text, QUESTION)
-            .await
-            .ok()
+        let endpoint = TokenizeEndpoint {
+            url: &url,
+            headers: &self.headers(),
+            model: &self.spec.model,
+        };
+        endpoint.count(text, QUESTION).await.ok()
     }
 
     /// Whether it lives and says that it is healthy, now.
@@ -219,7 +222,7 @@ impl Engine {
 
     async fn check_health(&self) -> Result<(), Missing> {
         let url = format!("{}{}", self.base(), self.spec.health_path);
-        let answer = probe::get_as(&url, &self.headers(), QUESTION).await;
+        let answer = probe::get_with(&url, &self.headers(), QUESTION).await;
         answer.map(drop).map_err(|e| self.missing(&e))
     }
 
@@ -326,13 +329,13 @@ pub async fn all_ready(engines: Vec<Arc<Engine>>) -> Result<(), EngineError> {
 impl Ask for Engine {
     async fn ask(&self) -> Result<(), Missing> {
         self.check_health().await?;
-        let served = probe::models_as(&self.base(), &self.headers(), QUESTION).await;
+        let served = probe::models_with(&self.base(), &self.headers(), QUESTION).await;
         let served = served.map_err(|e| self.missing(&e))?;
         let Some(model) = served.iter().find(|model| model.id == self.spec.model) else {
             let ids: Vec<&str> = served.iter().map(|model| model.id.as_str()).collect();
             let problem = format!(
                 "it serves {}, not `{}`",
-                probe::named(&ids),
+                probe::quoted_list(&ids),
                 self.spec.model
             );
             return Err(Missing::Wrong(problem));

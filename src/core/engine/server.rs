@@ -2,7 +2,7 @@
 
 use crate::core::workload::{Endpoint, RequestOptions};
 use crate::driver::address::Address;
-use crate::driver::http::{Limits, StreamEnd, Target, is_header};
+use crate::driver::http::{AnswerText, RequestLimits, StreamEnd, Target, is_header};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct Server {
     /// Fields that every request to it carries; `null` removes a field.
     pub extra_body: Map<String, Value>,
     /// How long requests to it may take.
-    pub limits: Limits,
+    pub limits: RequestLimits,
     /// Whether it leaves connections open behind an answer, as far as was seen.
     pub keeps_alive: Arc<AtomicBool>,
     /// Holds the reason once the requests under way are to be given up.
@@ -74,7 +74,7 @@ impl Server {
                 .chain(options.all_headers())
                 .collect(),
             limits: self.limits,
-            keep_text: false,
+            answer_text: AnswerText::Discard,
             keeps_alive: self.keeps_alive.clone(),
             abort: self.abort.clone(),
         }

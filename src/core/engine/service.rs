@@ -5,9 +5,9 @@ use crate::core::engine::error::LogEnd;
 use crate::core::{EngineError, Event};
 use crate::driver::address::Address;
 use crate::driver::container::{ContainerSpec, Gpus};
-use crate::driver::logs::{Log, Logs};
+use crate::driver::logs::{LogFile, Logs};
 use crate::driver::port::Answering;
-use crate::driver::process::Graces;
+use crate::driver::process_tree::Graces;
 use crate::driver::resident_mib;
 use crate::driver::watchdog::Watchdogs;
 use parking_lot::Mutex;
@@ -324,7 +324,7 @@ impl Owned {
     }
 
     /// Its standard output and standard error; empty where it runs elsewhere.
-    pub fn log_files(&self) -> Vec<Log> {
+    pub fn log_files(&self) -> Vec<LogFile> {
         self.logs().map_or_else(Vec::new, |logs| logs.0.to_vec())
     }
 

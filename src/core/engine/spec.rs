@@ -6,7 +6,7 @@ use crate::driver::address::Address;
 use crate::driver::container::{ContainerSpec, Gpus};
 use crate::driver::http::StreamEnd;
 use crate::driver::secrets;
-use crate::driver::text::is_harmless;
+use crate::driver::text::is_printable;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -135,13 +135,13 @@ impl EngineSpec {
             .iter()
             .map(|helper| (&helper.env, &helper.command));
         for (env, command) in helpers.chain([(&self.env, &self.command)]) {
-            secrets::learn(
+            secrets::register(
                 env.iter()
                     .map(|(name, value)| (name.as_str(), value.as_str())),
             );
-            secrets::learn_flags(command);
+            secrets::register_flags(command);
         }
-        secrets::learn(
+        secrets::register(
             self.headers
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str())),
@@ -158,7 +158,7 @@ impl EngineSpec {
     /// # Errors
     /// When there is nothing to be started, or more than one thing, or no key.
     pub fn check(&self) -> Result<(), String> {
-        if self.name.is_empty() || !self.name.chars().all(is_harmless) {
+        if self.name.is_empty() || !self.name.chars().all(is_printable) {
             return Err(format!(
                 "`name` has to be one line of printable text, found {:?}",
                 self.name

@@ -169,7 +169,7 @@ mod tests {
     use crate::core::result::row::{RowContext, tests::context};
     use crate::core::workload::Request;
     use crate::driver::clock::Stamp;
-    use crate::driver::http::{Arrival, Exchange, Job, Reader};
+    use crate::driver::http::{AnswerText, Arrival, Exchange, Reader, SendJob};
 
     /// The end of a stream as SGLang sends it: the details are missing if nothing was cached.
     const MISS: &str =
@@ -189,14 +189,14 @@ mod tests {
             kernel: None,
             read: Stamp(2),
         };
-        Reader::new(false)
+        Reader::new(AnswerText::Discard)
             .feed(stream.as_bytes(), arrival, &mut seen)
             .expect("a stream");
         let context = RowContext {
             reports_only_hits,
             ..context()
         };
-        let job = Job {
+        let job = SendJob {
             index: 0,
             due: Stamp(0),
             intended: None,

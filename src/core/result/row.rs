@@ -3,7 +3,7 @@
 use crate::core::workload::Request;
 use crate::core::{Distribution, Weighted};
 use crate::driver::clock::Stamp;
-use crate::driver::http::{Arrival, Exchange, Job};
+use crate::driver::http::{Arrival, Exchange, SendJob};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -167,7 +167,7 @@ impl Row {
     /// The row of a request that has ended. A failed one keeps its moments, and has no measures.
     pub fn new(
         context: &RowContext,
-        job: &Job,
+        job: &SendJob,
         request: &Request,
         x_request_id: String,
         gpu_memory: Arc<str>,
@@ -329,7 +329,7 @@ fn chunk_tokens(seen: &Exchange, reported: Option<u64>) -> Option<(&'static str,
     if one_token_a_chunk(seen, reported) {
         Some(("count", vec![1; chunks]))
     } else {
-        seen.chunk_tokens.of_each(chunks)
+        seen.chunk_tokens.per_chunk(chunks)
     }
 }
 
@@ -368,7 +368,7 @@ fn one_token_a_chunk(seen: &Exchange, reported: Option<u64>) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::driver::http::{ChunkTokens, Count, Failure, PromptDetails, Usage};
+    use crate::driver::http::{ChunkTokens, Failure, PromptDetails, TokenCount, Usage};
 
     pub(crate) fn context() -> RowContext {
         RowContext {
@@ -421,7 +421,7 @@ pub(crate) mod tests {
             query_len: 16,
             ..Request::default()
         };
-        let job = Job {
+        let job = SendJob {
             index: 1,
             due: at_s(8.0),
             intended: Some(at_s(7.0)),
@@ -476,7 +476,8 @@ pub(crate) mod tests {
     fn where_the_engine_counts_each_chunk_several_tokens_have_gaps() {
         let mut chunk_tokens = ChunkTokens::default();
         for n in [2, 2, 5] {
-            chunk_tokens.take(Some(Count::SoFar("usage", n)), true);
+            chunk_tokens.add(TokenCount::SoFar("usage", n));
+            chunk_tokens.end_chunk();
         }
         let usage = Some(Usage {
             completion_tokens: Some(5),
@@ -542,7 +543,8 @@ pub(crate) mod tests {
     fn any_count_of_tokens_is_weighed_and_not_unfolded() {
         let mut chunk_tokens = ChunkTokens::default();
         for n in [1, 2, u64::MAX] {
-            chunk_tokens.take(Some(Count::SoFar("usage", n)), true);
+            chunk_tokens.add(TokenCount::SoFar("usage", n));
+            chunk_tokens.end_chunk();
         }
         let usage = Some(Usage {
             completion_tokens: Some(u64::MAX),

@@ -90,7 +90,7 @@ mod tests {
     use crate::core::{CHAT_PATH, COMPLETIONS_PATH, ReasonCode};
     use crate::driver::address::Address;
     use crate::driver::clock::Stamp;
-    use crate::driver::http::{Job, Limits, Plan, StreamEnd, Target};
+    use crate::driver::http::{RequestLimits, RequestSource, SendJob, StreamEnd, Target};
     use bytes::Bytes;
     use parking_lot::Mutex;
     use std::io::{Read, Write};
@@ -106,7 +106,7 @@ mod tests {
         lets_go: Mutex<Receiver<()>>,
     }
 
-    impl Plan for Blocker {
+    impl RequestSource for Blocker {
         fn target(&self) -> &Target {
             &self.target
         }
@@ -120,7 +120,7 @@ mod tests {
         }
 
         /// Its one job is never sent, and so ends at once, on the sending thread.
-        fn ended(&self, _: Job, _: Exchange) -> Vec<Job> {
+        fn completed(&self, _: SendJob, _: Exchange) -> Vec<SendJob> {
             let _ = self.blocks.send(());
             let _ = self.lets_go.lock().recv();
             Vec::new()
@@ -141,7 +141,7 @@ mod tests {
             completions_path: COMPLETIONS_PATH.into(),
             reports_only_hits: false,
             extra_body: serde_json::Map::new(),
-            limits: Limits::default(),
+            limits: RequestLimits::default(),
             keeps_alive: Arc::default(),
             abort: abort.subscribe(),
         }
@@ -225,12 +225,12 @@ mod tests {
             let (blocks, begin) = channel();
             let (end, lets_go) = channel();
             let target = server.target(&RequestOptions::default());
-            let blocker: Arc<dyn Plan> = Arc::new(Blocker {
+            let blocker: Arc<dyn RequestSource> = Arc::new(Blocker {
                 target,
                 blocks,
                 lets_go: Mutex::new(lets_go),
             });
-            let job = Job {
+            let job = SendJob {
                 index: 0,
                 due: Stamp::now(),
                 intended: None,

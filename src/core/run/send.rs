@@ -8,7 +8,7 @@ use crate::core::workload::{
     Answers, Due, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig,
 };
 use crate::driver::clock::Stamp;
-use crate::driver::http::{Exchange, Failure, Job, Plan, Shards, Target};
+use crate::driver::http::{AnswerText, Exchange, Failure, RequestSource, SendJob, Shards, Target};
 use crate::driver::secrets;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -41,7 +41,7 @@ pub struct Completed {
     /// The lane.
     pub engine_id: usize,
     /// Which request it was, when it was due, and whether it was sent.
-    pub job: Job,
+    pub job: SendJob,
     /// What was seen of it.
     pub exchange: Exchange,
 }
@@ -133,7 +133,11 @@ impl EngineRun {
         SendPlan {
             engine_id: self.context.engine_id,
             target: Target {
-                keep_text: answers.are_wanted(),
+                answer_text: if answers.are_wanted() {
+                    AnswerText::Keep
+                } else {
+                    AnswerText::Discard
+                },
                 ..self.server.target(&self.options)
             },
             start: self.context.start,
@@ -160,13 +164,13 @@ impl EngineRun {
     }
 
     /// The row of a request that has ended.
-    pub fn row(&mut self, job: &Job, gpu_memory: &Arc<str>, exchange: &Exchange) -> Row {
+    pub fn row(&mut self, job: &SendJob, gpu_memory: &Arc<str>, exchange: &Exchange) -> Row {
         row_of(exchange, |exchange| {
             self.make_row(job, gpu_memory.clone(), exchange)
         })
     }
 
-    fn make_row(&mut self, job: &Job, gpu_memory: Arc<str>, exchange: &Exchange) -> Row {
+    fn make_row(&mut self, job: &SendJob, gpu_memory: Arc<str>, exchange: &Exchange) -> Row {
         let (i, request) = (job.index, &self.requests[job.index]);
         let before = request.continued().map_or(0, |before| self.said[before]);
         let id = request_id(&self.id_prefix, i);
@@ -211,7 +215,7 @@ pub fn send(lanes: &mut [EngineRun], shards: &Shards) -> UnboundedReceiver<Compl
         lane.context.start = start;
         let plan = lane.plan(flow, sender.clone());
         let jobs = due.into_iter().map(|due| plan.job(due)).collect();
-        let plan: Arc<dyn Plan> = Arc::new(plan);
+        let plan: Arc<dyn RequestSource> = Arc::new(plan);
         shards.send(&plan, jobs);
     }
     ended
@@ -281,12 +285,12 @@ struct SendPlan {
 }
 
 impl SendPlan {
-    fn job(&self, due: Due) -> Job {
+    fn job(&self, due: Due) -> SendJob {
         let unsent = due
             .without
             .map(|request| format!("request {request}, which it answers to, has no answer"));
         let at = |seconds| self.start.plus_s(seconds);
-        Job {
+        SendJob {
             index: due.request,
             due: at(due.at_s),
             intended: due.intended_s.map(at),
@@ -313,7 +317,7 @@ impl SendPlan {
     }
 }
 
-impl Plan for SendPlan {
+impl RequestSource for SendPlan {
     fn target(&self) -> &Target {
         &self.target
     }
@@ -341,7 +345,7 @@ impl Plan for SendPlan {
         self.counts.answered();
     }
 
-    fn ended(&self, job: Job, mut exchange: Exchange) -> Vec<Job> {
+    fn completed(&self, job: SendJob, mut exchange: Exchange) -> Vec<SendJob> {
         let index = job.index;
         let answered = exchange.failure.is_none();
         self.answers

@@ -4,7 +4,7 @@
 use crate::core::Server;
 use crate::core::workload::{Request, RequestOptions, Said};
 use crate::driver::clock::Stamp;
-use crate::driver::http::{Exchange, Failure, Job, Plan, Shards, Target};
+use crate::driver::http::{Exchange, Failure, RequestSource, SendJob, Shards, Target};
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -40,11 +40,11 @@ impl Single {
             options,
             ended: sender,
         };
-        let plan: Arc<dyn Plan> = Arc::new(sending);
+        let plan: Arc<dyn RequestSource> = Arc::new(sending);
         let due = Stamp::now().plus_s(Shards::LEAD_S);
         shards.send(
             &plan,
-            vec![Job {
+            vec![SendJob {
                 index: 0,
                 due,
                 intended: None,
@@ -95,7 +95,7 @@ struct Sending {
     ended: UnboundedSender<Exchange>,
 }
 
-impl Plan for Sending {
+impl RequestSource for Sending {
     fn target(&self) -> &Target {
         &self.target
     }
@@ -114,7 +114,7 @@ impl Plan for Sending {
         )
     }
 
-    fn ended(&self, _: Job, exchange: Exchange) -> Vec<Job> {
+    fn completed(&self, _: SendJob, exchange: Exchange) -> Vec<SendJob> {
         let _ = self.ended.send(exchange); // the wait for it may have been interrupted
         Vec::new()
     }

@@ -19,7 +19,7 @@ use crate::core::run::load;
 use crate::driver::http::Shards;
 use crate::driver::limits::max_descriptors;
 use crate::driver::port;
-use crate::driver::process::{CommandLine, Graces, Process};
+use crate::driver::process_tree::{CommandLine, Graces, ProcessTree};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -83,7 +83,7 @@ impl Checker {
 
     async fn take(&self, step: Step) -> Result<Found, EngineError> {
         let stamps = self.folder.join("stamps.jsonl");
-        let port = port::free(HOST, &[]).unwrap_or_default();
+        let port = port::find_free(HOST, &[]).unwrap_or_default();
         let engine =
             Engine::start(self.simulator(&step, &stamps), port, &self.site, Vec::new()).await?;
         if let Readiness::NotReady(error) = engine.wait_until_ready(READY).await {
@@ -135,7 +135,7 @@ impl Checker {
     }
 
     /// A process for each core that never rests, where the step wants it.
-    async fn make_busy(&self, step: &Step) -> Vec<Process> {
+    async fn make_busy(&self, step: &Step) -> Vec<ProcessTree> {
         let cores = if step.busy {
             std::thread::available_parallelism().map_or(1, usize::from)
         } else {
@@ -150,7 +150,7 @@ impl Checker {
         };
         let mut busy = Vec::new();
         for _ in 0..cores {
-            busy.extend(Process::start(&line, &self.site.watchdogs).await);
+            busy.extend(ProcessTree::start(&line, &self.site.watchdogs).await);
         }
         busy
     }

@@ -100,8 +100,8 @@ impl RequestOptions {
             .as_ref()
             .and_then(|name| std::env::var(name).ok());
         // The variable may have any name; what it holds is a key.
-        secrets::learn(key.iter().map(|key| ("key", key.as_str())));
-        secrets::learn(
+        secrets::register(key.iter().map(|key| ("key", key.as_str())));
+        secrets::register(
             self.headers
                 .iter()
                 .map(|(name, value)| (name.as_str(), value.as_str())),

@@ -1,86 +1,99 @@
-//! The daemon, and what it can be wrong with.
+//! The Docker daemon and its errors.
 
+use crate::driver::process_tree::StartError;
 use crate::driver::text::printable;
 use bollard::Docker;
+use bollard::errors::Error as DockerError;
 use std::time::Duration;
 use thiserror::Error;
 
-/// The label by which lmrun's containers are found; its value says whose each is.
-pub const LABEL: &str = "lmrun.owner";
+/// The label of lmrun's containers. Its value is the label of their owner.
+pub(super) const LABEL: &str = "lmrun.owner";
 
-/// How long the daemon may take for an answer that costs it nothing.
-pub const ANSWER: Duration = Duration::from_secs(10);
+/// The time within which the daemon must answer a simple request.
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Why there is no container.
+/// The reason why a container was not started, or not removed.
 #[derive(Debug, Error)]
 pub enum ContainerError {
-    /// Nobody to ask.
+    /// The daemon does not answer.
     #[error("no Docker daemon answers at {address}: {reason}")]
     NoDaemon {
-        /// Where it was looked for.
+        /// The address of the daemon.
         address: String,
-        /// What the system said.
+        /// The system's message.
         reason: String,
     },
-    /// No image.
+    /// The image is missing.
     #[error("the image `{image}` is not on this machine{reason}")]
     NoImage {
-        /// Its name.
+        /// The name of the image.
         image: String,
-        /// Why it is not fetched.
+        /// The reason why it was not fetched.
         reason: String,
     },
-    /// The daemon does not want to.
-    #[error("Docker does not {what}: {reason}")]
+    /// The daemon refused a request.
+    #[error("Docker cannot {action}: {reason}")]
     Refused {
-        /// What it was asked for.
-        what: &'static str,
-        /// What it said.
+        /// The requested action.
+        action: &'static str,
+        /// The daemon's message.
         reason: String,
     },
-    /// No log file.
+    /// A log file cannot be written.
     #[error(transparent)]
-    Log(#[from] crate::driver::process::StartError),
+    Log(#[from] StartError),
 }
 
 impl ContainerError {
-    pub(super) fn refused(what: &'static str) -> impl Fn(bollard::errors::Error) -> Self {
+    /// Returns a function that makes an error of a failed `action` from the daemon's.
+    pub(super) fn refused(action: &'static str) -> impl Fn(DockerError) -> Self {
         move |e| Self::Refused {
-            what,
+            action,
             reason: reason(&e),
         }
     }
 
-    /// What to do.
+    /// Returns the error of an `action` that was not answered within `limit`.
+    pub(super) fn silent(action: &'static str, limit: Duration) -> Self {
+        Self::Refused {
+            action,
+            reason: no_answer(limit),
+        }
+    }
+
+    /// Returns advice for the user.
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::NoDaemon { .. } => {
-                "start it, be allowed to use it, or name another in DOCKER_HOST"
+                "start Docker, get permission to use it, or set DOCKER_HOST to another daemon"
             }
             Self::NoImage { .. } => "fetch it with `docker pull`, which also knows your registries",
             Self::Refused { .. } => {
-                "see what it says; a program that is not on the image's PATH is given with `program`"
+                "see Docker's message; if the program is not on the image's PATH, set `program`"
             }
             Self::Log(error) => error.remedy(),
         }
     }
 }
 
-/// What the daemon said, without what bollard puts around it.
-pub fn reason(error: &bollard::errors::Error) -> String {
+fn no_answer(limit: Duration) -> String {
+    format!("no answer within {} s", limit.as_secs())
+}
+
+/// Returns the daemon's message, without bollard's additions.
+pub(super) fn reason(error: &DockerError) -> String {
     match error {
-        bollard::errors::Error::DockerResponseServerError { message, .. } => {
-            printable(message.trim())
-        }
+        DockerError::DockerResponseServerError { message, .. } => printable(message.trim()),
         other => printable(&root_cause(other)),
     }
 }
 
-/// Whether the daemon does not know what it was asked about.
-pub fn is_unknown(error: &bollard::errors::Error) -> bool {
+/// Returns true if the daemon does not know the image or container of the request.
+pub(super) fn is_unknown(error: &DockerError) -> bool {
     matches!(
         error,
-        bollard::errors::Error::DockerResponseServerError {
+        DockerError::DockerResponseServerError {
             status_code: 404,
             ..
         }
@@ -91,46 +104,62 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), root_cause)
 }
 
-/// The version of the daemon.
+/// Returns the version of the daemon.
 ///
 /// # Errors
-/// When none answers.
+/// Fails if no daemon answers.
 pub async fn version() -> Result<String, ContainerError> {
+    const ACTION: &str = "report its version";
     let docker = connect().await?;
-    let asked = tokio::time::timeout(ANSWER, docker.version()).await;
-    let silent = |_| ContainerError::Refused {
-        what: "tell its version",
-        reason: "silent".into(),
-    };
-    let told = asked
-        .map_err(silent)?
-        .map_err(ContainerError::refused("tell its version"))?;
-    Ok(told.version.unwrap_or_else(|| "of unknown version".into()))
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, docker.version())
+        .await
+        .map_err(|_| ContainerError::silent(ACTION, ANSWER_TIMEOUT))?
+        .map_err(ContainerError::refused(ACTION))?;
+    Ok(answer
+        .version
+        .unwrap_or_else(|| "of unknown version".into()))
 }
 
-/// Where the daemon is: `DOCKER_HOST`, else this machine's.
-pub fn address() -> String {
-    let named = std::env::var("DOCKER_HOST")
+/// Returns the address of the daemon: `DOCKER_HOST`, or else this machine's socket.
+fn address() -> String {
+    std::env::var("DOCKER_HOST")
         .ok()
-        .filter(|host| !host.is_empty());
-    named.unwrap_or_else(|| "unix:///var/run/docker.sock".into())
+        .filter(|host| !host.is_empty())
+        .unwrap_or_else(|| "unix:///var/run/docker.sock".into())
 }
 
-/// Whether the daemon is one of this machine.
-pub fn is_local() -> bool {
-    address().starts_with("unix://")
+/// The machine of a daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DaemonHost {
+    /// This machine.
+    Local,
+    /// Possibly another machine.
+    Remote,
 }
 
-/// The daemon, in a version of its API that both know.
-pub async fn connect() -> Result<Docker, ContainerError> {
+impl DaemonHost {
+    /// Returns the machine of the daemon at [`address`].
+    pub(super) fn current() -> Self {
+        if address().starts_with("unix://") {
+            Self::Local
+        } else {
+            Self::Remote
+        }
+    }
+}
+
+/// Connects to the daemon, in a version of its API that both know.
+pub(super) async fn connect() -> Result<Docker, ContainerError> {
     let address = address();
-    let absent = |reason| ContainerError::NoDaemon {
+    let connected = async {
+        let docker = Docker::connect_with_host(&address).map_err(|e| reason(&e))?;
+        match tokio::time::timeout(ANSWER_TIMEOUT, docker.negotiate_version()).await {
+            Ok(docker) => docker.map_err(|e| reason(&e)),
+            Err(_) => Err(no_answer(ANSWER_TIMEOUT)),
+        }
+    };
+    connected.await.map_err(|reason| ContainerError::NoDaemon {
         address: address.clone(),
         reason,
-    };
-    let docker = Docker::connect_with_host(&address).map_err(|e| absent(reason(&e)))?;
-    match tokio::time::timeout(ANSWER, docker.negotiate_version()).await {
-        Ok(docker) => docker.map_err(|e| absent(reason(&e))),
-        Err(_) => Err(absent(format!("silent for {} s", ANSWER.as_secs()))),
-    }
+    })
 }

@@ -1,5 +1,5 @@
-//! Containers that are always owned, through the Docker Engine API: started, watched, and removed
-//! with all that is in them. What a killed owner left, the next one finds by its label.
+//! Containers, through the Docker Engine API: started, watched, and removed with their volumes. The
+//! next run finds the containers of a killed lmrun by their label.
 
 mod docker;
 mod orphans;
@@ -7,6 +7,6 @@ mod running;
 mod spec;
 
 pub use docker::{ContainerError, version};
-pub use orphans::{remove_orphans, remove_orphans_now};
-pub use running::{Container, ContainerLine};
-pub use spec::{ContainerSpec, Gpus, HOST_NETWORK};
+pub use orphans::{remove_orphans, remove_orphans_blocking};
+pub use running::Container;
+pub use spec::{ContainerLine, ContainerSpec, Gpus, HOST_NETWORK};

@@ -1,26 +1,26 @@
-//! Containers whose lmrun was killed.
+//! Containers of killed lmruns.
 
-use super::docker::{LABEL, connect, is_local};
-use crate::driver::owner::{Fate, Owner};
+use super::docker::{DaemonHost, LABEL, connect};
+use crate::driver::owner::{OwnerId, OwnerState};
 use bollard::Docker;
 use bollard::models::{ContainerSummary, ContainerSummaryStateEnum};
 use bollard::query_parameters::{ListContainersOptions, RemoveContainerOptions};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// How long the whole search may take: without it a run starts all the same.
-const LIMIT: Duration = Duration::from_secs(20);
+/// The maximum time of a search. After it a run starts without the rest.
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Removes the containers of owners that have ended; says which. Where no daemon answers, there is
-/// nothing to be removed.
+/// Removes the containers of owners that have exited. Returns a message about each. Removes none if no
+/// daemon answers.
 pub async fn remove_orphans() -> Vec<String> {
-    tokio::time::timeout(LIMIT, search())
+    tokio::time::timeout(SEARCH_TIMEOUT, search())
         .await
         .unwrap_or_default()
 }
 
-/// The same, outside of a runtime.
-pub fn remove_orphans_now() {
+/// Does the same as [`remove_orphans`], outside of a runtime.
+pub fn remove_orphans_blocking() {
     if let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -30,7 +30,10 @@ pub fn remove_orphans_now() {
 }
 
 async fn search() -> Vec<String> {
-    let (Some(this), Ok(docker)) = (Owner::this(), connect().await) else {
+    let Some(this) = OwnerId::current() else {
+        return Vec::new();
+    };
+    let Ok(docker) = connect().await else {
         return Vec::new();
     };
     let filters = HashMap::from([("label".to_owned(), vec![LABEL.to_owned()])]);
@@ -39,34 +42,37 @@ async fn search() -> Vec<String> {
         filters: Some(filters),
         ..Default::default()
     };
-    let ours = docker
-        .list_containers(Some(options))
-        .await
-        .unwrap_or_default();
-    let mut removed = Vec::new();
-    for container in ours
-        .iter()
-        .filter(|container| is_orphan(container, &this, is_local()))
-    {
-        removed.extend(remove(&docker, container).await);
+    let Ok(containers) = docker.list_containers(Some(options)).await else {
+        return Vec::new();
+    };
+    let mut messages = Vec::new();
+    for container in containers {
+        if is_orphan(&container, &this, DaemonHost::current()) {
+            messages.extend(remove(&docker, &container).await);
+        }
     }
-    removed
+    messages
 }
 
-/// A daemon of this machine keeps what an earlier boot left, ended; that of another machine may
-/// serve an lmrun there.
-fn is_orphan(container: &ContainerSummary, this: &Owner, local: bool) -> bool {
+/// Returns true if the owner of a container has exited.
+///
+/// A local daemon keeps the containers of earlier boots, which have exited. Those of a remote daemon
+/// may belong to an lmrun on its machine.
+fn is_orphan(container: &ContainerSummary, this: &OwnerId, daemon: DaemonHost) -> bool {
     let label = container
         .labels
         .as_ref()
         .and_then(|labels| labels.get(LABEL));
-    let Some(owner) = label.and_then(|label| Owner::of(label)) else {
+    let Some(owner) = label.and_then(|label| OwnerId::from_label(label)) else {
         return false;
     };
-    match owner.fate(this) {
-        Fate::Ended => true,
-        Fate::OtherBoot => local && container.state == Some(ContainerSummaryStateEnum::EXITED),
-        Fate::MayLive => false,
+    match owner.state(this) {
+        OwnerState::Exited => true,
+        OwnerState::OtherBoot => {
+            daemon == DaemonHost::Local
+                && container.state == Some(ContainerSummaryStateEnum::EXITED)
+        }
+        OwnerState::MayLive => false,
     }
 }
 
@@ -77,12 +83,12 @@ async fn remove(docker: &Docker, container: &ContainerSummary) -> Option<String>
         v: true,
         ..Default::default()
     };
-    // One that another lmrun removes at the same moment is removed.
+    // Fails if another lmrun removes it at the same time.
     docker.remove_container(id, Some(options)).await.ok()?;
-    let image = container.image.as_deref().unwrap_or("no name");
+    let image = container.image.as_deref().unwrap_or("unknown");
+    let short_id = &id[..12.min(id.len())];
     Some(format!(
-        "removed the container {} of {image}, whose lmrun was killed",
-        &id[..12.min(id.len())]
+        "removed the container {short_id}, image {image}, left by a killed lmrun"
     ))
 }
 
@@ -100,32 +106,31 @@ mod tests {
     }
 
     #[test]
-    fn a_live_owner_keeps_its_containers() {
+    fn containers_of_living_owners_are_not_orphans() {
         use ContainerSummaryStateEnum::{EXITED, RUNNING};
-        let this = Owner::this().expect("Linux");
-        let mine = this.label();
-        let other_boot = format!("x{mine}");
-        let ended = mine
-            .rsplit_once('/')
-            .map(|(owner, _)| format!("{owner}/1"))
-            .expect("a start");
-        for (label, state, local, is) in [
-            (&mine, RUNNING, true, false),
-            (&mine, EXITED, true, false),
-            (&ended, RUNNING, false, true),
-            (&other_boot, RUNNING, true, false),
-            (&other_boot, EXITED, false, false),
-            (&other_boot, EXITED, true, true),
-            (&"somebody".to_owned(), EXITED, true, false),
+        use DaemonHost::{Local, Remote};
+        let this = OwnerId::current().expect("Linux");
+        let own = this.label();
+        let other_boot = format!("x{own}");
+        let (owner, _) = own.rsplit_once('/').expect("a start");
+        let exited = format!("{owner}/1");
+        for (label, state, daemon, expected) in [
+            (own.as_str(), RUNNING, Local, false),
+            (&own, EXITED, Local, false),
+            (&exited, RUNNING, Remote, true),
+            (&other_boot, RUNNING, Local, false),
+            (&other_boot, EXITED, Remote, false),
+            (&other_boot, EXITED, Local, true),
+            ("invalid", EXITED, Local, false),
         ] {
             assert_eq!(
-                is_orphan(&container(label, state), &this, local),
-                is,
-                "{label} {state:?} {local}"
+                is_orphan(&container(label, state), &this, daemon),
+                expected,
+                "{label} {state:?} {daemon:?}"
             );
         }
         assert!(
-            !is_orphan(&ContainerSummary::default(), &this, true),
+            !is_orphan(&ContainerSummary::default(), &this, Local),
             "no label"
         );
     }

@@ -1,54 +1,55 @@
-//! What a container is made of, in the words of `docker run`.
+//! The options of a container, with the names of `docker run`.
 
 use super::docker::LABEL;
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, DeviceRequest, HostConfig, HostConfigLogConfig, PortBinding,
 };
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 
-/// The network of the host itself: the engine's port is the host's.
+/// The host's network: the engine's port is a port of the host.
 pub const HOST_NETWORK: &str = "host";
 
-/// What a container is made of. The command, its environment and its port come from the engine.
+/// The options of a container. The command, its environment and its port come from the engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContainerSpec {
-    /// The image, as `docker run` names it.
+    /// The name of the image, as for `docker run`.
     pub image: String,
-    /// The GPUs that it sees; all, where the engine uses any and nothing is said.
+    /// The GPUs in it. By default all, if the engine uses a GPU.
     #[serde(default)]
     pub gpus: Option<Gpus>,
-    /// Folders, files and volumes in it, as `from:to` or `from:to:ro`.
+    /// Folders, files and volumes in it, as `from:to[:ro]`.
     #[serde(default)]
     pub mounts: Vec<String>,
-    /// Added to the environment of the engine.
+    /// Variables added to the environment of the engine.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Variables that it has from this program's environment. Their values are written nowhere.
+    /// Variables copied from lmrun's environment. Their values are never written.
     #[serde(default)]
     pub env_from: Vec<String>,
-    /// Its network. On another than the host's, the engine's port is published.
+    /// Its network. If it is not the host's, the engine's port is published.
     #[serde(default = "host_network")]
     pub network: String,
-    /// Whose shared memory it sees: `host`, or its own.
+    /// Its IPC mode, such as `host` for the shared memory of the host.
     #[serde(default)]
     pub ipc: Option<String>,
-    /// The size of its own shared memory, GiB.
-    #[serde(default = "shm")]
+    /// The size of its shared memory, GiB.
+    #[serde(default = "shm_gib")]
     pub shm_gib: u32,
     /// Devices of the host in it, such as `/dev/kfd`.
     #[serde(default)]
     pub devices: Vec<String>,
-    /// As whom it runs, as `user` or `uid:gid`.
+    /// The user that it runs as: `user` or `uid:gid`.
     #[serde(default)]
     pub user: Option<String>,
-    /// Whether an image that is not on this machine is fetched.
-    #[serde(default = "yes")]
+    /// True if an image that is not on this machine is fetched.
+    #[serde(default = "pull")]
     pub pull: bool,
-    /// How long that may take, seconds.
-    #[serde(default = "pull_timeout")]
+    /// The maximum time of that, seconds.
+    #[serde(default = "pull_timeout_s")]
     pub pull_timeout_s: f64,
 }
 
@@ -56,15 +57,15 @@ fn host_network() -> String {
     HOST_NETWORK.into()
 }
 
-fn shm() -> u32 {
+fn shm_gib() -> u32 {
     16
 }
 
-fn yes() -> bool {
+fn pull() -> bool {
     true
 }
 
-fn pull_timeout() -> f64 {
+fn pull_timeout_s() -> f64 {
     3600.0
 }
 
@@ -72,9 +73,9 @@ fn pull_timeout() -> f64 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gpus {
-    /// Every one.
+    /// All GPUs.
     All,
-    /// Some, by number or UUID. In the container they are numbered from 0.
+    /// Some GPUs, by number or UUID. In the container they are numbered from 0.
     #[serde(untagged)]
     These(Vec<String>),
 }
@@ -97,7 +98,7 @@ impl<'de> Visitor<'de> for GpusVisitor {
     fn visit_str<E: Error>(self, word: &str) -> Result<Gpus, E> {
         match word {
             "all" => Ok(Gpus::All),
-            other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
+            other => Err(E::invalid_value(Unexpected::Str(other), &self)),
         }
     }
 
@@ -111,29 +112,28 @@ impl<'de> Visitor<'de> for GpusVisitor {
 }
 
 impl ContainerSpec {
-    /// What is wrong with it, if anything.
+    /// Checks the options.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// Fails if an option is invalid.
     pub fn check(&self) -> Result<(), String> {
         if self.image.is_empty() {
             return Err("a container needs its `image`".into());
         }
         if let Some(mount) = self.mounts.iter().find(|mount| !mount.contains(':')) {
-            return Err(format!(
-                "the mount `{mount}` is no `from:to` or `from:to:ro`"
-            ));
+            return Err(format!("invalid mount `{mount}`: expected `from:to[:ro]`"));
         }
-        let absent = |name: &&String| std::env::var_os(name).is_none();
-        match self.env_from.iter().find(absent) {
-            Some(name) => Err(format!(
-                "`env_from` names `{name}`, which the environment does not have"
-            )),
-            None => Ok(()),
+        for name in &self.env_from {
+            if std::env::var_os(name).is_none() {
+                return Err(format!(
+                    "`env_from` names `{name}`, which the environment does not have"
+                ));
+            }
         }
+        Ok(())
     }
 
-    /// Where a program in it listens so that it can be reached at `host` from outside.
+    /// Returns the address on which a program in it must listen to be reached at `host`.
     pub fn listens_on<'a>(&self, host: &'a str) -> &'a str {
         if self.network == HOST_NETWORK {
             host
@@ -142,36 +142,68 @@ impl ContainerSpec {
         }
     }
 
-    /// The container that runs `argv`, in the words of the API.
-    pub(super) fn body(
-        &self,
-        argv: &[String],
-        env: &BTreeMap<String, String>,
-        port: Published<'_>,
-        gpus: &Gpus,
-        owner: String,
-    ) -> ContainerCreateBody {
-        let (program, words) = argv.split_at(argv.len().min(1));
-        let published = (self.network != HOST_NETWORK).then(|| format!("{}/tcp", port.number));
+    /// Returns the environment as `name=value`: that of the engine, and the options' above it.
+    fn environment(&self, engine: &BTreeMap<String, String>) -> Vec<String> {
+        let mut all = BTreeMap::new();
+        for name in &self.env_from {
+            if let Ok(value) = std::env::var(name) {
+                all.insert(name, value);
+            }
+        }
+        for (name, value) in engine.iter().chain(&self.env) {
+            all.insert(name, value.clone());
+        }
+        all.into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect()
+    }
+}
+
+/// A container to start, and the files for its output.
+pub struct ContainerLine<'a> {
+    /// The options.
+    pub spec: &'a ContainerSpec,
+    /// The program and its arguments, instead of the image's.
+    pub argv: Vec<String>,
+    /// The environment of the engine.
+    pub env: BTreeMap<String, String>,
+    /// The host address of its port.
+    pub host: &'a str,
+    /// The port.
+    pub port: u16,
+    /// The GPUs in it.
+    pub gpus: Gpus,
+    /// The file that standard output is appended to.
+    pub stdout: PathBuf,
+    /// The file that standard error is appended to.
+    pub stderr: PathBuf,
+}
+
+impl ContainerLine<'_> {
+    /// Returns the body of the API's request to create the container.
+    pub(super) fn create_body(&self, owner: String) -> ContainerCreateBody {
+        let spec = self.spec;
+        let (program, arguments) = self.argv.split_at(self.argv.len().min(1));
+        let published = (spec.network != HOST_NETWORK).then(|| format!("{}/tcp", self.port));
         ContainerCreateBody {
-            image: Some(self.image.clone()),
-            // The engine's command takes the place of the image's.
+            image: Some(spec.image.clone()),
+            // The engine's program replaces that of the image.
             entrypoint: Some(program.to_vec()),
-            cmd: Some(words.to_vec()),
-            env: Some(self.environment(env)),
-            user: self.user.clone(),
+            cmd: Some(arguments.to_vec()),
+            env: Some(spec.environment(&self.env)),
+            user: spec.user.clone(),
             labels: Some(HashMap::from([(LABEL.to_owned(), owner)])),
             exposed_ports: published.clone().map(|port| vec![port]),
             host_config: Some(HostConfig {
-                binds: Some(self.mounts.clone()),
-                network_mode: Some(self.network.clone()),
+                binds: Some(spec.mounts.clone()),
+                network_mode: Some(spec.network.clone()),
                 port_bindings: published
-                    .map(|inside| HashMap::from([(inside, Some(vec![port.binding()]))])),
-                ipc_mode: self.ipc.clone(),
-                shm_size: Some(i64::from(self.shm_gib) << 30),
-                devices: Some(self.devices.iter().map(|path| device(path)).collect()),
-                device_requests: requested(gpus).map(|request| vec![request]),
-                // What it prints goes to lmrun's own files, and nowhere else.
+                    .map(|port| HashMap::from([(port, Some(vec![self.port_binding()]))])),
+                ipc_mode: spec.ipc.clone(),
+                shm_size: Some(i64::from(spec.shm_gib) << 30),
+                devices: Some(spec.devices.iter().map(|path| device(path)).collect()),
+                device_requests: gpu_request(&self.gpus).map(|request| vec![request]),
+                // Its output goes only to lmrun's log files.
                 log_config: Some(HostConfigLogConfig {
                     typ: Some("none".into()),
                     config: None,
@@ -182,34 +214,10 @@ impl ContainerSpec {
         }
     }
 
-    fn environment(&self, engine: &BTreeMap<String, String>) -> Vec<String> {
-        let handed_on = self
-            .env_from
-            .iter()
-            .filter_map(|name| Some((name, std::env::var(name).ok()?)));
-        let given = engine
-            .iter()
-            .chain(&self.env)
-            .map(|(name, value)| (name, value.clone()));
-        let all: BTreeMap<&String, String> = handed_on.chain(given).collect();
-        all.into_iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect()
-    }
-}
-
-/// The port that the host has for it.
-#[derive(Clone, Copy)]
-pub(super) struct Published<'a> {
-    pub host: &'a str,
-    pub number: u16,
-}
-
-impl Published<'_> {
-    fn binding(self) -> PortBinding {
+    fn port_binding(&self) -> PortBinding {
         PortBinding {
             host_ip: Some(self.host.into()),
-            host_port: Some(self.number.to_string()),
+            host_port: Some(self.port.to_string()),
         }
     }
 }
@@ -223,8 +231,8 @@ fn device(path: &str) -> DeviceMapping {
     }
 }
 
-/// As `docker run --gpus` asks for them; `None` for none.
-fn requested(gpus: &Gpus) -> Option<DeviceRequest> {
+/// Returns the request for GPUs that `docker run --gpus` makes, or `None` for no GPU.
+fn gpu_request(gpus: &Gpus) -> Option<DeviceRequest> {
     let request = DeviceRequest {
         capabilities: Some(vec![vec!["gpu".into()]]),
         ..DeviceRequest::default()
@@ -250,22 +258,23 @@ mod tests {
         serde_json::from_str(json).expect("a spec")
     }
 
-    fn body(spec: &ContainerSpec, gpus: &Gpus) -> serde_json::Value {
-        let argv = ["serve", "--port", "8000"].map(String::from);
-        let env = BTreeMap::from([
-            ("A".to_owned(), "1".to_owned()),
-            ("B".to_owned(), "1".to_owned()),
-        ]);
-        let port = Published {
+    fn body(spec: &ContainerSpec, gpus: Gpus) -> serde_json::Value {
+        let line = ContainerLine {
+            spec,
+            argv: ["serve", "--port", "8000"].map(String::from).to_vec(),
+            env: ["A", "B"].map(|name| (name.into(), "1".into())).into(),
             host: "127.0.0.1",
-            number: 8000,
+            port: 8000,
+            gpus,
+            stdout: PathBuf::new(),
+            stderr: PathBuf::new(),
         };
-        serde_json::to_value(spec.body(&argv, &env, port, gpus, "me".into())).expect("JSON")
+        serde_json::to_value(line.create_body("me".into())).expect("JSON")
     }
 
     #[test]
-    fn the_command_takes_the_place_of_the_images() {
-        let body = body(&spec(r#"{"image": "i", "env": {"B": "2"}}"#), &Gpus::All);
+    fn the_command_replaces_that_of_the_image() {
+        let body = body(&spec(r#"{"image": "i", "env": {"B": "2"}}"#), Gpus::All);
         assert_eq!(body["Entrypoint"], serde_json::json!(["serve"]));
         assert_eq!(body["Cmd"], serde_json::json!(["--port", "8000"]));
         assert_eq!(body["Env"], serde_json::json!(["A=1", "B=2"]));
@@ -276,10 +285,10 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_its_own_publishes_the_port() {
+    fn a_bridge_network_publishes_the_port() {
         let spec = spec(r#"{"image": "i", "network": "bridge", "gpus": [1, "GPU-x"]}"#);
         let gpus = spec.gpus.clone().expect("some");
-        let body = body(&spec, &gpus);
+        let body = body(&spec, gpus);
         let binding = &body["HostConfig"]["PortBindings"]["8000/tcp"][0];
         assert_eq!(
             (&binding["HostIp"], &binding["HostPort"]),
@@ -291,8 +300,8 @@ mod tests {
     }
 
     #[test]
-    fn no_gpu_is_asked_for_where_none_is_wanted() {
-        let body = body(&spec(r#"{"image": "i"}"#), &Gpus::These(Vec::new()));
+    fn no_gpu_is_requested_for_an_empty_list() {
+        let body = body(&spec(r#"{"image": "i"}"#), Gpus::These(Vec::new()));
         assert_eq!(
             body["HostConfig"]["DeviceRequests"],
             serde_json::Value::Null
@@ -300,12 +309,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_made_is_refused() {
+    fn invalid_options_are_errors() {
         for (json, problem) in [
             (r#"{"image": ""}"#, "a container needs its `image`"),
             (
                 r#"{"image": "i", "mounts": ["/a"]}"#,
-                "the mount `/a` is no `from:to` or `from:to:ro`",
+                "invalid mount `/a`: expected `from:to[:ro]`",
             ),
             (
                 r#"{"image": "i", "env_from": ["LMRUN_NO_SUCH"]}"#,
@@ -315,7 +324,7 @@ mod tests {
             assert_eq!(spec(json).check(), Err(problem.into()));
         }
         let error = serde_json::from_str::<ContainerSpec>(r#"{"image": "i", "gpus": "two"}"#);
-        let error = error.expect_err("no number").to_string();
+        let error = error.expect_err("not a list").to_string();
         assert!(
             error.contains("expected \"all\" or an array such as [0, 1]"),
             "{error}"

@@ -1,106 +1,109 @@
-//! What one event of an OpenAI completion stream says.
+//! Parses the events of OpenAI completion streams.
 
-use super::sse::Frame;
-use super::tokens::Count;
+use super::reader::AnswerText;
+use super::sse::SseFrame;
+use super::tokens::TokenCount;
 use crate::driver::secrets;
-use crate::driver::text::is_harmless;
-use memchr::memmem;
+use crate::driver::text::is_printable;
+use memchr::{memchr, memmem};
 use serde::de::{Error, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 
-/// Token counts as the server reports them.
+/// The token counts that the server reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Usage {
-    /// Tokens of the prompt, chat template included.
-    #[serde(deserialize_with = "whole")]
+    /// The tokens of the prompt, including the chat template.
+    #[serde(deserialize_with = "token_count")]
     pub prompt_tokens: Option<u64>,
-    /// Tokens generated.
-    #[serde(deserialize_with = "whole")]
+    /// The generated tokens.
+    #[serde(deserialize_with = "token_count")]
     pub completion_tokens: Option<u64>,
-    /// What is known of the prompt.
+    /// Details of the prompt's tokens.
     pub prompt_tokens_details: Option<PromptDetails>,
 }
 
-/// The part of [`Usage`] that tells a cached prompt from a computed one.
+/// The part of [`Usage`] about the prompt's cached tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct PromptDetails {
-    /// Prompt tokens that some cache held.
-    #[serde(deserialize_with = "whole")]
+    /// The prompt's tokens that came from a cache.
+    #[serde(deserialize_with = "token_count")]
     pub cached_tokens: Option<u64>,
 }
 
-/// Reads a whole number: some servers write `5.0`.
-fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    // The largest below which an f64 is exact.
-    const LARGEST: f64 = 9e15;
+/// The maximum plausible number of tokens. A larger count is a defect of the server.
+const MAX_TOKENS: u64 = 1_000_000_000;
+
+/// Parses a number of tokens. Some servers write `5.0`.
+fn token_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else {
         return Ok(None);
     };
-    let whole = || {
-        number
-            .as_f64()
-            .filter(|n| (0.0..LARGEST).contains(n) && n.fract() == 0.0)
-    };
-    let read = number.as_u64().or_else(|| whole().map(|n| n as u64));
-    match read {
-        None => Err(D::Error::custom(format!(
+    let Some(tokens) = number.as_u64().or_else(|| whole(&number)) else {
+        return Err(D::Error::custom(format!(
             "expected a whole number, found {number}"
-        ))),
-        Some(read) if read > MOST_TOKENS => Err(D::Error::custom(format!(
-            "expected at most {MOST_TOKENS} tokens, found {number}"
-        ))),
-        Some(read) => Ok(Some(read)),
+        )));
+    };
+    if tokens > MAX_TOKENS {
+        return Err(D::Error::custom(format!(
+            "expected at most {MAX_TOKENS} tokens, found {number}"
+        )));
     }
+    Ok(Some(tokens))
 }
 
-/// No request has more tokens than this: a larger count is a defect of the server.
-const MOST_TOKENS: u64 = 1_000_000_000;
+/// Returns a float that is a whole number.
+fn whole(number: &serde_json::Number) -> Option<u64> {
+    /// Up to here an f64 is exact.
+    const MAX_EXACT: f64 = 9e15;
+    let number = number.as_f64()?;
+    ((0.0..MAX_EXACT).contains(&number) && number.fract() == 0.0).then_some(number as u64)
+}
 
-/// One event, read.
+/// The content of one event.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Delta {
-    /// It has a choice, be it only the role: where vLLM's own clients stop the clock.
-    pub choice: bool,
-    /// It has output: content, reasoning, a tool call or a refusal, not empty.
-    pub output: bool,
-    /// It has content, not empty.
-    pub answer: bool,
-    /// The content, where it was asked for.
+    /// True if it has a choice, even if only with the role: vLLM's own clients stop the clock there.
+    pub has_choice: bool,
+    /// True if it has non-empty output: content, reasoning, a tool call or a refusal.
+    pub has_output: bool,
+    /// True if it has non-empty content.
+    pub has_content: bool,
+    /// The content, if it is kept.
     pub text: Option<String>,
-    /// Why the generation ended.
+    /// The reason for the end of the generation.
     pub finish_reason: Option<String>,
     /// The token counts.
     pub usage: Option<Usage>,
-    /// What it tells of the tokens so far.
-    pub count: Option<Count>,
+    /// The number of tokens that it reports.
+    pub count: Option<TokenCount>,
 }
 
-/// What an event turned out to be.
+/// A parsed event.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Event {
+pub(super) enum StreamEvent {
     /// `[DONE]`: the stream is complete.
     Done,
     /// A part of the answer.
     Delta(Delta),
-    /// `{"error": ...}`: a failure, whatever the HTTP status said.
+    /// An error, independent of the HTTP status.
     Error(String),
-    /// An event that the API does not have: a ping, say. An excerpt.
+    /// An excerpt of an event that is not part of the API, such as a ping.
     Unknown(String),
-    /// Not what the API promises.
+    /// The reason why it is not valid.
     Invalid(String),
 }
 
 #[derive(Deserialize)]
-struct Wire<'a> {
+struct EventJson<'a> {
     #[serde(borrow, default)]
-    choices: Option<Vec<Choice<'a>>>,
+    choices: Option<Vec<StreamChoice<'a>>>,
     #[serde(default)]
     usage: Option<Usage>,
     #[serde(default)]
-    timings: Option<Timings>,
+    timings: Option<LlamaTimings>,
     #[serde(default)]
     error: Option<serde_json::Value>,
     #[serde(default)]
@@ -111,17 +114,17 @@ struct Wire<'a> {
     code: Option<IgnoredAny>,
 }
 
-/// llama.cpp's.
+/// The `timings` of llama.cpp.
 #[derive(Deserialize)]
-struct Timings {
-    #[serde(default, deserialize_with = "whole")]
+struct LlamaTimings {
+    #[serde(default, deserialize_with = "token_count")]
     predicted_n: Option<u64>,
 }
 
 #[derive(Deserialize)]
-struct Choice<'a> {
+struct StreamChoice<'a> {
     #[serde(borrow, default)]
-    delta: Option<Message<'a>>,
+    delta: Option<DeltaMessage<'a>>,
     #[serde(borrow, default)]
     text: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -131,9 +134,9 @@ struct Choice<'a> {
 }
 
 #[derive(Deserialize)]
-struct Message<'a> {
+struct DeltaMessage<'a> {
     #[serde(borrow, default)]
-    content: Option<Content<'a>>,
+    content: Option<DeltaContent<'a>>,
     #[serde(borrow, default)]
     reasoning: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -149,128 +152,159 @@ struct Message<'a> {
     audio: Option<IgnoredAny>,
 }
 
-/// A text, or a list of parts, as Mistral's API sends it.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Content<'a> {
-    Text(#[serde(borrow)] Cow<'a, str>),
-    Parts(#[serde(borrow)] Vec<Part<'a>>),
+impl DeltaMessage<'_> {
+    /// Returns true if it has non-empty output other than content.
+    fn has_other_output(&self) -> bool {
+        is_filled(self.reasoning.as_deref())
+            || is_filled(self.reasoning_content.as_deref())
+            || is_filled(self.refusal.as_deref())
+            || self
+                .tool_calls
+                .as_ref()
+                .is_some_and(|calls| !calls.is_empty())
+            || self.function_call.is_some()
+            || self.audio.is_some()
+    }
 }
 
-/// A part of a content: a text, or something else that is output, a piece of reasoning, say.
+fn is_filled(text: Option<&str>) -> bool {
+    text.is_some_and(|text| !text.is_empty())
+}
+
+/// The content of a message: a text, or a list of parts, as in Mistral's API.
 #[derive(Deserialize)]
-struct Part<'a> {
+#[serde(untagged)]
+enum DeltaContent<'a> {
+    Text(#[serde(borrow)] Cow<'a, str>),
+    Parts(#[serde(borrow)] Vec<DeltaPart<'a>>),
+}
+
+/// A part of a content: a text, or other output, such as reasoning.
+#[derive(Deserialize)]
+struct DeltaPart<'a> {
     #[serde(borrow, default)]
     text: Option<Cow<'a, str>>,
 }
 
-impl<'a> Content<'a> {
-    /// Its text, and whether it has output that is not text.
-    fn split(self) -> (Cow<'a, str>, bool) {
+impl<'a> DeltaContent<'a> {
+    /// Returns true if it has output that is not text.
+    fn has_other_output(&self) -> bool {
         match self {
-            Self::Text(text) => (text, false),
-            Self::Parts(parts) => {
-                let other = parts.iter().any(|part| part.text.is_none());
-                (
-                    parts
-                        .into_iter()
-                        .filter_map(|part| part.text)
-                        .collect::<String>()
-                        .into(),
-                    other,
-                )
-            }
+            Self::Text(_) => false,
+            Self::Parts(parts) => parts.iter().any(|part| part.text.is_none()),
+        }
+    }
+
+    fn into_text(self) -> Cow<'a, str> {
+        match self {
+            Self::Text(text) => text,
+            Self::Parts(parts) => parts
+                .into_iter()
+                .filter_map(|part| part.text)
+                .collect::<String>()
+                .into(),
         }
     }
 }
 
-/// Reads an event whole.
-pub fn read(frame: Frame<'_>, keep_text: bool) -> Event {
+/// Parses a whole event.
+pub(super) fn read(frame: SseFrame<'_>, answer_text: AnswerText) -> StreamEvent {
     let data = frame.data.trim_ascii();
     if data == b"[DONE]" {
-        return Event::Done;
+        return StreamEvent::Done;
     }
     if frame.name == b"error" {
-        return Event::Error(error_of(data));
+        return StreamEvent::Error(error_message(data));
     }
     let Ok(text) = std::str::from_utf8(data) else {
-        return Event::Invalid(format!("not UTF-8: `{}`", excerpt(data)));
+        return StreamEvent::Invalid(format!("not UTF-8: `{}`", excerpt(data)));
     };
-    match serde_json::from_str::<Wire<'_>>(text) {
-        Err(e) => Event::Invalid(format!("{e} in `{}`", excerpt(data))),
-        Ok(Wire {
+    match serde_json::from_str::<EventJson<'_>>(text) {
+        Err(e) => StreamEvent::Invalid(format!("{e} in `{}`", excerpt(data))),
+        Ok(EventJson {
             error: Some(error), ..
-        }) => Event::Error(error_text(&error)),
-        Ok(wire) if wire.choices.is_none() && wire.usage.is_none() => other(&wire, data),
-        Ok(wire) => Event::Delta(delta(wire, keep_text)),
+        }) => StreamEvent::Error(message_of(&error)),
+        Ok(event) if event.choices.is_none() && event.usage.is_none() => other_event(&event, data),
+        Ok(event) => StreamEvent::Delta(delta(event, answer_text)),
     }
 }
 
-/// Returns the event for data with neither `choices` nor `usage`: an error under another name, or an event
-/// that other clients skip as well.
-fn other(wire: &Wire<'_>, data: &[u8]) -> Event {
-    let is_error =
-        wire.object.as_ref().is_some_and(|object| object == "error") || wire.code.is_some();
-    match &wire.message {
-        Some(message) if is_error => Event::Error(error_text(message)),
-        _ => Event::Unknown(excerpt(data)),
+/// Returns the event for data with neither `choices` nor `usage`: an error under another name, or an
+/// event that other clients skip as well.
+fn other_event(event: &EventJson<'_>, data: &[u8]) -> StreamEvent {
+    let is_error = event
+        .object
+        .as_ref()
+        .is_some_and(|object| object == "error")
+        || event.code.is_some();
+    match &event.message {
+        Some(message) if is_error => StreamEvent::Error(message_of(message)),
+        _ => StreamEvent::Unknown(excerpt(data)),
     }
 }
 
-/// Whether an event is one more piece of content and nothing else, without reading it whole.
+/// Returns true if an event surely is one more piece of content and nothing else, without parsing it.
 ///
-/// `false` means "look closer". Quotes inside a JSON string are escaped, so the needles
-/// cannot stand in the generated text.
-pub fn is_plain_content(data: &[u8]) -> bool {
-    let has = |needle: &[u8]| memmem::find(data, needle).is_some();
-    has(br#""finish_reason":null"#)
-        && !has(br#""usage":{"#)
-        && !has(br#""error""#)
-        && !has(br#""token_ids":["#)
-        && !has(br#""timings":{"#)
+/// Quotes in a JSON string are escaped, so the generated text cannot contain the searched fields.
+fn is_plain_content(data: &[u8]) -> bool {
+    contains(data, br#""finish_reason":null"#)
+        && !contains(data, br#""usage":{"#)
+        && !contains(data, br#""error""#)
+        && !contains(data, br#""token_ids":["#)
+        && !contains(data, br#""timings":{"#)
         && (after(data, br#""content":""#).is_some_and(|next| next != b'"')
             || after(data, br#""text":""#).is_some_and(|next| next != b'"'))
         && std::str::from_utf8(data).is_ok()
 }
 
-/// What the plain events of one stream have in common: servers write the same before and behind
-/// each piece of content.
-#[derive(Debug, Default)]
-pub struct Shape {
-    before: Vec<u8>,
-    behind: Vec<u8>,
+fn contains(data: &[u8], needle: &[u8]) -> bool {
+    memmem::find(data, needle).is_some()
 }
 
-impl Shape {
-    /// [`is_plain_content`], by comparison with the event before where that suffices.
-    pub fn is_plain_content(&mut self, data: &[u8]) -> bool {
-        if self.fits(data) {
+/// Returns the byte after `needle`.
+fn after(data: &[u8], needle: &[u8]) -> Option<u8> {
+    memmem::find(data, needle).and_then(|at| data.get(at + needle.len()).copied())
+}
+
+/// The bytes before and after the content in the plain events of one stream. Servers repeat them in
+/// every event.
+#[derive(Debug, Default)]
+pub(super) struct EventTemplate {
+    before: Vec<u8>,
+    after: Vec<u8>,
+}
+
+impl EventTemplate {
+    /// Returns true if an event surely is one more piece of content and nothing else. Compares it with
+    /// the event before if that is enough.
+    pub(super) fn is_plain_content(&mut self, data: &[u8]) -> bool {
+        if self.matches(data) {
             return true;
         }
-        let plain = is_plain_content(data);
-        if plain {
-            self.learn(data);
+        let is_plain = is_plain_content(data);
+        if is_plain {
+            self.update(data);
         }
-        plain
+        is_plain
     }
 
-    /// Whether `data` differs from the event before in its content alone, which is not empty. A
-    /// quote or a final backslash there needs a closer look.
-    fn fits(&self, data: &[u8]) -> bool {
-        let frame = self.before.len() + self.behind.len();
-        if self.before.is_empty() || data.len() <= frame {
+    /// Returns true if `data` differs from the event before only in its content, which is not empty.
+    /// Returns false for content with a quote or a backslash at its end, which must be parsed.
+    fn matches(&self, data: &[u8]) -> bool {
+        let template = self.before.len() + self.after.len();
+        if self.before.is_empty() || data.len() <= template {
             return false;
         }
         let (before, rest) = data.split_at(self.before.len());
-        let (content, behind) = rest.split_at(rest.len() - self.behind.len());
+        let (content, after) = rest.split_at(rest.len() - self.after.len());
         before == self.before
-            && behind == self.behind
+            && after == self.after
             && content.last() != Some(&b'\\')
-            && memchr::memchr(b'"', content).is_none()
+            && memchr(b'"', content).is_none()
             && std::str::from_utf8(content).is_ok()
     }
 
-    fn learn(&mut self, data: &[u8]) {
+    fn update(&mut self, data: &[u8]) {
         let start = [&br#""content":""#[..], br#""text":""#]
             .into_iter()
             .find_map(|key| {
@@ -278,167 +312,164 @@ impl Shape {
                 (data.get(at) != Some(&b'"')).then_some(at)
             });
         let Some(start) = start else { return };
-        // Up to the first quote, be it escaped: then the next event takes the closer look as well.
-        let Some(length) = memchr::memchr(b'"', &data[start..]) else {
+        // Up to the first quote. If it is an escaped one, the next event does not match.
+        let Some(length) = memchr(b'"', &data[start..]) else {
             return;
         };
         self.before.clear();
         self.before.extend_from_slice(&data[..start]);
-        self.behind.clear();
-        self.behind.extend_from_slice(&data[start + length..]);
+        self.after.clear();
+        self.after.extend_from_slice(&data[start + length..]);
     }
 }
 
-fn after(data: &[u8], needle: &[u8]) -> Option<u8> {
-    memmem::find(data, needle).and_then(|at| data.get(at + needle.len()).copied())
-}
-
-fn delta(wire: Wire<'_>, keep_text: bool) -> Delta {
-    let usage = wire.usage;
-    let so_far = usage
-        .and_then(|usage| usage.completion_tokens)
-        .map(|n| Count::SoFar("usage", n));
-    let timed = || {
-        wire.timings
-            .as_ref()?
-            .predicted_n
-            .map(|n| Count::SoFar("timings", n))
-    };
-    let count = so_far.or_else(timed);
-    let Some(choice) = wire.choices.and_then(|choices| choices.into_iter().next()) else {
+fn delta(event: EventJson<'_>, answer_text: AnswerText) -> Delta {
+    let usage = event.usage;
+    let generated = usage.and_then(|usage| usage.completion_tokens);
+    let predicted = event.timings.and_then(|timings| timings.predicted_n);
+    let so_far = generated
+        .map(|tokens| TokenCount::SoFar("usage", tokens))
+        .or_else(|| predicted.map(|tokens| TokenCount::SoFar("timings", tokens)));
+    let Some(choice) = event.choices.and_then(|choices| choices.into_iter().next()) else {
         return Delta {
             usage,
-            count,
+            count: so_far,
             ..Delta::default()
         };
     };
-    let filled = |text: &Option<Cow<'_, str>>| text.as_ref().is_some_and(|text| !text.is_empty());
-    let has_other = choice.delta.as_ref().is_some_and(|d| {
-        filled(&d.reasoning)
-            || filled(&d.reasoning_content)
-            || filled(&d.refusal)
-            || d.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
-            || d.function_call.is_some()
-            || d.audio.is_some()
-    });
-    let here = choice
+    let in_event = choice
         .token_ids
-        .map(|ids| Count::Here("token_ids", ids.len() as u64));
-    let content = choice
+        .map(|ids| TokenCount::InEvent("token_ids", ids.len() as u64));
+    let mut has_other_output = choice
         .delta
-        .and_then(|delta| delta.content)
-        .map(Content::split);
-    let (content, has_parts) =
-        content.map_or((choice.text, false), |(text, other)| (Some(text), other));
-    let answer = filled(&content);
+        .as_ref()
+        .is_some_and(DeltaMessage::has_other_output);
+    let content = match choice.delta.and_then(|delta| delta.content) {
+        Some(content) => {
+            has_other_output |= content.has_other_output();
+            Some(content.into_text())
+        }
+        None => choice.text,
+    };
+    let has_content = is_filled(content.as_deref());
+    let text = match answer_text {
+        AnswerText::Keep => content.map(Cow::into_owned),
+        AnswerText::Discard => None,
+    };
     Delta {
-        choice: true,
-        output: answer || has_other || has_parts,
-        answer,
-        text: content.filter(|_| keep_text).map(Cow::into_owned),
+        has_choice: true,
+        has_output: has_content || has_other_output,
+        has_content,
+        text,
         finish_reason: choice.finish_reason.map(Cow::into_owned),
         usage,
-        count: count.or(here),
+        count: so_far.or(in_event),
     }
 }
 
-/// The message of an error body, `detail` in those of `FastAPI`; else the body.
-pub fn error_text(error: &serde_json::Value) -> String {
+/// Returns the message in an error's JSON (`message`, or FastAPI's `detail`), or else the JSON.
+fn message_of(error: &serde_json::Value) -> String {
     let nested = error.get("error").unwrap_or(error);
     let message = nested
         .get("message")
         .or_else(|| nested.get("detail"))
         .unwrap_or(nested);
-    message
-        .as_str()
-        .map_or_else(|| message.to_string(), str::to_owned)
+    match message.as_str() {
+        Some(message) => message.to_owned(),
+        None => message.to_string(),
+    }
 }
 
-/// The message of an error body as a server sent it, safe to print.
-pub fn error_of(body: &[u8]) -> String {
+/// Returns the message in an error body of a server, printable.
+pub(super) fn error_message(body: &[u8]) -> String {
     match serde_json::from_slice::<serde_json::Value>(body) {
         Ok(json) if json.get("choices").is_some() => {
             format!(
-                "one whole answer, as if `stream` were not true: `{}`",
+                "one whole answer, as if `stream` were false: `{}`",
                 excerpt(body)
             )
         }
-        Ok(json) => excerpt(error_text(&json).as_bytes()),
+        Ok(json) => excerpt(message_of(&json).as_bytes()),
         Err(_) => excerpt(body),
     }
 }
 
-/// The start of what a server sent, safe to print: on one line, without secrets.
-pub fn excerpt(data: &[u8]) -> String {
-    const SHOWN: usize = 200;
-    const LOOKED_AT: usize = 64 * 1024;
-    // Secrets first: half of a secret would not be recognized.
-    let text = secrets::scrub(&String::from_utf8_lossy(&data[..data.len().min(LOOKED_AT)]));
-    let shown = &text[..text.floor_char_boundary(SHOWN)];
-    let dots = if shown.len() < text.len() { "…" } else { "" };
+/// Returns the start of a server's text, printable: on one line, without secrets.
+pub(super) fn excerpt(data: &[u8]) -> String {
+    const MAX_SHOWN: usize = 200;
+    const MAX_SCRUBBED: usize = 64 * 1024;
+    // Before the cut: a part of a secret would not be recognized.
+    let text = secrets::scrub(&String::from_utf8_lossy(
+        &data[..data.len().min(MAX_SCRUBBED)],
+    ));
+    let shown = &text[..text.floor_char_boundary(MAX_SHOWN)];
     let words: Vec<&str> = shown.split_whitespace().collect();
-    words
+    let mut excerpt: String = words
         .join(" ")
         .chars()
-        .map(|c| if is_harmless(c) { c } else { '\u{fffd}' })
-        .collect::<String>()
-        + dots
+        .map(|c| if is_printable(c) { c } else { '\u{fffd}' })
+        .collect();
+    if shown.len() < text.len() {
+        excerpt.push('…');
+    }
+    excerpt
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::reader::AnswerText::{Discard, Keep};
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn plain(data: &[u8]) -> Frame<'_> {
-        Frame { name: b"", data }
+    fn plain(data: &[u8]) -> SseFrame<'_> {
+        SseFrame { name: b"", data }
     }
 
     fn parsed(data: &str) -> Delta {
-        match read(plain(data.as_bytes()), true) {
-            Event::Delta(delta) => delta,
+        match read(plain(data.as_bytes()), Keep) {
+            StreamEvent::Delta(delta) => delta,
             other => panic!("{other:?}"),
         }
     }
 
-    /// Lines as vLLM 0.24, llama.cpp and reasoning or tool-calling models send them.
+    /// Reads lines of vLLM 0.24, llama.cpp, and reasoning or tool-calling models.
     #[test]
-    fn events_of_real_engines() {
+    fn read_understands_events_of_real_engines() {
         let role = parsed(
             r#"{"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"prompt_token_ids":null}"#,
         );
         assert_eq!(
-            (role.choice, role.output, role.answer),
+            (role.has_choice, role.has_output, role.has_content),
             (true, false, false)
         );
         let null = parsed(
             r#"{"choices":[{"finish_reason":null,"index":0,"delta":{"role":"assistant","content":null}}]}"#,
         );
-        assert_eq!((null.choice, null.output), (true, false));
+        assert_eq!((null.has_choice, null.has_output), (true, false));
         let content = parsed(
             r#"{"choices":[{"index":0,"delta":{"content":" The \"one\""},"finish_reason":null}]}"#,
         );
-        assert_eq!((content.output, content.answer), (true, true));
+        assert_eq!((content.has_output, content.has_content), (true, true));
         assert_eq!(content.text.as_deref(), Some(" The \"one\""));
         let reasoning =
             parsed(r#"{"choices":[{"delta":{"reasoning_content":"Hm"},"finish_reason":null}]}"#);
-        assert_eq!((reasoning.output, reasoning.answer), (true, false));
+        assert_eq!((reasoning.has_output, reasoning.has_content), (true, false));
         let tool = parsed(
             r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f"}}]}}]}"#,
         );
-        assert_eq!((tool.output, tool.answer), (true, false));
+        assert_eq!((tool.has_output, tool.has_content), (true, false));
         let completion = parsed(
             r#"{"object":"text_completion","choices":[{"index":0,"text":" a","finish_reason":"length"}]}"#,
         );
         assert_eq!(
-            (completion.answer, completion.finish_reason.as_deref()),
+            (completion.has_content, completion.finish_reason.as_deref()),
             (true, Some("length"))
         );
         let usage = parsed(
             r#"{"choices":[],"usage":{"prompt_tokens":12025,"total_tokens":12057,"completion_tokens":32,"prompt_tokens_details":{"cached_tokens":11776}}}"#,
         );
-        assert!(!usage.choice);
+        assert!(!usage.has_choice);
         let usage = usage.usage.expect("the usage");
         assert_eq!(
             (usage.prompt_tokens, usage.completion_tokens),
@@ -451,53 +482,53 @@ mod tests {
     }
 
     #[test]
-    fn ends_and_errors() {
-        assert_eq!(read(plain(b"[DONE]"), false), Event::Done);
+    fn read_understands_ends_and_errors() {
+        assert_eq!(read(plain(b"[DONE]"), Discard), StreamEvent::Done);
         assert_eq!(
             read(
                 plain(br#"{"error":{"message":"EngineCore died","type":"x","code":500}}"#),
-                false
+                Discard
             ),
-            Event::Error("EngineCore died".into())
+            StreamEvent::Error("EngineCore died".into())
         );
-        let out_of_memory = Event::Error("out of memory".into());
+        let out_of_memory = StreamEvent::Error("out of memory".into());
         assert_eq!(
-            read(plain(br#"{"error":"out of memory"}"#), false),
+            read(plain(br#"{"error":"out of memory"}"#), Discard),
             out_of_memory
         );
         assert!(matches!(
-            read(plain(b"{\"choices\":[{"), false),
-            Event::Invalid(_)
+            read(plain(b"{\"choices\":[{"), Discard),
+            StreamEvent::Invalid(_)
         ));
         assert!(matches!(
-            read(plain(b"{\"choices\":[{\"text\":\"\xff\"}]}"), false),
-            Event::Invalid(_)
+            read(plain(b"{\"choices\":[{\"text\":\"\xff\"}]}"), Discard),
+            StreamEvent::Invalid(_)
         ));
     }
 
     #[test]
-    fn done_may_have_blanks_around_it() {
-        assert_eq!(read(plain(b" [DONE] "), false), Event::Done);
+    fn done_may_have_spaces_around_it() {
+        assert_eq!(read(plain(b" [DONE] "), Discard), StreamEvent::Done);
     }
 
     #[test]
-    fn events_that_the_api_does_not_have_are_passed_over_unless_they_are_errors() {
+    fn events_of_other_apis_are_unknown_unless_they_are_errors() {
         for unknown in [
             "{}",
             r#"{"type":"ping"}"#,
             r#"{"object":"other","message":"hi"}"#,
         ] {
             assert_eq!(
-                read(plain(unknown.as_bytes()), false),
-                Event::Unknown(unknown.into())
+                read(plain(unknown.as_bytes()), Discard),
+                StreamEvent::Unknown(unknown.into())
             );
         }
-        let error = Event::Error("out of memory".into());
+        let error = StreamEvent::Error("out of memory".into());
         for data in [
             r#"{"object":"error","message":"out of memory"}"#,
             r#"{"code":500,"message":"out of memory"}"#,
         ] {
-            assert_eq!(read(plain(data.as_bytes()), false), error, "{data}");
+            assert_eq!(read(plain(data.as_bytes()), Discard), error, "{data}");
         }
         for data in [
             "out of memory",
@@ -506,11 +537,11 @@ mod tests {
         ] {
             assert_eq!(
                 read(
-                    Frame {
+                    SseFrame {
                         name: b"error",
                         data: data.as_bytes()
                     },
-                    false
+                    Discard
                 ),
                 error,
                 "{data}"
@@ -519,25 +550,25 @@ mod tests {
     }
 
     #[test]
-    fn content_may_be_a_list_and_a_call_of_the_old_form() {
+    fn content_may_be_a_list_of_parts_and_calls_may_be_old() {
         let parts = parsed(
             r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}}]}"#,
         );
         assert_eq!(
-            (parts.output, parts.answer, parts.text.as_deref()),
+            (parts.has_output, parts.has_content, parts.text.as_deref()),
             (true, true, Some("ab"))
         );
         let thought =
             parsed(r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[]}]}}]}"#);
-        assert_eq!((thought.output, thought.answer), (true, false));
+        assert_eq!((thought.has_output, thought.has_content), (true, false));
         let empty = parsed(r#"{"choices":[{"delta":{"content":[]}}]}"#);
-        assert_eq!((empty.choice, empty.output), (true, false));
+        assert_eq!((empty.has_choice, empty.has_output), (true, false));
         let call = parsed(r#"{"choices":[{"delta":{"function_call":{"arguments":"{"}}}]}"#);
-        assert_eq!((call.output, call.answer), (true, false));
+        assert_eq!((call.has_output, call.has_content), (true, false));
     }
 
     #[test]
-    fn counts_may_be_written_as_floats() {
+    fn token_counts_may_be_floats() {
         let count = |n: &str| {
             parsed(&format!(
                 r#"{{"choices":[],"usage":{{"completion_tokens":{n}}}}}"#
@@ -550,7 +581,7 @@ mod tests {
         );
         for n in ["5.5", "-1", "1e300"] {
             let data = format!(r#"{{"choices":[],"usage":{{"completion_tokens":{n}}}}}"#);
-            let Event::Invalid(text) = read(plain(data.as_bytes()), false) else {
+            let StreamEvent::Invalid(text) = read(plain(data.as_bytes()), Discard) else {
                 panic!("{n}")
             };
             assert!(
@@ -561,7 +592,7 @@ mod tests {
     }
 
     #[test]
-    fn no_request_has_so_many_tokens() {
+    fn implausible_token_counts_are_invalid() {
         let usage = |field: &str, n: &str| format!(r#"{{"choices":[],"usage":{{"{field}":{n}}}}}"#);
         let timings = |n: &str| format!(r#"{{"choices":[],"timings":{{"predicted_n":{n}}}}}"#);
         let cached = |n: &str| {
@@ -576,7 +607,7 @@ mod tests {
                 timings(n),
                 cached(n),
             ] {
-                let Event::Invalid(message) = read(plain(event.as_bytes()), false) else {
+                let StreamEvent::Invalid(message) = read(plain(event.as_bytes()), Discard) else {
                     panic!("{event}")
                 };
                 assert!(
@@ -586,13 +617,13 @@ mod tests {
             }
         }
         assert!(matches!(
-            read(plain(timings("1000000000").as_bytes()), false),
-            Event::Delta(_)
+            read(plain(timings("1000000000").as_bytes()), Discard),
+            StreamEvent::Delta(_)
         ));
     }
 
     #[test]
-    fn the_quick_look_never_takes_a_closing_event_for_content() {
+    fn is_plain_content_rejects_the_last_events() {
         let quick = |data: &str| is_plain_content(data.as_bytes());
         assert!(quick(
             r#"{"choices":[{"delta":{"content":" a"},"finish_reason":null}]}"#
@@ -615,26 +646,26 @@ mod tests {
     }
 
     #[test]
-    fn a_shape_never_takes_more_for_content_than_the_quick_look() {
+    fn a_template_accepts_no_more_than_is_plain_content() {
         let event = |content: &str| {
             format!(
                 r#"{{"id":"c","choices":[{{"delta":{{"content":"{content}"}},"finish_reason":null}}]}}"#
             )
         };
-        let mut shape = Shape::default();
+        let mut template = EventTemplate::default();
         for content in [" a", " b", r#"\"x\""#, " c", r"\\", " longer"] {
             assert!(
-                shape.is_plain_content(event(content).as_bytes()),
+                template.is_plain_content(event(content).as_bytes()),
                 "{content}"
             );
         }
-        assert!(!shape.is_plain_content(event("").as_bytes()));
+        assert!(!template.is_plain_content(event("").as_bytes()));
         let closing = event(" a").replace("null", "\"stop\"");
-        assert!(!shape.is_plain_content(closing.as_bytes()));
-        // What would fit the frame, were the quote in it not a quote.
+        assert!(!template.is_plain_content(closing.as_bytes()));
+        // It matches the template except for the quotes in it.
         let usage = event(r#""}},"usage":{"a":1},"x":{"y":{"z":" "#);
         assert_eq!(
-            shape.is_plain_content(usage.as_bytes()),
+            template.is_plain_content(usage.as_bytes()),
             is_plain_content(usage.as_bytes())
         );
     }
@@ -648,22 +679,21 @@ mod tests {
         assert_eq!(
             excerpt("a\u{202e}b".as_bytes()),
             "a\u{fffd}b",
-            "what turns the direction of writing"
+            "a character that changes the direction of writing"
         );
     }
 
-    /// A secret crosses the end of the excerpt: half of it would not be recognized.
     #[test]
-    fn an_excerpt_loses_its_secrets_before_it_is_cut() {
+    fn an_excerpt_is_scrubbed_before_it_is_cut() {
         let key = "sk-excerpt-0123456789abcdefghijklmnopqrstuvwxyz";
-        secrets::learn([("OF_AN_EXCERPT_KEY", key)]);
+        secrets::register([("OF_AN_EXCERPT_KEY", key)]);
         for before in 150..200 {
             let shown = excerpt(format!("{}{key} and more", "x".repeat(before)).as_bytes());
             assert!(!shown.contains("sk-"), "{shown}");
         }
     }
 
-    /// An event with all that the quick look looks for, in every combination.
+    /// Generates events with every combination of the fields that the quick check searches for.
     fn event() -> impl Strategy<Value = String> {
         let text = prop_oneof![
             any::<String>(),
@@ -698,7 +728,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_read_without_harm(
+        fn read_accepts_any_bytes(
             pieces in prop::collection::vec(prop_oneof![
                 prop::collection::vec(any::<u8>(), 0..20),
                 prop::sample::select(NEEDLES.to_vec()).prop_map(|needle| needle.as_bytes().to_vec()),
@@ -706,23 +736,23 @@ mod tests {
         ) {
             let data = pieces.concat();
             is_plain_content(&data);
-            let mut shape = Shape::default();
-            shape.is_plain_content(&data);
-            shape.is_plain_content(&data);
-            if let Event::Invalid(text) = read(plain(&data), true) {
+            let mut template = EventTemplate::default();
+            template.is_plain_content(&data);
+            template.is_plain_content(&data);
+            if let StreamEvent::Invalid(text) = read(plain(&data), Keep) {
                 prop_assert!(text.chars().all(|c| !c.is_control()), "{text:?}");
             }
         }
 
         #[test]
-        fn the_quick_look_says_what_the_whole_event_says(events in prop::collection::vec(event(), 1..5)) {
-            let mut shape = Shape::default();
+        fn plain_events_are_parsed_as_content_and_nothing_else(events in prop::collection::vec(event(), 1..5)) {
+            let mut template = EventTemplate::default();
             for event in &events {
                 let quick = is_plain_content(event.as_bytes());
-                prop_assert_eq!(shape.is_plain_content(event.as_bytes()), quick, "{}", event);
+                prop_assert_eq!(template.is_plain_content(event.as_bytes()), quick, "{}", event);
                 if quick {
-                    let Event::Delta(delta) = read(plain(event.as_bytes()), false) else { panic!("{event}") };
-                    prop_assert!(delta.answer && delta.finish_reason.is_none() && delta.usage.is_none(), "{}", event);
+                    let StreamEvent::Delta(delta) = read(plain(event.as_bytes()), Discard) else { panic!("{event}") };
+                    prop_assert!(delta.has_content && delta.finish_reason.is_none() && delta.usage.is_none(), "{}", event);
                 }
             }
         }

@@ -1,8 +1,7 @@
-//! A connection and the exchange over it as one task.
+//! A connection and the exchange over it, polled as one task.
 //!
-//! hyper wants a task for the connection beside the one that uses it, and wakes them in turn for
-//! every chunk. Here the one that uses it polls both: a chunk costs one turn of the scheduler
-//! instead of three.
+//! hyper expects a task for the connection beside the one that uses it, and wakes them in turn for
+//! every chunk. Here one task polls both: a chunk costs one turn of the scheduler instead of three.
 
 use parking_lot::Mutex;
 use std::future::poll_fn;
@@ -11,28 +10,28 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Wake, Waker};
 
-/// hyper's side of a connection.
-pub type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
+/// hyper's future of a connection.
+pub(super) type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
 
-/// So often the two are polled before others get their turn: tokio's budget for a task comes back
-/// only then.
-const TURNS: usize = 64;
+/// The maximum number of times that the two are polled in one turn of their task. Other tasks must
+/// get their turn, and tokio renews a task's budget only then.
+const MAX_POLLS: usize = 64;
 
-/// Wakes the task, except while it polls and will see for itself.
+/// Notes that one of the two was woken, and wakes their task unless it is polling them.
 #[derive(Default)]
-struct Bell {
+struct WakeFlag {
     task: Mutex<Option<Waker>>,
     polling: AtomicBool,
-    rung: AtomicBool,
+    woken: AtomicBool,
 }
 
-impl Wake for Bell {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.rung.store(true, SeqCst);
+        self.woken.store(true, SeqCst);
         if !self.polling.load(SeqCst)
             && let Some(task) = &*self.task.lock()
         {
@@ -41,8 +40,9 @@ impl Wake for Bell {
     }
 }
 
-impl Bell {
-    fn wakes(&self, context: &Context<'_>) {
+impl WakeFlag {
+    /// Sets the task to wake.
+    fn set_task(&self, context: &Context<'_>) {
         let mut task = self.task.lock();
         if task
             .as_ref()
@@ -53,33 +53,33 @@ impl Bell {
     }
 }
 
-/// Does `work` over the connection that `driver` keeps going.
-pub async fn drive<T>(driver: &mut Driver, work: impl Future<Output = T>) -> T {
-    let bell = Arc::new(Bell::default());
-    let waker = Waker::from(bell.clone());
+/// Runs `work` over the connection that `driver` drives.
+pub(super) async fn drive<T>(driver: &mut Driver, work: impl Future<Output = T>) -> T {
+    let flag = Arc::new(WakeFlag::default());
+    let waker = Waker::from(flag.clone());
     let mut work = pin!(work);
     poll_fn(|context| {
-        bell.wakes(context);
-        bell.polling.store(true, SeqCst);
+        flag.set_task(context);
+        flag.polling.store(true, SeqCst);
         let mut inner = Context::from_waker(&waker);
-        let mut turn = || {
-            bell.rung.store(false, SeqCst);
+        let mut poll_both = || {
+            flag.woken.store(false, SeqCst);
             if driver.as_mut().poll(&mut inner).is_ready() {
-                // Its ends of the channels are dropped with it: that tells the one who uses it.
+                // Dropping it closes its channels, which `work` notices.
                 *driver = Box::pin(std::future::pending());
             }
             work.as_mut().poll(&mut inner)
         };
-        let mut done = turn();
-        for _ in 1..TURNS {
-            if done.is_ready() || !bell.rung.load(SeqCst) {
+        let mut done = poll_both();
+        for _ in 1..MAX_POLLS {
+            if done.is_ready() || !flag.woken.load(SeqCst) {
                 break;
             }
-            done = turn();
+            done = poll_both();
         }
-        bell.polling.store(false, SeqCst);
-        // Rung since the last turn, or more to do than one turn may.
-        if done.is_pending() && bell.rung.load(SeqCst) {
+        flag.polling.store(false, SeqCst);
+        // Woken since the last poll, or more to do than one turn allows.
+        if done.is_pending() && flag.woken.load(SeqCst) {
             context.waker().wake_by_ref();
         }
         done
@@ -87,8 +87,8 @@ pub async fn drive<T>(driver: &mut Driver, work: impl Future<Output = T>) -> T {
     .await
 }
 
-/// Lets an idle connection see what has happened to it; `false` when it has ended.
-pub fn is_open(driver: &mut Driver) -> bool {
+/// Polls an idle connection. Returns false if it has closed.
+pub(super) fn is_open(driver: &mut Driver) -> bool {
     driver
         .as_mut()
         .poll(&mut Context::from_waker(Waker::noop()))
@@ -104,10 +104,9 @@ mod tests {
         Box::pin(poll_fn(poll))
     }
 
-    /// Work and connection that wake each other a thousand times come to an end, and let other
-    /// tasks have their turn meanwhile.
+    /// More wakes than [`MAX_POLLS`] need several turns.
     #[tokio::test(flavor = "current_thread")]
-    async fn the_two_wake_each_other() {
+    async fn work_and_connection_can_wake_each_other() {
         let steps = Arc::new(Mutex::new((0, None::<Waker>)));
         let seen = steps.clone();
         let mut connection = driver(move |_| {
@@ -129,9 +128,8 @@ mod tests {
         assert_eq!(drive(&mut connection, work).await, "done");
     }
 
-    /// A connection that has ended is dropped at once: who waits for what it held hears of it.
     #[tokio::test(flavor = "current_thread")]
-    async fn what_a_closed_connection_held_is_dropped() {
+    async fn a_closed_connection_is_dropped_at_once() {
         let (held, waiting) = tokio::sync::oneshot::channel::<()>();
         let mut connection = driver(move |_| {
             let _ = &held;
@@ -140,9 +138,8 @@ mod tests {
         assert!(drive(&mut connection, waiting).await.is_err());
     }
 
-    /// What another thread wakes is polled again.
     #[tokio::test(flavor = "current_thread")]
-    async fn a_wake_from_outside_is_heard() {
+    async fn work_is_polled_when_another_thread_wakes_it() {
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         std::thread::spawn(move || {
             for number in 0..100 {

@@ -1,17 +1,17 @@
-//! Why a request has no complete answer.
+//! The failures of requests.
 
-use super::sse::{EVENT_LIMIT, TooLong};
+use super::sse::{EventTooLong, MAX_EVENT};
 use thiserror::Error;
 
-/// Why a request has no complete answer.
+/// The reason why a request has no complete answer.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum Failure {
-    /// No connection.
+    /// The connection could not be opened.
     #[error("cannot connect to {authority}: {reason}")]
     Connect {
-        /// `host:port`.
+        /// The host and port, as `host:port`.
         authority: String,
-        /// What the system said.
+        /// The system's message.
         reason: String,
     },
     /// An HTTP status other than 200.
@@ -22,48 +22,48 @@ pub enum Failure {
         /// The server's message.
         message: String,
     },
-    /// A limit was reached.
+    /// A time limit was reached.
     #[error("no {what} within {limit_s} s, {chunks} chunks in")]
     Timeout {
-        /// What did not come.
+        /// The missing part of the answer.
         what: &'static str,
-        /// The limit, seconds.
+        /// The time limit, seconds.
         limit_s: f64,
-        /// Chunks of output received until then.
+        /// The number of chunks of output received until then.
         chunks: usize,
     },
     /// The connection broke.
     #[error("the connection broke after {chunks} chunks: {reason}")]
     Broken {
-        /// Chunks of output received until then.
+        /// The number of chunks of output received until then.
         chunks: usize,
-        /// What the system said.
+        /// The system's message.
         reason: String,
     },
     /// The stream ended before `[DONE]`.
     #[error("the stream ended without [DONE], {chunks} chunks in")]
     NoDone {
-        /// Chunks of output received until then.
+        /// The number of chunks of output received until then.
         chunks: usize,
     },
-    /// The stream ended after its finish reason, as those of some servers do.
+    /// The stream ended after its finish reason, as some servers do.
     #[error(
-        "the stream ended without [DONE], {chunks} chunks in, after its finish reason: if this server \
-         ends so, set `stream_end` to `finish_reason`"
+        "the stream ended without [DONE], {chunks} chunks in, after its finish reason: if this \
+         server always does that, set `stream_end` to `finish_reason`"
     )]
     OnlyFinished {
-        /// Chunks of output received until then.
+        /// The number of chunks of output received until then.
         chunks: usize,
     },
-    /// The body of the answer holds no server-sent event.
+    /// The body of the answer has no server-sent event.
     #[error("the answer is not a stream of events ({kind}): {message}")]
     NotStream {
         /// Its content type and encoding.
         kind: String,
-        /// The server's message, or what the body begins with.
+        /// The server's message, or the start of the body.
         message: String,
     },
-    /// The body holds server-sent events, but of another API.
+    /// The body has server-sent events, but of another API.
     #[error("the answer has no event of the API; the first is `{first}`")]
     OtherApi {
         /// The start of its first event.
@@ -75,32 +75,32 @@ pub enum Failure {
         /// The server's message.
         message: String,
     },
-    /// An event that is not what the API promises.
+    /// An event that does not match the API.
     #[error("not an event of the API: {message}")]
     Invalid {
-        /// What is wrong with it.
+        /// The problem.
         message: String,
     },
     /// The stream was complete, but nothing was generated.
     #[error("the answer is empty")]
     Empty,
-    /// Never sent: what it builds on is missing.
+    /// The request was not sent, because one that it depends on has failed.
     #[error("not sent: {reason}")]
     Unsent {
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Given up by this program.
+    /// The request was aborted by this program.
     #[error("{reason}")]
     Aborted {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
 impl Failure {
-    /// Returns true if the connection failed or was closed by lmrun, and not the answer itself.
-    pub fn is_of_connection(&self) -> bool {
+    /// Returns true if the connection failed or was closed by lmrun, but not the answer itself.
+    pub(super) fn is_of_connection(&self) -> bool {
         matches!(
             self,
             Self::Broken { .. } | Self::Timeout { .. } | Self::Aborted { .. }
@@ -108,10 +108,10 @@ impl Failure {
     }
 }
 
-impl From<TooLong> for Failure {
-    fn from(_: TooLong) -> Self {
+impl From<EventTooLong> for Failure {
+    fn from(_: EventTooLong) -> Self {
         Self::Invalid {
-            message: format!("an event of over {} MiB", EVENT_LIMIT >> 20),
+            message: format!("an event of over {} MiB", MAX_EVENT >> 20),
         }
     }
 }

@@ -1,17 +1,16 @@
-//! The measuring path: hyper over our own socket I/O, so that every byte has a time.
+//! The measuring path: hyper over sockets of our own, so that every read and write has a time.
 //!
-//! reqwest hides the socket, and with it the kernel's receive stamps; everything that is
-//! not measured goes through reqwest in [`super::probe`].
+//! reqwest hides the socket, and with it the kernel's receive stamps. Requests that are not measured
+//! use it, in [`super::probe`].
 
+mod answer_memory;
 mod connection;
 mod delta;
 mod drive;
 mod exchange;
 mod failure;
-mod guard;
 mod pacer;
 mod reader;
-mod room;
 #[cfg(test)]
 mod servers;
 mod shards;
@@ -19,6 +18,7 @@ mod socket;
 mod sse;
 mod stalls;
 mod target;
+mod timeouts;
 mod tokens;
 #[cfg(test)]
 mod transcripts;
@@ -26,8 +26,8 @@ mod transcripts;
 pub use delta::{Delta, PromptDetails, Usage};
 pub use exchange::{Arrival, Exchange};
 pub use failure::Failure;
-pub use reader::Reader;
-pub use shards::{Job, Plan, Shards};
-pub use stalls::Stalled;
-pub use target::{Limits, StreamEnd, Target, is_header};
-pub use tokens::{ChunkTokens, Count};
+pub use reader::{AnswerText, Reader};
+pub use shards::{RequestSource, SendJob, Shards};
+pub use stalls::StallEffect;
+pub use target::{RequestLimits, StreamEnd, Target, is_header};
+pub use tokens::{ChunkTokens, TokenCount};

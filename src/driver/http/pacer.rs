@@ -1,7 +1,7 @@
-//! Waking at planned moments.
+//! A timer that wakes tasks at planned moments.
 //!
-//! tokio's timer has steps of a millisecond, which is late by half of one on average;
-//! this is one `timerfd` and a heap of due moments a shard.
+//! tokio's timer has steps of a millisecond, and is half a millisecond late on average. This one has
+//! a `timerfd` and a heap of due moments per shard.
 
 use crate::driver::clock::Stamp;
 use nix::sys::time::{TimeSpec, TimeValLike};
@@ -14,16 +14,16 @@ use std::rc::Rc;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
-/// A shard's alarm clock; clones share it.
+/// The timer of a shard. Clones share it.
 #[derive(Clone)]
-pub struct Pacer(Rc<Inner>);
+pub(super) struct Pacer(Rc<PacerState>);
 
-struct Inner {
+struct PacerState {
     timer: AsyncFd<Timer>,
     sleepers: RefCell<BinaryHeap<Reverse<Sleeper>>>,
 }
 
-/// nix's timer, as tokio wants it.
+/// nix's timer, with the traits that tokio requires.
 struct Timer(TimerFd);
 
 impl AsFd for Timer {
@@ -39,56 +39,56 @@ impl AsRawFd for Timer {
 }
 
 impl Pacer {
-    /// Starts the alarm clock on the current `LocalSet`.
-    pub fn start() -> std::io::Result<Self> {
-        let pacer = Self(Rc::new(Inner {
+    /// Starts the timer on the current `LocalSet`.
+    pub(super) fn start() -> std::io::Result<Self> {
+        let pacer = Self(Rc::new(PacerState {
             timer: timer()?,
             sleepers: RefCell::default(),
         }));
-        let ringer = pacer.0.clone();
-        // It rings until the shard ends, and with it this task.
-        tokio::task::spawn_local(async move { while ringer.ring().await.is_ok() {} });
+        let state = pacer.0.clone();
+        // The task ends with the shard.
+        tokio::task::spawn_local(async move { while state.wake_due().await.is_ok() {} });
         Ok(pacer)
     }
 
-    /// Waits until `due`; returns at once when it has passed.
-    pub async fn sleep_until(&self, due: Stamp) {
+    /// Waits until `due`. Returns at once if it has passed.
+    pub(super) async fn sleep_until(&self, due: Stamp) {
         if due <= Stamp::now() {
             return;
         }
         let (wake, woken) = oneshot::channel();
         self.0.push(Sleeper { due, wake });
-        // The sender is dropped without a word only when the whole shard ends.
+        // An error means that the shard ends.
         let _ = woken.await;
     }
 }
 
-impl Inner {
+impl PacerState {
     fn push(&self, sleeper: Sleeper) {
         let due = sleeper.due;
         let mut sleepers = self.sleepers.borrow_mut();
         let earliest = sleepers.peek().is_none_or(|Reverse(first)| due < first.due);
         sleepers.push(Reverse(sleeper));
         if earliest {
-            self.set(due);
+            self.set_timer(due);
         }
     }
 
-    /// Sets the timer. A moment that has passed rings at once.
-    fn set(&self, due: Stamp) {
+    /// Sets the timer. If `due` has passed, it fires at once.
+    fn set_timer(&self, due: Stamp) {
         let expiration = Expiration::OneShot(TimeSpec::nanoseconds(
             i64::try_from(due.0).unwrap_or(i64::MAX),
         ));
         let timer = &self.timer.get_ref().0;
         timer
             .set(expiration, TimerSetTimeFlags::TFD_TIMER_ABSTIME)
-            .expect("the timer takes any positive moment");
+            .expect("the timer accepts any positive time");
     }
 
-    /// Waits for the timer once and wakes everybody who is due.
-    async fn ring(&self) -> std::io::Result<()> {
+    /// Waits until the timer fires, and wakes all tasks that are due.
+    async fn wake_due(&self) -> std::io::Result<()> {
         let mut guard = self.timer.readable().await?;
-        // The count of expirations is of no use; reading it silences the timer.
+        // Reading the number of expirations resets the timer.
         let _ = guard.try_io(|timer| Ok(timer.get_ref().0.wait()?));
         let mut sleepers = self.sleepers.borrow_mut();
         let now = Stamp::now();
@@ -97,11 +97,11 @@ impl Inner {
             .is_some_and(|Reverse(first)| first.due <= now)
         {
             if let Some(Reverse(sleeper)) = sleepers.pop() {
-                let _ = sleeper.wake.send(()); // whoever slept may have been cancelled
+                let _ = sleeper.wake.send(()); // the task may have been cancelled
             }
         }
         if let Some(Reverse(next)) = sleepers.peek() {
-            self.set(next.due);
+            self.set_timer(next.due);
         }
         Ok(())
     }
@@ -109,15 +109,16 @@ impl Inner {
 
 #[expect(
     unsafe_code,
-    reason = "tokio cannot tell that a TimerFd owns its descriptor"
+    reason = "tokio cannot know that a TimerFd owns its descriptor"
 )]
 fn timer() -> std::io::Result<AsyncFd<Timer>> {
     let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
     let timer = Timer(TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?);
-    // SAFETY: the descriptor is open as long as its owner, which moves into the `AsyncFd`.
+    // SAFETY: the descriptor is open until its owner is dropped, which moves into the `AsyncFd`.
     Ok(unsafe { AsyncFd::register(timer) }?)
 }
 
+/// A task that waits.
 struct Sleeper {
     due: Stamp,
     wake: oneshot::Sender<()>,
@@ -146,7 +147,7 @@ mod tests {
     use tokio::task::{LocalSet, spawn_local};
 
     #[test]
-    fn sleepers_wake_in_the_order_of_their_moments_and_never_early() {
+    fn sleepers_wake_in_order_and_never_early() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -156,7 +157,8 @@ mod tests {
             let pacer = Pacer::start().expect("a timer");
             let start = Stamp::now();
             let tasks = [30, 10, 20, 0].map(|ms| {
-                let (pacer, order) = (pacer.clone(), order.clone());
+                let pacer = pacer.clone();
+                let order = order.clone();
                 spawn_local(async move {
                     let due = start.plus_s(f64::from(ms) / 1e3);
                     pacer.sleep_until(due).await;
@@ -172,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn sleepers_of_the_furthest_moments_wait() {
+    fn sleepers_can_wait_for_the_last_point_of_the_clock() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -1,60 +1,75 @@
-//! The bytes of a streamed answer, as they arrive, become what was seen of it.
+//! Reads the bytes of a streamed answer into an [`Exchange`].
 
-use super::delta::{self, Delta, Event, Shape};
+use super::delta::{self, Delta, EventTemplate, StreamEvent};
 use super::exchange::{Arrival, Exchange};
 use super::failure::Failure;
-use super::sse::{Frame, Splitter};
+use super::sse::{SseFrame, SseSplitter};
 
-/// Reads one answer.
-#[derive(Default)]
-pub struct Reader {
-    splitter: Splitter,
-    notes: Notes,
+/// The use of an answer's text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AnswerText {
+    /// It is kept.
+    Keep,
+    /// It is discarded; its chunks are counted.
+    #[default]
+    Discard,
 }
 
-/// The state of reading events.
+/// The reader of one answer.
 #[derive(Default)]
-struct Notes {
-    shape: Shape,
-    keep_text: bool,
-    events: bool,
-    unknown: Option<String>,
+pub struct Reader {
+    splitter: SseSplitter,
+    events: EventReader,
+}
+
+/// The reader of the events of one answer.
+#[derive(Default)]
+struct EventReader {
+    template: EventTemplate,
+    answer_text: AnswerText,
+    has_events: bool,
+    first_unknown: Option<String>,
 }
 
 impl Reader {
-    /// A reader that keeps the text of the answer, or only counts its chunks.
-    pub fn new(keep_text: bool) -> Self {
+    /// Creates a reader that keeps or discards the text of the answer.
+    pub fn new(answer_text: AnswerText) -> Self {
+        let events = EventReader {
+            answer_text,
+            ..EventReader::default()
+        };
         Self {
-            notes: Notes {
-                keep_text,
-                ..Notes::default()
-            },
+            events,
             ..Self::default()
         }
     }
 
-    /// Notes in `seen` what the next bytes say.
+    /// Reads the next bytes into `exchange`.
     ///
     /// # Errors
-    /// When they are no answer, or one that says that it failed.
+    /// Fails if they are not an answer, or report a failure.
     pub fn feed(
         &mut self,
         bytes: &[u8],
         arrival: Arrival,
-        seen: &mut Exchange,
+        exchange: &mut Exchange,
     ) -> Result<(), Failure> {
         self.splitter
-            .feed(bytes, |event| self.notes.take(event, arrival, seen))
+            .feed(bytes, |event| self.events.read(event, arrival, exchange))
     }
 
-    /// Adds to `seen` what the last bytes say. An event that was cut off is ignored.
+    /// Reads the last event, which may lack its end. An event that was cut off is ignored.
     ///
     /// # Errors
-    /// Fails if it says that the answer failed.
-    pub fn finish(&mut self, arrival: Arrival, seen: &mut Exchange) -> Result<(), Failure> {
+    /// Fails if it reports a failure.
+    pub(super) fn finish(
+        &mut self,
+        arrival: Arrival,
+        exchange: &mut Exchange,
+    ) -> Result<(), Failure> {
         match self
             .splitter
-            .finish(|event| self.notes.take(event, arrival, seen))
+            .finish(|event| self.events.read(event, arrival, exchange))
         {
             Err(Failure::Invalid { .. }) => Ok(()),
             finished => finished,
@@ -62,65 +77,73 @@ impl Reader {
     }
 
     /// Returns true if any event was read.
-    pub fn has_events(&self) -> bool {
-        self.notes.events
+    pub(super) fn has_events(&self) -> bool {
+        self.events.has_events
     }
 
-    /// An excerpt of the first event that the API does not have.
-    pub fn unknown(&self) -> Option<&str> {
-        self.notes.unknown.as_deref()
+    /// Returns an excerpt of the first event that is not part of the API.
+    pub(super) fn first_unknown(&self) -> Option<&str> {
+        self.events.first_unknown.as_deref()
     }
 
-    /// The number of bytes of an event that has not ended.
-    pub fn held(&self) -> usize {
+    /// Returns the length of the incomplete event, bytes.
+    pub(super) fn held(&self) -> usize {
         self.splitter.held()
     }
 }
 
-impl Notes {
-    fn take(
+impl EventReader {
+    fn read(
         &mut self,
-        event: Frame<'_>,
+        event: SseFrame<'_>,
         arrival: Arrival,
-        seen: &mut Exchange,
+        exchange: &mut Exchange,
     ) -> Result<(), Failure> {
-        self.events = true;
-        if seen.first_answer.is_some() && !self.keep_text && self.shape.is_plain_content(event.data)
+        self.has_events = true;
+        if exchange.first_answer.is_some()
+            && self.answer_text == AnswerText::Discard
+            && self.template.is_plain_content(event.data)
         {
-            seen.chunks.push(arrival.at());
+            exchange.chunks.push(arrival.at());
             return Ok(());
         }
-        match delta::read(event, self.keep_text) {
-            Event::Done => seen.done = Some(arrival),
-            Event::Delta(delta) => take_delta(delta, arrival, seen),
-            Event::Unknown(excerpt) => drop(self.unknown.get_or_insert(excerpt)),
-            Event::Error(message) => {
+        match delta::read(event, self.answer_text) {
+            StreamEvent::Done => exchange.done = Some(arrival),
+            StreamEvent::Delta(delta) => add_delta(delta, arrival, exchange),
+            StreamEvent::Unknown(excerpt) => drop(self.first_unknown.get_or_insert(excerpt)),
+            StreamEvent::Error(message) => {
                 return Err(Failure::InStream {
                     message: delta::excerpt(message.as_bytes()),
                 });
             }
-            Event::Invalid(message) => return Err(Failure::Invalid { message }),
+            StreamEvent::Invalid(message) => return Err(Failure::Invalid { message }),
         }
         Ok(())
     }
 }
 
-fn take_delta(delta: Delta, arrival: Arrival, seen: &mut Exchange) {
-    if delta.choice {
-        seen.first_chunk.get_or_insert(arrival);
+fn add_delta(delta: Delta, arrival: Arrival, exchange: &mut Exchange) {
+    if delta.has_choice {
+        exchange.first_chunk.get_or_insert(arrival);
     }
-    if delta.output {
-        seen.first_token.get_or_insert(arrival);
-        seen.chunks.push(arrival.at());
+    if delta.has_output {
+        exchange.first_token.get_or_insert(arrival);
+        exchange.chunks.push(arrival.at());
     }
-    if delta.answer {
-        seen.first_answer.get_or_insert(arrival);
+    if delta.has_content {
+        exchange.first_answer.get_or_insert(arrival);
     }
-    seen.chunk_tokens.take(delta.count, delta.output);
-    seen.text.push_str(&delta.text.unwrap_or_default());
-    seen.usage = delta.usage.or(seen.usage);
-    let reason = delta
-        .finish_reason
-        .map(|reason| delta::excerpt(reason.as_bytes()));
-    seen.finish_reason = reason.or(seen.finish_reason.take());
+    if let Some(count) = delta.count {
+        exchange.chunk_tokens.add(count);
+        if delta.has_output {
+            exchange.chunk_tokens.end_chunk();
+        }
+    }
+    if let Some(text) = delta.text {
+        exchange.text.push_str(&text);
+    }
+    exchange.usage = delta.usage.or(exchange.usage);
+    if let Some(reason) = delta.finish_reason {
+        exchange.finish_reason = Some(delta::excerpt(reason.as_bytes()));
+    }
 }

@@ -1,10 +1,12 @@
-//! Tests with servers whose answers, over a socket, differ from the API.
+//! Tests with servers whose answers differ from the API.
 
-use super::connection::Pool;
-use super::exchange::{Ask, Exchange, exchange};
-use super::guard::Guards;
-use super::target::{Limits, StreamEnd, Target};
+use super::connection::ConnectionPool;
+use super::exchange::{Attempt, Exchange, PreparedRequest};
+use super::reader::AnswerText;
+use super::target::{RequestLimits, StreamEnd, Target};
+use super::timeouts::Timeouts;
 use crate::driver::address::Scheme;
+use crate::driver::units::Seconds;
 use bytes::Bytes;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -19,7 +21,7 @@ const LAST: &str =
 const USAGE: &str =
     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7.0,\"completion_tokens\":2.0}}\n\n";
 
-/// Sends one request to a server that reads it, answers with `answer` and closes.
+/// Sends one request to a server that reads it, sends `answer` and closes.
 fn answered(answer: &[u8], end: StreamEnd) -> Exchange {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let authority = listener.local_addr().expect("its address").to_string();
@@ -35,79 +37,81 @@ fn answered(answer: &[u8], end: StreamEnd) -> Exchange {
         stream.write_all(&answer).expect("an answer");
         String::from_utf8(request).expect("text")
     });
-    let (_give_up, abort) = watch::channel(None);
+    let exchange = send_to(authority, end);
+    let request = server.join().expect("the server");
+    assert!(
+        request.contains("accept-encoding: identity\r\n"),
+        "{request}"
+    );
+    exchange
+}
+
+fn send_to(authority: String, end: StreamEnd) -> Exchange {
+    let (_abort_sender, abort) = watch::channel(None);
     let target = Target {
         scheme: Scheme::Http,
         end,
         authority,
         path: "/v1/chat/completions".into(),
         headers: [("x-key".to_owned(), "a".to_owned())].into(),
-        limits: Limits {
-            first_token_s: 5.0,
-            between_chunks_s: 5.0,
-            ..Limits::default()
+        limits: RequestLimits {
+            first_token_s: Seconds(5.0),
+            between_chunks_s: Seconds(5.0),
+            ..RequestLimits::default()
         },
-        keep_text: false,
+        answer_text: AnswerText::Discard,
         keeps_alive: Arc::new(AtomicBool::new(true)),
         abort,
+    };
+    let request = PreparedRequest {
+        request_id: "id".into(),
+        body: Bytes::from_static(b"{}"),
+        max_tokens: None,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
-    let seen = LocalSet::new().block_on(&runtime, async {
-        let (guards, pool) = (Guards::start(), Pool::new(Arc::default()));
+    LocalSet::new().block_on(&runtime, async {
+        let timeouts = Timeouts::start();
+        let pool = ConnectionPool::new(Arc::default());
         let mut connection = pool.connect(&target).await.expect("a connection");
-        let guard = guards.over(&target);
-        let (request_id, body) = ("id".into(), Bytes::from_static(b"{}"));
-        let ask = Ask {
-            request_id,
-            body,
-            max_tokens: None,
+        let attempt = Attempt {
+            target: &target,
+            request: &request,
+            timeout: &timeouts.add(&target),
         };
-        exchange(&mut connection, &target, &ask, &guard).await.0
-    });
-    let request = server.join().expect("the server");
-    assert!(
-        request.contains("accept-encoding: identity\r\n"),
-        "{request}"
-    );
-    seen
+        attempt.run(&mut connection).await.0
+    })
 }
 
-/// A 200 with these headers and this body, whose end is the end of the connection.
+/// Returns the exchange of a 200 with these headers and this body, which ends with the connection.
 fn body(headers: &str, body: impl AsRef<[u8]>) -> Exchange {
     let head = format!("HTTP/1.1 200 OK\r\n{headers}connection: close\r\n\r\n");
     answered(&[head.as_bytes(), body.as_ref()].concat(), StreamEnd::Done)
 }
 
-fn failure(seen: &Exchange) -> String {
-    seen.failure
-        .as_ref()
-        .map(ToString::to_string)
-        .unwrap_or_default()
+fn failure(exchange: &Exchange) -> String {
+    match &exchange.failure {
+        Some(failure) => failure.to_string(),
+        None => String::new(),
+    }
 }
 
-fn assert_whole(seen: &Exchange) {
-    assert_eq!(
-        (
-            failure(seen).as_str(),
-            seen.chunks.len(),
-            seen.done.is_some()
-        ),
-        ("", 2, true),
-        "{seen:?}"
-    );
+fn assert_complete(exchange: &Exchange) {
+    assert_eq!(exchange.failure, None, "{exchange:?}");
+    assert_eq!(exchange.chunks.len(), 2, "{exchange:?}");
+    assert!(exchange.done.is_some(), "{exchange:?}");
 }
 
 const JSON: &str = "content-type: application/json\r\n";
 const STREAM: &str = "content-type: text/event-stream\r\n";
 
 #[test]
-fn an_answer_that_is_no_stream_is_told_with_what_came() {
+fn an_answer_that_is_not_a_stream_is_shown_in_the_failure() {
     let whole = r#"{"choices":[{"message":{"content":"a"}}]}"#;
     let gzip = format!("{STREAM}content-encoding: gzip\r\n");
-    for (headers, sent, told) in [
+    for (headers, sent, message) in [
         (
             JSON,
             r#"{"error":{"message":"model is loading"}}"#,
@@ -116,7 +120,7 @@ fn an_answer_that_is_no_stream_is_told_with_what_came() {
         (
             JSON,
             whole,
-            r#"(application/json): one whole answer, as if `stream` were not true: `{"choices":[{"#,
+            r#"(application/json): one whole answer, as if `stream` were false: `{"choices":[{"#,
         ),
         (
             "content-type: text/html; charset=utf-8\r\n",
@@ -137,39 +141,42 @@ fn an_answer_that_is_no_stream_is_told_with_what_came() {
         (
             gzip.as_str(),
             "\u{1f}\u{8b}x",
-            "(text/event-stream): it is encoded as gzip, though `identity` was asked for",
+            "(text/event-stream): it is encoded as gzip, but `identity` was requested",
         ),
     ] {
-        let seen = body(headers, sent);
-        let text = failure(&seen);
-        let told = format!("the answer is not a stream of events {told}");
-        assert!(text.starts_with(&told), "{text}, expected {told}");
+        let text = failure(&body(headers, sent));
+        let expected = format!("the answer is not a stream of events {message}");
+        assert!(text.starts_with(&expected), "{text}, expected {expected}");
     }
 }
 
 #[test]
-fn another_api_is_told_by_its_first_event() {
+fn the_first_event_of_another_api_is_shown_in_the_failure() {
     let sent =
         "event: message_start\ndata: {\"type\":\"message_start\"}\n\ndata: {\"type\":\"stop\"}\n\n";
-    let told = "the answer has no event of the API; the first is `{\"type\":\"message_start\"}`";
-    assert_eq!(failure(&body(STREAM, sent)), told);
+    let expected =
+        "the answer has no event of the API; the first is `{\"type\":\"message_start\"}`";
+    assert_eq!(failure(&body(STREAM, sent)), expected);
     assert_eq!(
         failure(&body(STREAM, format!("{sent}data: [DONE]\n\n"))),
-        told
+        expected
     );
 }
 
 #[test]
-fn done_counts_however_its_line_ends() {
+fn done_may_lack_the_end_of_its_line() {
     for done in [
         "data: [DONE] \n\n",
         "data: [DONE]\n",
         "data: [DONE]",
         "data:[DONE]\r\n",
     ] {
-        let seen = body(STREAM, format!("{A}{LAST}{USAGE}{done}"));
-        assert_whole(&seen);
-        assert_eq!(seen.usage.expect("the usage").completion_tokens, Some(2));
+        let exchange = body(STREAM, format!("{A}{LAST}{USAGE}{done}"));
+        assert_complete(&exchange);
+        assert_eq!(
+            exchange.usage.expect("the usage").completion_tokens,
+            Some(2)
+        );
     }
     let cut = body(STREAM, format!("{A}{A}data: {{\"choices\":[{{\"delta\""));
     assert_eq!(
@@ -183,19 +190,19 @@ fn done_counts_however_its_line_ends() {
     );
 }
 
-/// The first token of a completion is in the first event, behind the mark.
+/// Puts a byte order mark before the first event, which has the first token of a completion.
 #[test]
-fn a_byte_order_mark_costs_no_token() {
-    assert_whole(&body(STREAM, format!("\u{feff}{A}{LAST}data: [DONE]\n\n")));
+fn a_byte_order_mark_does_not_hide_the_first_token() {
+    assert_complete(&body(STREAM, format!("\u{feff}{A}{LAST}data: [DONE]\n\n")));
 }
 
 #[test]
-fn a_connection_that_breaks_behind_done_costs_nothing() {
+fn a_connection_that_breaks_after_done_is_not_a_failure() {
     let stream = format!("{A}{LAST}data: [DONE]\n\n");
     for end in ["", "5\r\nda"] {
         let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
         let answer = format!("{head}{:x}\r\n{stream}\r\n{end}", stream.len());
-        assert_whole(&answered(answer.as_bytes(), StreamEnd::Done));
+        assert_complete(&answered(answer.as_bytes(), StreamEnd::Done));
     }
     let before = format!(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{A}\r\n",
@@ -209,20 +216,20 @@ fn a_connection_that_breaks_behind_done_costs_nothing() {
 }
 
 #[test]
-fn a_stream_that_ends_with_its_finish_reason_is_told_by_the_option_that_takes_it() {
+fn a_stream_that_ends_with_its_finish_reason_needs_the_option_stream_end() {
     let stream = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{A}{LAST}");
     let text = failure(&answered(stream.as_bytes(), StreamEnd::Done));
     assert!(
-        text.ends_with("if this server ends so, set `stream_end` to `finish_reason`"),
+        text.ends_with("if this server always does that, set `stream_end` to `finish_reason`"),
         "{text}"
     );
-    assert_whole(&answered(stream.as_bytes(), StreamEnd::FinishReason));
+    assert_complete(&answered(stream.as_bytes(), StreamEnd::FinishReason));
 }
 
 #[test]
-fn pings_are_passed_over_and_errors_are_the_engines() {
+fn pings_are_skipped_and_errors_are_failures() {
     let ping = "event: ping\ndata: {\"type\":\"ping\"}\n\n";
-    assert_whole(&body(
+    assert_complete(&body(
         STREAM,
         format!("{ping}{A}{ping}{LAST}{ping}data: [DONE]\n\n"),
     ));
@@ -234,8 +241,8 @@ fn pings_are_passed_over_and_errors_are_the_engines() {
 }
 
 #[test]
-fn a_redirect_is_told_with_the_address_to_give() {
-    for (location, told) in [
+fn a_redirect_shows_the_address_to_set() {
+    for (location, base) in [
         (
             "https://new.example.com/v1/chat/completions",
             "https://new.example.com",
@@ -247,7 +254,7 @@ fn a_redirect_is_told_with_the_address_to_give() {
         assert_eq!(
             text,
             format!(
-                "HTTP 307: answers are at `{told}`: give that as `url` (`lmrun load`: `--url`)"
+                "HTTP 307: redirect to `{base}`: set `url` (`lmrun load`: `--url`) to that address"
             )
         );
     }

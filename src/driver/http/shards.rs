@@ -1,15 +1,15 @@
-//! Threads that send requests at their planned moments and do nothing else.
+//! Threads that only send requests at their planned times.
 //!
-//! Each shard is a runtime of its own on a thread of its own: no work is stolen, no lock is
-//! shared, and neither the script nor the terminal nor the writer of rows runs there.
+//! Each shard is a thread with a runtime: work does not move between threads, no lock is shared, and
+//! neither scripts nor the terminal nor the writer of rows run there.
 
-use super::connection::{Connection, Pool};
-use super::exchange::{self, Arrival, Ask, Exchange};
+use super::connection::{Connection, ConnectionPool};
+use super::exchange::{self, Arrival, Attempt, Exchange, PreparedRequest};
 use super::failure::Failure;
-use super::guard::Guards;
 use super::pacer::Pacer;
 use super::stalls::Stalls;
 use super::target::Target;
+use super::timeouts::Timeouts;
 use crate::driver::clock::Stamp;
 use bytes::Bytes;
 use std::rc::Rc;
@@ -21,62 +21,62 @@ use tokio::sync::mpsc::{
 };
 use tokio::task::{LocalSet, spawn_local};
 
-/// One request that is to be sent.
+/// One request to send.
 #[derive(Clone, Debug)]
-pub struct Job {
-    /// Which one it is, in the words of whoever planned it.
+pub struct SendJob {
+    /// The index of the request in its source.
     pub index: usize,
-    /// When to send it; at once where that is past.
+    /// The time at which to send it; at once if it has passed.
     pub due: Stamp,
-    /// The time at which its schedule wanted it sent, whatever it had to wait for; sending ignores it.
+    /// The time of its schedule, before it had to wait for others. Sending ignores it.
     pub intended: Option<Stamp>,
-    /// Why it cannot be sent at all.
+    /// The reason why it cannot be sent.
     pub unsent: Option<String>,
 }
 
-/// What a batch of jobs is about. Its methods are called on the sending threads.
-pub trait Plan: Send + Sync {
-    /// Where they go.
+/// The source of a batch's requests. Its methods are called on the sending threads.
+pub trait RequestSource: Send + Sync {
+    /// Returns the target of all requests.
     fn target(&self) -> &Target;
 
-    /// The `x-request-id` of one.
+    /// Returns the `x-request-id` of a request.
     fn request_id(&self, index: usize) -> String;
 
-    /// The body of one, asked for just before it is due.
+    /// Returns the body of a request, shortly before it is due.
     fn body(&self, index: usize) -> Bytes;
 
-    /// The tokens that the answer to one may have; `None` if that is not known.
+    /// Returns the maximum number of tokens of a request's answer, if it is known.
     fn max_tokens(&self, _: usize) -> Option<u64> {
         None
     }
 
-    /// Told when one is handed to its connection. Whatever it does delays the request.
+    /// Called before a request is sent. It delays the request.
     fn sending(&self) {}
 
-    /// Told when one that was handed over is answered, or will not be.
+    /// Called when a request that was sent has ended.
     fn answered(&self) {}
 
-    /// Takes what was seen of one, and says what can be sent now.
-    fn ended(&self, job: Job, exchange: Exchange) -> Vec<Job>;
+    /// Receives the exchange of a job, and returns the jobs that can be sent now.
+    fn completed(&self, job: SendJob, exchange: Exchange) -> Vec<SendJob>;
 }
 
-/// So long before a request is due its body is built and its connection is opened.
+/// The time before a request is due at which it is prepared, seconds.
 const LEAD_S: f64 = 0.05;
 
-/// A batch of jobs in order of their moments.
+/// The jobs of one source for one shard, in order of their times.
 struct Batch {
-    plan: Arc<dyn Plan>,
-    jobs: Vec<Job>,
+    source: Arc<dyn RequestSource>,
+    jobs: Vec<SendJob>,
 }
 
 /// The sending threads. They end when this is dropped.
 pub struct Shards {
     senders: Vec<UnboundedSender<Batch>>,
     threads: Vec<JoinHandle<()>>,
-    /// The system's numbers of the threads.
     tids: Vec<i32>,
-    /// Connections that were opened.
+    /// The number of opened connections.
     opened: Arc<AtomicUsize>,
+    /// The shard that gets the first job of the next batch.
     next: AtomicUsize,
 }
 
@@ -84,67 +84,67 @@ impl Shards {
     /// Starts `count` threads.
     ///
     /// # Errors
-    /// When the system gives no thread, runtime or timer.
+    /// Fails if the system cannot create a thread, runtime or timer.
     pub fn start(count: usize) -> std::io::Result<Self> {
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..count).map(|_| unbounded_channel()).unzip();
         let peers: Vec<_> = senders.iter().map(UnboundedSender::downgrade).collect();
-        let (threads, tids, opened, next) = Default::default();
+        // From here on, an error drops the threads that have started.
         let mut shards = Self {
             senders,
-            threads,
-            tids,
-            opened,
-            next,
+            threads: Vec::new(),
+            tids: Vec::new(),
+            opened: Arc::default(),
+            next: AtomicUsize::new(0),
         };
-        let (tell, told) = std::sync::mpsc::channel();
+        let (tid_sender, tids) = std::sync::mpsc::channel();
         for (number, batches) in receivers.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let (peers, tell, opened) = (peers.clone(), tell.clone(), shards.opened.clone());
-            let work = move || {
-                let _ = tell.send(nix::unistd::gettid().as_raw()); // whoever starts the threads waits for it
-                LocalSet::new().block_on(&runtime, serve(batches, peers, opened));
-            };
-            shards.threads.push(
-                std::thread::Builder::new()
-                    .name(format!("send-{number}"))
-                    .spawn(work)?,
-            );
+            let tid_sender = tid_sender.clone();
+            let peers = peers.clone();
+            let opened = shards.opened.clone();
+            let thread = std::thread::Builder::new()
+                .name(format!("send-{number}"))
+                .spawn(move || {
+                    let _ = tid_sender.send(nix::unistd::gettid().as_raw()); // received below
+                    LocalSet::new().block_on(&runtime, serve(batches, peers, opened));
+                })?;
+            shards.threads.push(thread);
         }
-        shards.tids = told.iter().take(count).collect();
+        shards.tids = tids.iter().take(count).collect();
         Ok(shards)
     }
 
-    /// The thread ids of the system.
+    /// Returns the thread ids.
     pub fn threads(&self) -> &[i32] {
         &self.tids
     }
 
-    /// How many connections were opened so far.
+    /// Returns the number of connections opened so far.
     pub fn opened(&self) -> usize {
         self.opened.load(Relaxed)
     }
 
-    /// As many threads as this machine can give to sending, leaving most cores to the engines.
+    /// Starts a quarter as many threads as there are cores, 1 to 8: the engines need the rest.
     ///
     /// # Errors
-    /// As [`Shards::start`].
+    /// Fails as [`Shards::start`] does.
     pub fn for_this_machine() -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self::start((cores / 4).clamp(1, 8))
     }
 
-    /// Sends every job when it is due, and what follows from it. The plan is dropped when all
+    /// Sends every job when it is due, and the jobs that follow from it. Drops the source when all
     /// have ended.
-    pub fn send(&self, plan: &Arc<dyn Plan>, jobs: Vec<Job>) {
-        // Batches begin at different shards: engines that are asked at the same moment are asked
-        // by different threads.
-        deal(plan, jobs, self.next.fetch_add(1, Relaxed), &self.senders);
+    pub fn send(&self, source: &Arc<dyn RequestSource>, jobs: Vec<SendJob>) {
+        // Batches begin at different shards, so that different threads send to engines at one time.
+        let first = self.next.fetch_add(1, Relaxed);
+        deal(&self.senders, first, source, jobs);
     }
 
-    /// How early a first request must be planned to be prepared in time, seconds.
+    /// The time before its first request at which a batch must be sent, seconds.
     pub const LEAD_S: f64 = LEAD_S;
 }
 
@@ -152,19 +152,19 @@ impl Drop for Shards {
     fn drop(&mut self) {
         self.senders.clear();
         for thread in self.threads.drain(..) {
-            let _ = thread.join(); // a panic in a shard was printed by its thread
+            let _ = thread.join(); // a thread that panicked has printed its message
         }
     }
 }
 
-/// What the requests of one shard share.
+/// The state that the requests of one shard share.
 #[derive(Clone)]
 struct Shard {
     pacer: Pacer,
-    pool: Rc<Pool>,
-    guards: Guards,
+    pool: Rc<ConnectionPool>,
+    timeouts: Timeouts,
     stalls: Stalls,
-    /// All shards, this one among them.
+    /// All shards, including this one.
     peers: Rc<[WeakUnboundedSender<Batch>]>,
 }
 
@@ -173,12 +173,12 @@ async fn serve(
     peers: Vec<WeakUnboundedSender<Batch>>,
     opened: Arc<AtomicUsize>,
 ) {
-    let pacer = Pacer::start().expect("a timerfd can be made wherever epoll can");
+    let pacer = Pacer::start().expect("a timerfd can be created wherever epoll can");
     let shard = Shard {
         stalls: Stalls::start(pacer.clone()),
         pacer,
-        pool: Rc::new(Pool::new(opened)),
-        guards: Guards::start(),
+        pool: Rc::new(ConnectionPool::new(opened)),
+        timeouts: Timeouts::start(),
         peers: peers.into(),
     };
     while let Some(batch) = batches.recv().await {
@@ -186,142 +186,166 @@ async fn serve(
     }
 }
 
-/// Starts each job of a batch in time to be prepared when it is due.
+/// Starts each job of a batch shortly before it is due.
 async fn pace(batch: Batch, shard: Shard) {
     for job in batch.jobs {
-        let mut abort = batch.plan.target().abort.clone();
+        let mut abort = batch.source.target().abort.clone();
         tokio::select! {
             () = shard.pacer.sleep_until(job.due.plus_s(-LEAD_S)) => {}
-            _ = exchange::aborted(&mut abort) => {} // the job will say so itself
+            _ = exchange::aborted(&mut abort) => {} // the job will fail
         }
-        spawn_local(follow(job, batch.plan.clone(), shard.clone()));
+        spawn_local(follow(job, batch.source.clone(), shard.clone()));
     }
 }
 
-/// Sends one job and then what it sets free: one job on this thread, several on all.
-async fn follow(job: Job, plan: Arc<dyn Plan>, shard: Shard) {
+/// Runs one job and then those that follow from it: one job on this thread, several on all.
+async fn follow(job: SendJob, source: Arc<dyn RequestSource>, shard: Shard) {
     let mut next = Some(job);
     while let Some(job) = next.take() {
-        let mut exchange = run(&job, &*plan, &shard).await;
+        let mut exchange = run(&job, &*source, &shard).await;
         exchange.ended = Some(exchange.done.map_or_else(Stamp::now, Arrival::at));
-        let mut jobs = plan.ended(job, exchange);
+        let mut jobs = source.completed(job, exchange);
         if jobs.len() > 1 {
             let senders: Vec<_> = shard
                 .peers
                 .iter()
                 .filter_map(WeakUnboundedSender::upgrade)
                 .collect();
-            return deal(&plan, jobs, 0, &senders);
+            return deal(&senders, 0, &source, jobs);
         }
         next = jobs.pop();
     }
 }
 
-/// Gives every shard its part of the jobs.
-fn deal(plan: &Arc<dyn Plan>, mut jobs: Vec<Job>, first: usize, shards: &[UnboundedSender<Batch>]) {
+/// Distributes jobs over the shards, beginning with shard number `first`.
+fn deal(
+    shards: &[UnboundedSender<Batch>],
+    first: usize,
+    source: &Arc<dyn RequestSource>,
+    mut jobs: Vec<SendJob>,
+) {
     jobs.sort_by_key(|job| job.due);
     let mut parts = vec![Vec::new(); shards.len()];
-    for (place, job) in jobs.into_iter().enumerate() {
-        parts[(first + place) % shards.len()].push(job);
+    for (position, job) in jobs.into_iter().enumerate() {
+        parts[(first + position) % shards.len()].push(job);
     }
-    for (shard, jobs) in shards
-        .iter()
-        .zip(parts)
-        .filter(|(_, jobs)| !jobs.is_empty())
-    {
-        // A shard ends only when all do.
-        let _ = shard.send(Batch {
-            plan: plan.clone(),
-            jobs,
-        });
+    for (shard, jobs) in shards.iter().zip(parts) {
+        if !jobs.is_empty() {
+            let source = source.clone();
+            let _ = shard.send(Batch { source, jobs }); // fails only after all shards have ended
+        }
     }
 }
 
-/// Prepares, waits, sends and reads one request.
-async fn run(job: &Job, plan: &dyn Plan, shard: &Shard) -> Exchange {
+/// A request whose connection is open, at the time at which it is due.
+struct Due {
+    request: PreparedRequest,
+    connection: Connection,
+    is_new: bool,
+    connected_late: bool,
+}
+
+/// Prepares one request, waits until it is due, sends it and reads its answer.
+async fn run(job: &SendJob, source: &dyn RequestSource, shard: &Shard) -> Exchange {
     if let Some(reason) = &job.unsent {
-        return failed(Failure::Unsent {
+        return Exchange::failed(Failure::Unsent {
             reason: reason.clone(),
         });
     }
-    let target = plan.target();
+    let target = source.target();
     let mut abort = target.abort.clone();
-    let prepared = async {
-        shard.pacer.sleep_until(job.due.plus_s(-LEAD_S)).await;
-        let body = plan.body(job.index);
-        let (connection, is_new) = shard.pool.take(target).await?;
-        let connected_late = is_new && Stamp::now() > job.due;
-        shard.pacer.sleep_until(job.due).await;
-        Ok((body, connection, is_new, connected_late))
-    };
     let prepared = tokio::select! {
-        prepared = prepared => prepared,
+        prepared = prepare(job, source, shard) => prepared,
         failure = exchange::aborted(&mut abort) => Err(failure),
     };
-    let (body, connection, is_new, connected_late) = match prepared {
-        Ok(prepared) => prepared,
-        Err(failure) => return failed(failure),
-    };
-    let (request_id, max_tokens) = (plan.request_id(job.index), plan.max_tokens(job.index));
-    let ask = Ask {
-        request_id,
-        body,
-        max_tokens,
-    };
-    plan.sending();
-    let seen = send(target, &ask, connection, shard).await;
-    let seen = if !is_new && seen.is_unanswered() {
-        send_again(target, &ask, seen, shard).await
-    } else {
-        seen
-    };
-    plan.answered();
-    Exchange {
+    let Due {
+        request,
+        connection,
+        is_new,
         connected_late,
-        ..seen
+    } = match prepared {
+        Ok(due) => due,
+        Err(failure) => return Exchange::failed(failure),
+    };
+    source.sending();
+    let mut exchange = shard.send(target, &request, connection).await;
+    if !is_new && exchange.is_unanswered() {
+        exchange = shard.send_again(target, &request, exchange).await;
     }
+    source.answered();
+    exchange.connected_late = connected_late;
+    exchange
 }
 
-async fn send(target: &Target, ask: &Ask, mut connection: Connection, shard: &Shard) -> Exchange {
-    let guard = shard.guards.over(target);
-    let (seen, reusable) = exchange::exchange(&mut connection, target, ask, &guard).await;
-    if reusable {
-        shard.pool.give_back(target, connection);
-    }
-    Exchange {
-        stalled: shard.stalls.effect_on(&seen, Stamp::now()),
-        ..seen
-    }
+/// Builds a request and opens its connection, then waits until it is due.
+async fn prepare(job: &SendJob, source: &dyn RequestSource, shard: &Shard) -> Result<Due, Failure> {
+    shard.pacer.sleep_until(job.due.plus_s(-LEAD_S)).await;
+    let target = source.target();
+    let request = PreparedRequest {
+        request_id: source.request_id(job.index),
+        body: source.body(job.index),
+        max_tokens: source.max_tokens(job.index),
+    };
+    let (connection, is_new) = match shard.pool.reuse(target) {
+        Some(connection) => (connection, false),
+        None => (shard.pool.connect(target).await?, true),
+    };
+    let connected_late = is_new && Stamp::now() > job.due;
+    shard.pacer.sleep_until(job.due).await;
+    Ok(Due {
+        request,
+        connection,
+        is_new,
+        connected_late,
+    })
 }
 
-/// The server closed an idle connection in the moment in which it was used again. Such a server
-/// closes behind every answer: no connection to it is used twice from here on.
-async fn send_again(target: &Target, ask: &Ask, first: Exchange, shard: &Shard) -> Exchange {
-    target.keeps_alive.store(false, Relaxed);
-    match shard.pool.connect(target).await {
-        Ok(connection) => {
-            let seen = send(target, ask, connection, shard).await;
-            Exchange {
-                sent: first.sent.or(seen.sent),
-                resent: true,
-                ..seen
-            }
+impl Shard {
+    async fn send(
+        &self,
+        target: &Target,
+        request: &PreparedRequest,
+        mut connection: Connection,
+    ) -> Exchange {
+        let attempt = Attempt {
+            target,
+            request,
+            timeout: &self.timeouts.add(target),
+        };
+        let (mut exchange, is_reusable) = attempt.run(&mut connection).await;
+        if is_reusable {
+            self.pool.give_back(target, connection);
         }
-        Err(_) => first, // the server is gone: that the connection broke says more
+        exchange.stalled = self.stalls.effect_on(&exchange, Stamp::now());
+        exchange
     }
-}
 
-fn failed(failure: Failure) -> Exchange {
-    Exchange {
-        failure: Some(failure),
-        ..Exchange::default()
+    /// Sends a request again, after the server has closed an idle connection just when it was used.
+    /// Such a server closes after every answer, so no connection to it is used twice any more.
+    async fn send_again(
+        &self,
+        target: &Target,
+        request: &PreparedRequest,
+        first: Exchange,
+    ) -> Exchange {
+        target.keeps_alive.store(false, Relaxed);
+        let Ok(connection) = self.pool.connect(target).await else {
+            return first; // the server has exited: the broken connection says more
+        };
+        let mut exchange = self.send(target, request, connection).await;
+        exchange.sent = first.sent.or(exchange.sent);
+        exchange.resent = true;
+        exchange
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::target::Limits;
+    use super::super::reader::AnswerText;
+    use super::super::target::{RequestLimits, StreamEnd};
     use super::*;
+    use crate::driver::address::Scheme;
+    use crate::driver::units::Seconds;
     use parking_lot::Mutex;
     use std::collections::BTreeMap;
     use std::io::{Read, Write};
@@ -338,7 +362,7 @@ mod tests {
         done: UnboundedSender<()>,
     }
 
-    impl Plan for Chain {
+    impl RequestSource for Chain {
         fn target(&self) -> &Target {
             &self.target
         }
@@ -351,10 +375,10 @@ mod tests {
             Bytes::from_static(b"{}")
         }
 
-        fn ended(&self, job: Job, exchange: Exchange) -> Vec<Job> {
+        fn completed(&self, job: SendJob, exchange: Exchange) -> Vec<SendJob> {
             self.seen.lock().push(exchange);
             let _ = self.done.send(());
-            let next = Job {
+            let next = SendJob {
                 index: job.index + 1,
                 due: Stamp::now().plus_s(self.gap_s),
                 ..job
@@ -386,16 +410,16 @@ mod tests {
     ) -> Vec<Exchange> {
         let authority = listener.local_addr().expect("its address").to_string();
         let target = Target {
-            scheme: crate::driver::address::Scheme::Http,
-            end: crate::driver::http::StreamEnd::Done,
+            scheme: Scheme::Http,
+            end: StreamEnd::Done,
             authority,
             path: "/".into(),
             headers: BTreeMap::new(),
-            limits: Limits {
-                first_token_s: 5.0,
-                ..Limits::default()
+            limits: RequestLimits {
+                first_token_s: Seconds(5.0),
+                ..RequestLimits::default()
             },
-            keep_text: false,
+            answer_text: AnswerText::Discard,
             keeps_alive: Arc::new(AtomicBool::new(true)),
             abort: abort.subscribe(),
         };
@@ -406,11 +430,11 @@ mod tests {
             seen: Mutex::default(),
             done,
         });
-        let plan: Arc<dyn Plan> = chain.clone();
+        let source: Arc<dyn RequestSource> = chain.clone();
         let shards = Shards::start(1).expect("a shard");
         shards.send(
-            &plan,
-            vec![Job {
+            &source,
+            vec![SendJob {
                 index: 0,
                 due: Stamp::now(),
                 intended: None,
@@ -424,7 +448,7 @@ mod tests {
         std::mem::take(&mut *chain.seen.lock())
     }
 
-    /// Answers each connection once, and closes it so much later.
+    /// Answers one request on each connection, and closes it after this time.
     fn close_behind_answers(listener: &TcpListener, later: Duration) {
         let server = listener.try_clone().expect("the same port");
         std::thread::spawn(move || {
@@ -436,10 +460,10 @@ mod tests {
         });
     }
 
-    /// A server may close behind an answer when the next request is on its way already: it is
-    /// sent again, and says so. After that no connection is used twice.
+    /// A server may close after an answer when the next request is being sent: it is sent again. After
+    /// that no connection is used twice.
     #[test]
-    fn a_connection_that_closes_behind_its_answer_costs_no_request() {
+    fn a_connection_that_closes_after_its_answer_costs_no_request() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         close_behind_answers(&listener, Duration::from_millis(50)); // the next request is written meanwhile
         let (abort, _) = watch::channel(None);
@@ -464,9 +488,9 @@ mod tests {
         );
     }
 
-    /// The next request has its connection already and waits for its moment.
+    /// The next request has its connection already and waits until it is due.
     #[test]
-    fn a_connection_that_closes_before_a_request_is_due_costs_none() {
+    fn a_connection_that_closes_before_a_request_is_due_costs_no_request() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         close_behind_answers(&listener, Duration::from_millis(15));
         let (abort, _) = watch::channel(None);

@@ -1,4 +1,4 @@
-//! A TCP stream that remembers when its bytes were written and when they arrived.
+//! A TCP stream that records the times of its first write and its last read.
 
 use crate::driver::clock::{Stamp, WallOffset};
 use hyper::rt::ReadBufCursor;
@@ -12,113 +12,114 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
-/// When bytes arrived: by the kernel's stamp where there is one, and by the clock right
-/// after the read. Their difference is the client's own lag.
+/// The arrival time of bytes: the kernel's stamp, if there is one, and the time after the read. Their
+/// difference is the client's lag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// When the kernel received the last segment of the read.
+    /// The time at which the kernel received the last segment of the read.
     pub kernel: Option<Stamp>,
-    /// When the read returned.
+    /// The time at which the read returned.
     pub read: Stamp,
 }
 
 impl Arrival {
-    /// The kernel's stamp, else the clock after the read.
+    /// Returns the kernel's stamp, or else the time after the read.
     pub fn at(self) -> Stamp {
         self.kernel.unwrap_or(self.read)
     }
 
-    /// How long the bytes lay in the socket before this process took them, seconds.
+    /// Returns the time between the kernel and the read, seconds.
     pub fn lag_s(self) -> f64 {
         self.kernel.map_or(0.0, |kernel| self.read.since_s(kernel))
     }
 }
 
-/// What the socket of one connection saw, shared with the request that uses it.
+/// The times of a connection's socket, shared with the request that uses it.
 #[derive(Debug, Default)]
-pub struct Marks {
-    /// The first write since [`Marks::arm`].
-    pub first_write: Cell<Option<Stamp>>,
+pub(super) struct SocketStamps {
+    /// The first write since [`SocketStamps::reset`].
+    pub(super) first_write: Cell<Option<Stamp>>,
     /// The last read.
-    pub last_read: Cell<Option<Arrival>>,
-    /// Whether reads take little at a time, see [`SMALL_READ`].
-    pub small_reads: Cell<bool>,
+    pub(super) last_read: Cell<Option<Arrival>>,
+    /// True if reads are limited to [`SMALL_READ`].
+    pub(super) small_reads: Cell<bool>,
 }
 
-impl Marks {
-    /// Forgets the request before this one.
-    pub fn arm(&self) {
+impl SocketStamps {
+    /// Prepares for the next request.
+    pub(super) fn reset(&self) {
         self.first_write.set(None);
         self.last_read.set(None);
         self.small_reads.set(true);
     }
 }
 
-/// A read has the stamp of its last segment: until the first content is seen, reads are
-/// small, so that segments behind it do not move its stamp.
+/// The maximum length of a read until the first content, bytes. A read has the stamp of its last
+/// segment, so later segments must not be part of it.
 const SMALL_READ: usize = 512;
+/// The maximum length of other reads, bytes.
 const LARGE_READ: usize = 16 * 1024;
 
 thread_local! {
-    /// One read buffer for all connections of a shard.
-    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; LARGE_READ]);
-    /// The place for the stamp beside it.
+    /// The read buffer of all connections of a shard.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; LARGE_READ]);
+    /// The buffer for the control message with the stamp.
     static CONTROL: RefCell<Vec<u8>> = RefCell::new(nix::cmsg_space!(nix::sys::time::TimeSpec));
     static WALL: RefCell<WallOffset> = RefCell::new(WallOffset::default());
 }
 
-/// What a read has left in the socket.
-enum Left {
-    Nothing,
-    Perhaps,
+/// The state of the socket after a read.
+enum AfterRead {
+    Empty,
+    MaybeMore,
 }
 
 /// hyper's I/O over a tokio stream, with stamps.
 #[derive(Debug)]
-pub struct StampedStream {
+pub(super) struct StampedStream {
     stream: TcpStream,
-    marks: Rc<Marks>,
+    stamps: Rc<SocketStamps>,
 }
 
 impl StampedStream {
-    /// Wraps a connected stream; asks the kernel for receive stamps where it has them.
-    pub fn new(stream: TcpStream, marks: Rc<Marks>) -> Result<Self> {
+    /// Wraps a connected stream, and requests receive stamps from the kernel.
+    pub(super) fn new(stream: TcpStream, stamps: Rc<SocketStamps>) -> Result<Self> {
         stream.set_nodelay(true)?;
-        // Where the system refuses, `Arrival::kernel` stays empty and `read` is used.
+        // If the system refuses, `Arrival::kernel` stays empty and `read` is used.
         let _ = setsockopt(&stream, sockopt::ReceiveTimestampns, &true);
-        Ok(Self { stream, marks })
+        Ok(Self { stream, stamps })
     }
 
-    fn mark_write(&self) {
-        if self.marks.first_write.get().is_none() {
-            self.marks.first_write.set(Some(Stamp::now()));
+    fn stamp_write(&self) {
+        if self.stamps.first_write.get().is_none() {
+            self.stamps.first_write.set(Some(Stamp::now()));
         }
     }
 
-    fn receive(&self, cursor: &mut ReadBufCursor<'_>) -> Result<Left> {
-        let limit = if self.marks.small_reads.get() {
+    fn receive(&self, cursor: &mut ReadBufCursor<'_>) -> Result<AfterRead> {
+        let limit = if self.stamps.small_reads.get() {
             SMALL_READ
         } else {
             LARGE_READ
         };
-        SCRATCH.with_borrow_mut(|scratch| {
+        BUFFER.with_borrow_mut(|buffer| {
             let room = cursor.remaining().min(limit);
             let fd = self.stream.as_raw_fd();
             let (length, arrival) = CONTROL
-                .with_borrow_mut(|control| receive_stamped(fd, &mut scratch[..room], control))?;
-            cursor.put_slice(&scratch[..length]);
-            self.marks.last_read.set(Some(arrival));
-            // Nothing at all is the end, which has to be seen again.
+                .with_borrow_mut(|control| receive_stamped(fd, &mut buffer[..room], control))?;
+            cursor.put_slice(&buffer[..length]);
+            self.stamps.last_read.set(Some(arrival));
+            // An empty read is the end of the stream, which must be read again.
             Ok(if (1..room).contains(&length) {
-                Left::Nothing
+                AfterRead::Empty
             } else {
-                Left::Perhaps
+                AfterRead::MaybeMore
             })
         })
     }
 }
 
-/// Reads once and says when what it read arrived.
+/// Reads once. Returns the number of bytes and their arrival.
 fn receive_stamped(fd: i32, buffer: &mut [u8], control: &mut [u8]) -> Result<(usize, Arrival)> {
     let mut slices = [IoSliceMut::new(buffer)];
     let message = recvmsg::<()>(fd, &mut slices, Some(control), MsgFlags::MSG_DONTWAIT)?;
@@ -147,15 +148,15 @@ impl hyper::rt::Read for StampedStream {
                 .try_io(Interest::READABLE, || self.receive(&mut cursor))
             {
                 Err(e) if e.kind() == std::io::ErrorKind::WouldBlock => {}
-                Ok(Left::Nothing) => {
-                    // It would block now: to say so is cheaper than to try. Whatever comes from
-                    // here on rings again, and this thread hears it only after this.
+                Ok(AfterRead::Empty) => {
+                    // The next read would block: to report it is cheaper than to try. Bytes that
+                    // arrive later make the socket readable again.
                     let _ = self.stream.try_io(Interest::READABLE, || {
                         Err::<(), _>(std::io::ErrorKind::WouldBlock.into())
                     });
                     return Poll::Ready(Ok(()));
                 }
-                Ok(Left::Perhaps) => return Poll::Ready(Ok(())),
+                Ok(AfterRead::MaybeMore) => return Poll::Ready(Ok(())),
                 Err(e) => return Poll::Ready(Err(e)),
             }
         }
@@ -168,7 +169,7 @@ impl hyper::rt::Write for StampedStream {
         context: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<Result<usize>> {
-        self.mark_write();
+        self.stamp_write();
         Pin::new(&mut self.stream).poll_write(context, data)
     }
 
@@ -189,7 +190,7 @@ impl hyper::rt::Write for StampedStream {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<std::result::Result<usize, Error>> {
-        self.mark_write();
+        self.stamp_write();
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 }

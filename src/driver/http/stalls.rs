@@ -1,7 +1,7 @@
-//! Stalls of a sending thread, and their effect on the stamps of an answer.
+//! The stalls of a sending thread, and their effect on the stamps of an answer.
 //!
-//! Bytes that arrive during a stall wait in the socket. The kernel joins segments that wait, and keeps the
-//! stamp of the last: the first chunk then seems to come as late as the last.
+//! Bytes that arrive during a stall wait in the socket. The kernel joins waiting segments, and keeps
+//! the stamp of the last: the first chunk then seems to arrive as late as the last.
 
 use super::exchange::{Arrival, Exchange};
 use super::pacer::Pacer;
@@ -9,43 +9,44 @@ use crate::driver::clock::Stamp;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-/// The interval at which a shard shows that it runs, seconds.
-const EVERY_S: f64 = 0.005;
-/// A shorter delay is not a stall, seconds.
-const LEAST_S: f64 = 0.001;
-/// A stamp within this time after a stall belongs to it, seconds: bytes are read when their thread runs
-/// again.
+/// The interval at which a shard records that it runs, seconds.
+const INTERVAL_S: f64 = 0.005;
+/// The minimum length of a stall, seconds.
+const MIN_STALL_S: f64 = 0.001;
+/// The time after a stall in which stamps still belong to it, seconds: bytes are read when their
+/// thread runs again.
 const AFTER_S: f64 = 0.001;
-/// The maximum number of stalls that are kept: more than a request of 15 minutes meets on a usable machine.
-const MOST: usize = 4096;
+/// The maximum number of recorded stalls: more than a request of 15 minutes meets on a usable
+/// machine.
+const MAX_STALLS: usize = 4096;
 
 /// A time in which a sending thread did not run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Stall {
-    /// The last moment at which it was seen to run.
+    /// The last time at which it is known to have run.
     from: Stamp,
-    /// The moment at which it ran again.
+    /// The time at which it ran again.
     until: Stamp,
 }
 
 impl Stall {
-    /// The shortest time for which it may have lasted, seconds.
+    /// Returns the shortest time that it may have lasted, seconds.
     fn length_s(&self) -> f64 {
         self.length_since_s(self.from)
     }
 
-    /// The shortest time for which it may have lasted after `moment`, seconds.
+    /// Returns the shortest time that it may have lasted after `moment`, seconds.
     fn length_since_s(&self, moment: Stamp) -> f64 {
-        self.until.since_s(self.from.max(moment)) - EVERY_S
+        self.until.since_s(self.from.max(moment)) - INTERVAL_S
     }
 }
 
 /// The effect of the sending thread's stalls on a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Stalled {
+pub struct StallEffect {
     /// The longest stall between its send and its end, seconds.
     pub longest_s: f64,
-    /// Chunks that came during a stall and were read together with an earlier one.
+    /// The number of chunks that arrived during a stall and were read with an earlier one.
     pub chunks: usize,
     /// The time by which the stamp of the first token may be too late, seconds.
     pub first_token_late_s: f64,
@@ -53,60 +54,60 @@ pub struct Stalled {
 
 /// The stalls of one shard. Clones share them.
 #[derive(Clone)]
-pub struct Stalls(Rc<Inner>);
+pub(super) struct Stalls(Rc<StallState>);
 
-struct Inner {
-    ran: Cell<Stamp>,
+struct StallState {
+    last_run: Cell<Stamp>,
     past: RefCell<Vec<Stall>>,
 }
 
 impl Stalls {
-    /// Watches the current thread from now on, until the shard ends.
-    pub fn start(pacer: Pacer) -> Self {
+    /// Starts to watch the current thread, until the shard ends.
+    pub(super) fn start(pacer: Pacer) -> Self {
         let stalls = Self::new(Stamp::now());
         let watched = stalls.clone();
         tokio::task::spawn_local(async move {
             loop {
-                pacer.sleep_until(Stamp::now().plus_s(EVERY_S)).await;
-                watched.runs(Stamp::now());
+                pacer.sleep_until(Stamp::now().plus_s(INTERVAL_S)).await;
+                watched.record_run(Stamp::now());
             }
         });
         stalls
     }
 
     fn new(now: Stamp) -> Self {
-        Self(Rc::new(Inner {
-            ran: Cell::new(now),
+        Self(Rc::new(StallState {
+            last_run: Cell::new(now),
             past: RefCell::default(),
         }))
     }
 
-    /// Notes that the thread runs, and the stall before, if there was one.
-    fn runs(&self, now: Stamp) {
+    /// Records that the thread runs, and the stall before, if there was one.
+    fn record_run(&self, now: Stamp) {
         let stall = self.pending(now);
-        self.0.ran.set(now);
+        self.0.last_run.set(now);
         let mut past = self.0.past.borrow_mut();
         past.extend(stall);
-        if past.len() > MOST {
+        if past.len() > MAX_STALLS {
             past.sort_by(|a, b| b.length_s().total_cmp(&a.length_s()));
-            past.truncate(MOST / 2);
+            past.truncate(MAX_STALLS / 2);
             past.sort_by_key(|stall| stall.until);
         }
     }
 
-    /// The stall that has just ended and is not noted yet.
+    /// Returns the stall that has just ended and is not recorded yet.
     fn pending(&self, now: Stamp) -> Option<Stall> {
         let stall = Stall {
-            from: self.0.ran.get(),
+            from: self.0.last_run.get(),
             until: now,
         };
-        (stall.length_s() > LEAST_S).then_some(stall)
+        (stall.length_s() > MIN_STALL_S).then_some(stall)
     }
 
     /// Returns the effect of stalls on a request that has ended `now`.
-    pub fn effect_on(&self, seen: &Exchange, now: Stamp) -> Stalled {
-        let Some(sent) = seen.sent else {
-            return Stalled::default();
+    pub(super) fn effect_on(&self, exchange: &Exchange, now: Stamp) -> StallEffect {
+        let Some(sent) = exchange.sent else {
+            return StallEffect::default();
         };
         let past = self.0.past.borrow();
         let first = past.partition_point(|stall| stall.until < sent);
@@ -115,28 +116,38 @@ impl Stalls {
             .copied()
             .chain(self.pending(now))
             .collect();
-        let around = |moment: Stamp| {
-            let at = stalls.partition_point(|stall| stall.until.plus_s(AFTER_S) < moment);
-            stalls.get(at).filter(|stall| stall.from <= moment)
-        };
-        let joined = seen.joined().filter(|moment| around(*moment).is_some());
-        let first_token = seen.first_token.filter(|first| is_doubtful(*first, seen));
-        let late_s = |first: Arrival| Some(first.at().since_s(around(first.at())?.from));
-        Stalled {
+        let chunks = exchange
+            .joined()
+            .filter(|moment| stall_around(&stalls, *moment).is_some())
+            .count();
+        let mut first_token_late_s = 0.0;
+        if let Some(first) = exchange.first_token
+            && is_doubtful(first, exchange)
+            && let Some(stall) = stall_around(&stalls, first.at())
+        {
+            first_token_late_s = first.at().since_s(stall.from);
+        }
+        StallEffect {
             longest_s: stalls
                 .iter()
                 .map(|stall| stall.length_since_s(sent))
                 .fold(0.0, f64::max),
-            chunks: joined.count(),
-            first_token_late_s: first_token.and_then(late_s).unwrap_or(0.0),
+            chunks,
+            first_token_late_s,
         }
     }
 }
 
+/// Returns the stall during or shortly after which `moment` was stamped.
+fn stall_around(stalls: &[Stall], moment: Stamp) -> Option<&Stall> {
+    let at = stalls.partition_point(|stall| stall.until.plus_s(AFTER_S) < moment);
+    stalls.get(at).filter(|stall| stall.from <= moment)
+}
+
 /// Returns true if the stamp of the first token may be that of later bytes, or is not the kernel's.
-fn is_doubtful(first: Arrival, seen: &Exchange) -> bool {
-    let is_shared = seen.chunks.get(1) == Some(&first.at());
-    let is_the_end = seen.done.is_some_and(|done| done.at() == first.at());
+fn is_doubtful(first: Arrival, exchange: &Exchange) -> bool {
+    let is_shared = exchange.chunks.get(1) == Some(&first.at());
+    let is_the_end = exchange.done.is_some_and(|done| done.at() == first.at());
     first.kernel.is_none() || is_shared || is_the_end
 }
 
@@ -155,8 +166,8 @@ mod tests {
         }
     }
 
-    /// An answer whose chunks have these stamps.
-    fn seen(chunks: &[u64]) -> Exchange {
+    /// Returns an answer whose chunks have these stamps.
+    fn answer(chunks: &[u64]) -> Exchange {
         Exchange {
             sent: Some(at(0)),
             first_token: Some(arrival(chunks[0])),
@@ -165,10 +176,12 @@ mod tests {
         }
     }
 
-    /// A thread that ran at these moments.
-    fn ran(moments: &[u64]) -> Stalls {
+    /// Returns the stalls of a thread that ran at these moments.
+    fn stalls_of(moments: &[u64]) -> Stalls {
         let stalls = Stalls::new(at(moments[0]));
-        moments[1..].iter().for_each(|ms| stalls.runs(at(*ms)));
+        for ms in &moments[1..] {
+            stalls.record_run(at(*ms));
+        }
         stalls
     }
 
@@ -177,36 +190,38 @@ mod tests {
     }
 
     #[test]
-    fn joined_chunks_in_a_stall_are_its_effect_and_the_first_token_is_late() {
-        let stalled = ran(&[0, 5, 125, 130]).effect_on(&seen(&[100, 100, 100, 128]), at(131));
-        assert_eq!((ms(stalled.longest_s), stalled.chunks), (115, 2));
-        assert_eq!(ms(stalled.first_token_late_s), 95);
+    fn chunks_joined_in_a_stall_are_counted_and_the_first_token_is_late() {
+        let effect =
+            stalls_of(&[0, 5, 125, 130]).effect_on(&answer(&[100, 100, 100, 128]), at(131));
+        assert_eq!((ms(effect.longest_s), effect.chunks), (115, 2));
+        assert_eq!(ms(effect.first_token_late_s), 95);
     }
 
     #[test]
-    fn a_stall_is_known_before_its_own_timer_rings() {
-        let stalled = ran(&[0, 5]).effect_on(&seen(&[100, 100]), at(125));
-        assert_eq!((ms(stalled.longest_s), stalled.chunks), (115, 1));
+    fn a_stall_is_known_before_its_timer_fires() {
+        let effect = stalls_of(&[0, 5]).effect_on(&answer(&[100, 100]), at(125));
+        assert_eq!((ms(effect.longest_s), effect.chunks), (115, 1));
     }
 
     #[test]
     fn a_server_that_writes_chunks_together_is_not_stalled() {
-        let stalled = ran(&[0, 5, 10, 15, 20, 25]).effect_on(&seen(&[12, 12, 12, 22]), at(26));
-        assert_eq!(stalled, Stalled::default());
+        let effect =
+            stalls_of(&[0, 5, 10, 15, 20, 25]).effect_on(&answer(&[12, 12, 12, 22]), at(26));
+        assert_eq!(effect, StallEffect::default());
         // A stall at another time during the request is found, and changes none of its stamps.
-        let stalled = ran(&[0, 5, 10, 15, 60]).effect_on(&seen(&[12, 12, 12, 40]), at(61));
+        let effect = stalls_of(&[0, 5, 10, 15, 60]).effect_on(&answer(&[12, 12, 12, 40]), at(61));
         assert_eq!(
             (
-                ms(stalled.longest_s),
-                stalled.chunks,
-                ms(stalled.first_token_late_s)
+                ms(effect.longest_s),
+                effect.chunks,
+                ms(effect.first_token_late_s)
             ),
             (40, 0, 0)
         );
     }
 
     #[test]
-    fn without_a_stamp_of_the_kernel_a_first_token_read_behind_a_stall_is_late() {
+    fn a_first_token_without_a_kernel_stamp_is_late_after_a_stall() {
         let first_token = Some(Arrival {
             kernel: None,
             read: at(60),
@@ -214,23 +229,25 @@ mod tests {
         let read = Exchange {
             first_token,
             chunks: vec![at(60)],
-            ..seen(&[60])
+            ..answer(&[60])
         };
         assert_eq!(
-            ms(ran(&[0, 5, 60]).effect_on(&read, at(61)).first_token_late_s),
+            ms(stalls_of(&[0, 5, 60])
+                .effect_on(&read, at(61))
+                .first_token_late_s),
             55
         );
     }
 
     #[test]
-    fn the_largest_stalls_are_kept() {
+    fn the_longest_stalls_are_kept() {
         let stalls = Stalls::new(at(0));
         let mut now = 0;
         for i in 0..10_000 {
             now += if i == 17 { 500 } else { 10 };
-            stalls.runs(at(now));
+            stalls.record_run(at(now));
         }
-        assert!(stalls.0.past.borrow().len() <= MOST);
-        assert_eq!(ms(stalls.effect_on(&seen(&[3]), at(now)).longest_s), 495);
+        assert!(stalls.0.past.borrow().len() <= MAX_STALLS);
+        assert_eq!(ms(stalls.effect_on(&answer(&[3]), at(now)).longest_s), 495);
     }
 }

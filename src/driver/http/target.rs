@@ -1,6 +1,8 @@
-//! Where requests go, and how long they may take.
+//! The target of requests, and their time limits.
 
+use super::reader::AnswerText;
 use crate::driver::address::Scheme;
+use crate::driver::units::Seconds;
 use http::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -8,33 +10,34 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::watch;
 
-/// Where requests go, and how long they may take.
+/// The target of requests.
+///
+/// It must not be printed: its headers may contain an API key.
 #[derive(Clone)]
 pub struct Target {
-    /// Whether through TLS.
+    /// The scheme.
     pub scheme: Scheme,
-    /// `host:port`.
+    /// The host and port, as `host:port`.
     pub authority: String,
-    /// `/v1/chat/completions`, say.
+    /// The path, such as `/v1/chat/completions`.
     pub path: String,
-    /// How its streams end.
+    /// The end of its streams.
     pub end: StreamEnd,
-    /// Added to every request; an API key may be among them, so that this is not printed.
+    /// The headers of every request.
     pub headers: BTreeMap<String, String>,
-    /// When to give a request up.
-    pub limits: Limits,
-    /// Whether the text of the answer is wanted.
-    pub keep_text: bool,
-    /// Whether the server leaves connections open behind an answer; cleared when it is seen to
-    /// close one.
+    /// The time limits of a request.
+    pub limits: RequestLimits,
+    /// Keeps or discards the text of answers.
+    pub answer_text: AnswerText,
+    /// True if the server keeps connections open after an answer. Set to false when it closes one.
     pub keeps_alive: Arc<AtomicBool>,
-    /// Holds the reason once the requests under way are to be given up.
+    /// The reason to abort the requests in flight; `None` as long as they go on.
     pub abort: watch::Receiver<Option<String>>,
 }
 
 impl Target {
-    /// Who is spoken to, without the port.
-    pub fn host(&self) -> &str {
+    /// Returns the host without the port.
+    pub(super) fn host(&self) -> &str {
         self.authority
             .rsplit_once(':')
             .map_or(&self.authority, |(host, _)| host)
@@ -46,37 +49,38 @@ pub fn is_header(name: &str, value: &str) -> bool {
     HeaderName::try_from(name).is_ok() && HeaderValue::try_from(value).is_ok()
 }
 
-/// What the last event of a complete stream is.
+/// The last event of a complete stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamEnd {
-    /// `[DONE]`, as the API promises.
+    /// `[DONE]`, as the API specifies.
     #[default]
     Done,
-    /// One with a finish reason, and then the end.
+    /// An event with a finish reason.
     FinishReason,
 }
 
-/// How long each part of a request may take, seconds. No wait is without a limit.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// Connecting.
-    pub connect_s: f64,
-    /// From the send to the first output: queueing and prefill are in it.
-    pub first_token_s: f64,
+/// The maximum time of each part of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RequestLimits {
+    /// From the start of a connection until it is open.
+    pub connect_s: Seconds,
+    /// From the send to the first output, including queueing and prefill.
+    pub first_token_s: Seconds,
     /// Between two events of the stream.
-    pub between_chunks_s: f64,
-    /// The whole request.
-    pub total_s: f64,
+    pub between_chunks_s: Seconds,
+    /// From the send to the end of the answer.
+    pub total_s: Seconds,
 }
 
-impl Default for Limits {
+impl Default for RequestLimits {
     fn default() -> Self {
         Self {
-            connect_s: 10.0,
-            first_token_s: 300.0,
-            between_chunks_s: 60.0,
-            total_s: 900.0,
+            connect_s: Seconds(10.0),
+            first_token_s: Seconds(300.0),
+            between_chunks_s: Seconds(60.0),
+            total_s: Seconds(900.0),
         }
     }
 }

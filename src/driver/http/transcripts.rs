@@ -1,213 +1,195 @@
-//! What real engines sent, event by event, and what is to be seen in it. Each transcript names its
-//! engine in its first line, a comment.
+//! Transcripts of real engines, and the exchanges that they must give. The first line of each
+//! transcript is a comment with the name of its engine.
 
-use super::{Arrival, Exchange, Reader, Usage};
+use super::{AnswerText, Arrival, Exchange, Reader, Usage};
 use crate::driver::clock::Stamp;
+use std::ops::RangeInclusive;
 
-/// What is to be seen in a transcript. Moments are events, the first of them the comment, number 0.
-struct Case {
+/// A transcript and its expected exchange. Times are numbers of events; the comment is number 0.
+struct Transcript {
     name: &'static str,
     text: &'static str,
     first_chunk: u64,
     first_token: u64,
     first_answer: Option<u64>,
     /// The events with output.
-    chunks: std::ops::RangeInclusive<u64>,
+    chunks: RangeInclusive<u64>,
     done: Option<u64>,
     finish_reason: &'static str,
-    /// Prompt, cached and generated tokens.
+    /// The prompt's tokens, cached tokens and generated tokens.
     usage: (u64, Option<u64>, u64),
     answer: &'static str,
 }
 
+/// Makes a transcript that begins with an event without output, unless its first chunk is event 1.
 macro_rules! transcript {
-    ($name:literal) => {
-        (
-            $name,
-            include_str!(concat!(
-                env!("CARGO_MANIFEST_DIR"),
-                "/tests/fixtures/transcripts/",
-                $name,
-                ".sse"
-            )),
-        )
+    ($name:literal, $chunks:expr, $($field:ident: $value:expr),* $(,)?) => {
+        Transcript {
+            $($field: $value,)*
+            ..Transcript {
+                name: $name,
+                text: include_str!(concat!(
+                    env!("CARGO_MANIFEST_DIR"),
+                    "/tests/fixtures/transcripts/",
+                    $name,
+                    ".sse"
+                )),
+                first_chunk: 1,
+                first_token: *$chunks.start(),
+                first_answer: Some(*$chunks.start()),
+                chunks: $chunks,
+                done: None,
+                finish_reason: "length",
+                usage: (0, None, 0),
+                answer: "",
+            }
+        }
     };
 }
 
-fn cases() -> [Case; 8] {
-    let case = |(name, text),
-                chunks: std::ops::RangeInclusive<u64>,
-                done,
-                usage,
-                finish_reason,
-                answer| Case {
-        name,
-        text,
-        first_chunk: 1,
-        first_token: *chunks.start(),
-        first_answer: Some(*chunks.start()),
-        chunks,
-        done,
-        finish_reason,
-        usage,
-        answer,
-    };
-    let hello = "Hello! I'm here";
-    let some = Some;
+fn transcripts() -> [Transcript; 8] {
     [
-        case(
-            transcript!("vllm-chat"),
+        transcript!(
+            "vllm-chat",
             2..=6,
-            some(8),
-            (33, some(0), 5),
-            "length",
-            hello,
+            done: Some(8),
+            usage: (33, Some(0), 5),
+            answer: "Hello! I'm here",
         ),
-        case(
-            transcript!("vllm-continuous-usage"),
+        transcript!(
+            "vllm-continuous-usage",
             2..=5,
-            some(7),
-            (33, some(0), 4),
-            "length",
-            "Hello! I'm",
+            done: Some(7),
+            usage: (33, Some(0), 4),
+            answer: "Hello! I'm",
         ),
-        Case {
+        transcript!(
+            "vllm-tool-call",
+            2..=5,
             first_answer: None,
-            ..case(
-                transcript!("vllm-tool-call"),
-                2..=5,
-                some(8),
-                (37, some(0), 40),
-                "length",
-                "",
-            )
-        },
-        case(
-            transcript!("vllm-completions"),
+            done: Some(8),
+            usage: (37, Some(0), 40),
+        ),
+        transcript!(
+            "vllm-completions",
             1..=4,
-            some(6),
-            (3, some(0), 4),
-            "length",
-            " time, the city",
+            done: Some(6),
+            usage: (3, Some(0), 4),
+            answer: " time, the city",
         ),
-        case(
-            transcript!("vllm-several-tokens"),
+        transcript!(
+            "vllm-several-tokens",
             2..=7,
-            some(10),
-            (45, some(0), 17),
-            "stop",
-            "👨‍👩‍👧 👍",
+            done: Some(10),
+            usage: (45, Some(0), 17),
+            finish_reason: "stop",
+            answer: "👨‍👩‍👧 👍",
         ),
-        case(
-            transcript!("llamacpp-chat"),
+        transcript!(
+            "llamacpp-chat",
             2..=6,
-            some(9),
-            (33, some(0), 5),
-            "length",
-            hello,
+            done: Some(9),
+            usage: (33, Some(0), 5),
+            answer: "Hello! I'm here",
         ),
-        Case {
-            first_answer: some(14),
-            ..case(
-                transcript!("llamacpp-reasoning"),
-                2..=19,
-                some(22),
-                (15, some(0), 24),
-                "stop",
-                "\nFour.",
-            )
-        },
-        case(
-            transcript!("transformers-chat"),
+        transcript!(
+            "llamacpp-reasoning",
+            2..=19,
+            first_answer: Some(14),
+            done: Some(22),
+            usage: (15, Some(0), 24),
+            finish_reason: "stop",
+            answer: "\nFour.",
+        ),
+        transcript!(
+            "transformers-chat",
             2..=7,
-            None,
-            (33, None, 6),
-            "length",
-            "Hello! I'm here to",
+            usage: (33, None, 6),
+            answer: "Hello! I'm here to",
         ),
     ]
 }
 
-/// The transcript as it is seen when it is read in pieces of so many bytes.
-fn replayed(text: &str, bytes: usize, keep_text: bool) -> Exchange {
-    let (mut reader, mut seen) = (Reader::new(keep_text), Exchange::default());
+/// Returns the exchange of a transcript that is read in pieces of this many bytes.
+fn replay(text: &str, bytes: usize, answer_text: AnswerText) -> Exchange {
+    let mut reader = Reader::new(answer_text);
+    let mut exchange = Exchange::default();
     for (number, event) in text.split_inclusive("\n\n").enumerate() {
         let arrival = Arrival {
             kernel: None,
             read: Stamp(number as u64),
         };
         for piece in event.as_bytes().chunks(bytes) {
-            let fed = reader.feed(piece, arrival, &mut seen);
+            let fed = reader.feed(piece, arrival, &mut exchange);
             fed.unwrap_or_else(|failure| panic!("event {number}: {failure}"));
         }
     }
-    seen
+    exchange
+}
+
+fn event_number(arrival: Option<Arrival>) -> Option<u64> {
+    arrival.map(|arrival| arrival.read.0)
 }
 
 #[test]
-fn what_real_engines_send_is_seen_as_it_is() {
-    for case in cases() {
-        for (bytes, keep_text) in [
-            (usize::MAX, false),
-            (usize::MAX, true),
-            (7, false),
-            (1, true),
+fn transcripts_of_real_engines_are_read() {
+    for expected in transcripts() {
+        for (bytes, answer_text) in [
+            (usize::MAX, AnswerText::Discard),
+            (usize::MAX, AnswerText::Keep),
+            (7, AnswerText::Discard),
+            (1, AnswerText::Keep),
         ] {
-            let seen = replayed(case.text, bytes, keep_text);
-            let at = |arrival: Option<Arrival>| arrival.map(|arrival| arrival.read.0);
-            let moments = [
-                at(seen.first_chunk),
-                at(seen.first_token),
-                at(seen.first_answer),
-                at(seen.done),
-            ];
-            let expected = [
-                Some(case.first_chunk),
-                Some(case.first_token),
-                case.first_answer,
-                case.done,
-            ];
-            assert_eq!(moments, expected, "{} {bytes}", case.name);
-            let chunks: Vec<u64> = seen.chunks.iter().map(|stamp| stamp.0).collect();
-            assert_eq!(
-                chunks,
-                case.chunks.clone().collect::<Vec<_>>(),
-                "{} {bytes}",
-                case.name
-            );
-            let told = seen.chunk_tokens.of_each(chunks.len());
-            assert_eq!(
-                told.is_some(),
-                case.name == "vllm-continuous-usage",
-                "{}: {told:?}",
-                case.name
-            );
-            assert_eq!(
-                seen.finish_reason.as_deref(),
-                Some(case.finish_reason),
-                "{}",
-                case.name
-            );
-            assert_eq!(
-                seen.text,
-                if keep_text { case.answer } else { "" },
-                "{}",
-                case.name
-            );
-            let Usage {
-                prompt_tokens,
-                completion_tokens,
-                prompt_tokens_details,
-            } = seen.usage.expect("usage");
-            let cached = prompt_tokens_details.and_then(|details| details.cached_tokens);
-            let (prompt, cached_expected, generated) = case.usage;
-            let expected = (Some(prompt), cached_expected, Some(generated));
-            assert_eq!(
-                (prompt_tokens, cached, completion_tokens),
-                expected,
-                "{}",
-                case.name
-            );
+            let exchange = replay(expected.text, bytes, answer_text);
+            check(&expected, &exchange);
+            let answer = match answer_text {
+                AnswerText::Keep => expected.answer,
+                AnswerText::Discard => "",
+            };
+            assert_eq!(exchange.text, answer, "{}", expected.name);
         }
     }
+}
+
+fn check(expected: &Transcript, exchange: &Exchange) {
+    let name = expected.name;
+    assert_eq!(
+        [
+            event_number(exchange.first_chunk),
+            event_number(exchange.first_token),
+            event_number(exchange.first_answer),
+            event_number(exchange.done),
+        ],
+        [
+            Some(expected.first_chunk),
+            Some(expected.first_token),
+            expected.first_answer,
+            expected.done,
+        ],
+        "{name}"
+    );
+    let chunks: Vec<u64> = exchange.chunks.iter().map(|stamp| stamp.0).collect();
+    assert_eq!(chunks, Vec::from_iter(expected.chunks.clone()), "{name}");
+    assert_eq!(
+        exchange.chunk_tokens.per_chunk(chunks.len()).is_some(),
+        name == "vllm-continuous-usage",
+        "{name}"
+    );
+    assert_eq!(
+        exchange.finish_reason.as_deref(),
+        Some(expected.finish_reason),
+        "{name}"
+    );
+    let Usage {
+        prompt_tokens,
+        completion_tokens,
+        prompt_tokens_details,
+    } = exchange.usage.expect("usage");
+    let cached = prompt_tokens_details.and_then(|details| details.cached_tokens);
+    let (prompt, expected_cached, generated) = expected.usage;
+    assert_eq!(
+        (prompt_tokens, cached, completion_tokens),
+        (Some(prompt), expected_cached, Some(generated)),
+        "{name}"
+    );
 }

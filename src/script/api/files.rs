@@ -92,7 +92,7 @@ mod natives {
             Fault::new(format!("cannot write `{name}` to the output folder: {e}"))
                 .help("choose another with `-o DIR`")
         })?;
-        secrets::learn_urls(text);
+        secrets::register_urls(text);
         utf8(&path)
     }
 }

@@ -1,7 +1,7 @@
 //! The options that say when requests come, and which of them go together.
 
 use super::super::ConfigError;
-use crate::core::{LONGEST_S, Seconds};
+use crate::core::{MAX_SECONDS, Seconds};
 use serde::{Deserialize, Serialize};
 
 /// When the requests of a workload come, or its sessions where it has some.
@@ -223,7 +223,7 @@ impl Arrivals {
         ConfigError::first(&spacing.map(|(given, option)| (given, option, problem)))
     }
 
-    /// Refuses a schedule of `count` arrivals that would last for longer than [`LONGEST_S`].
+    /// Refuses a schedule of `count` arrivals that would last for longer than [`MAX_SECONDS`].
     ///
     /// # Errors
     /// Fails if it would; the error names the option that sets the rate.
@@ -238,8 +238,8 @@ impl Arrivals {
             (None, Some(_)) => "gap_s",
             (None, None) => "stages",
         };
-        let problem = format!("would make the requests last for over {LONGEST_S} seconds");
-        ConfigError::first(&[(self.offset_s.0 + length_s > LONGEST_S, option, &problem)])
+        let problem = format!("would make the requests last for over {MAX_SECONDS} seconds");
+        ConfigError::first(&[(self.offset_s.0 + length_s > MAX_SECONDS, option, &problem)])
     }
 
     /// How many come; `default` where nothing says it.

@@ -1,25 +1,25 @@
-//! Units as types, tolerant of how people write numbers.
+//! Units of options, as types.
 
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
-/// The longest span of time that options take, in seconds: over 31 years, which a stamp in nanoseconds can hold.
-pub const LONGEST_S: f64 = 1e9;
+/// The maximum duration in options, seconds: over 31 years, which fits in a stamp in nanoseconds.
+pub const MAX_SECONDS: f64 = 1e9;
 
-/// A span of time in seconds, not negative and at most [`LONGEST_S`]; `8` and `8.0` are the same.
+/// A duration in seconds, not negative and at most [`MAX_SECONDS`]. `8` is read like `8.0`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize)]
 pub struct Seconds(pub f64);
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Number).map(Self)
+        deserializer.deserialize_any(SecondsVisitor).map(Self)
     }
 }
 
-struct Number;
+struct SecondsVisitor;
 
-impl Visitor<'_> for Number {
+impl Visitor<'_> for SecondsVisitor {
     type Value = f64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -35,9 +35,9 @@ impl Visitor<'_> for Number {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<f64, E> {
-        if value.is_finite() && value > LONGEST_S {
+        if value.is_finite() && value > MAX_SECONDS {
             Err(E::custom(format_args!(
-                "expected at most {LONGEST_S} seconds, found {value:e}"
+                "expected at most {MAX_SECONDS} seconds, found {value:e}"
             )))
         } else if value >= 0.0 && value.is_finite() {
             Ok(value)
@@ -52,10 +52,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_beyond_the_longest_span_are_refused() {
+    fn seconds_beyond_the_maximum_are_errors() {
         assert_eq!(
             serde_json::from_str::<Seconds>("1e9").expect("the longest"),
-            Seconds(LONGEST_S)
+            Seconds(MAX_SECONDS)
         );
         let error = serde_json::from_str::<Seconds>("1e300")
             .expect_err("too long")
@@ -67,13 +67,13 @@ mod tests {
     }
 
     #[test]
-    fn whole_and_broken_numbers_are_seconds() {
+    fn whole_and_fractional_numbers_are_seconds() {
         assert_eq!(
             serde_json::from_str::<Seconds>("8").expect("whole"),
             Seconds(8.0)
         );
         assert_eq!(
-            serde_json::from_str::<Seconds>("0.2").expect("broken"),
+            serde_json::from_str::<Seconds>("0.2").expect("fractional"),
             Seconds(0.2)
         );
         let error = serde_json::from_str::<Seconds>("-1")
