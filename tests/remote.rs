@@ -144,7 +144,7 @@ fn what_does_not_fit_is_said_at_once() {
             &["-f", "spec", "-m", "m"],
             1,
             "invalid URL `nowhere`",
-            "http://127.0.0.1:8000",
+            "add `http://`",
         ),
     ] {
         let (_, run) = run_at(url, args);
