@@ -373,7 +373,7 @@ fn server(
         completions_path: COMPLETIONS_PATH.into(),
         reports_only_hits: false,
         extra_body: Map::new(),
-        limits: args.asked.limits().into(),
+        limits: args.asked.limits(),
         keeps_alive: Arc::new(AtomicBool::new(true)),
         abort,
     }

@@ -136,7 +136,7 @@ impl Engine {
             completions_path: spec.completions_path.clone(),
             reports_only_hits: spec.reports_only_hits,
             extra_body: spec.extra_body.clone(),
-            limits: limits.into(),
+            limits,
             keeps_alive: self.keeps_alive.clone(),
             abort: self.abort.subscribe(),
         };

@@ -367,7 +367,7 @@ fn delta(event: EventJson<'_>, answer_text: AnswerText) -> Delta {
     }
 }
 
-/// Returns the message in an error's JSON (`message`, or FastAPI's `detail`), or else the JSON.
+/// Returns the message in an error's JSON (`message`, or `FastAPI`'s `detail`), or else the JSON.
 fn message_of(error: &serde_json::Value) -> String {
     let nested = error.get("error").unwrap_or(error);
     let message = nested

@@ -82,18 +82,17 @@ impl RequestTimeout {
                 reason: reason.clone(),
             });
         }
-        let limits = &self.limits;
         let chunks = self.chunks.get();
-        let (part, part_start, part_s) = match self.last_event.get() {
-            Some(last) if chunks > 0 => ("further chunk", last, limits.between_chunks_s),
-            _ => ("first token", self.started, limits.first_token_s),
+        let (part, started, part_s) = match self.last_event.get() {
+            Some(last) if chunks > 0 => ("further chunk", last, self.limits.between_chunks_s),
+            _ => ("first token", self.started, self.limits.first_token_s),
         };
-        let part_deadline = part_start.plus_s(part_s.0);
-        let total_deadline = self.started.plus_s(limits.total_s.0);
+        let part_deadline = started.plus_s(part_s.0);
+        let total_deadline = self.started.plus_s(self.limits.total_s.0);
         let (what, deadline, limit_s) = if part_deadline < total_deadline {
             (part, part_deadline, part_s)
         } else {
-            ("end of the answer", total_deadline, limits.total_s)
+            ("end of the answer", total_deadline, self.limits.total_s)
         };
         (deadline <= now).then_some(Failure::Timeout {
             what,

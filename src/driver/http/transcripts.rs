@@ -169,7 +169,11 @@ fn check(expected: &Transcript, exchange: &Exchange) {
         "{name}"
     );
     let chunks: Vec<u64> = exchange.chunks.iter().map(|stamp| stamp.0).collect();
-    assert_eq!(chunks, Vec::from_iter(expected.chunks.clone()), "{name}");
+    assert_eq!(
+        chunks,
+        expected.chunks.clone().collect::<Vec<_>>(),
+        "{name}"
+    );
     assert_eq!(
         exchange.chunk_tokens.per_chunk(chunks.len()).is_some(),
         name == "vllm-continuous-usage",
