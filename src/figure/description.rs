@@ -1,28 +1,28 @@
-//! What a figure shows.
+//! The description of a figure.
 
 use super::distribution::{condense, quantile, sorted};
 
-/// More points than this in a line become a band.
-pub(super) const MOST_POINTS: usize = 400;
-/// The number of values that a 5th and a 95th percentile need: with fewer, all may lie between them.
+/// The maximum number of points of a line. A line with more points becomes a band.
+const MOST_POINTS: usize = 400;
+/// The minimum number of values for a 5th and a 95th percentile.
 pub const LEAST_FOR_TAILS: usize = 72;
 
 /// A figure.
 #[derive(Clone, Debug)]
 pub struct Figure {
-    /// Its name in the page, of letters, digits and `-`.
+    /// Its id in the page, of letters, digits and `-`.
     pub id: String,
-    /// What stands above it.
+    /// The title above the figure.
     pub title: String,
-    /// A word that nobody may overlook, such as `simulated`.
+    /// A prominent word, such as `simulated`.
     pub tag: Option<String>,
-    /// What a reader must know to read it right.
+    /// An explanation for the reader.
     pub note: String,
-    /// Left to right.
+    /// The horizontal axis, from left to right.
     pub x: Axis,
-    /// Bottom to top.
+    /// The vertical axis, from bottom to top.
     pub y: Axis,
-    /// What is drawn, the last on top.
+    /// The data, drawn in this order.
     pub series: Vec<Series>,
 }
 
@@ -41,35 +41,35 @@ impl Figure {
 /// An axis.
 #[derive(Clone, Debug)]
 pub struct Axis {
-    /// What it measures.
+    /// The name of the measure.
     pub name: String,
-    /// In which unit; empty for a number without one.
+    /// The unit of the values; empty for a number without a unit.
     pub unit: &'static str,
-    /// How values lie on it.
+    /// The positions of values on the axis.
     pub kind: Kind,
 }
 
-/// How values lie on an axis.
+/// The positions of values on an axis.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// Evenly, from 0.
+    /// Linear, from 0.
     Linear,
-    /// Evenly, from about the least value.
+    /// Linear, from about the smallest value.
     Near,
-    /// Evenly, and only whole numbers have a label.
+    /// Linear, with labels at whole numbers only.
     Whole,
-    /// From 0 to 1, shown as per cent.
+    /// Linear from 0 to 1, with labels in percent.
     Share,
-    /// By their logarithm.
+    /// Logarithmic.
     Log,
-    /// Whole numbers from the top down.
+    /// Whole numbers from top to bottom.
     Down,
     /// Value `i` is the `i`th name.
     Named(Vec<String>),
 }
 
 impl Axis {
-    /// An axis for `name`, in `unit`.
+    /// Returns an axis for `name`, in `unit`.
     pub fn new(name: impl Into<String>, unit: &'static str, kind: Kind) -> Self {
         Self {
             name: name.into(),
@@ -78,7 +78,7 @@ impl Axis {
         }
     }
 
-    /// Its name with its unit.
+    /// The name of the axis with its unit.
     pub fn label(&self) -> String {
         if self.unit.is_empty() {
             self.name.clone()
@@ -88,44 +88,44 @@ impl Axis {
     }
 }
 
-/// Something drawn in one colour.
+/// Data of one color.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// What the legend calls it.
+    /// The name in the legend.
     pub name: String,
-    /// Its colour.
+    /// The color.
     pub ink: Ink,
-    /// Its form.
+    /// The data and its form.
     pub shape: Shape,
 }
 
-/// A colour, with a marker and a dash of its own, so that nobody needs to see the colour.
+/// A color, with its own marker and dash, so that a figure can be read without colors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ink {
-    /// One of those for engines.
+    /// A color for an engine.
     Engine(usize),
-    /// A grey.
+    /// A gray.
     Neutral(usize),
 }
 
 /// A point of a line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
-    /// Where.
+    /// The position on the horizontal axis.
     pub x: f64,
-    /// How much.
+    /// The value.
     pub y: f64,
-    /// What it leads to: a fragment of the page, without `#`.
+    /// The target of its link: a fragment of the page, without `#`.
     pub link: Option<String>,
 }
 
-/// A distribution in short.
+/// The percentiles of a distribution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FiveNumbers {
-    /// Where it lies on the other axis.
+    /// The position on the other axis.
     pub x: f64,
-    /// The percentiles 5, 25, 50, 75, 95; the least and the greatest value in place of the outer two if
-    /// it [has no tails](FiveNumbers::has_tails).
+    /// The percentiles 5, 25, 50, 75 and 95. The outer two are minimum and maximum if the
+    /// distribution [has no tails](FiveNumbers::has_tails).
     pub at: [f64; 5],
     /// The number of values.
     pub count: usize,
@@ -134,37 +134,37 @@ pub struct FiveNumbers {
 /// A bar of a timeline.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
-    /// On which line it lies.
+    /// The row of the bar.
     pub row: f64,
-    /// Its start.
+    /// The start.
     pub from: f64,
-    /// Its end.
+    /// The end.
     pub to: f64,
-    /// Which of the phases it is.
+    /// The index of its phase.
     pub phase: usize,
 }
 
-/// The form of a series.
+/// The data of a series and its form.
 #[derive(Clone, Debug)]
 pub enum Shape {
     /// Points joined by a line.
     Line(Vec<Point>),
-    /// Points that no line joins.
+    /// Separate points.
     Points(Vec<Point>),
     /// A line without markers.
     Curve(Vec<(f64, f64)>),
-    /// A median with bands around it, in place of very many points.
+    /// A median with bands, for many points.
     Band(Vec<FiveNumbers>),
-    /// Bars beside those of the other series.
+    /// Bars next to those of the other series.
     Bars(Vec<(f64, f64)>),
-    /// Boxes beside those of the other series.
+    /// Boxes next to those of the other series.
     Boxes(Vec<FiveNumbers>),
-    /// A timeline, with what its phases are called.
+    /// A timeline, with the names of its phases.
     Spans(Vec<String>, Vec<Span>),
 }
 
 impl Series {
-    /// A line through points; a band where they are too many to tell apart.
+    /// Returns a line through points, or a band if there are too many points to tell apart.
     pub fn line(name: &str, ink: Ink, mut points: Vec<Point>) -> Self {
         points.sort_by(|a, b| a.x.total_cmp(&b.x));
         let shape = if points.len() > MOST_POINTS {
@@ -179,15 +179,18 @@ impl Series {
         }
     }
 
-    /// The share of values that are at most `x`.
+    /// Returns the cumulative distribution: the share of values up to `x`.
     pub fn cdf(name: &str, ink: Ink, values: Vec<f64>) -> Self {
         const STEPS: usize = 200;
         let values = sorted(values);
         let steps = STEPS.min(values.len().saturating_sub(1)).max(1);
-        let at = |step: usize| step as f64 / steps as f64;
-        let curve = (0..=steps)
-            .filter_map(|step| Some((quantile(&values, at(step))?, at(step))))
-            .collect();
+        let mut curve = Vec::new();
+        for step in 0..=steps {
+            let share = step as f64 / steps as f64;
+            if let Some(value) = quantile(&values, share) {
+                curve.push((value, share));
+            }
+        }
         Self {
             name: name.into(),
             ink,
@@ -195,7 +198,7 @@ impl Series {
         }
     }
 
-    /// Whether there is nothing to draw.
+    /// Returns true if the series has no data.
     pub fn is_empty(&self) -> bool {
         match &self.shape {
             Shape::Line(points) | Shape::Points(points) => points.is_empty(),
@@ -207,21 +210,23 @@ impl Series {
 }
 
 impl FiveNumbers {
-    /// The numbers of `values`; `None` if there are no values.
-    pub fn of(x: f64, values: Vec<f64>) -> Option<Self> {
+    /// Computes the numbers of `values`; `None` without values.
+    pub fn from_values(x: f64, values: Vec<f64>) -> Option<Self> {
         let values = sorted(values);
         let count = values.len();
-        quantile(&values, 0.5)?; // where there is one, there are all
         let [low, high] = if count < LEAST_FOR_TAILS {
             [0.0, 1.0]
         } else {
             [0.05, 0.95]
         };
-        let at = [low, 0.25, 0.5, 0.75, high].map(|p| quantile(&values, p).unwrap_or_default());
+        let mut at = [0.0; 5];
+        for (number, p) in at.iter_mut().zip([low, 0.25, 0.5, 0.75, high]) {
+            *number = quantile(&values, p)?;
+        }
         Some(Self { x, at, count })
     }
 
-    /// Returns true if the outer two are the 5th and the 95th percentile.
+    /// Returns true if the outer two numbers are the 5th and the 95th percentile.
     pub fn has_tails(&self) -> bool {
         self.count >= LEAST_FOR_TAILS
     }

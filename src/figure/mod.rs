@@ -1,7 +1,8 @@
 //! Figures: a description of what is shown, drawn to SVG.
 //!
-//! The same drawing stands in an HTML page, where the page's style sheet colours it for light and
-//! dark, and alone, with its colours inside. This layer knows no other: no engine, no request, no file.
+//! The same drawing is used in an HTML page, where the page's style sheet has its light and dark
+//! colors, and in a separate file with its own colors. This layer depends on no other layer: it
+//! knows no engines, requests or files.
 
 mod description;
 mod distribution;
@@ -19,9 +20,8 @@ pub use description::{
 };
 pub use palette::page_css;
 pub use pdf::pdf;
-pub use sheet::{Line, Sheet};
-pub use svg::{WIDTH, alone, in_page};
-pub use table::Table;
+pub use sheet::{Sheet, SheetLine};
+pub use svg::{inline_svg, standalone_svg};
 pub use text::{escape, number};
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
-//! Colours: told apart by colour-blind eyes, at 3:1 or more against the ground they stand on.
+//! The colors. They differ for color-blind readers, with a contrast of at least 3:1 to the
+//! background.
 
 use super::Ink;
 use std::fmt::Write;
 
-/// A set of colours.
-pub struct Palette {
-    ground: &'static str,
+/// A set of colors.
+pub(super) struct Palette {
+    background: &'static str,
     text: &'static str,
     muted: &'static str,
     grid: &'static str,
@@ -14,9 +15,9 @@ pub struct Palette {
     neutral: [&'static str; 4],
 }
 
-/// After Okabe and Ito, darker where white asks for it.
-pub const LIGHT: Palette = Palette {
-    ground: "#ffffff",
+/// The colors of Okabe and Ito, some of them darker, for a white background.
+pub(super) const LIGHT: Palette = Palette {
+    background: "#ffffff",
     text: "#1b1f24",
     muted: "#57606a",
     grid: "#e4e8ec",
@@ -27,9 +28,9 @@ pub const LIGHT: Palette = Palette {
     neutral: ["#4a5560", "#7d8894", "#2b333b", "#99a3ad"],
 };
 
-/// The same hues, lighter.
-pub const DARK: Palette = Palette {
-    ground: "#14181d",
+/// The same hues, lighter, for a dark background.
+pub(super) const DARK: Palette = Palette {
+    background: "#14181d",
     text: "#e8ecf0",
     muted: "#a3adb8",
     grid: "#2b323a",
@@ -41,10 +42,10 @@ pub const DARK: Palette = Palette {
 };
 
 impl Palette {
-    /// The rules for the classes that a drawing uses.
-    pub fn css(&self) -> String {
+    /// Returns the CSS rules for the classes of a drawing.
+    pub(super) fn css(&self) -> String {
         let Self {
-            ground,
+            background,
             text,
             muted,
             grid,
@@ -52,8 +53,9 @@ impl Palette {
             ..
         } = self;
         let mut css = format!(
-            ".ft{{fill:{text}}}.fm{{fill:{muted}}}.fg{{fill:{ground}}}.sg{{stroke:{grid}}}\
-             .sa{{stroke:{muted}}}.sb{{stroke:{ground}}}.ftag{{fill:{tag}}}.stag{{stroke:{tag}}}"
+            ".ft{{fill:{text}}}.fm{{fill:{muted}}}.fg{{fill:{background}}}.sg{{stroke:{grid}}}\
+             .sa{{stroke:{muted}}}.sb{{stroke:{background}}}.ftag{{fill:{tag}}}\
+             .stag{{stroke:{tag}}}"
         );
         for (letter, colors) in [("e", &self.engines[..]), ("n", &self.neutral[..])] {
             for (i, color) in colors.iter().enumerate() {
@@ -67,7 +69,7 @@ impl Palette {
     }
 }
 
-/// The rules for drawings in a page: light, and dark where the reader prefers it.
+/// Returns the CSS rules for drawings in a page: light, or dark if the reader prefers that.
 pub fn page_css() -> String {
     format!(
         "{}@media (prefers-color-scheme:dark){{{}}}",
@@ -77,7 +79,7 @@ pub fn page_css() -> String {
 }
 
 impl Ink {
-    /// The end of the name of its classes.
+    /// The suffix of its class names.
     pub(super) fn class(self) -> String {
         match self {
             Self::Engine(i) => format!("e{}", i % LIGHT.engines.len()),
@@ -85,7 +87,7 @@ impl Ink {
         }
     }
 
-    /// Which marker and which dash are its own.
+    /// The number of its marker and its dash.
     pub(super) fn number(self) -> usize {
         match self {
             Self::Engine(i) | Self::Neutral(i) => i,

@@ -1,19 +1,20 @@
-//! Figures as a PDF, one a page, behind a sheet of text.
+//! Figures as a PDF, one per page, after a sheet of text.
 
-use super::{Figure, Sheet, WIDTH, alone};
+use super::svg::WIDTH;
+use super::{Figure, Sheet, standalone_svg};
 use krilla::geom::{Size, Transform};
 use krilla::page::PageSettings;
 use krilla_svg::{SurfaceExt, SvgSettings};
 use std::sync::Arc;
 use usvg::fontdb::{Database, Source};
 
-/// Around each figure, in points.
+/// The margin around each figure, in points.
 const MARGIN: f32 = 18.0;
 
-/// The bytes of the document.
+/// Returns the bytes of the document.
 ///
 /// # Errors
-/// When a page cannot be drawn; the text says which.
+/// Fails if a page cannot be drawn. The error names the page.
 pub fn pdf<'a>(
     sheet: Option<&Sheet>,
     figures: impl Iterator<Item = &'a Figure>,
@@ -24,11 +25,17 @@ pub fn pdf<'a>(
     };
     options.fontdb = Arc::new(fonts());
     let mut document = krilla::Document::new();
-    let sheets = sheet
-        .into_iter()
-        .flat_map(|sheet| sheet.pages().into_iter().map(|page| (&sheet.title, page)));
-    for (title, (svg, height)) in sheets.chain(figures.map(|figure| (&figure.title, alone(figure))))
-    {
+    let mut pages = Vec::new();
+    if let Some(sheet) = sheet {
+        for (svg, height) in sheet.pages() {
+            pages.push((&sheet.title, svg, height));
+        }
+    }
+    for figure in figures {
+        let (svg, height) = standalone_svg(figure);
+        pages.push((&figure.title, svg, height));
+    }
+    for (title, svg, height) in pages {
         let tree = usvg::Tree::from_str(&svg, &options).map_err(|e| format!("`{title}`: {e}"))?;
         let size = Size::from_wh(WIDTH as f32, height as f32).ok_or("a page without a size")?;
         let settings =
@@ -45,7 +52,7 @@ pub fn pdf<'a>(
     document.finish().map_err(|e| format!("{e:?}"))
 }
 
-/// The same letters on every machine.
+/// Returns the embedded fonts, so that a document looks the same on every machine.
 fn fonts() -> Database {
     let mut fonts = Database::new();
     for font in [dejavu::sans::regular(), dejavu::sans::bold()] {

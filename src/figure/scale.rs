@@ -1,9 +1,11 @@
-//! From values to places, and where the labels go.
+//! The positions of values and labels on an axis.
 
+use super::text::cut;
 use super::{Axis, Kind};
+use std::ops::Range;
 
-/// How the values of an axis become places.
-pub struct Scale {
+/// Maps the values of an axis to positions.
+pub(super) struct Scale {
     low: f64,
     high: f64,
     from: f64,
@@ -12,8 +14,8 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// `from` and `to` are the places of the axis' ends; `values` what must fit on it.
-    pub fn new(axis: &Axis, values: (f64, f64), from: f64, to: f64) -> Self {
+    /// Returns the scale of an axis for `values`, with the positions of the axis' ends.
+    pub(super) fn new(axis: &Axis, values: Range<f64>, [from, to]: [f64; 2]) -> Self {
         let (low, high) = ends(&axis.kind, values);
         Self {
             low,
@@ -24,60 +26,75 @@ impl Scale {
         }
     }
 
-    /// The place of a value.
-    pub fn at(&self, value: f64) -> f64 {
-        let place = |value: f64| {
-            if self.kind == Kind::Log {
-                value.max(self.low).log10()
-            } else {
-                value
-            }
-        };
-        let share = (place(value) - place(self.low)) / (place(self.high) - place(self.low));
+    /// The position of a value.
+    pub(super) fn at(&self, value: f64) -> f64 {
+        let low = self.linear(self.low);
+        let high = self.linear(self.high);
+        let share = (self.linear(value) - low) / (high - low);
         self.from + share.clamp(0.0, 1.0) * (self.to - self.from)
     }
 
-    /// How long one unit is.
-    pub fn unit(&self) -> f64 {
+    /// The value, or its logarithm on a logarithmic axis.
+    fn linear(&self, value: f64) -> f64 {
+        if self.kind == Kind::Log {
+            value.max(self.low).log10()
+        } else {
+            value
+        }
+    }
+
+    /// The length of one unit.
+    pub(super) fn unit(&self) -> f64 {
         ((self.to - self.from) / (self.high - self.low)).abs()
     }
 
-    /// Places and labels, about `wanted` of them.
-    pub fn ticks(&self, wanted: usize) -> Vec<(f64, String)> {
-        let labelled = |value: f64, text: String| (self.at(value), text);
+    /// Returns the positions and the texts of about `wanted` labels.
+    pub(super) fn ticks(&self, wanted: usize) -> Vec<(f64, String)> {
+        let mut ticks = Vec::new();
         match &self.kind {
             Kind::Named(names) => {
                 let every = names.len().div_ceil(8).max(1);
-                let some = names.iter().enumerate().step_by(every);
-                some.map(|(i, name)| {
-                    labelled(i as f64, super::text::cut(name, 60 / wanted.clamp(3, 6)))
-                })
-                .collect()
+                let letters = 60 / wanted.clamp(3, 6);
+                for (i, name) in names.iter().enumerate().step_by(every) {
+                    ticks.push((i as f64, cut(name, letters)));
+                }
             }
-            Kind::Log => decades(self.low, self.high)
-                .into_iter()
-                .map(|v| labelled(v, plain(v, v)))
-                .collect(),
-            Kind::Share => [0.0, 0.25, 0.5, 0.75, 1.0]
-                .map(|v| labelled(v, format!("{:.0} %", v * 100.0)))
-                .into(),
+            Kind::Log => {
+                for value in decades(self.low, self.high) {
+                    ticks.push((value, short(value, value)));
+                }
+            }
+            Kind::Share => {
+                for value in [0.0, 0.25, 0.5, 0.75, 1.0] {
+                    ticks.push((value, format!("{:.0} %", value * 100.0)));
+                }
+            }
             Kind::Linear | Kind::Near | Kind::Whole | Kind::Down => {
-                let mut step = nice((self.high - self.low) / wanted as f64);
+                let mut step = round_step((self.high - self.low) / wanted as f64);
                 if matches!(self.kind, Kind::Whole | Kind::Down) {
                     step = step.max(1.0).round();
                 }
                 let first = (self.low / step).ceil() as i64;
                 let last = (self.high / step + 1e-9).floor() as i64;
-                (first..=last)
-                    .map(|i| i as f64 * step)
-                    .map(|v| labelled(v, plain(v, step)))
-                    .collect()
+                for i in first..=last {
+                    let value = i as f64 * step;
+                    ticks.push((value, short(value, step)));
+                }
             }
         }
+        for (at, _) in &mut ticks {
+            *at = self.at(*at);
+        }
+        ticks
     }
 }
 
-fn ends(kind: &Kind, (low, high): (f64, f64)) -> (f64, f64) {
+/// Returns the values at the ends of an axis.
+fn ends(kind: &Kind, values: Range<f64>) -> (f64, f64) {
+    let Range {
+        start: low,
+        end: high,
+    } = values;
     match kind {
         Kind::Named(names) => (-0.5, names.len().max(1) as f64 - 0.5),
         Kind::Share => (0.0, 1.0),
@@ -93,30 +110,39 @@ fn ends(kind: &Kind, (low, high): (f64, f64)) -> (f64, f64) {
     }
 }
 
-/// The next of 1, 2, 5 times a power of ten.
-fn nice(step: f64) -> f64 {
+/// Rounds a step up to 1, 2 or 5 times a power of ten.
+fn round_step(step: f64) -> f64 {
     let power = 10f64.powf(step.log10().floor());
-    let nice = [1.0, 2.0, 5.0, 10.0]
-        .into_iter()
-        .find(|nice| nice * power >= step * 0.999);
-    nice.unwrap_or(10.0) * power
+    for factor in [1.0, 2.0, 5.0] {
+        if factor * power >= step * 0.999 {
+            return factor * power;
+        }
+    }
+    10.0 * power
 }
 
+/// Returns 1, 2 and 5 times the powers of ten from `low` to `high`, or only the powers if there are
+/// many.
 fn decades(low: f64, high: f64) -> Vec<f64> {
-    let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
-    let fine = high / low < 200.0;
-    let of = |power: i32| {
-        let digits: &[f64] = if fine { &[1.0, 2.0, 5.0] } else { &[1.0] };
-        digits.iter().map(move |digit| digit * 10f64.powi(power))
+    let digits: &[f64] = if high / low < 200.0 {
+        &[1.0, 2.0, 5.0]
+    } else {
+        &[1.0]
     };
-    powers
-        .flat_map(of)
-        .filter(|value| (low..=high).contains(value))
-        .collect()
+    let mut values = Vec::new();
+    for power in low.log10().floor() as i32..=high.log10().ceil() as i32 {
+        for digit in digits {
+            let value = digit * 10f64.powi(power);
+            if (low..=high).contains(&value) {
+                values.push(value);
+            }
+        }
+    }
+    values
 }
 
-/// A label as short as its step allows.
-fn plain(value: f64, step: f64) -> String {
+/// Formats a label as short as its step allows.
+fn short(value: f64, step: f64) -> String {
     if value.abs() >= 1e4 {
         let decimals = usize::from(step < 1e3);
         return format!("{:.decimals$}k", value / 1e3);

@@ -1,79 +1,80 @@
-//! A sheet of short texts, each behind a word that marks it.
+//! A page of short texts, each with a word in front.
 
 use super::palette::LIGHT;
 use super::svg::{FONTS, WIDTH};
 use super::text::escape;
 use std::fmt::Write;
 
-/// So many lines a page.
+/// The number of lines per page.
 const LINES: usize = 40;
-/// So many letters fit behind a mark.
+/// The number of letters per line.
 const LETTERS: usize = 50;
 const HEAD: f64 = 40.0;
 const LEADING: f64 = 15.0;
 
 /// Texts under a title.
 pub struct Sheet {
-    /// The title, on each page.
+    /// The title of each page.
     pub title: String,
     /// The texts.
-    pub lines: Vec<Line>,
+    pub lines: Vec<SheetLine>,
 }
 
 /// A text of a sheet.
-pub struct Line {
-    /// What stands before it.
+pub struct SheetLine {
+    /// The word in front of the text.
     pub word: String,
-    /// Whether that stands out.
+    /// True if the word is emphasized.
     pub is_strong: bool,
     /// The text.
     pub text: String,
 }
 
+/// A row of a page: a part of a text. The first row of a text has the line with its word.
+struct Row<'a> {
+    line: Option<&'a SheetLine>,
+    text: String,
+}
+
 impl Sheet {
-    /// Its pages, each with its height.
-    pub fn pages(&self) -> Vec<(String, f64)> {
-        let rows: Vec<(Option<&Line>, String)> = self.lines.iter().flat_map(rows).collect();
+    /// Draws the pages. Also returns their heights.
+    pub(super) fn pages(&self) -> Vec<(String, f64)> {
+        let mut rows = Vec::new();
+        for line in &self.lines {
+            for (i, text) in textwrap::wrap(&line.text, LETTERS).iter().enumerate() {
+                rows.push(Row {
+                    line: (i == 0).then_some(line),
+                    text: text.to_string(),
+                });
+            }
+        }
         rows.chunks(LINES).map(|rows| self.page(rows)).collect()
     }
 
-    fn page(&self, rows: &[(Option<&Line>, String)]) -> (String, f64) {
+    fn page(&self, rows: &[Row<'_>]) -> (String, f64) {
         let height = HEAD + LEADING * rows.len() as f64;
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
-             height=\"{height}\" font-family=\"{FONTS}\" font-size=\"11.5\"><style>{}</style>\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
+             width=\"{WIDTH}\" height=\"{height}\" font-family=\"{FONTS}\" font-size=\"11.5\">\
+             <style>{}</style>\
              <text x=\"2\" y=\"16\" class=\"ft\" font-size=\"13.5\" font-weight=\"bold\">{}</text>",
             LIGHT.css(),
             escape(&self.title)
         );
-        for (i, (marked, text)) in rows.iter().enumerate() {
+        for (i, row) in rows.iter().enumerate() {
             let y = HEAD + LEADING * i as f64;
-            if let Some(line) = marked {
-                let look = if line.is_strong {
+            if let Some(line) = row.line {
+                let style = if line.is_strong {
                     "class=\"ftag\" font-weight=\"bold\""
                 } else {
                     "class=\"fm\""
                 };
-                let _ = write!(
-                    svg,
-                    "<text x=\"2\" y=\"{y}\" {look}>{}</text>",
-                    escape(&line.word)
-                );
+                let word = escape(&line.word);
+                let _ = write!(svg, "<text x=\"2\" y=\"{y}\" {style}>{word}</text>");
             }
-            let _ = write!(
-                svg,
-                "<text x=\"82\" y=\"{y}\" class=\"ft\">{}</text>",
-                escape(text)
-            );
+            let text = escape(&row.text);
+            let _ = write!(svg, "<text x=\"82\" y=\"{y}\" class=\"ft\">{text}</text>");
         }
         (svg + "</svg>", height)
     }
-}
-
-/// A line as rows that are not too wide; the first has its mark.
-fn rows(line: &Line) -> Vec<(Option<&Line>, String)> {
-    let texts = textwrap::wrap(&line.text, LETTERS).into_iter().enumerate();
-    texts
-        .map(|(i, text)| ((i == 0).then_some(line), text.into_owned()))
-        .collect()
 }

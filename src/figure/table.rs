@@ -1,4 +1,4 @@
-//! A figure as text: for those who do not see it, and those who want the numbers.
+//! A figure as a table, for readers who cannot see it and for exact numbers.
 
 use super::description::LEAST_FOR_TAILS;
 use super::distribution::{quantile, sorted};
@@ -7,104 +7,107 @@ use super::{Axis, Figure, Kind, Series, Shape};
 
 /// A table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Table {
-    /// What the columns are called.
+pub struct FigureTable {
+    /// The names of the columns.
     pub head: Vec<String>,
-    /// As many cells each.
+    /// The rows, with one cell per column.
     pub rows: Vec<Vec<String>>,
 }
 
-/// More values than this are told by their percentiles.
+/// The maximum number of rows. A table of more values has their percentiles.
 const MOST_ROWS: usize = 24;
 
+/// The text of an empty cell.
+const EMPTY: &str = "–";
+
+/// The direction in which the values of a series are measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Along {
+    X,
+    Y,
+}
+
 impl Figure {
-    /// Its numbers; where they are very many, what they are like.
-    pub fn table(&self) -> Table {
-        let all: Option<Vec<_>> = self.series.iter().map(pairs).collect();
-        match all {
-            Some(all) if all.iter().all(|pairs| pairs.len() <= MOST_ROWS) => self.values(&all),
-            _ => self.summary(),
+    /// Returns the numbers of the figure, or their percentiles if there are many.
+    pub fn table(&self) -> FigureTable {
+        let pairs: Option<Vec<_>> = self.series.iter().map(pairs).collect();
+        match pairs {
+            Some(pairs) if pairs.iter().all(|pairs| pairs.len() <= MOST_ROWS) => {
+                self.value_table(&pairs)
+            }
+            _ if self.has_boxes() => self.box_table(),
+            _ => self.percentile_table(),
         }
     }
 
-    fn values(&self, all: &[Vec<(f64, f64)>]) -> Table {
-        let places = sorted(all.iter().flatten().map(|pair| pair.0).collect());
+    fn has_boxes(&self) -> bool {
+        self.series
+            .iter()
+            .any(|series| matches!(series.shape, Shape::Boxes(_)))
+    }
+
+    fn value_table(&self, series: &[Vec<(f64, f64)>]) -> FigureTable {
+        let mut places = sorted(series.iter().flatten().map(|pair| pair.0).collect());
+        places.dedup();
         let mut rows = Vec::new();
-        for (i, x) in places
-            .iter()
-            .enumerate()
-            .filter(|(i, x)| *i == 0 || places[i - 1] < **x)
-        {
-            let _ = i;
-            let cell = |pairs: &Vec<(f64, f64)>| {
-                let found = pairs.iter().find(|pair| pair.0.total_cmp(x).is_eq());
-                found.map_or_else(|| "–".into(), |pair| self.y.tell(pair.1))
-            };
-            rows.push(
-                [self.x.tell(*x)]
-                    .into_iter()
-                    .chain(all.iter().map(cell))
-                    .collect(),
-            );
+        for x in places {
+            let mut row = vec![self.x.format(x)];
+            for pairs in series {
+                let pair = pairs.iter().find(|pair| pair.0.total_cmp(&x).is_eq());
+                row.push(pair.map_or_else(|| EMPTY.into(), |pair| self.y.format(pair.1)));
+            }
+            rows.push(row);
         }
-        let unit = if self.y.unit.is_empty() {
-            String::new()
-        } else {
-            format!(", {}", self.y.unit)
+        let mut head = vec![self.x.label()];
+        for series in &self.series {
+            head.push(if self.y.unit.is_empty() {
+                series.name.clone()
+            } else {
+                format!("{}, {}", series.name, self.y.unit)
+            });
+        }
+        FigureTable { head, rows }
+    }
+
+    fn percentile_table(&self) -> FigureTable {
+        let first = self.series.first().map(|series| &series.shape);
+        let (axis, along) = match first {
+            Some(Shape::Curve(_) | Shape::Spans(..)) if self.y.kind != Kind::Linear => {
+                (&self.x, Along::X)
+            }
+            _ => (&self.y, Along::Y),
         };
-        let names = self
-            .series
-            .iter()
-            .map(|series| format!("{}{unit}", series.name));
-        Table {
-            head: [self.x.label()].into_iter().chain(names).collect(),
+        let title = axis.label();
+        let head = [&title, "min", "p25", "median", "p75", "p95", "max"];
+        let mut rows = Vec::new();
+        for series in &self.series {
+            let values = sorted(series.values(along));
+            let mut row = vec![series.name.clone()];
+            for p in [0.0, 0.25, 0.5, 0.75, 0.95, 1.0] {
+                row.push(quantile(&values, p).map_or_else(|| EMPTY.into(), number));
+            }
+            if values.len() < LEAST_FOR_TAILS {
+                row[5] = EMPTY.into();
+            }
+            rows.push(row);
+        }
+        FigureTable {
+            head: head.map(str::to_owned).into(),
             rows,
         }
     }
 
-    fn summary(&self) -> Table {
-        let boxes = |series: &Series| matches!(series.shape, Shape::Boxes(_));
-        if self.series.iter().any(boxes) {
-            return self.boxes();
-        }
-        let (axis, head) = match self.series.first().map(|series| &series.shape) {
-            Some(Shape::Curve(_) | Shape::Spans(..)) if self.y.kind != Kind::Linear => {
-                (&self.x, "of")
-            }
-            _ => (&self.y, "of"),
-        };
-        let title = format!("{} {head}", axis.label());
-        let head = [&title, "least", "p25", "median", "p75", "p95", "most"]
-            .map(str::to_owned)
-            .into();
-        let row = |series: &Series| {
-            let values = sorted(series.lengths(std::ptr::eq(axis, &raw const self.x)));
-            let at = |p| quantile(&values, p).map_or_else(|| "–".into(), number);
-            let p95 = if values.len() < LEAST_FOR_TAILS {
-                "–".into()
-            } else {
-                at(0.95)
-            };
-            let cells = [at(0.0), at(0.25), at(0.5), at(0.75), p95, at(1.0)];
-            [series.name.clone()].into_iter().chain(cells).collect()
-        };
-        Table {
-            head,
-            rows: self.series.iter().map(row).collect(),
-        }
-    }
-
-    fn boxes(&self) -> Table {
-        let names = [
+    fn box_table(&self) -> FigureTable {
+        let head = [
             "series",
             &self.x.name,
-            "least",
+            "min",
             "p5",
             "p25",
             "median",
             "p75",
             "p95",
-            "greatest",
+            "max",
         ];
         let mut rows = Vec::new();
         for series in &self.series {
@@ -113,35 +116,35 @@ impl Figure {
             };
             for five in boxes {
                 let [low, q1, median, q3, high] = five.at.map(number);
-                let none = || "–".to_owned();
-                let [least, p5, p95, greatest] = if five.has_tails() {
-                    [none(), low, high, none()]
+                let empty = EMPTY.to_owned();
+                let [min, p5, p95, max] = if five.has_tails() {
+                    [empty.clone(), low, high, empty]
                 } else {
-                    [low, none(), none(), high]
+                    [low, empty.clone(), empty, high]
                 };
-                let place = self.x.tell(five.x);
+                let place = self.x.format(five.x);
                 let row = [
                     series.name.clone(),
                     place,
-                    least,
+                    min,
                     p5,
                     q1,
                     median,
                     q3,
                     p95,
-                    greatest,
+                    max,
                 ];
                 rows.push(row.into());
             }
         }
-        Table {
-            head: names.map(str::to_owned).into(),
+        FigureTable {
+            head: head.map(str::to_owned).into(),
             rows,
         }
     }
 }
 
-/// The places and values of a series that has one for each.
+/// Returns the positions and values of a series with one value per position.
 fn pairs(series: &Series) -> Option<Vec<(f64, f64)>> {
     match &series.shape {
         Shape::Line(points) | Shape::Points(points) => {
@@ -153,13 +156,15 @@ fn pairs(series: &Series) -> Option<Vec<(f64, f64)>> {
 }
 
 impl Series {
-    /// What the summary is of: lengths along one axis.
-    fn lengths(&self, along_x: bool) -> Vec<f64> {
+    /// Returns the values for percentiles. Those of a timeline are the durations of its spans.
+    fn values(&self, along: Along) -> Vec<f64> {
         match &self.shape {
             Shape::Line(points) | Shape::Points(points) => {
                 points.iter().map(|point| point.y).collect()
             }
-            Shape::Curve(points) if along_x => points.iter().map(|point| point.0).collect(),
+            Shape::Curve(points) if along == Along::X => {
+                points.iter().map(|point| point.0).collect()
+            }
             Shape::Curve(points) | Shape::Bars(points) => {
                 points.iter().map(|point| point.1).collect()
             }
@@ -172,8 +177,8 @@ impl Series {
 }
 
 impl Axis {
-    /// A value in words.
-    pub(super) fn tell(&self, value: f64) -> String {
+    /// Formats a value.
+    pub(super) fn format(&self, value: f64) -> String {
         match &self.kind {
             Kind::Named(names) => names.get(value as usize).cloned().unwrap_or_default(),
             Kind::Whole | Kind::Down => format!("{value:.0}"),

@@ -22,8 +22,8 @@ fn figure(points: usize) -> Figure {
 }
 
 #[test]
-fn names_stay_text_in_well_formed_xml() {
-    for svg in [in_page(&figure(5)), alone(&figure(5)).0] {
+fn names_are_escaped_in_svg() {
+    for svg in [inline_svg(&figure(5)), standalone_svg(&figure(5)).0] {
         assert!(!svg.contains("<script"), "{svg}");
         let tree = usvg::Tree::from_str(&svg, &usvg::Options::default());
         assert!(tree.is_ok(), "{tree:?}");
@@ -31,8 +31,8 @@ fn names_stay_text_in_well_formed_xml() {
 }
 
 #[test]
-fn points_are_links_in_a_page_and_one_of_them_is_a_stop_of_the_keyboard() {
-    let svg = in_page(&figure(5));
+fn points_are_links_in_a_page_with_one_tab_stop() {
+    let svg = inline_svg(&figure(5));
     assert_eq!(
         (
             svg.matches("<a href=\"#r").count(),
@@ -40,18 +40,18 @@ fn points_are_links_in_a_page_and_one_of_them_is_a_stop_of_the_keyboard() {
         ),
         (5, 1)
     );
-    assert!(!alone(&figure(5)).0.contains("<a "));
+    assert!(!standalone_svg(&figure(5)).0.contains("<a "));
 }
 
 #[test]
-fn very_many_points_are_a_band_of_a_few_kilobytes() {
-    let svg = in_page(&figure(100_000));
+fn many_points_become_a_band() {
+    let svg = inline_svg(&figure(100_000));
     assert!(svg.len() < 12_000, "{}", svg.len());
     assert!(!svg.contains("<circle"));
 }
 
 #[test]
-fn the_table_has_the_values_or_what_they_are_like() {
+fn table_has_the_values_or_their_percentiles() {
     let few = figure(3).table();
     assert_eq!(few.head, ["request", "<script>alert(1)</script>, s"]);
     assert_eq!(few.rows[1], ["1", "0.611"]);
@@ -60,78 +60,74 @@ fn the_table_has_the_values_or_what_they_are_like() {
 }
 
 #[test]
-fn a_figure_of_nothing_is_drawn() {
+fn empty_figure_is_drawn() {
     let mut empty = figure(0);
     empty.series.clear();
-    assert!(in_page(&empty).ends_with("</svg>"));
+    assert!(inline_svg(&empty).ends_with("</svg>"));
 }
 
 #[test]
-fn a_long_sheet_has_several_pages_and_its_texts_stay_text() {
-    let line = |i| Line {
+fn long_sheet_has_several_pages_with_escaped_texts() {
+    let lines = (0..30).map(|i| SheetLine {
         word: format!("<{i}>"),
         is_strong: i % 2 == 0,
         text: "a & b ".repeat(20),
-    };
+    });
     let sheet = Sheet {
         title: "t".into(),
-        lines: (0..30).map(line).collect(),
+        lines: lines.collect(),
     };
     let pages = sheet.pages();
-    let marks = |i| {
-        pages
-            .iter()
-            .filter(|page| page.0.contains(&format!("&lt;{i}&gt;")))
-            .count()
+    assert!(pages.len() > 1, "{} pages", pages.len());
+    let all: String = pages.iter().map(|page| page.0.as_str()).collect();
+    for i in 0..30 {
+        assert_eq!(all.matches(&format!("&lt;{i}&gt;")).count(), 1, "{i}");
+    }
+    for (svg, height) in pages {
+        assert!(height < 700.0, "{height}");
+        assert!(usvg::Tree::from_str(&svg, &usvg::Options::default()).is_ok());
+    }
+}
+
+fn boxes(count: u32) -> Figure {
+    let values = (0..count).map(f64::from).collect();
+    let five = FiveNumbers::from_values(0.0, values).expect("values");
+    let series = Series {
+        name: "e".into(),
+        ink: Ink::Engine(0),
+        shape: Shape::Boxes(vec![five]),
     };
-    assert!(
-        pages.len() > 1 && (0..30).all(|i| marks(i) == 1),
-        "{} pages",
-        pages.len()
-    );
-    assert!(
-        pages.iter().all(|page| page.1 < 700.0
-            && usvg::Tree::from_str(&page.0, &usvg::Options::default()).is_ok())
-    );
+    Figure {
+        series: vec![series],
+        x: Axis::new("experiment", "", Kind::Named(vec!["first".into()])),
+        ..figure(0)
+    }
 }
 
 #[test]
-fn whiskers_of_few_values_are_the_least_and_the_greatest() {
-    let boxes = |count: u32| {
-        let five = FiveNumbers::of(0.0, (0..count).map(f64::from).collect()).expect("values");
-        let series = Series {
-            name: "e".into(),
-            ink: Ink::Engine(0),
-            shape: Shape::Boxes(vec![five]),
-        };
-        let x = Axis::new("experiment", "", Kind::Named(vec!["first".into()]));
-        Figure {
-            series: vec![series],
-            x,
-            ..figure(0)
-        }
-    };
-    let (few, many) = (boxes(71), boxes(72));
+fn whiskers_of_few_values_are_min_and_max() {
+    let few = boxes(71);
+    let many = boxes(72);
     assert!(
-        in_page(&few).contains("least to greatest 0 to 70"),
+        inline_svg(&few).contains("min to max 0 to 70"),
         "{}",
-        in_page(&few)
+        inline_svg(&few)
     );
     assert!(
-        in_page(&many).contains("5th to 95th percentile 3.55 to 67.5"),
+        inline_svg(&many).contains("5th to 95th percentile 3.55 to 67.5"),
         "{}",
-        in_page(&many)
+        inline_svg(&many)
     );
     let columns = [
         "series",
         "experiment",
-        "least",
+        "min",
         "p5",
         "p25",
         "median",
         "p75",
         "p95",
-        "greatest",
+        "max",
     ];
     assert_eq!(few.table().head, columns);
     assert_eq!(
@@ -142,7 +138,7 @@ fn whiskers_of_few_values_are_the_least_and_the_greatest() {
 }
 
 #[test]
-fn a_summary_of_few_values_has_no_95th_percentile() {
+fn table_of_few_values_has_no_95th_percentile() {
     assert_eq!(figure(50).table().rows[0][5], "–");
     assert_ne!(figure(80).table().rows[0][5], "–");
 }

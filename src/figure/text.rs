@@ -1,6 +1,6 @@
-//! Letters: how wide they are, and what must not be one.
+//! The widths of texts, and their escapes.
 
-/// Text as it may stand in XML and HTML, between tags and in quotes.
+/// Escapes a text for XML and HTML, between tags or in quotes.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -20,27 +20,26 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// The start of a text that is too long.
-pub fn cut(text: &str, most: usize) -> String {
+/// Cuts a text that has more than `most` characters.
+pub(super) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
-        Some(_) => text
-            .chars()
-            .take(most.saturating_sub(1))
-            .chain(['…'])
-            .collect(),
+        Some(_) => {
+            let start: String = text.chars().take(most.saturating_sub(1)).collect();
+            start + "…"
+        }
         None => text.to_owned(),
     }
 }
 
-/// How wide a text is about, at a size of letters. On the wide side, so that nothing overlaps.
-pub fn width(text: &str, size: f64) -> f64 {
-    text.chars()
-        .map(|letter| if letter.is_ascii() { 0.61 } else { 0.9 })
-        .sum::<f64>()
-        * size
+/// Estimates the width of a text at a font size. The estimate is high, so that texts do not
+/// overlap.
+pub(super) fn width(text: &str, size: f64) -> f64 {
+    let letters = text.chars().count();
+    let ascii = text.chars().filter(char::is_ascii).count();
+    (ascii as f64 * 0.61 + (letters - ascii) as f64 * 0.9) * size
 }
 
-/// A number with three digits that count.
+/// Formats a number with three significant digits.
 pub fn number(value: f64) -> String {
     let size = value.abs();
     match size {

@@ -340,7 +340,7 @@ impl Maker<'_> {
 
     fn boxes(&self, name: &str, unit: &'static str, measure: Measure) -> Figure {
         let five = |at: usize, records: &[Record]| {
-            FiveNumbers::of(at as f64, records.iter().filter_map(measure).collect())
+            FiveNumbers::from_values(at as f64, records.iter().filter_map(measure).collect())
         };
         let series = self.over_experiments(five, Shape::Boxes);
         let y = Axis::new(name, unit, Kind::Linear);

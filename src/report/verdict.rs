@@ -1,6 +1,6 @@
 //! How a test went, as its manifest tells it: for the page and for the PDF.
 
-use crate::figure::{Line, Sheet};
+use crate::figure::{Sheet, SheetLine};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ impl Verdict {
                 .aside
                 .as_ref()
                 .map_or_else(String::new, |aside| format!(" ({aside})"));
-            Line {
+            SheetLine {
                 word: said.word.into(),
                 is_strong: said.bad,
                 text: format!("{}{aside}", said.text),

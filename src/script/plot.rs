@@ -152,7 +152,7 @@ pub fn boxes(function: &str, given: Map) -> Result<Figure, Fault> {
         frame.has_names(function, series.values.len(), &series.name)?;
         let groups = series.values.into_iter().enumerate();
         let boxes = groups.filter_map(|(at, values)| {
-            FiveNumbers::of(at as f64, values.into_iter().flatten().collect())
+            FiveNumbers::from_values(at as f64, values.into_iter().flatten().collect())
         });
         Ok(Series {
             name: series.name,
@@ -202,7 +202,7 @@ fn bytes(path: &str, figures: &[Figure]) -> Result<Vec<u8>, Fault> {
         (_, []) => Err(Fault::new(format!("there is no figure for {path}"))
             .at_word(path)
             .help("give `plot::save` one figure, or an array of some")),
-        (Some("svg"), [one]) => Ok(figure::alone(one).0.into_bytes()),
+        (Some("svg"), [one]) => Ok(figure::standalone_svg(one).0.into_bytes()),
         (Some("svg"), several) => Err(Fault::new(format!(
             "an SVG holds one figure, not {}",
             several.len()

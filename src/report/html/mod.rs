@@ -7,7 +7,7 @@ use super::verdict::Verdict;
 use crate::core::result::Record;
 use crate::core::{Distribution, Tail};
 use crate::driver::secrets::scrub;
-use crate::figure::{Figure, escape, in_page, number, page_css};
+use crate::figure::{Figure, escape, inline_svg, number, page_css};
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 use serde_json::Value;
@@ -128,7 +128,7 @@ fn figure(figure: &Figure) -> FigurePart {
     FigurePart {
         title,
         note,
-        svg: in_page(figure),
+        svg: inline_svg(figure),
         head: table.head,
         rows: table.rows,
     }
