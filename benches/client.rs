@@ -7,7 +7,7 @@ use lmrun::core::workload::{
 };
 use lmrun::core::{Distribution, Row};
 use lmrun::driver::clock::Stamp;
-use lmrun::driver::http::{AnswerText, Arrival, Exchange, Reader};
+use lmrun::driver::http::{Arrival, Exchange, Reader, TextPolicy};
 use lmrun::report::Rows;
 use serde_json::Map;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ fn read_answer(bencher: Bencher, events_per_read: usize) {
     let reads = reads(events_per_read);
     bencher
         .counter(ItemsCount::new(CHUNKS))
-        .bench(|| read(&reads, AnswerText::Discard));
+        .bench(|| read(&reads, TextPolicy::Discard));
 }
 
 /// Reads an answer and keeps its text, as for a conversation; an item is a chunk.
@@ -51,11 +51,11 @@ fn read_answer_and_keep_its_text(bencher: Bencher) {
     let reads = reads(1);
     bencher
         .counter(ItemsCount::new(CHUNKS))
-        .bench(|| read(&reads, AnswerText::Keep));
+        .bench(|| read(&reads, TextPolicy::Keep));
 }
 
-fn read(reads: &[Vec<u8>], answer_text: AnswerText) -> Exchange {
-    let mut reader = Reader::new(answer_text);
+fn read(reads: &[Vec<u8>], text_policy: TextPolicy) -> Exchange {
+    let mut reader = Reader::new(text_policy);
     let mut exchange = Exchange::default();
     let arrival = Arrival {
         kernel: Some(Stamp(1)),

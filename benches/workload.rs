@@ -1,5 +1,6 @@
-//! Time and memory of a large workload: 100,000 requests of about 8,000 tokens are planned, and their
-//! bodies are built one after the other, as a run does. Run with `cargo bench --bench workload`.
+//! Time and memory of a large workload: 100,000 requests of about 8,000 tokens are planned, and
+//! their bodies are built one after the other, as a run does. Run with `cargo bench --bench
+//! workload`.
 
 use lmrun::core::workload::{
     Arrivals, Generator, Lexicon, RequestOptions, Said, TextOptions, WorkloadConfig,

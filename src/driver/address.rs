@@ -69,7 +69,7 @@ impl TryFrom<String> for Address {
             Some(_) => return Err(format!("invalid URL `{text}`: {EXPECTED}")),
             None => return Err(format!("invalid URL `{text}`: add `http://` or `https://`")),
         };
-        let (Some(authority), Some(host)) = (uri.authority(), uri.host()) else {
+        let Some(authority) = uri.authority() else {
             return Err(format!("invalid URL `{text}`: {EXPECTED}"));
         };
         if authority.as_str().contains('@') {
@@ -85,7 +85,7 @@ impl TryFrom<String> for Address {
         let path = uri.path().trim_end_matches('/');
         Ok(Self {
             scheme,
-            host: host.into(),
+            host: authority.host().into(),
             port: uri.port_u16().unwrap_or(default_port),
             prefix: path.strip_suffix("/v1").unwrap_or(path).into(),
         })

@@ -58,8 +58,8 @@ impl Default for WallOffset {
 }
 
 impl WallOffset {
-    /// Converts a wall clock time in nanoseconds, read at `now`. Returns `None` if the wall clock was
-    /// stepped since the last sample.
+    /// Converts a wall clock time in nanoseconds, read at `now`. Returns `None` if the wall clock
+    /// was stepped since the last sample.
     pub(crate) fn monotonic(&mut self, wall_ns: u64, now: Stamp) -> Option<Stamp> {
         if now.0.saturating_sub(self.sampled.0) > FRESH_NS || !self.is_plausible(wall_ns, now) {
             let offset_ns = sample_ns();

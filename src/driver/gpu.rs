@@ -52,8 +52,8 @@ fn inspect(index: u32) -> Option<Gpu> {
     })
 }
 
-/// Returns the memory used on each GPU of this machine, MiB, by `gpu-N`. GPUs that do not answer are
-/// skipped.
+/// Returns the memory used on each GPU of this machine, MiB, by `gpu-N`. GPUs that do not answer
+/// are skipped.
 pub(crate) fn memory_mib() -> BTreeMap<String, u64> {
     let mut used = BTreeMap::new();
     for index in 0..count() {

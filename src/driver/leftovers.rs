@@ -1,11 +1,11 @@
 //! Leftovers: the processes of an engine that remain if both lmrun and the engine's watchdog were
 //! killed.
 //!
-//! Each watchdog keeps a record of its engine's processes in the user's cache folder, and removes it
-//! when all have exited. If a watchdog and its lmrun have exited, its record tells a later run which
-//! processes to kill. A process belongs to the engine if its PID and start are recorded, if it has
-//! the engine's tag in its environment, or if it descends from such a process; and only if the
-//! record is of this boot, process-id namespace and user.
+//! Each watchdog keeps a record of its engine's processes in the user's cache folder, and removes
+//! it when all have exited. If a watchdog and its lmrun have exited, its record tells a later run
+//! which processes to kill. A process belongs to the engine if its PID and start are recorded, if
+//! it has the engine's tag in its environment, or if it descends from such a process; and only if
+//! the record is of this boot, process-id namespace and user.
 
 use super::files;
 use super::machine::cache_folder;
@@ -175,7 +175,10 @@ pub(crate) async fn kill_of(watchdog: ProcessId) {
 }
 
 fn find_in(folder: &Path) -> Vec<Leftover> {
-    let (Some(this), Ok(entries)) = (OwnerId::current(), std::fs::read_dir(folder)) else {
+    let Some(this) = OwnerId::current() else {
+        return Vec::new();
+    };
+    let Ok(entries) = std::fs::read_dir(folder) else {
         return Vec::new();
     };
     entries

@@ -11,8 +11,8 @@ use std::time::Duration;
 /// The time within which a server must answer the question for its models.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Describes the program that uses a port. Returns `None` if the port is free, or if this process may
-/// not bind it at all.
+/// Describes the program that uses a port. Returns `None` if the port is free, or if this process
+/// may not bind it at all.
 pub(crate) async fn occupant(host: &str, port: u16) -> Option<String> {
     let error = TcpListener::bind((host, port)).err()?;
     if error.kind() != ErrorKind::AddrInUse {
@@ -29,7 +29,8 @@ pub(crate) async fn occupant(host: &str, port: u16) -> Option<String> {
     })
 }
 
-/// Returns a free port that is not in `taken`, the ports that are assigned but may not be bound yet.
+/// Returns a free port that is not in `taken`, the ports that are assigned but may not be bound
+/// yet.
 ///
 /// # Errors
 /// Fails if the system has no free port.
@@ -144,8 +145,8 @@ fn has_socket(pid: i32, inode: u64) -> bool {
     })
 }
 
-/// Returns false for a process in a container, or one that listens for a container: the container is
-/// unknown.
+/// Returns false for a process in a container, or one that listens for a container: the container
+/// is unknown.
 fn is_comparable(pid: i32, name: &str) -> bool {
     name != "docker-proxy" && pid_namespace(&pid.to_string()) == pid_namespace("self")
 }

@@ -246,7 +246,8 @@ impl TokenizeEndpoint<'_> {
             #[serde(default)]
             tokens: Vec<serde_json::Value>,
         }
-        // vLLM and SGLang call the text `prompt`, llama.cpp `content`; each ignores the other field.
+        // vLLM and SGLang call the text `prompt`, llama.cpp `content`; each ignores the other
+        // field.
         let body = serde_json::json!({
             "model": self.model,
             "prompt": text,

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
-/// A process, identified by its PID and its start: a later process with the same PID is another one.
+/// A process, identified by its PID and its start: a later process with the same PID is another
+/// one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct ProcessId {
     /// The PID.

@@ -191,8 +191,8 @@ impl ProcessTree {
             .collect()
     }
 
-    /// Sends SIGINT, then SIGTERM, then SIGKILL, each with its grace period, until all processes have
-    /// exited. Returns the PIDs that survived SIGKILL.
+    /// Sends SIGINT, then SIGTERM, then SIGKILL, each with its grace period, until all processes
+    /// have exited. Returns the PIDs that survived SIGKILL.
     pub async fn close(&self, graces: Graces) -> Vec<i32> {
         for (signal, grace_s) in [
             (Signal::SIGINT, graces.interrupt_s),

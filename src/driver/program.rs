@@ -116,8 +116,8 @@ impl<R: AsyncRead + Unpin> CapturedPipe<R> {
         }
     }
 
-    /// Reads until the maximum is reached. Does not return at the end of the pipe, as the program may
-    /// still run.
+    /// Reads until the maximum is reached. Does not return at the end of the pipe, as the program
+    /// may still run.
     async fn fill(&mut self) {
         while self.bytes.len() < MAX_OUTPUT {
             if !matches!(self.pipe.read_buf(&mut self.bytes).await, Ok(1..)) {

@@ -1,8 +1,8 @@
 //! Scratch folders: what engines keep on disk during a test, created and removed here.
 //!
-//! All lie in one folder of this process. This process holds a lock beside it until it exits. A later
-//! run removes the folder if the lock is free. Only folders and locks with the name of a run are
-//! removed: others may belong to another program.
+//! All lie in one folder of this process. This process holds a lock beside it until it exits. A
+//! later run removes the folder if the lock is free. Only folders and locks with the name of a run
+//! are removed: others may belong to another program.
 
 use super::files;
 use parking_lot::Mutex;
@@ -40,7 +40,8 @@ impl Scratch {
         if name.is_empty() || name.starts_with('.') || !name.chars().all(is_name_char) {
             return Err(Error::new(
                 ErrorKind::InvalidInput,
-                "its name may have letters, digits, `-`, `_` and `.`, and does not begin with a dot",
+                "its name may have letters, digits, `-`, `_` and `.`, and does not begin with a \
+                 dot",
             ));
         }
         let mut lock = self.lock.lock();

@@ -1,5 +1,5 @@
-//! Secrets, known by the names of the variables, options and flags that hold them, or by their place
-//! in a URL. They are removed from everything that this program writes.
+//! Secrets, known by the names of the variables, options and flags that hold them, or by their
+//! place in a URL. They are removed from everything that this program writes.
 
 use super::files;
 use memchr::memmem;
@@ -133,8 +133,8 @@ pub(crate) fn mask_file(path: &Path, start: u64) -> Result<()> {
     overwrite(path, start, &known)
 }
 
-/// Returns the secrets in the value of a variable that are distinct from other text, as they are and
-/// as JSON writes them.
+/// Returns the secrets in the value of a variable that are distinct from other text, as they are
+/// and as JSON writes them.
 fn secrets_in(name: &str, value: &str) -> Vec<String> {
     let mut secrets = Vec::new();
     if is_secret(name) && !value.starts_with("--") {

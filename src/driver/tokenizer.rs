@@ -21,8 +21,8 @@ impl Tokenizer {
             .map_err(|e| format!("cannot read the tokenizer {}: {e}", file.display()))
     }
 
-    /// Returns the number of tokens of `text`, without special tokens at its start or end, or `None`
-    /// if it cannot be encoded.
+    /// Returns the number of tokens of `text`, without special tokens at its start or end, or
+    /// `None` if it cannot be encoded.
     pub fn count(&self, text: &str) -> Option<u64> {
         let encoded = self.0.encode_fast(text, false).ok()?;
         Some(encoded.len() as u64)

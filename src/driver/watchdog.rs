@@ -1,10 +1,10 @@
 //! The watchdog: the parent of a program, which kills all processes that come from it.
 //!
 //! A watchdog is lmrun itself under a hidden subcommand, in its own session. It starts one program
-//! and adopts every process that comes from it and loses its parent. So the processes of the program
-//! are the descendants of its watchdog, even if they change their session, environment or parent.
-//! When lmrun exits for any reason, the socket between the two closes, and the watchdog kills all of
-//! them. It exits when it has no child left.
+//! and adopts every process that comes from it and loses its parent. So the processes of the
+//! program are the descendants of its watchdog, even if they change their session, environment or
+//! parent. When lmrun exits for any reason, the socket between the two closes, and the watchdog
+//! kills all of them. It exits when it has no child left.
 
 use super::leftovers::ProcessRecord;
 use super::owner::OwnerId;
@@ -122,7 +122,8 @@ pub(crate) struct WatchdogReports {
 }
 
 impl Watchdogs {
-    /// Creates watchdogs that are started as `program subcommand`, which must call [`run_watchdog`].
+    /// Creates watchdogs that are started as `program subcommand`, which must call
+    /// [`run_watchdog`].
     pub fn new(program: PathBuf, subcommand: &'static str) -> Self {
         Self {
             program,
@@ -131,8 +132,8 @@ impl Watchdogs {
         }
     }
 
-    /// Starts `program` under a watchdog, with its output in `stdout` and `stderr`. Must be called on
-    /// a tokio runtime.
+    /// Starts `program` under a watchdog, with its output in `stdout` and `stderr`. Must be called
+    /// on a tokio runtime.
     ///
     /// # Errors
     /// Fails if the watchdog or the program does not start.
@@ -167,8 +168,8 @@ impl Watchdogs {
         }
     }
 
-    /// Starts one watchdog that removes this lmrun's containers when lmrun has exited, unless it runs
-    /// already. Must be called on a tokio runtime.
+    /// Starts one watchdog that removes this lmrun's containers when lmrun has exited, unless it
+    /// runs already. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// Fails if the watchdog does not start.
@@ -244,8 +245,8 @@ impl WatchdogReports {
         serde_json::from_str(&line).ok()
     }
 
-    /// Waits until the program has exited, and returns its status. Returns `None` if the watchdog was
-    /// killed: then the kernel kills the program.
+    /// Waits until the program has exited, and returns its status. Returns `None` if the watchdog
+    /// was killed: then the kernel kills the program.
     pub(crate) async fn exit_status(&mut self) -> Option<ExitStatus> {
         match self.next().await {
             Some(WatchdogReport::Exited(status)) => Some(ExitStatus::from_raw(status)),

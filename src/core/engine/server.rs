@@ -2,7 +2,7 @@
 
 use crate::core::workload::{Endpoint, RequestOptions};
 use crate::driver::address::Address;
-use crate::driver::http::{AnswerText, RequestLimits, StreamEnd, Target, is_header};
+use crate::driver::http::{RequestLimits, StreamEnd, Target, TextPolicy, is_header};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ impl Server {
                 .chain(options.all_headers())
                 .collect(),
             limits: self.limits,
-            answer_text: AnswerText::Discard,
+            text_policy: TextPolicy::Discard,
             keeps_alive: self.keeps_alive.clone(),
             abort: self.abort.clone(),
         }

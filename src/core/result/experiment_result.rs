@@ -169,7 +169,7 @@ mod tests {
     use crate::core::result::row::{RowContext, tests::context};
     use crate::core::workload::Request;
     use crate::driver::clock::Stamp;
-    use crate::driver::http::{AnswerText, Arrival, Exchange, Reader, SendJob};
+    use crate::driver::http::{Arrival, Exchange, Reader, SendJob, TextPolicy};
 
     /// The end of a stream as SGLang sends it: the details are missing if nothing was cached.
     const MISS: &str =
@@ -189,7 +189,7 @@ mod tests {
             kernel: None,
             read: Stamp(2),
         };
-        Reader::new(AnswerText::Discard)
+        Reader::new(TextPolicy::Discard)
             .feed(stream.as_bytes(), arrival, &mut seen)
             .expect("a stream");
         let context = RowContext {

@@ -8,7 +8,7 @@ use crate::core::workload::{
     Answers, Due, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig,
 };
 use crate::driver::clock::Stamp;
-use crate::driver::http::{AnswerText, Exchange, Failure, RequestSource, SendJob, Shards, Target};
+use crate::driver::http::{Exchange, Failure, RequestSource, SendJob, Shards, Target, TextPolicy};
 use crate::driver::secrets;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -133,10 +133,10 @@ impl EngineRun {
         SendPlan {
             engine_id: self.context.engine_id,
             target: Target {
-                answer_text: if answers.are_wanted() {
-                    AnswerText::Keep
+                text_policy: if answers.are_wanted() {
+                    TextPolicy::Keep
                 } else {
-                    AnswerText::Discard
+                    TextPolicy::Discard
                 },
                 ..self.server.target(&self.options)
             },

@@ -11,8 +11,8 @@ use std::time::Duration;
 /// The maximum time of a search. After it a run starts without the rest.
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Removes the containers of owners that have exited. Returns a message about each. Removes none if no
-/// daemon answers.
+/// Removes the containers of owners that have exited. Returns a message about each. Removes none if
+/// no daemon answers.
 pub async fn remove_orphans() -> Vec<String> {
     tokio::time::timeout(SEARCH_TIMEOUT, search())
         .await
@@ -56,8 +56,8 @@ async fn search() -> Vec<String> {
 
 /// Returns true if the owner of a container has exited.
 ///
-/// A local daemon keeps the containers of earlier boots, which have exited. Those of a remote daemon
-/// may belong to an lmrun on its machine.
+/// A local daemon keeps the containers of earlier boots, which have exited. Those of a remote
+/// daemon may belong to an lmrun on its machine.
 fn is_orphan(container: &ContainerSummary, this: &OwnerId, daemon: DaemonHost) -> bool {
     let label = container
         .labels

@@ -111,8 +111,8 @@ impl Container {
         Some(members)
     }
 
-    /// Sends SIGINT, then SIGTERM, then SIGKILL, each with its grace period, until it has exited; then
-    /// removes it.
+    /// Sends SIGINT, then SIGTERM, then SIGKILL, each with its grace period, until it has exited;
+    /// then removes it.
     ///
     /// # Errors
     /// Fails if the daemon does not remove it.

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// The maximum memory of all answers in flight, bytes.
 const MAX_BYTES: usize = 1 << 30;
-/// The growth from which an answer's memory is counted again, bytes. Most valid answers are smaller.
+/// The growth from which an answer's memory is counted again, bytes. Most valid answers are
+/// smaller.
 const STEP_BYTES: usize = 64 * 1024;
 /// The maximum number of chunks of an answer: this many per requested token, plus `EXTRA_CHUNKS`.
 const CHUNKS_PER_TOKEN: u64 = 16;

@@ -33,7 +33,8 @@ pub(super) struct Connection {
 /// (uvicorn after 5 s), and one that closes during a send would cost a request.
 const IDLE_LIMIT_S: f64 = 1.0;
 
-/// The idle connections by `host:port`, the last used first. The number of open ones is not limited.
+/// The idle connections by `host:port`, the last used first. The number of open ones is not
+/// limited.
 pub(super) struct ConnectionPool {
     idle: RefCell<HashMap<String, Vec<IdleConnection>>>,
     opened: Arc<AtomicUsize>,

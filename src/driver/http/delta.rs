@@ -1,6 +1,6 @@
 //! Parses the events of OpenAI completion streams.
 
-use super::reader::AnswerText;
+use super::reader::TextPolicy;
 use super::sse::SseFrame;
 use super::tokens::TokenCount;
 use crate::driver::secrets;
@@ -65,7 +65,8 @@ fn whole(number: &serde_json::Number) -> Option<u64> {
 /// The content of one event.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Delta {
-    /// True if it has a choice, even if only with the role: vLLM's own clients stop the clock there.
+    /// True if it has a choice, even if only with the role: vLLM's own clients stop the clock
+    /// there.
     pub has_choice: bool,
     /// True if it has non-empty output: content, reasoning, a tool call or a refusal.
     pub has_output: bool,
@@ -208,7 +209,7 @@ impl<'a> DeltaContent<'a> {
 }
 
 /// Parses a whole event.
-pub(super) fn read(frame: SseFrame<'_>, answer_text: AnswerText) -> StreamEvent {
+pub(super) fn read(frame: SseFrame<'_>, text_policy: TextPolicy) -> StreamEvent {
     let data = frame.data.trim_ascii();
     if data == b"[DONE]" {
         return StreamEvent::Done;
@@ -225,12 +226,12 @@ pub(super) fn read(frame: SseFrame<'_>, answer_text: AnswerText) -> StreamEvent 
             error: Some(error), ..
         }) => StreamEvent::Error(message_of(&error)),
         Ok(event) if event.choices.is_none() && event.usage.is_none() => other_event(&event, data),
-        Ok(event) => StreamEvent::Delta(delta(event, answer_text)),
+        Ok(event) => StreamEvent::Delta(delta(event, text_policy)),
     }
 }
 
-/// Returns the event for data with neither `choices` nor `usage`: an error under another name, or an
-/// event that other clients skip as well.
+/// Returns the event for data with neither `choices` nor `usage`: an error under another name, or
+/// an event that other clients skip as well.
 fn other_event(event: &EventJson<'_>, data: &[u8]) -> StreamEvent {
     let is_error = event
         .object
@@ -243,7 +244,8 @@ fn other_event(event: &EventJson<'_>, data: &[u8]) -> StreamEvent {
     }
 }
 
-/// Returns true if an event surely is one more piece of content and nothing else, without parsing it.
+/// Returns true if an event surely is one more piece of content and nothing else, without parsing
+/// it.
 ///
 /// Quotes in a JSON string are escaped, so the generated text cannot contain the searched fields.
 fn is_plain_content(data: &[u8]) -> bool {
@@ -275,8 +277,8 @@ pub(super) struct EventTemplate {
 }
 
 impl EventTemplate {
-    /// Returns true if an event surely is one more piece of content and nothing else. Compares it with
-    /// the event before if that is enough.
+    /// Returns true if an event surely is one more piece of content and nothing else. Compares it
+    /// with the event before if that is enough.
     pub(super) fn is_plain_content(&mut self, data: &[u8]) -> bool {
         if self.matches(data) {
             return true;
@@ -288,8 +290,9 @@ impl EventTemplate {
         is_plain
     }
 
-    /// Returns true if `data` differs from the event before only in its content, which is not empty.
-    /// Returns false for content with a quote or a backslash at its end, which must be parsed.
+    /// Returns true if `data` differs from the event before only in its content, which is not
+    /// empty. Returns false for content with a quote or a backslash at its end, which must be
+    /// parsed.
     fn matches(&self, data: &[u8]) -> bool {
         let template = self.before.len() + self.after.len();
         if self.before.is_empty() || data.len() <= template {
@@ -323,7 +326,7 @@ impl EventTemplate {
     }
 }
 
-fn delta(event: EventJson<'_>, answer_text: AnswerText) -> Delta {
+fn delta(event: EventJson<'_>, text_policy: TextPolicy) -> Delta {
     let usage = event.usage;
     let generated = usage.and_then(|usage| usage.completion_tokens);
     let predicted = event.timings.and_then(|timings| timings.predicted_n);
@@ -352,9 +355,9 @@ fn delta(event: EventJson<'_>, answer_text: AnswerText) -> Delta {
         None => choice.text,
     };
     let has_content = is_filled(content.as_deref());
-    let text = match answer_text {
-        AnswerText::Keep => content.map(Cow::into_owned),
-        AnswerText::Discard => None,
+    let text = match text_policy {
+        TextPolicy::Keep => content.map(Cow::into_owned),
+        TextPolicy::Discard => None,
     };
     Delta {
         has_choice: true,
@@ -417,7 +420,7 @@ pub(super) fn excerpt(data: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reader::AnswerText::{Discard, Keep};
+    use super::super::reader::TextPolicy::{Discard, Keep};
     use super::*;
     use proptest::prelude::*;
     use serde_json::json;
@@ -433,52 +436,56 @@ mod tests {
         }
     }
 
-    /// Reads lines of vLLM 0.24, llama.cpp, and reasoning or tool-calling models.
+    /// Returns the delta of an event with one choice.
+    fn choice(choice: &str) -> Delta {
+        parsed(&format!(r#"{{"id":"c","choices":[{choice}]}}"#))
+    }
+
+    /// Returns the delta of an event with one chat choice.
+    fn chat(delta: &str) -> Delta {
+        choice(&format!(
+            r#"{{"index":0,"delta":{delta},"finish_reason":null}}"#
+        ))
+    }
+
+    /// Reads events of vLLM 0.24, llama.cpp, and reasoning or tool-calling models.
     #[test]
     fn read_understands_events_of_real_engines() {
-        let role = parsed(
-            r#"{"id":"c","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}],"prompt_token_ids":null}"#,
-        );
-        assert_eq!(
-            (role.has_choice, role.has_output, role.has_content),
-            (true, false, false)
-        );
-        let null = parsed(
-            r#"{"choices":[{"finish_reason":null,"index":0,"delta":{"role":"assistant","content":null}}]}"#,
-        );
-        assert_eq!((null.has_choice, null.has_output), (true, false));
-        let content = parsed(
-            r#"{"choices":[{"index":0,"delta":{"content":" The \"one\""},"finish_reason":null}]}"#,
-        );
-        assert_eq!((content.has_output, content.has_content), (true, true));
+        for role in [
+            r#"{"role":"assistant","content":""}"#,
+            r#"{"role":"assistant","content":null}"#,
+        ] {
+            let role = chat(role);
+            assert!(role.has_choice && !role.has_output && !role.has_content);
+        }
+        let content = chat(r#"{"content":" The \"one\""}"#);
+        assert!(content.has_output && content.has_content);
         assert_eq!(content.text.as_deref(), Some(" The \"one\""));
-        let reasoning =
-            parsed(r#"{"choices":[{"delta":{"reasoning_content":"Hm"},"finish_reason":null}]}"#);
-        assert_eq!((reasoning.has_output, reasoning.has_content), (true, false));
-        let tool = parsed(
-            r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"name":"f"}}]}}]}"#,
+        for other in [
+            r#"{"reasoning_content":"Hm"}"#,
+            r#"{"tool_calls":[{"index":0,"function":{"name":"f"}}]}"#,
+            r#"{"function_call":{"arguments":"{"}}"#,
+        ] {
+            let other = chat(other);
+            assert!(other.has_output && !other.has_content);
+        }
+        let completion = choice(r#"{"index":0,"text":" a","finish_reason":"length"}"#);
+        assert!(completion.has_content);
+        assert_eq!(completion.finish_reason.as_deref(), Some("length"));
+    }
+
+    #[test]
+    fn read_understands_the_usage() {
+        let event = parsed(
+            r#"{"choices":[],"usage":{"prompt_tokens":12025,"total_tokens":12057,
+                "completion_tokens":32,"prompt_tokens_details":{"cached_tokens":11776}}}"#,
         );
-        assert_eq!((tool.has_output, tool.has_content), (true, false));
-        let completion = parsed(
-            r#"{"object":"text_completion","choices":[{"index":0,"text":" a","finish_reason":"length"}]}"#,
-        );
-        assert_eq!(
-            (completion.has_content, completion.finish_reason.as_deref()),
-            (true, Some("length"))
-        );
-        let usage = parsed(
-            r#"{"choices":[],"usage":{"prompt_tokens":12025,"total_tokens":12057,"completion_tokens":32,"prompt_tokens_details":{"cached_tokens":11776}}}"#,
-        );
-        assert!(!usage.has_choice);
-        let usage = usage.usage.expect("the usage");
-        assert_eq!(
-            (usage.prompt_tokens, usage.completion_tokens),
-            (Some(12025), Some(32))
-        );
-        assert_eq!(
-            usage.prompt_tokens_details.and_then(|d| d.cached_tokens),
-            Some(11776)
-        );
+        assert!(!event.has_choice);
+        let usage = event.usage.expect("the usage");
+        assert_eq!(usage.prompt_tokens, Some(12025));
+        assert_eq!(usage.completion_tokens, Some(32));
+        let details = usage.prompt_tokens_details.expect("details");
+        assert_eq!(details.cached_tokens, Some(11776));
     }
 
     #[test]
@@ -550,62 +557,55 @@ mod tests {
     }
 
     #[test]
-    fn content_may_be_a_list_of_parts_and_calls_may_be_old() {
-        let parts = parsed(
-            r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}}]}"#,
-        );
-        assert_eq!(
-            (parts.has_output, parts.has_content, parts.text.as_deref()),
-            (true, true, Some("ab"))
-        );
-        let thought =
-            parsed(r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[]}]}}]}"#);
-        assert_eq!((thought.has_output, thought.has_content), (true, false));
-        let empty = parsed(r#"{"choices":[{"delta":{"content":[]}}]}"#);
-        assert_eq!((empty.has_choice, empty.has_output), (true, false));
-        let call = parsed(r#"{"choices":[{"delta":{"function_call":{"arguments":"{"}}}]}"#);
-        assert_eq!((call.has_output, call.has_content), (true, false));
+    fn content_may_be_a_list_of_parts() {
+        let parts = chat(r#"{"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]}"#);
+        assert!(parts.has_output && parts.has_content);
+        assert_eq!(parts.text.as_deref(), Some("ab"));
+        let thought = chat(r#"{"content":[{"type":"thinking","thinking":[]}]}"#);
+        assert!(thought.has_output && !thought.has_content);
+        let empty = chat(r#"{"content":[]}"#);
+        assert!(empty.has_choice && !empty.has_output);
+    }
+
+    fn with_usage(usage: &str) -> StreamEvent {
+        let event = format!(r#"{{"choices":[],"usage":{{{usage}}}}}"#);
+        read(plain(event.as_bytes()), Discard)
     }
 
     #[test]
     fn token_counts_may_be_floats() {
-        let count = |n: &str| {
-            parsed(&format!(
-                r#"{{"choices":[],"usage":{{"completion_tokens":{n}}}}}"#
-            ))
-        };
-        let tokens = |n: &str| count(n).usage.expect("the usage").completion_tokens;
-        assert_eq!(
-            (tokens("5.0"), tokens("5"), tokens("5e2"), tokens("null")),
-            (Some(5), Some(5), Some(500), None)
-        );
-        for n in ["5.5", "-1", "1e300"] {
-            let data = format!(r#"{{"choices":[],"usage":{{"completion_tokens":{n}}}}}"#);
-            let StreamEvent::Invalid(text) = read(plain(data.as_bytes()), Discard) else {
-                panic!("{n}")
+        for (count, expected) in [
+            ("5.0", Some(5)),
+            ("5", Some(5)),
+            ("5e2", Some(500)),
+            ("null", None),
+        ] {
+            let StreamEvent::Delta(delta) = with_usage(&format!(r#""prompt_tokens":{count}"#))
+            else {
+                panic!("{count}")
+            };
+            assert_eq!(delta.usage.expect("the usage").prompt_tokens, expected);
+        }
+        for count in ["5.5", "-1", "1e300"] {
+            let StreamEvent::Invalid(message) = with_usage(&format!(r#""prompt_tokens":{count}"#))
+            else {
+                panic!("{count}")
             };
             assert!(
-                text.starts_with("expected a whole number, found "),
-                "{text}"
+                message.starts_with("expected a whole number, found "),
+                "{message}"
             );
         }
     }
 
     #[test]
     fn implausible_token_counts_are_invalid() {
-        let usage = |field: &str, n: &str| format!(r#"{{"choices":[],"usage":{{"{field}":{n}}}}}"#);
-        let timings = |n: &str| format!(r#"{{"choices":[],"timings":{{"predicted_n":{n}}}}}"#);
-        let cached = |n: &str| {
-            format!(
-                r#"{{"choices":[],"usage":{{"prompt_tokens_details":{{"cached_tokens":{n}}}}}}}"#
-            )
-        };
-        for n in ["1000000001", "10000000000", "18446744073709551615", "4e12"] {
+        for count in ["1000000001", "10000000000", "18446744073709551615", "4e12"] {
             for event in [
-                usage("completion_tokens", n),
-                usage("prompt_tokens", n),
-                timings(n),
-                cached(n),
+                format!(r#"{{"choices":[],"usage":{{"completion_tokens":{count}}}}}"#),
+                format!(r#"{{"choices":[],"usage":{{"prompt_tokens":{count}}}}}"#),
+                format!(r#"{{"choices":[],"timings":{{"predicted_n":{count}}}}}"#),
+                format!(r#"{{"usage":{{"prompt_tokens_details":{{"cached_tokens":{count}}}}}}}"#),
             ] {
                 let StreamEvent::Invalid(message) = read(plain(event.as_bytes()), Discard) else {
                     panic!("{event}")
@@ -616,58 +616,46 @@ mod tests {
                 );
             }
         }
-        assert!(matches!(
-            read(plain(timings("1000000000").as_bytes()), Discard),
-            StreamEvent::Delta(_)
-        ));
+        let most = br#"{"choices":[],"timings":{"predicted_n":1000000000}}"#;
+        assert!(matches!(read(plain(most), Discard), StreamEvent::Delta(_)));
     }
 
     #[test]
-    fn is_plain_content_rejects_the_last_events() {
-        let quick = |data: &str| is_plain_content(data.as_bytes());
-        assert!(quick(
-            r#"{"choices":[{"delta":{"content":" a"},"finish_reason":null}]}"#
-        ));
-        assert!(!quick(
-            r#"{"choices":[{"delta":{"content":""},"finish_reason":null}]}"#
-        ));
-        assert!(!quick(
-            r#"{"choices":[{"delta":{"content":" a"},"finish_reason":"stop"}]}"#
-        ));
-        assert!(!quick(
-            r#"{"choices":[{"delta":{"content":" a"},"finish_reason":null}],"usage":{"completion_tokens":3}}"#
-        ));
-        assert!(!quick(
-            r#"{"error":{"message":"\"content\":\"x\" \"finish_reason\":null"}}"#
-        ));
-        assert!(!quick(
-            r#"{"choices":[{"delta":{"reasoning":"\"content\":\"x"},"finish_reason":null}]}"#
-        ));
+    fn is_plain_content_rejects_all_other_events() {
+        let content = br#"{"choices":[{"delta":{"content":" a"},"finish_reason":null}]}"#;
+        assert!(is_plain_content(content));
+        for other in [
+            r#"{"choices":[{"delta":{"content":""},"finish_reason":null}]}"#,
+            r#"{"choices":[{"delta":{"content":" a"},"finish_reason":"stop"}]}"#,
+            r#"{"choices":[{"delta":{"content":" a"},"finish_reason":null}],"usage":{"a":3}}"#,
+            r#"{"error":{"message":"\"content\":\"x\" \"finish_reason\":null"}}"#,
+            r#"{"choices":[{"delta":{"reasoning":"\"content\":\"x"},"finish_reason":null}]}"#,
+        ] {
+            assert!(!is_plain_content(other.as_bytes()), "{other}");
+        }
+    }
+
+    /// Returns a plain event with this content, escaped as JSON.
+    fn plain_event(content: &str) -> Vec<u8> {
+        let choice = format!(r#"{{"delta":{{"content":"{content}"}},"finish_reason":null}}"#);
+        format!(r#"{{"id":"c","choices":[{choice}]}}"#).into_bytes()
     }
 
     #[test]
     fn a_template_accepts_no_more_than_is_plain_content() {
-        let event = |content: &str| {
-            format!(
-                r#"{{"id":"c","choices":[{{"delta":{{"content":"{content}"}},"finish_reason":null}}]}}"#
-            )
-        };
         let mut template = EventTemplate::default();
         for content in [" a", " b", r#"\"x\""#, " c", r"\\", " longer"] {
             assert!(
-                template.is_plain_content(event(content).as_bytes()),
+                template.is_plain_content(&plain_event(content)),
                 "{content}"
             );
         }
-        assert!(!template.is_plain_content(event("").as_bytes()));
-        let closing = event(" a").replace("null", "\"stop\"");
-        assert!(!template.is_plain_content(closing.as_bytes()));
+        assert!(!template.is_plain_content(&plain_event("")));
+        let last = br#"{"id":"c","choices":[{"delta":{"content":" a"},"finish_reason":"stop"}]}"#;
+        assert!(!template.is_plain_content(last));
         // It matches the template except for the quotes in it.
-        let usage = event(r#""}},"usage":{"a":1},"x":{"y":{"z":" "#);
-        assert_eq!(
-            template.is_plain_content(usage.as_bytes()),
-            is_plain_content(usage.as_bytes())
-        );
+        let usage = plain_event(r#""}},"usage":{"a":1},"x":{"y":{"z":" "#);
+        assert_eq!(template.is_plain_content(&usage), is_plain_content(&usage));
     }
 
     #[test]
@@ -731,7 +719,7 @@ mod tests {
         fn read_accepts_any_bytes(
             pieces in prop::collection::vec(prop_oneof![
                 prop::collection::vec(any::<u8>(), 0..20),
-                prop::sample::select(NEEDLES.to_vec()).prop_map(|needle| needle.as_bytes().to_vec()),
+                prop::sample::select(NEEDLES.map(|needle| needle.as_bytes().to_vec()).to_vec()),
             ], 0..12)
         ) {
             let data = pieces.concat();
@@ -745,14 +733,20 @@ mod tests {
         }
 
         #[test]
-        fn plain_events_are_parsed_as_content_and_nothing_else(events in prop::collection::vec(event(), 1..5)) {
+        fn plain_events_are_parsed_as_content_and_nothing_else(
+            events in prop::collection::vec(event(), 1..5),
+        ) {
             let mut template = EventTemplate::default();
             for event in &events {
-                let quick = is_plain_content(event.as_bytes());
-                prop_assert_eq!(template.is_plain_content(event.as_bytes()), quick, "{}", event);
-                if quick {
-                    let StreamEvent::Delta(delta) = read(plain(event.as_bytes()), Discard) else { panic!("{event}") };
-                    prop_assert!(delta.has_content && delta.finish_reason.is_none() && delta.usage.is_none(), "{}", event);
+                let is_plain = is_plain_content(event.as_bytes());
+                prop_assert_eq!(template.is_plain_content(event.as_bytes()), is_plain, "{}", event);
+                if is_plain {
+                    let StreamEvent::Delta(delta) = read(plain(event.as_bytes()), Discard) else {
+                        panic!("{event}")
+                    };
+                    prop_assert!(delta.has_content, "{}", event);
+                    prop_assert!(delta.finish_reason.is_none(), "{}", event);
+                    prop_assert!(delta.usage.is_none(), "{}", event);
                 }
             }
         }

@@ -164,7 +164,7 @@ impl Attempt<'_> {
         if status != 200 {
             return Err(status_failure(status, &head.headers, incoming).await);
         }
-        let mut reader = Reader::new(self.target.answer_text);
+        let mut reader = Reader::new(self.target.text_policy);
         let mut memory = AnswerMemory::new(self.request.max_tokens);
         let mut start = Vec::new();
         while let Some(frame) = incoming.frame().await {

@@ -1,7 +1,7 @@
 //! The measuring path: hyper over sockets of our own, so that every read and write has a time.
 //!
-//! reqwest hides the socket, and with it the kernel's receive stamps. Requests that are not measured
-//! use it, in [`super::probe`].
+//! reqwest hides the socket, and with it the kernel's receive stamps. Requests that are not
+//! measured use it, in [`super::probe`].
 
 mod answer_memory;
 mod connection;
@@ -26,7 +26,7 @@ mod transcripts;
 pub use delta::{Delta, PromptDetails, Usage};
 pub use exchange::{Arrival, Exchange};
 pub use failure::Failure;
-pub use reader::{AnswerText, Reader};
+pub use reader::{Reader, TextPolicy};
 pub use shards::{RequestSource, SendJob, Shards};
 pub use stalls::StallEffect;
 pub use target::{RequestLimits, StreamEnd, Target, is_header};

@@ -1,7 +1,7 @@
 //! A timer that wakes tasks at planned moments.
 //!
-//! tokio's timer has steps of a millisecond, and is half a millisecond late on average. This one has
-//! a `timerfd` and a heap of due moments per shard.
+//! tokio's timer has steps of a millisecond, and is half a millisecond late on average. This one
+//! has a `timerfd` and a heap of due moments per shard.
 
 use crate::driver::clock::Stamp;
 use nix::sys::time::{TimeSpec, TimeValLike};

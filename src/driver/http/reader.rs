@@ -7,7 +7,7 @@ use super::sse::{SseFrame, SseSplitter};
 
 /// The use of an answer's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AnswerText {
+pub enum TextPolicy {
     /// It is kept.
     Keep,
     /// It is discarded; its chunks are counted.
@@ -26,16 +26,16 @@ pub struct Reader {
 #[derive(Default)]
 struct EventReader {
     template: EventTemplate,
-    answer_text: AnswerText,
+    text_policy: TextPolicy,
     has_events: bool,
     first_unknown: Option<String>,
 }
 
 impl Reader {
     /// Creates a reader that keeps or discards the text of the answer.
-    pub fn new(answer_text: AnswerText) -> Self {
+    pub fn new(text_policy: TextPolicy) -> Self {
         let events = EventReader {
-            answer_text,
+            text_policy,
             ..EventReader::default()
         };
         Self {
@@ -101,13 +101,13 @@ impl EventReader {
     ) -> Result<(), Failure> {
         self.has_events = true;
         if exchange.first_answer.is_some()
-            && self.answer_text == AnswerText::Discard
+            && self.text_policy == TextPolicy::Discard
             && self.template.is_plain_content(event.data)
         {
             exchange.chunks.push(arrival.at());
             return Ok(());
         }
-        match delta::read(event, self.answer_text) {
+        match delta::read(event, self.text_policy) {
             StreamEvent::Done => exchange.done = Some(arrival),
             StreamEvent::Delta(delta) => add_delta(delta, arrival, exchange),
             StreamEvent::Unknown(excerpt) => drop(self.first_unknown.get_or_insert(excerpt)),

@@ -2,7 +2,7 @@
 
 use super::connection::ConnectionPool;
 use super::exchange::{Attempt, Exchange, PreparedRequest};
-use super::reader::AnswerText;
+use super::reader::TextPolicy;
 use super::target::{RequestLimits, StreamEnd, Target};
 use super::timeouts::Timeouts;
 use crate::driver::address::Scheme;
@@ -59,7 +59,7 @@ fn send_to(authority: String, end: StreamEnd) -> Exchange {
             between_chunks_s: Seconds(5.0),
             ..RequestLimits::default()
         },
-        answer_text: AnswerText::Discard,
+        text_policy: TextPolicy::Discard,
         keeps_alive: Arc::new(AtomicBool::new(true)),
         abort,
     };

@@ -1,7 +1,7 @@
 //! Threads that only send requests at their planned times.
 //!
-//! Each shard is a thread with a runtime: work does not move between threads, no lock is shared, and
-//! neither scripts nor the terminal nor the writer of rows run there.
+//! Each shard is a thread with a runtime: work does not move between threads, no lock is shared,
+//! and neither scripts nor the terminal nor the writer of rows run there.
 
 use super::connection::{Connection, ConnectionPool};
 use super::exchange::{self, Arrival, Attempt, Exchange, PreparedRequest};
@@ -141,7 +141,8 @@ impl Shards {
     pub fn send(&self, source: &Arc<dyn RequestSource>, jobs: Vec<SendJob>) {
         // Batches begin at different shards, so that different threads send to engines at one time.
         let first = self.next.fetch_add(1, Relaxed);
-        deal(&self.senders, first, source, jobs);
+        let source = source.clone();
+        deal(Batch { source, jobs }, &self.senders, first);
     }
 
     /// The time before its first request at which a batch must be sent, seconds.
@@ -211,34 +212,29 @@ async fn follow(job: SendJob, source: Arc<dyn RequestSource>, shard: Shard) {
                 .iter()
                 .filter_map(WeakUnboundedSender::upgrade)
                 .collect();
-            return deal(&senders, 0, &source, jobs);
+            return deal(Batch { source, jobs }, &senders, 0);
         }
         next = jobs.pop();
     }
 }
 
-/// Distributes jobs over the shards, beginning with shard number `first`.
-fn deal(
-    shards: &[UnboundedSender<Batch>],
-    first: usize,
-    source: &Arc<dyn RequestSource>,
-    mut jobs: Vec<SendJob>,
-) {
-    jobs.sort_by_key(|job| job.due);
+/// Distributes the jobs of a batch over the shards, beginning with shard number `first`.
+fn deal(mut batch: Batch, shards: &[UnboundedSender<Batch>], first: usize) {
+    batch.jobs.sort_by_key(|job| job.due);
     let mut parts = vec![Vec::new(); shards.len()];
-    for (position, job) in jobs.into_iter().enumerate() {
+    for (position, job) in batch.jobs.into_iter().enumerate() {
         parts[(first + position) % shards.len()].push(job);
     }
     for (shard, jobs) in shards.iter().zip(parts) {
         if !jobs.is_empty() {
-            let source = source.clone();
+            let source = batch.source.clone();
             let _ = shard.send(Batch { source, jobs }); // fails only after all shards have ended
         }
     }
 }
 
 /// A request whose connection is open, at the time at which it is due.
-struct Due {
+struct DueRequest {
     request: PreparedRequest,
     connection: Connection,
     is_new: bool,
@@ -258,7 +254,7 @@ async fn run(job: &SendJob, source: &dyn RequestSource, shard: &Shard) -> Exchan
         prepared = prepare(job, source, shard) => prepared,
         failure = exchange::aborted(&mut abort) => Err(failure),
     };
-    let Due {
+    let DueRequest {
         request,
         connection,
         is_new,
@@ -278,7 +274,11 @@ async fn run(job: &SendJob, source: &dyn RequestSource, shard: &Shard) -> Exchan
 }
 
 /// Builds a request and opens its connection, then waits until it is due.
-async fn prepare(job: &SendJob, source: &dyn RequestSource, shard: &Shard) -> Result<Due, Failure> {
+async fn prepare(
+    job: &SendJob,
+    source: &dyn RequestSource,
+    shard: &Shard,
+) -> Result<DueRequest, Failure> {
     shard.pacer.sleep_until(job.due.plus_s(-LEAD_S)).await;
     let target = source.target();
     let request = PreparedRequest {
@@ -292,7 +292,7 @@ async fn prepare(job: &SendJob, source: &dyn RequestSource, shard: &Shard) -> Re
     };
     let connected_late = is_new && Stamp::now() > job.due;
     shard.pacer.sleep_until(job.due).await;
-    Ok(Due {
+    Ok(DueRequest {
         request,
         connection,
         is_new,
@@ -341,7 +341,7 @@ impl Shard {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reader::AnswerText;
+    use super::super::reader::TextPolicy;
     use super::super::target::{RequestLimits, StreamEnd};
     use super::*;
     use crate::driver::address::Scheme;
@@ -398,7 +398,8 @@ mod tests {
         while !buffer[..read].ends_with(b"{}") {
             read += stream.read(&mut buffer[read..]).expect("a request");
         }
-        let body = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+        let body = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}\n\n\
+            data: [DONE]\n\n";
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length:";
         write!(stream, "{head} {}\r\n\r\n{body}", body.len()).expect("an answer");
     }
@@ -419,7 +420,7 @@ mod tests {
                 first_token_s: Seconds(5.0),
                 ..RequestLimits::default()
             },
-            answer_text: AnswerText::Discard,
+            text_policy: TextPolicy::Discard,
             keeps_alive: Arc::new(AtomicBool::new(true)),
             abort: abort.subscribe(),
         };
@@ -460,12 +461,13 @@ mod tests {
         });
     }
 
-    /// A server may close after an answer when the next request is being sent: it is sent again. After
-    /// that no connection is used twice.
+    /// A server may close after an answer when the next request is being sent: it is sent again.
+    /// After that no connection is used twice.
     #[test]
     fn a_connection_that_closes_after_its_answer_costs_no_request() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        close_behind_answers(&listener, Duration::from_millis(50)); // the next request is written meanwhile
+        // The next request is written meanwhile.
+        close_behind_answers(&listener, Duration::from_millis(50));
         let (abort, _) = watch::channel(None);
         let seen = chain(&listener, &abort, 0.0);
         assert!(

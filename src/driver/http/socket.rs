@@ -12,8 +12,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncWrite, Interest};
 use tokio::net::TcpStream;
 
-/// The arrival time of bytes: the kernel's stamp, if there is one, and the time after the read. Their
-/// difference is the client's lag.
+/// The arrival time of bytes: the kernel's stamp, if there is one, and the time after the read.
+/// Their difference is the client's lag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// The time at which the kernel received the last segment of the read.

@@ -1,7 +1,7 @@
 //! Splits a byte stream into server-sent events, by the rules of the WHATWG standard.
 //!
-//! An event that is whole in one read is borrowed. Only an event that is split between reads, or has
-//! several `data` lines, is copied.
+//! An event that is whole in one read is borrowed. Only an event that is split between reads, or
+//! has several `data` lines, is copied.
 
 use memchr::{memchr, memchr2};
 
@@ -67,7 +67,8 @@ impl SseSplitter {
             }
         };
         while let Some(end) = line_end(bytes) {
-            let (head, rest) = (&bytes[..end], &bytes[end + 1..]);
+            let head = &bytes[..end];
+            let rest = &bytes[end + 1..];
             let crlf = bytes[end] == b'\r';
             self.after_cr = crlf && rest.is_empty();
             bytes = if crlf {
@@ -101,8 +102,8 @@ impl SseSplitter {
         }
     }
 
-    /// Calls `event` with the event at the end of the stream that lacks its blank line. The standard
-    /// ignores it, but some servers end with one.
+    /// Calls `event` with the event at the end of the stream that lacks its blank line. The
+    /// standard ignores it, but some servers end with one.
     pub(super) fn finish<E>(
         &mut self,
         mut event: impl FnMut(SseFrame<'_>) -> Result<(), E>,

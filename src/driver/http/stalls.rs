@@ -1,7 +1,7 @@
 //! The stalls of a sending thread, and their effect on the stamps of an answer.
 //!
-//! Bytes that arrive during a stall wait in the socket. The kernel joins waiting segments, and keeps
-//! the stamp of the last: the first chunk then seems to arrive as late as the last.
+//! Bytes that arrive during a stall wait in the socket. The kernel joins waiting segments, and
+//! keeps the stamp of the last: the first chunk then seems to arrive as late as the last.
 
 use super::exchange::{Arrival, Exchange};
 use super::pacer::Pacer;

@@ -1,6 +1,6 @@
 //! The target of requests, and their time limits.
 
-use super::reader::AnswerText;
+use super::reader::TextPolicy;
 use crate::driver::address::Scheme;
 use crate::driver::units::Seconds;
 use http::{HeaderName, HeaderValue};
@@ -28,7 +28,7 @@ pub struct Target {
     /// The time limits of a request.
     pub limits: RequestLimits,
     /// Keeps or discards the text of answers.
-    pub answer_text: AnswerText,
+    pub text_policy: TextPolicy,
     /// True if the server keeps connections open after an answer. Set to false when it closes one.
     pub keeps_alive: Arc<AtomicBool>,
     /// The reason to abort the requests in flight; `None` as long as they go on.

@@ -1,7 +1,7 @@
 //! Aborts requests when a time limit is reached, or when their target is to be aborted.
 //!
-//! A timer and a channel for each request would be polled with every chunk. One check of all requests
-//! of a shard, twenty times per second, has no measurable cost.
+//! A timer and a channel for each request would be polled with every chunk. One check of all
+//! requests of a shard, twenty times per second, has no measurable cost.
 
 use super::failure::Failure;
 use super::target::{RequestLimits, Target};

@@ -39,8 +39,8 @@ impl ChunkTokens {
         self.at_chunk.push(self.so_far);
     }
 
-    /// Returns the name of the field, and the tokens of each of `chunks` chunks. Returns `None` unless
-    /// each chunk came with a count.
+    /// Returns the name of the field, and the tokens of each of `chunks` chunks. Returns `None`
+    /// unless each chunk came with a count.
     pub fn per_chunk(&self, chunks: usize) -> Option<(&'static str, Vec<u64>)> {
         let field = self.field?;
         if chunks == 0 || self.at_chunk.len() != chunks || !self.at_chunk.is_sorted() {

@@ -1,7 +1,7 @@
 //! Transcripts of real engines, and the exchanges that they must give. The first line of each
 //! transcript is a comment with the name of its engine.
 
-use super::{AnswerText, Arrival, Exchange, Reader, Usage};
+use super::{Arrival, Exchange, Reader, TextPolicy, Usage};
 use crate::driver::clock::Stamp;
 use std::ops::RangeInclusive;
 
@@ -111,8 +111,8 @@ fn transcripts() -> [Transcript; 8] {
 }
 
 /// Returns the exchange of a transcript that is read in pieces of this many bytes.
-fn replay(text: &str, bytes: usize, answer_text: AnswerText) -> Exchange {
-    let mut reader = Reader::new(answer_text);
+fn replay(text: &str, bytes: usize, text_policy: TextPolicy) -> Exchange {
+    let mut reader = Reader::new(text_policy);
     let mut exchange = Exchange::default();
     for (number, event) in text.split_inclusive("\n\n").enumerate() {
         let arrival = Arrival {
@@ -134,17 +134,17 @@ fn event_number(arrival: Option<Arrival>) -> Option<u64> {
 #[test]
 fn transcripts_of_real_engines_are_read() {
     for expected in transcripts() {
-        for (bytes, answer_text) in [
-            (usize::MAX, AnswerText::Discard),
-            (usize::MAX, AnswerText::Keep),
-            (7, AnswerText::Discard),
-            (1, AnswerText::Keep),
+        for (bytes, text_policy) in [
+            (usize::MAX, TextPolicy::Discard),
+            (usize::MAX, TextPolicy::Keep),
+            (7, TextPolicy::Discard),
+            (1, TextPolicy::Keep),
         ] {
-            let exchange = replay(expected.text, bytes, answer_text);
+            let exchange = replay(expected.text, bytes, text_policy);
             check(&expected, &exchange);
-            let answer = match answer_text {
-                AnswerText::Keep => expected.answer,
-                AnswerText::Discard => "",
+            let answer = match text_policy {
+                TextPolicy::Keep => expected.answer,
+                TextPolicy::Discard => "",
             };
             assert_eq!(exchange.text, answer, "{}", expected.name);
         }
