@@ -12,24 +12,24 @@ static NVML: LazyLock<Option<Nvml>> = LazyLock::new(|| Nvml::init().ok());
 
 /// A GPU of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gpu {
+pub(crate) struct Gpu {
     /// The name of its model.
-    pub name: String,
+    pub(crate) name: String,
     /// Its memory, MiB.
-    pub memory_mib: u64,
+    pub(crate) memory_mib: u64,
     /// Its free memory, MiB.
-    pub free_mib: u64,
+    pub(crate) free_mib: u64,
     /// The processes that use its memory.
-    pub processes: Vec<GpuProcess>,
+    pub(crate) processes: Vec<GpuProcess>,
 }
 
 /// A process that uses memory of a GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GpuProcess {
+pub(crate) struct GpuProcess {
     /// The PID on this machine. In a container it may be that of the host.
-    pub pid: i32,
+    pub(crate) pid: i32,
     /// The memory that it uses, MiB, if NVML knows it.
-    pub mib: Option<u64>,
+    pub(crate) mib: Option<u64>,
 }
 
 /// Returns the driver's version and the GPUs, or `None` without a driver.

@@ -8,17 +8,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The resources of a machine. Unknown ones are 0 or empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Machine {
+pub(crate) struct Machine {
     /// The number of cores that this program may use.
-    pub cores: usize,
+    pub(crate) cores: usize,
     /// All memory, bytes.
-    pub memory: u64,
+    pub(crate) memory: u64,
     /// Available memory, bytes.
-    pub memory_free: u64,
+    pub(crate) memory_free: u64,
     /// The maximum number of open files, after the limit is raised.
-    pub files: u64,
+    pub(crate) files: u64,
     /// The kernel's clock source.
-    pub clock: String,
+    pub(crate) clock: String,
 }
 
 impl Machine {

@@ -3,30 +3,30 @@
 //! This layer is mechanism. It knows sockets and processes, but no experiments, and no engine by
 //! name.
 
-pub mod address;
+pub(crate) mod address;
 pub mod clock;
-pub mod container;
-pub mod files;
-pub mod gpu;
+pub(crate) mod container;
+pub(crate) mod files;
+pub(crate) mod gpu;
 pub mod http;
-pub mod leftovers;
-pub mod limits;
-pub mod logs;
-pub mod machine;
-pub mod orphans;
+pub(crate) mod leftovers;
+pub(crate) mod limits;
+pub(crate) mod logs;
+pub(crate) mod machine;
+pub(crate) mod orphans;
 mod owner;
-pub mod port;
-pub mod probe;
+pub(crate) mod port;
+pub(crate) mod probe;
 mod process_id;
 pub mod process_tree;
 pub mod program;
-pub mod scratch;
-pub mod secrets;
+pub(crate) mod scratch;
+pub(crate) mod secrets;
 mod spawn;
-pub mod text;
-pub mod tls;
+pub(crate) mod text;
+pub(crate) mod tls;
 pub mod tokenizer;
-pub mod units;
+pub(crate) mod units;
 pub mod watchdog;
 
-pub use process_id::resident_mib;
+pub(crate) use process_id::resident_mib;

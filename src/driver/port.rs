@@ -46,7 +46,7 @@ pub(crate) fn find_free(host: &str, taken: &[u16]) -> std::io::Result<u16> {
 
 /// The use of a port of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PortUse {
+pub(crate) enum PortUse {
     /// No process listens.
     Free,
     /// A process listens.
@@ -68,7 +68,7 @@ pub(crate) fn use_of(port: u16) -> PortUse {
 
 /// The process that answers at an address of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answering {
+pub(crate) enum Answering {
     /// A member of the process tree in question.
     Member,
     /// Another process, as `process 1234 python3`.

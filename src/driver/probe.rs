@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 /// The reason why a request has no usable answer.
 #[derive(Debug, Error)]
-pub enum ProbeError {
+pub(crate) enum ProbeError {
     /// The server does not answer.
     #[error("{url} cannot be reached: {reason}")]
     Unreachable {

@@ -101,7 +101,7 @@ pub(crate) fn program_name(pid: i32) -> Option<String> {
 }
 
 /// Returns the resident memory of processes in MiB. Shared pages count for each of them.
-pub fn resident_mib(pids: &[i32]) -> u64 {
+pub(crate) fn resident_mib(pids: &[i32]) -> u64 {
     let pages: u64 = pids.iter().filter_map(|pid| resident_pages(*pid)).sum();
     (pages * procfs::page_size()) >> 20
 }

@@ -108,7 +108,7 @@ fn root_cause(error: &dyn std::error::Error) -> String {
 ///
 /// # Errors
 /// Fails if no daemon answers.
-pub async fn version() -> Result<String, ContainerError> {
+pub(crate) async fn version() -> Result<String, ContainerError> {
     const ACTION: &str = "report its version";
     let docker = connect().await?;
     let answer = tokio::time::timeout(ANSWER_TIMEOUT, docker.version())

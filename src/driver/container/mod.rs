@@ -6,7 +6,7 @@ mod orphans;
 mod running;
 mod spec;
 
-pub use docker::{ContainerError, version};
-pub use orphans::{remove_orphans, remove_orphans_blocking};
-pub use running::Container;
-pub use spec::{ContainerLine, ContainerSpec, Gpus, HOST_NETWORK};
+pub(crate) use docker::{ContainerError, version};
+pub(crate) use orphans::{remove_orphans, remove_orphans_blocking};
+pub(crate) use running::Container;
+pub(crate) use spec::{ContainerLine, ContainerSpec, Gpus, HOST_NETWORK};

@@ -13,14 +13,14 @@ const SEARCH_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Removes the containers of owners that have exited. Returns a message about each. Removes none if
 /// no daemon answers.
-pub async fn remove_orphans() -> Vec<String> {
+pub(crate) async fn remove_orphans() -> Vec<String> {
     tokio::time::timeout(SEARCH_TIMEOUT, search())
         .await
         .unwrap_or_default()
 }
 
 /// Does the same as [`remove_orphans`], outside of a runtime.
-pub fn remove_orphans_blocking() {
+pub(crate) fn remove_orphans_blocking() {
     if let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

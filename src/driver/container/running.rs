@@ -27,7 +27,7 @@ const REMOVE_TIMEOUT: Duration = Duration::from_mins(1);
 const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A started container. Dropping it removes it.
-pub struct Container {
+pub(crate) struct Container {
     docker: Docker,
     id: String,
     exit: watch::Receiver<Option<String>>,
@@ -43,7 +43,7 @@ impl Container {
     /// # Errors
     /// Fails if the daemon or the image is missing, a log file cannot be written, or the daemon
     /// refuses.
-    pub async fn start(
+    pub(crate) async fn start(
         line: &ContainerLine<'_>,
         progress: impl Fn(String),
     ) -> Result<Self, ContainerError> {
@@ -81,23 +81,23 @@ impl Container {
     }
 
     /// Returns its short id.
-    pub fn id(&self) -> &str {
+    pub(crate) fn id(&self) -> &str {
         self.id.get(..12).unwrap_or(&self.id)
     }
 
     /// Returns a receiver of its exit status, as text. It does not borrow the container.
-    pub fn exit(&self) -> watch::Receiver<Option<String>> {
+    pub(crate) fn exit(&self) -> watch::Receiver<Option<String>> {
         self.exit.clone()
     }
 
     /// Returns the log files.
-    pub fn logs(&self) -> &Logs {
+    pub(crate) fn logs(&self) -> &Logs {
         &self.logs
     }
 
     /// Returns the PIDs of its processes, or `None` if they are not on this machine, or cannot be
     /// seen from here.
-    pub async fn members(&self) -> Option<Vec<i32>> {
+    pub(crate) async fn members(&self) -> Option<Vec<i32>> {
         let inspect = self.docker.inspect_container(&self.id, None);
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, inspect).await;
         let first = answer.ok()?.ok()?.state?.pid? as i32;
@@ -116,7 +116,7 @@ impl Container {
     ///
     /// # Errors
     /// Fails if the daemon does not remove it.
-    pub async fn close(&self, graces: Graces) -> Result<(), ContainerError> {
+    pub(crate) async fn close(&self, graces: Graces) -> Result<(), ContainerError> {
         for (signal, grace_s) in [
             ("SIGINT", graces.interrupt_s),
             ("SIGTERM", graces.terminate_s),

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 /// The host's network: the engine's port is a port of the host.
-pub const HOST_NETWORK: &str = "host";
+pub(crate) const HOST_NETWORK: &str = "host";
 
 /// The options of a container. The command, its environment and its port come from the engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -160,23 +160,23 @@ impl ContainerSpec {
 }
 
 /// A container to start, and the files for its output.
-pub struct ContainerLine<'a> {
+pub(crate) struct ContainerLine<'a> {
     /// The options.
-    pub spec: &'a ContainerSpec,
+    pub(crate) spec: &'a ContainerSpec,
     /// The program and its arguments, instead of the image's.
-    pub argv: Vec<String>,
+    pub(crate) argv: Vec<String>,
     /// The environment of the engine.
-    pub env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
     /// The host address of its port.
-    pub host: &'a str,
+    pub(crate) host: &'a str,
     /// The port.
-    pub port: u16,
+    pub(crate) port: u16,
     /// The GPUs in it.
-    pub gpus: Gpus,
+    pub(crate) gpus: Gpus,
     /// The file that standard output is appended to.
-    pub stdout: PathBuf,
+    pub(crate) stdout: PathBuf,
     /// The file that standard error is appended to.
-    pub stderr: PathBuf,
+    pub(crate) stderr: PathBuf,
 }
 
 impl ContainerLine<'_> {
