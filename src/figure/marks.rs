@@ -16,7 +16,7 @@ struct Slot {
 
 impl Drawing<'_> {
     /// Draws all series.
-    pub(super) fn marks(&mut self) {
+    pub(crate) fn marks(&mut self) {
         let figure = self.figure;
         for (index, series) in figure.series.iter().enumerate() {
             match &series.shape {
@@ -45,7 +45,7 @@ impl Drawing<'_> {
     }
 
     /// Draws a sample of a series for the legend.
-    pub(super) fn sample(&mut self, series: &Series, x: f64, y: f64) {
+    pub(crate) fn sample(&mut self, series: &Series, x: f64, y: f64) {
         let class = series.ink.class();
         match &series.shape {
             Shape::Line(_) | Shape::Curve(_) | Shape::Band(_) => {
@@ -72,7 +72,7 @@ impl Drawing<'_> {
     }
 
     /// Draws a sample of a phase for the legend.
-    pub(super) fn phase_sample(&mut self, phase: usize, x: f64, y: f64) {
+    pub(crate) fn phase_sample(&mut self, phase: usize, x: f64, y: f64) {
         let opacity = PHASES[phase % PHASES.len()];
         let top = y - 4.0;
         let _ = write!(

@@ -18,11 +18,11 @@ mod text;
 pub use description::{
     Axis, Figure, FiveNumbers, Ink, Kind, LEAST_FOR_TAILS, Point, Series, Shape, Span,
 };
-pub use palette::page_css;
-pub use pdf::pdf;
-pub use sheet::{Sheet, SheetLine};
-pub use svg::{inline_svg, standalone_svg};
-pub use text::{escape, number};
+pub(crate) use palette::page_css;
+pub(crate) use pdf::pdf;
+pub(crate) use sheet::{Sheet, SheetLine};
+pub(crate) use svg::{inline_svg, standalone_svg};
+pub(crate) use text::{escape, number};
 
 #[cfg(test)]
 mod tests;

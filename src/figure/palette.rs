@@ -5,7 +5,7 @@ use super::Ink;
 use std::fmt::Write;
 
 /// A set of colors.
-pub(super) struct Palette {
+pub(crate) struct Palette {
     background: &'static str,
     text: &'static str,
     muted: &'static str,
@@ -16,7 +16,7 @@ pub(super) struct Palette {
 }
 
 /// The colors of Okabe and Ito, some of them darker, for a white background.
-pub(super) const LIGHT: Palette = Palette {
+pub(crate) const LIGHT: Palette = Palette {
     background: "#ffffff",
     text: "#1b1f24",
     muted: "#57606a",
@@ -29,7 +29,7 @@ pub(super) const LIGHT: Palette = Palette {
 };
 
 /// The same hues, lighter, for a dark background.
-pub(super) const DARK: Palette = Palette {
+pub(crate) const DARK: Palette = Palette {
     background: "#14181d",
     text: "#e8ecf0",
     muted: "#a3adb8",
@@ -43,7 +43,7 @@ pub(super) const DARK: Palette = Palette {
 
 impl Palette {
     /// Returns the CSS rules for the classes of a drawing.
-    pub(super) fn css(&self) -> String {
+    pub(crate) fn css(&self) -> String {
         let Self {
             background,
             text,
@@ -70,7 +70,7 @@ impl Palette {
 }
 
 /// Returns the CSS rules for drawings in a page: light, or dark if the reader prefers that.
-pub fn page_css() -> String {
+pub(crate) fn page_css() -> String {
     format!(
         "{}@media (prefers-color-scheme:dark){{{}}}",
         LIGHT.css(),
@@ -80,7 +80,7 @@ pub fn page_css() -> String {
 
 impl Ink {
     /// The suffix of its class names.
-    pub(super) fn class(self) -> String {
+    pub(crate) fn class(self) -> String {
         match self {
             Self::Engine(i) => format!("e{}", i % LIGHT.engines.len()),
             Self::Neutral(i) => format!("n{}", i % LIGHT.neutral.len()),
@@ -88,14 +88,14 @@ impl Ink {
     }
 
     /// The number of its marker and its dash.
-    pub(super) fn number(self) -> usize {
+    pub(crate) fn number(self) -> usize {
         match self {
             Self::Engine(i) | Self::Neutral(i) => i,
         }
     }
 
     /// The dashes of its lines.
-    pub(super) fn dash(self) -> &'static str {
+    pub(crate) fn dash(self) -> &'static str {
         [
             "",
             " stroke-dasharray=\"7 3\"",

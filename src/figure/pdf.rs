@@ -15,7 +15,7 @@ const MARGIN: f32 = 18.0;
 ///
 /// # Errors
 /// Fails if a page cannot be drawn. The error names the page.
-pub fn pdf<'a>(
+pub(crate) fn pdf<'a>(
     sheet: Option<&Sheet>,
     figures: impl Iterator<Item = &'a Figure>,
 ) -> Result<Vec<u8>, String> {

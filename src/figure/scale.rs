@@ -5,7 +5,7 @@ use super::{Axis, Kind};
 use std::ops::Range;
 
 /// Maps the values of an axis to positions.
-pub(super) struct Scale {
+pub(crate) struct Scale {
     low: f64,
     high: f64,
     from: f64,
@@ -15,7 +15,7 @@ pub(super) struct Scale {
 
 impl Scale {
     /// Returns the scale of an axis for `values`, with the positions of the axis' ends.
-    pub(super) fn new(axis: &Axis, values: Range<f64>, [from, to]: [f64; 2]) -> Self {
+    pub(crate) fn new(axis: &Axis, values: Range<f64>, [from, to]: [f64; 2]) -> Self {
         let (low, high) = ends(&axis.kind, values);
         Self {
             low,
@@ -27,7 +27,7 @@ impl Scale {
     }
 
     /// The position of a value.
-    pub(super) fn at(&self, value: f64) -> f64 {
+    pub(crate) fn at(&self, value: f64) -> f64 {
         let low = self.linear(self.low);
         let high = self.linear(self.high);
         let share = (self.linear(value) - low) / (high - low);
@@ -44,12 +44,12 @@ impl Scale {
     }
 
     /// The length of one unit.
-    pub(super) fn unit(&self) -> f64 {
+    pub(crate) fn unit(&self) -> f64 {
         ((self.to - self.from) / (self.high - self.low)).abs()
     }
 
     /// Returns the positions and the texts of about `wanted` labels.
-    pub(super) fn ticks(&self, wanted: usize) -> Vec<(f64, String)> {
+    pub(crate) fn ticks(&self, wanted: usize) -> Vec<(f64, String)> {
         let mut ticks = Vec::new();
         match &self.kind {
             Kind::Named(names) => {

@@ -13,21 +13,21 @@ const HEAD: f64 = 40.0;
 const LEADING: f64 = 15.0;
 
 /// Texts under a title.
-pub struct Sheet {
+pub(crate) struct Sheet {
     /// The title of each page.
-    pub title: String,
+    pub(crate) title: String,
     /// The texts.
-    pub lines: Vec<SheetLine>,
+    pub(crate) lines: Vec<SheetLine>,
 }
 
 /// A text of a sheet.
-pub struct SheetLine {
+pub(crate) struct SheetLine {
     /// The word in front of the text.
-    pub word: String,
+    pub(crate) word: String,
     /// True if the word is emphasized.
-    pub is_strong: bool,
+    pub(crate) is_strong: bool,
     /// The text.
-    pub text: String,
+    pub(crate) text: String,
 }
 
 /// A row of a page: a part of a text. The first row of a text has the line with its word.
@@ -38,7 +38,7 @@ struct Row<'a> {
 
 impl Sheet {
     /// Draws the pages. Also returns their heights.
-    pub(super) fn pages(&self) -> Vec<(String, f64)> {
+    pub(crate) fn pages(&self) -> Vec<(String, f64)> {
         let mut rows = Vec::new();
         for line in &self.lines {
             for (i, text) in textwrap::wrap(&line.text, LETTERS).iter().enumerate() {

@@ -8,17 +8,17 @@ use std::fmt::Write;
 use std::ops::Range;
 
 /// The width of a drawing in its own units. It is readable from 340 pixels on.
-pub(super) const WIDTH: f64 = 440.0;
+pub(crate) const WIDTH: f64 = 440.0;
 const LEFT: f64 = 50.0;
 const RIGHT: f64 = 428.0;
 /// The height between the axes' ends.
 const PLOT: f64 = 190.0;
 /// The fonts, in order of preference.
-pub(super) const FONTS: &str =
+pub(crate) const FONTS: &str =
     "system-ui,-apple-system,Segoe UI,Roboto,Helvetica Neue,Arial,DejaVu Sans,sans-serif";
 
 /// Draws a figure for a page with [`super::page_css`]. Its points are links.
-pub fn inline_svg(figure: &Figure) -> String {
+pub(crate) fn inline_svg(figure: &Figure) -> String {
     let id = &figure.id;
     let title = escape(&figure.title);
     let description = escape(&figure.describe());
@@ -32,7 +32,7 @@ pub fn inline_svg(figure: &Figure) -> String {
 }
 
 /// Draws a figure with its own colors, for paper. Also returns its height.
-pub fn standalone_svg(figure: &Figure) -> (String, f64) {
+pub(crate) fn standalone_svg(figure: &Figure) -> (String, f64) {
     let css = LIGHT.css();
     let head = format!("><style>{css}</style><rect width=\"100%\" height=\"100%\" class=\"fg\"/>");
     let drawing = Drawing::new(figure);
@@ -63,18 +63,18 @@ impl Figure {
 }
 
 /// A figure that is being drawn.
-pub(super) struct Drawing<'a> {
-    pub(super) svg: String,
-    pub(super) figure: &'a Figure,
+pub(crate) struct Drawing<'a> {
+    pub(crate) svg: String,
+    pub(crate) figure: &'a Figure,
     legend: Vec<LegendEntry<'a>>,
-    pub(super) x: Scale,
-    pub(super) y: Scale,
+    pub(crate) x: Scale,
+    pub(crate) y: Scale,
     /// The position of the top of the vertical axis.
     top: f64,
     /// The position of the horizontal axis.
-    pub(super) bottom: f64,
+    pub(crate) bottom: f64,
     /// True if points are links.
-    pub(super) has_links: bool,
+    pub(crate) has_links: bool,
 }
 
 /// An entry of the legend, with its position.

@@ -7,11 +7,11 @@ use super::{Axis, Figure, Kind, Series, Shape};
 
 /// A table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FigureTable {
+pub(crate) struct FigureTable {
     /// The names of the columns.
-    pub head: Vec<String>,
+    pub(crate) head: Vec<String>,
     /// The rows, with one cell per column.
-    pub rows: Vec<Vec<String>>,
+    pub(crate) rows: Vec<Vec<String>>,
 }
 
 /// The maximum number of rows. A table of more values has their percentiles.
@@ -29,7 +29,7 @@ enum Along {
 
 impl Figure {
     /// Returns the numbers of the figure, or their percentiles if there are many.
-    pub fn table(&self) -> FigureTable {
+    pub(crate) fn table(&self) -> FigureTable {
         let pairs: Option<Vec<_>> = self.series.iter().map(pairs).collect();
         match pairs {
             Some(pairs) if pairs.iter().all(|pairs| pairs.len() <= MOST_ROWS) => {
@@ -178,7 +178,7 @@ impl Series {
 
 impl Axis {
     /// Formats a value.
-    pub(super) fn format(&self, value: f64) -> String {
+    pub(crate) fn format(&self, value: f64) -> String {
         match &self.kind {
             Kind::Named(names) => names.get(value as usize).cloned().unwrap_or_default(),
             Kind::Whole | Kind::Down => format!("{value:.0}"),

@@ -1,7 +1,7 @@
 //! The widths of texts, and their escapes.
 
 /// Escapes a text for XML and HTML, between tags or in quotes.
-pub fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -21,7 +21,7 @@ pub fn escape(text: &str) -> String {
 }
 
 /// Cuts a text that has more than `most` characters.
-pub(super) fn cut(text: &str, most: usize) -> String {
+pub(crate) fn cut(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some(_) => {
             let start: String = text.chars().take(most.saturating_sub(1)).collect();
@@ -33,14 +33,14 @@ pub(super) fn cut(text: &str, most: usize) -> String {
 
 /// Estimates the width of a text at a font size. The estimate is high, so that texts do not
 /// overlap.
-pub(super) fn width(text: &str, size: f64) -> f64 {
+pub(crate) fn width(text: &str, size: f64) -> f64 {
     let letters = text.chars().count();
     let ascii = text.chars().filter(char::is_ascii).count();
     (ascii as f64 * 0.61 + (letters - ascii) as f64 * 0.9) * size
 }
 
 /// Formats a number with three significant digits.
-pub fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     match size {
         _ if size >= 100.0 => format!("{value:.0}"),
