@@ -1,9 +1,6 @@
 //! Results read back: by scripts, with figures, and in the words of other tools.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, root};
+use crate::common::{Finished, Sandbox, finish, root};
 
 /// Two experiments of the Python tests; a request that failed has -1 three times.
 const ORIGINAL: &str = r#"expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory
@@ -15,8 +12,8 @@ const ORIGINAL: &str = r#"expr_id,timestamp,engine_id,request_id,TTFT,throughput
 1,0.0,1,0,2.0,10.0,4.0,16384,16,"{""gpu-0"": 4096, ""gpu-1"": 1024}"
 "#;
 
-fn bench() -> Bench {
-    Bench::new().script("original.csv", ORIGINAL)
+fn sandbox() -> Sandbox {
+    Sandbox::new().file("original.csv", ORIGINAL)
 }
 
 fn shipped(name: &str) -> String {
@@ -41,8 +38,8 @@ fn main() {
     print(results::read_all(["original.csv", "original.csv"]).count);
 }
 "#;
-    let bench = bench().script("a.rhai", script);
-    let ran = bench.run(&["a.rhai"]);
+    let sandbox = sandbox().file("a.rhai", script);
+    let ran = sandbox.run(&["a.rhai"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{}", ran.stdout);
     let expected = "6 rows, 5 answered\n0: 0.5\n1: 1.35\n[2.0, 2.857142857142857]\n0.5\n12\n";
     assert_eq!(ran.stdout, expected);
@@ -51,58 +48,46 @@ fn main() {
 #[test]
 fn a_mistake_in_a_main_is_shown_at_its_line() {
     let script = "import \"std/results\" as results;\nfn main() { results::read(\"original.csv\").column(\"TTTF\") }\n";
-    let ran = bench().script("a.rhai", script).run(&["a.rhai"]);
+    let ran = sandbox().file("a.rhai", script).run(&["a.rhai"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, "FAILED main\n"));
-    assert!(
-        ran.stderr.contains("there is no column `TTTF`"),
-        "{}",
-        ran.stderr
-    );
-    assert!(
-        ran.stderr.contains("did you mean `TTFT`?"),
-        "{}",
-        ran.stderr
-    );
-    let missing = bench()
-        .script("a.rhai", &script.replace("original", "other"))
+    ran.assert_stderr("there is no column `TTTF`");
+    ran.assert_stderr("did you mean `TTFT`?");
+    let missing = sandbox()
+        .file("a.rhai", &script.replace("original", "other"))
         .run(&["a.rhai"]);
-    assert!(
-        missing.stderr.contains("No such file"),
-        "{}",
-        missing.stderr
-    );
+    missing.assert_stderr("No such file");
 }
 
 #[test]
 fn a_script_with_tests_does_not_run_its_main() {
     let script = "fn main() { print(\"main\"); }\nfn test_a() { print(\"a\"); }\n";
-    let bench = Bench::new().script("a.rhai", script);
-    let ran = bench.run(&["a.rhai"]);
+    let sandbox = Sandbox::new().file("a.rhai", script);
+    let ran = sandbox.run(&["a.rhai"]);
     assert!(
         ran.stdout.contains("passed test_a") && !ran.stdout.contains("main"),
         "{}",
         ran.stdout
     );
-    assert_eq!(bench.run(&["a.rhai", "-f", "nothing"]).code, 4);
+    assert_eq!(sandbox.run(&["a.rhai", "-f", "nothing"]).code, 4);
 }
 
 #[test]
 fn the_figures_of_the_original_are_drawn() {
-    let bench = bench();
-    let ran = bench.run(&[&shipped("process_result.rhai"), "-P", "file=original.csv"]);
+    let sandbox = sandbox();
+    let ran = sandbox.run(&[&shipped("process_result.rhai"), "-P", "file=original.csv"]);
     assert_eq!(
         (ran.code, ran.stdout.as_str()),
         (0, "5 figures of 6 requests in original.pdf\n"),
         "{}",
         ran.stderr
     );
-    let pdf = std::fs::read(bench.path("original.pdf")).expect("the PDF");
+    let pdf = std::fs::read(sandbox.path("original.pdf")).expect("the PDF");
     assert!(pdf.starts_with(b"%PDF-"), "a PDF");
 }
 
 #[test]
 fn with_and_without_a_cache_are_summed_up_in_a_row() {
-    let ran = bench().run(&[&shipped("process_redis.rhai"), "-P", "file=original.csv"]);
+    let ran = sandbox().run(&[&shipped("process_redis.rhai"), "-P", "file=original.csv"]);
     // Latencies 1.5, 0.5, 1.7 and 3.0, 4.0; TTFTs 0.5, 0.1, 0.7 and 1.0, 2.0; 1 / throughput.
     let expected = "latency mean s, cache; latency mean s, none; latency p90 s, cache; latency p90 s, none; \
         TTFT mean s, cache; TTFT mean s, none; ITL mean s, cache; ITL mean s, none\n\
@@ -126,10 +111,10 @@ fn test_png() { plot::save("a.png", figure()); }
 fn test_lengths() { plot::lines(#{ series: [#{ name: "a", x: [1, 2], y: [1] }] }); }
 fn test_option() { plot::cdf(#{ tilte: "a", series: [] }); }
 "#;
-    let bench = Bench::new().script("a.rhai", &script.replace("fn figure", "private fn figure"));
-    let ran = bench.run(&["a.rhai"]);
-    assert_eq!(ran.code, 1);
-    let svg = std::fs::read_to_string(bench.path("a.svg")).expect("the SVG");
+    let sandbox = Sandbox::new().file("a.rhai", &script.replace("fn figure", "private fn figure"));
+    let ran = sandbox.run(&["a.rhai"]);
+    ran.assert_code(1);
+    let svg = sandbox.read("a.svg");
     assert!(
         svg.starts_with("<svg ") && svg.contains("a&lt;b") && svg.contains("1.5"),
         "{svg}"
@@ -153,19 +138,12 @@ fn test_exported() {
     run(load::dummy(#{ requests: 3, context_len: 50, query_len: 8, gap_s: 0.05, max_tokens: 4 }), [sim::engine()]);
 }
 "#;
-    let bench = Bench::new().script("a.rhai", script);
-    assert_eq!(bench.run(&["a.rhai"]).code, 0);
-    let lmrun = |args: &[&str]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_lmrun"))
-            .current_dir(bench.dir.path())
-            .args(args)
-            .output();
-        common::ran(&output.expect("lmrun runs"))
-    };
-    let ran = lmrun(&["export", "out/test_exported.csv", "--to", "vllm"]);
+    let sandbox = Sandbox::new().file("a.rhai", script);
+    assert_eq!(sandbox.run(&["a.rhai"]).code, 0);
+    let ran = exported(&sandbox, &["out/test_exported.csv", "--to", "vllm"]);
     let export: serde_json::Value =
         serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {}", ran.stderr));
-    let rows = bench.rows("out/test_exported.csv");
+    let rows = sandbox.rows("out/test_exported.csv");
     let number = |row: &std::collections::HashMap<String, String>, column: &str| {
         row[column].parse::<f64>().expect("a number")
     };
@@ -189,28 +167,22 @@ fn test_exported() {
         (&20.0.into(), &"openai-chat".into())
     );
     assert_eq!(export["max_concurrency"], serde_json::Value::Null);
-    let ran = lmrun(&[
-        "export",
-        "out/test_exported.csv",
-        "--to",
-        "aiperf",
-        "-o",
-        "aiperf.json",
-    ]);
-    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
-    assert!(
-        std::fs::read_to_string(bench.path("aiperf.json"))
-            .expect("the file")
-            .contains("\"request_latency\"")
+    let ran = exported(
+        &sandbox,
+        &[
+            "out/test_exported.csv",
+            "--to",
+            "aiperf",
+            "-o",
+            "aiperf.json",
+        ],
     );
-    let ran = lmrun(&[
-        "export",
-        "out/test_exported.csv",
-        "--to",
-        "guidellm",
-        "--engine",
-        "x",
-    ]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
+    assert!(sandbox.read("aiperf.json").contains("\"request_latency\""));
+    let ran = exported(
+        &sandbox,
+        &["out/test_exported.csv", "--to", "guidellm", "--engine", "x"],
+    );
     assert_eq!(
         (ran.code, ran.stderr.as_str()),
         (
@@ -218,5 +190,9 @@ fn test_exported() {
             "error: out/test_exported.csv has no engine `x`; `--engine` takes `sim`\n"
         )
     );
-    assert_eq!(lmrun(&["export", "absent.csv", "--to", "vllm"]).code, 2);
+    assert_eq!(exported(&sandbox, &["absent.csv", "--to", "vllm"]).code, 2);
+}
+
+fn exported(sandbox: &Sandbox, args: &[&str]) -> Finished {
+    finish(sandbox.lmrun(&["export"]).args(args))
 }

@@ -1,31 +1,20 @@
 //! What scripts can call: every example works, the book's pages are those of today, and what editors and
 //! shells are given is whole.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, Ran, root};
+use crate::common::{Finished, Sandbox, finish, lmrun, root};
 use std::net::TcpListener;
-use std::process::Command;
 
 const REFERENCE: &str = "book/src/reference/api";
 
-fn lmrun(args: &[&str]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    let output = command
-        .current_dir(root())
-        .args(args)
-        .env("NO_COLOR", "1")
-        .output()
-        .expect("lmrun runs");
-    common::ran(&output)
+fn run(args: &[&str]) -> Finished {
+    finish(lmrun().current_dir(root()).args(args))
 }
 
 /// The files that lmrun writes with `flag`, by name.
 fn written(flag: &str) -> Vec<(String, String)> {
     let folder = tempfile::tempdir().expect("a folder");
-    let ran = lmrun(&["api", flag, &folder.path().display().to_string()]);
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let ran = run(&["api", flag, &folder.path().display().to_string()]);
+    ran.assert_code(0);
     files(folder.path())
 }
 
@@ -111,22 +100,17 @@ fn every_example_is_free_of_mistakes_and_passes_on_the_simulator() {
         blocks(&alone),
         blocks(&started)
     );
-    let mut bench = Bench::new().script("examples.rhai", &text);
+    let mut sandbox = Sandbox::new().file("examples.rhai", &text);
     for (name, data) in files(&root().join("scripts/data")) {
-        bench = bench.script(&format!("data/{name}"), &data);
+        sandbox = sandbox.file(&format!("data/{name}"), &data);
     }
     let results = "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory,engine,status,prompt_tokens,cached_tokens\n\
         0,0,0,0,0.5,40,2.5,100,10,\"{}\",a,ok,110,0\n0,1,0,1,0.25,40,2.25,100,10,\"{}\",a,ok,110,96\n";
     for folder in ["outputs", "monday", "tuesday"] {
-        bench = bench.script(&format!("{folder}/test_a.csv"), results);
+        sandbox = sandbox.file(&format!("{folder}/test_a.csv"), results);
     }
-    let checked = Command::new(env!("CARGO_BIN_EXE_lmrun"))
-        .current_dir(bench.dir.path())
-        .args(["check", "examples.rhai"])
-        .env("NO_COLOR", "1")
-        .output();
-    let checked = common::ran(&checked.expect("lmrun runs"));
-    assert_eq!(checked.code, 0, "{}", checked.stderr);
+    let checked = finish(sandbox.lmrun(&["check", "examples.rhai"]));
+    checked.assert_code(0);
     // Examples start several engines, which get the ports that follow.
     let are_free = |first: &u16| {
         (*first..first + 8).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
@@ -135,17 +119,11 @@ fn every_example_is_free_of_mistakes_and_passes_on_the_simulator() {
         .step_by(10)
         .find(are_free)
         .expect("eight ports");
-    bench.ports = [first, first + 1];
-    let mut command = bench.command(&["examples.rhai", "--engine", "sim"]);
-    let ran = common::ran(
-        &command
-            .env("EXAMPLE_KEY", "k")
-            .env("HF_TOKEN", "k")
-            .output()
-            .expect("lmrun runs"),
-    );
-    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
-    assert_eq!(bench.left_running(), Vec::<String>::new());
+    sandbox.ports = [first, first + 1];
+    let mut command = sandbox.command(&["examples.rhai", "--engine", "sim"]);
+    let ran = finish(command.env("EXAMPLE_KEY", "k").env("HF_TOKEN", "k"));
+    ran.assert_code(0);
+    sandbox.assert_nothing_runs();
 }
 
 #[test]
@@ -183,8 +161,8 @@ fn every_function_has_a_definition() {
 
 #[test]
 fn one_function_in_full_and_the_nearest_to_a_slip() {
-    insta::assert_snapshot!(lmrun(&["api", "check::faster"]).stdout);
-    let slip = lmrun(&["api", "load::dumy"]);
+    insta::assert_snapshot!(run(&["api", "check::faster"]).stdout);
+    let slip = run(&["api", "load::dumy"]);
     assert_eq!(
         (slip.code, slip.stderr.trim_end()),
         (
@@ -192,7 +170,7 @@ fn one_function_in_full_and_the_nearest_to_a_slip() {
             "error: scripts have no `load::dumy`; did you mean `load::dummy`?"
         )
     );
-    let list = lmrun(&["api"]).stdout;
+    let list = run(&["api"]).stdout;
     for title in [
         "run(workload, engines)",
         "Engine.close()",
@@ -205,16 +183,8 @@ fn one_function_in_full_and_the_nearest_to_a_slip() {
 
 #[test]
 fn a_new_test_has_no_mistakes_and_passes() {
-    let bench = Bench::new();
-    let new = |args: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-        let output = command
-            .current_dir(bench.dir.path())
-            .args(["new", "test"])
-            .args(args)
-            .output();
-        common::ran(&output.expect("lmrun runs"))
-    };
+    let sandbox = Sandbox::new();
+    let new = |args: &[&str]| finish(sandbox.lmrun(&["new", "test"]).args(args));
     assert_eq!(new(&["mine"]).code, 0);
     let again = new(&["mine"]);
     assert_eq!(
@@ -228,21 +198,21 @@ fn a_new_test_has_no_mistakes_and_passes() {
         new(&["a b"]).stderr.trim_end(),
         "error: `a b` cannot name a test: letters, digits and `_` can, such as `prefix_cache`"
     );
-    let ran = bench.run(&["mine.rhai", "--engine", "sim"]);
-    assert_eq!(ran.code, 0, "{}\n{}", ran.stdout, ran.stderr);
-    assert!(bench.path("out/test_mine.csv").is_file());
+    let ran = sandbox.run(&["mine.rhai", "--engine", "sim"]);
+    ran.assert_code(0);
+    assert!(sandbox.path("out/test_mine.csv").is_file());
 }
 
 #[test]
 fn shells_are_told_of_all_verbs() {
     for shell in ["bash", "zsh", "fish"] {
-        let text = lmrun(&["completions", shell]).stdout;
+        let text = run(&["completions", shell]).stdout;
         assert!(
             text.contains("doctor") && text.contains("max-send-lag-s"),
             "{shell}"
         );
     }
-    let page = lmrun(&["man"]).stdout;
+    let page = run(&["man"]).stdout;
     assert!(
         page.contains(".TH lmrun 1") && page.contains("doctor"),
         "{page}"

@@ -1,26 +1,23 @@
 //! What a mistake is answered with: the place, the remedy, the exit code, and no engine left.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, Ran, Sim};
+use crate::common::{Finished, Sandbox, Simulator, finish};
 
 const IMPORTS: &str =
     "import \"std/load\" as load;\nimport \"std/sim\" as sim;\nimport \"std/vllm\" as vllm;\n";
 
 /// Runs one test whose body is `body`, with the usual imports.
-fn failing(body: &str) -> (Bench, Ran) {
-    let bench = Bench::new().script(
+fn failing(body: &str) -> (Sandbox, Finished) {
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         &format!("{IMPORTS}fn test_a() {{\n    {body}\n}}\n"),
     );
-    let run = bench.run(&["t.rhai", "--engine", "sim"]);
-    assert_eq!(bench.left_running(), Vec::<String>::new());
-    (bench, run)
+    let run = sandbox.run(&["t.rhai", "--engine", "sim"]);
+    sandbox.assert_nothing_runs();
+    (sandbox, run)
 }
 
 /// The drawing of the error, without the lines around it.
-fn drawing(run: &Ran) -> String {
+fn drawing(run: &Finished) -> String {
     let start = run
         .stderr
         .find("  ×")
@@ -29,8 +26,8 @@ fn drawing(run: &Ran) -> String {
 }
 
 fn plain(args: &[&str], code: i32, stderr: &str) {
-    let bench = Bench::new().script("t.rhai", "fn test_prefix_cache() {}\n");
-    let run = bench.run(args);
+    let sandbox = Sandbox::new().file("t.rhai", "fn test_prefix_cache() {}\n");
+    let run = sandbox.run(args);
     assert_eq!((run.code, run.stderr.trim_end()), (code, stderr));
 }
 
@@ -45,9 +42,9 @@ fn no_such_script() {
 
 #[test]
 fn no_script_at_all() {
-    let bench = Bench::new();
-    let run = bench.run(&[]);
-    assert_eq!(run.code, 2);
+    let sandbox = Sandbox::new();
+    let run = sandbox.run(&[]);
+    run.assert_code(2);
     assert!(
         run.stderr
             .starts_with("error: which script? For example `lmrun scripts/tests.rhai`"),
@@ -58,10 +55,10 @@ fn no_script_at_all() {
 
 #[test]
 fn a_bad_regex() {
-    let run = Bench::new()
-        .script("t.rhai", "fn test_a() {}")
+    let run = Sandbox::new()
+        .file("t.rhai", "fn test_a() {}")
         .run(&["t.rhai", "-f", "("]);
-    assert_eq!(run.code, 2);
+    run.assert_code(2);
     assert!(
         run.stderr
             .starts_with("error: `-f (` is not a regular expression: "),
@@ -81,9 +78,9 @@ fn no_test_matches() {
 
 #[test]
 fn a_script_that_does_not_compile() {
-    let bench = Bench::new().script("t.rhai", "fn test_a() {\n    let x = ;\n}\n");
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 2);
+    let sandbox = Sandbox::new().file("t.rhai", "fn test_a() {\n    let x = ;\n}\n");
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(2);
     insta::assert_snapshot!(run.stderr.trim_end(), @r"
       × unexpected ';'
        ╭─[t.rhai:2:13]
@@ -97,11 +94,11 @@ fn a_script_that_does_not_compile() {
 
 #[test]
 fn an_unwritable_output_folder_is_found_before_any_engine_starts() {
-    let bench = Bench::new()
-        .script("t.rhai", "fn test_a() {}\n")
-        .script("out", "a file stands in the way\n");
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 2);
+    let sandbox = Sandbox::new()
+        .file("t.rhai", "fn test_a() {}\n")
+        .file("out", "a file stands in the way\n");
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(2);
     assert_eq!(
         run.stderr.trim_end(),
         "error: cannot write to the output folder `out`: File exists (os error 17); choose another with `-o DIR`"
@@ -119,24 +116,24 @@ fn an_unknown_engine() {
 
 #[test]
 fn a_runtime_error_deep_in_an_import() {
-    let bench = Bench::new()
-        .script(
+    let sandbox = Sandbox::new()
+        .file(
             "t.rhai",
             "import \"lib/inner\" as inner;\nfn test_a() {\n    inner::outer(3);\n}\n",
         )
-        .script(
+        .file(
             "lib/inner.rhai",
             "fn outer(x) {\n    deepest(x)\n}\nfn deepest(x) {\n    x + #{ a: 1 }.b\n}\n",
         );
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 1);
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(1);
     insta::assert_snapshot!(drawing(&run));
 }
 
 #[test]
 fn an_error_in_the_library_is_drawn_at_the_users_line() {
     let (_, run) = failing("let w = load::dummy(#{ contxt_len: 100 });");
-    assert_eq!(run.code, 1);
+    run.assert_code(1);
     insta::assert_snapshot!(drawing(&run));
 }
 
@@ -164,17 +161,17 @@ fn a_function_that_is_not_there() {
 
 #[test]
 fn a_module_that_is_not_there() {
-    let bench = Bench::new().script("t.rhai", "import \"std/lod\" as load;\nfn test_a() {}\n");
-    insta::assert_snapshot!(drawing(&bench.run(&["t.rhai"])));
+    let sandbox = Sandbox::new().file("t.rhai", "import \"std/lod\" as load;\nfn test_a() {}\n");
+    insta::assert_snapshot!(drawing(&sandbox.run(&["t.rhai"])));
 }
 
 #[test]
 fn modules_that_import_each_other() {
-    let bench = Bench::new()
-        .script("t.rhai", "import \"a\" as a;\nfn test_a() {}\n")
-        .script("a.rhai", "import \"b\" as b;\n")
-        .script("b.rhai", "import \"a\" as a;\n");
-    insta::assert_snapshot!(drawing(&bench.run(&["t.rhai"])));
+    let sandbox = Sandbox::new()
+        .file("t.rhai", "import \"a\" as a;\nfn test_a() {}\n")
+        .file("a.rhai", "import \"b\" as b;\n")
+        .file("b.rhai", "import \"a\" as a;\n");
+    insta::assert_snapshot!(drawing(&sandbox.run(&["t.rhai"])));
 }
 
 #[test]
@@ -182,68 +179,57 @@ fn an_engine_command_that_does_not_exist() {
     let (_, run) = failing(
         "run(load::dummy(), [vllm::engine(#{ program: \"no-such-vllm\", model: \"m\" })]);",
     );
-    assert_eq!(run.code, 3);
+    run.assert_code(3);
     insta::assert_snapshot!(drawing(&run));
 }
 
 #[test]
 fn an_engine_that_dies_during_start_shows_the_end_of_its_log() {
-    let (bench, run) = failing(
+    let (sandbox, run) = failing(
         "run(load::dummy(), [vllm::engine(#{ program: [\"sh\", \"-c\", \"echo no such model; exit 7\"], model: \"m\" })]);",
     );
-    assert_eq!(run.code, 3);
-    insta::assert_snapshot!(drawing(&run).replace(&bench.ports[0].to_string(), "PORT1"));
-    let log = std::fs::read_to_string(bench.path(&format!("out/{}-stdout.log", bench.ports[0])))
-        .expect("the log");
+    run.assert_code(3);
+    insta::assert_snapshot!(drawing(&run).replace(&sandbox.ports[0].to_string(), "PORT1"));
+    let log = sandbox.read(&format!("out/{}-stdout.log", sandbox.ports[0]));
     assert_eq!(log, "no such model\n");
 }
 
 #[test]
 fn an_engine_that_never_gets_ready() {
-    let (bench, run) = failing(
+    let (sandbox, run) = failing(
         "run(load::dummy(), [vllm::engine(#{ program: [\"sh\", \"-c\", \"echo loading; sleep 60\"], model: \"m\", ready_timeout_s: 1 })]);",
     );
-    assert_eq!(run.code, 3);
-    insta::assert_snapshot!(drawing(&run).replace(&bench.ports[0].to_string(), "PORT1"));
+    run.assert_code(3);
+    insta::assert_snapshot!(drawing(&run).replace(&sandbox.ports[0].to_string(), "PORT1"));
 }
 
 #[test]
 fn a_port_that_another_server_has() {
-    let other = Sim::start(&[]);
+    let other = Simulator::start(&[]);
     let (_, run) = failing(&format!(
         "run(load::dummy(), [sim::engine(#{{ port: {} }})]);",
         other.port
     ));
-    assert_eq!(run.code, 3);
-    assert!(
-        run.stderr
-            .contains("is in use by an HTTP server that serves `m`"),
-        "{}",
-        run.stderr
-    );
+    run.assert_code(3);
+    run.assert_stderr("is in use by an HTTP server that serves `m`");
 }
 
 #[test]
 fn a_port_in_use_is_found_before_the_engine_starts() {
-    let bench = Bench::new();
-    let _listener = std::net::TcpListener::bind(("127.0.0.1", bench.ports[0])).expect("the port");
-    let bench = bench.script(
+    let sandbox = Sandbox::new();
+    let _listener = std::net::TcpListener::bind(("127.0.0.1", sandbox.ports[0])).expect("the port");
+    let sandbox = sandbox.file(
         "t.rhai",
         &format!("{IMPORTS}fn test_a() {{ run(load::dummy(), [sim::engine()]); }}"),
     );
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 3);
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(3);
     let expected = format!(
         "cannot start engine `sim`: port {} is in use by a process that does not speak HTTP",
-        bench.ports[0]
+        sandbox.ports[0]
     );
-    assert!(run.stderr.contains(&expected), "{}", run.stderr);
-    assert!(
-        run.stderr
-            .contains("stop it, or choose other ports with `-p P1 P2`"),
-        "{}",
-        run.stderr
-    );
+    run.assert_stderr(&expected);
+    run.assert_stderr("stop it, or choose other ports with `-p P1 P2`");
 }
 
 #[test]
@@ -258,20 +244,29 @@ fn a_lmcache_config_that_is_not_there() {
 
 #[test]
 fn requests_that_fail_fail_the_test() {
-    let (bench, run) = failing(
+    let (sandbox, run) = failing(
         "run(load::dummy(#{ requests: 2, gap_s: 0, context_len: 5000, max_tokens: 2 }), [sim::engine(#{ max_model_len: 1000 })]);",
     );
-    assert_eq!(run.code, 1, "{}", run.stderr);
-    assert!(
-        run.stdout
-            .contains("FAILED: `sim` answers every request: 2 of 2 failed: HTTP 400: "),
-        "{}",
-        run.stdout
-    );
-    let rows = bench.rows("out/test_a.csv");
+    run.assert_code(1);
+    run.assert_stdout("FAILED: `sim` answers every request: 2 of 2 failed: HTTP 400: ");
+    let rows = sandbox.rows("out/test_a.csv");
     assert!(
         rows.iter()
             .all(|row| row["TTFT"].is_empty() && row["http_status"] == "400"),
         "{rows:?}"
     );
+}
+
+#[test]
+fn without_a_daemon_the_remedy_is_said() {
+    let script = "import \"std/load\" as load; import \"std/sim\" as sim;
+        fn test_a() { run(load::dummy(#{ requests: 1 }), [sim::engine(#{ container: \"no-such/image\" })]); }";
+    let sandbox = Sandbox::new().file("t.rhai", script);
+    let nowhere = format!("unix://{}", sandbox.path("no.sock").display());
+    let run = finish(sandbox.command(&["t.rhai"]).env("DOCKER_HOST", &nowhere));
+    run.assert_code(3);
+    let said = "no Docker daemon answers at";
+    run.assert_stderr(said);
+    let advice = "or name another in DOCKER_HOST";
+    run.assert_stderr(advice);
 }

@@ -1,10 +1,7 @@
 //! The README, the book and the table of columns say what is true: scripts compile and pass,
 //! commands work, links lead somewhere, every page and every column is there.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, root};
+use crate::common::{Sandbox, root};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -115,8 +112,8 @@ fn lmrun(place: &str, folder: &Path, args: &[&str]) {
 }
 
 /// A folder with the block as `block.rhai` and the files that it may name.
-fn bench_of(block: &Block) -> Bench {
-    let mut bench = Bench::new().script("block.rhai", &block.text);
+fn bench_of(block: &Block) -> Sandbox {
+    let mut sandbox = Sandbox::new().file("block.rhai", &block.text);
     for folder in ["configs", "data"] {
         for entry in std::fs::read_dir(root().join("scripts").join(folder)).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -126,27 +123,27 @@ fn bench_of(block: &Block) -> Bench {
                 .to_string_lossy()
                 .into_owned();
             let text = std::fs::read_to_string(&path).expect("a file");
-            bench = bench.script(&format!("{folder}/{name}"), &text);
+            sandbox = sandbox.file(&format!("{folder}/{name}"), &text);
         }
     }
-    bench
+    sandbox
 }
 
 #[test]
 fn every_script_compiles_and_has_a_test() {
     for block in blocks_marked(&["rhai", "rhai,run"]) {
-        let bench = bench_of(&block);
-        lmrun(&block.place, bench.dir.path(), &["block.rhai", "-l"]);
+        let sandbox = bench_of(&block);
+        lmrun(&block.place, sandbox.dir.path(), &["block.rhai", "-l"]);
     }
 }
 
 #[test]
 fn nothing_is_found_in_any_script() {
     for block in blocks_marked(&["rhai", "rhai,run"]) {
-        let bench = bench_of(&block);
+        let sandbox = bench_of(&block);
         lmrun(
             &block.place,
-            bench.dir.path(),
+            sandbox.dir.path(),
             &["check", "--deny-warnings", "block.rhai"],
         );
     }
@@ -155,17 +152,12 @@ fn nothing_is_found_in_any_script() {
 #[test]
 fn scripts_marked_run_pass() {
     for block in blocks_marked(&["rhai,run"]) {
-        let bench = bench_of(&block);
-        let [p1, p2] = bench.ports.map(|port| port.to_string());
+        let sandbox = bench_of(&block);
+        let [p1, p2] = sandbox.ports.map(|port| port.to_string());
         let mut args = vec!["block.rhai", "--engine", "sim", "-o", "out", "-p", &p1, &p2];
         args.extend(BESIDE_OTHERS);
-        lmrun(&block.place, bench.dir.path(), &args);
-        assert_eq!(
-            bench.left_running(),
-            Vec::<String>::new(),
-            "{}",
-            block.place
-        );
+        lmrun(&block.place, sandbox.dir.path(), &args);
+        sandbox.assert_nothing_runs();
     }
 }
 
@@ -183,8 +175,8 @@ fn commands_marked_run_work() {
             block.place
         );
         for command in commands {
-            let bench = Bench::new();
-            let out = bench.path("out").display().to_string();
+            let sandbox = Sandbox::new();
+            let out = sandbox.path("out").display().to_string();
             let mut args: Vec<&str> = command.split_whitespace().collect();
             args.iter_mut()
                 .filter(|arg| **arg == "OUT")
@@ -195,7 +187,7 @@ fn commands_marked_run_work() {
                 "{}: no `-o OUT`",
                 block.place
             );
-            let [p1, p2] = bench.ports.map(|port| port.to_string());
+            let [p1, p2] = sandbox.ports.map(|port| port.to_string());
             args.extend(["--engine", "sim", "-p", &p1, &p2]);
             args.extend(BESIDE_OTHERS);
             lmrun(&block.place, root(), &args);
@@ -364,26 +356,25 @@ fn first_cells(text: &str, heading: &str) -> Vec<String> {
 
 /// The header and the manifest of a real, short run.
 fn real_run() -> (Vec<String>, serde_json::Value) {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         "import \"std/load\" as load; import \"std/sim\" as sim;
          fn test_columns() {
              run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }), [sim::engine()]);
          }",
     );
-    let [p1, p2] = bench.ports.map(|port| port.to_string());
+    let [p1, p2] = sandbox.ports.map(|port| port.to_string());
     let mut args = vec!["t.rhai", "-o", "out", "-p", &p1, &p2];
     args.extend(BESIDE_OTHERS);
-    lmrun("a short run", bench.dir.path(), &args);
-    let csv = std::fs::read_to_string(bench.path("out/test_columns.csv")).expect("the CSV");
+    lmrun("a short run", sandbox.dir.path(), &args);
+    let csv = sandbox.read("out/test_columns.csv");
     let header = csv
         .lines()
         .next()
         .expect("a header")
         .split(',')
         .map(str::to_owned);
-    let manifest = std::fs::read_to_string(bench.path("out/test_columns.manifest.json"))
-        .expect("the manifest");
+    let manifest = sandbox.read("out/test_columns.manifest.json");
     (
         header.collect(),
         serde_json::from_str(&manifest).expect("JSON"),

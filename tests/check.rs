@@ -1,20 +1,16 @@
 //! `lmrun check`: what it finds in each script of `tests/check/`, as people see it, and its exit codes.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, Ran, ran, root};
-use std::process::Command;
+use crate::common::{Finished, Sandbox, finish, lmrun, root};
 
 /// Checks scripts of `tests/check/`.
-fn check(args: &[&str]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+fn check(args: &[&str]) -> Finished {
+    let mut command = lmrun();
     command
         .current_dir(root().join("tests/check"))
         .arg("check")
         .args(args)
         .env("NO_COLOR", "1");
-    ran(&command.output().expect("lmrun runs"))
+    finish(&mut command)
 }
 
 fn seen(script: &str) -> String {
@@ -90,19 +86,19 @@ fn warnings_alone_are_let_pass_unless_they_are_denied() {
 
 #[test]
 fn a_function_that_another_of_the_scripts_uses_is_not_unused() {
-    let bench = Bench::new()
-        .script("a.rhai", "fn test_a() {}\nfn twice(x) { x * 2 }\n")
-        .script(
+    let sandbox = Sandbox::new()
+        .file("a.rhai", "fn test_a() {}\nfn twice(x) { x * 2 }\n")
+        .file(
             "b.rhai",
             "import \"a\" as a;\nfn test_b() { a::twice(1) }\n",
         );
     let check = |scripts: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+        let mut command = lmrun();
         command
-            .current_dir(bench.dir.path())
+            .current_dir(sandbox.dir.path())
             .arg("check")
             .args(scripts);
-        ran(&command.output().expect("lmrun runs")).stdout
+        finish(&mut command).stdout
     };
     assert_eq!(check(&["a.rhai"]), "no mistakes found, 1 warning\n");
     assert_eq!(check(&["b.rhai"]), "no mistakes found\n");
@@ -139,8 +135,8 @@ fn a_run_refuses_what_is_called_a_mistake() {
         .iter()
         .enumerate()
         .map(|(i, call)| format!("fn test_{i}() {{ {call} }}\n"));
-    let bench = Bench::new().script("t.rhai", &format!("{head}{}", tests.collect::<String>()));
-    let run = bench.run(&["t.rhai", "-q"]);
+    let sandbox = Sandbox::new().file("t.rhai", &format!("{head}{}", tests.collect::<String>()));
+    let run = sandbox.run(&["t.rhai", "-q"]);
     let failed = run.stderr.matches("  × ").count();
     assert_eq!((run.code, failed), (1, calls.len()), "{}", run.stderr);
 }
@@ -148,7 +144,7 @@ fn a_run_refuses_what_is_called_a_mistake() {
 #[test]
 fn a_run_warns_of_a_division_that_may_lose_a_remainder() {
     let script = "fn test_a() { let m = #{ failed: 5 }; m.failed / [1, 2].len() }";
-    let run = Bench::new().script("t.rhai", script).run(&["t.rhai"]);
+    let run = Sandbox::new().file("t.rhai", script).run(&["t.rhai"]);
     let warning = "warning: t.rhai:1:48: dividing whole numbers fails if a remainder is left (`error_rate` is the share \
                    of failed requests)";
     assert_eq!(
@@ -160,8 +156,8 @@ fn a_run_warns_of_a_division_that_may_lose_a_remainder() {
 }
 
 /// A script and a module of its own that call functions named alike, and how they are run.
-fn twins() -> Bench {
-    Bench::new().script("half.rhai", "fn half(x) { part(x) }\nprivate fn part(x) { x / 2 }\n").script(
+fn twins() -> Sandbox {
+    Sandbox::new().file("half.rhai", "fn half(x) { part(x) }\nprivate fn part(x) { x / 2 }\n").file(
         "t.rhai",
         "import \"half\" as half;\nfn test_a() { part(half::half(12)); }\nfn part(x) { x / 3 }\n",
     )
@@ -179,25 +175,19 @@ fn a_run_warns_once_of_functions_that_are_taken_for_each_other() {
         "{}",
         run.stderr
     );
-    assert!(run.stderr.contains(told), "{}", run.stderr);
+    run.assert_stderr(told);
     let prompt = twins().run(&["repl", "t.rhai"]);
-    assert_eq!(prompt.code, 0, "{}", prompt.stderr);
-    assert!(
-        prompt
-            .stderr
-            .contains("half.rhai:1:14 and at t.rhai:2:15 may be taken"),
-        "{}",
-        prompt.stderr
-    );
+    prompt.assert_code(0);
+    prompt.assert_stderr("half.rhai:1:14 and at t.rhai:2:15 may be taken");
 }
 
 #[test]
 fn a_run_of_scripts_that_keep_apart_does_not_warn() {
-    let bench = twins().script(
+    let sandbox = twins().file(
         "t.rhai",
         "import \"half\" as half;\nfn test_a() { other(half::half(12)); }\nfn other(x) { x / 3 }\n",
     );
-    let run = bench.run(&["t.rhai"]);
+    let run = sandbox.run(&["t.rhai"]);
     assert_eq!(
         (run.code, run.stderr.contains("warning")),
         (0, false),

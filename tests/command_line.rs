@@ -1,23 +1,20 @@
 //! What mistakes on the command line are answered with: the nearest names, and what a flag takes.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, ran};
+use crate::common::{Sandbox, finish, lmrun};
 
 /// The answer of the program in a folder with `scripts/tests.rhai` and `outputs/test_a.csv`.
 fn answer(args: &[&str]) -> (i32, String) {
     let script = "fn test_prefix_cache() {}\nfn test_local_cpu() {}\nfn test_local_disk() {}\n";
-    let bench = Bench::new()
-        .script("scripts/tests.rhai", script)
-        .script("outputs/test_a.csv", "a\n");
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    let run = ran(&command
-        .args(args)
-        .current_dir(bench.dir.path())
-        .env("NO_COLOR", "1")
-        .output()
-        .expect("lmrun"));
+    let sandbox = Sandbox::new()
+        .file("scripts/tests.rhai", script)
+        .file("outputs/test_a.csv", "a\n");
+    let mut command = lmrun();
+    let run = finish(
+        command
+            .args(args)
+            .current_dir(sandbox.dir.path())
+            .env("NO_COLOR", "1"),
+    );
     (
         run.code,
         run.stderr
@@ -137,8 +134,8 @@ fn of_many_tests_only_the_number_is_told() {
         .map(|i| format!("fn test_{i}() {{}}"))
         .collect::<Vec<_>>()
         .join("\n");
-    let run = Bench::new()
-        .script("t.rhai", &script)
+    let run = Sandbox::new()
+        .file("t.rhai", &script)
         .run(&["t.rhai", "-f", "zzz"]);
     assert_eq!(
         (run.code, run.stderr.trim_end()),

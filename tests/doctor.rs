@@ -1,16 +1,13 @@
 //! `lmrun doctor`: what it says of a machine with programs of the test's own.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, Ran, free_port, ran};
+use crate::common::{Finished, LMRUN, Sandbox, finish, free_port, lmrun, running};
 use serde_json::Value;
 use std::net::TcpListener;
 use std::process::Command;
 
 /// A machine on which only these programs can be found, beside a shell's.
-fn bench() -> Bench {
-    Bench::new()
+fn sandbox() -> Sandbox {
+    Sandbox::new()
         .program(
             "redis-server",
             "echo 'Redis server v=7.0.15 sha=00000000:0 bits=64'",
@@ -20,23 +17,23 @@ fn bench() -> Bench {
         .program("lmcache", "echo \"No module named 'torch'\" >&2; exit 1")
 }
 
-fn doctor(bench: &Bench, args: &[&str]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+fn doctor(sandbox: &Sandbox, args: &[&str]) -> Finished {
+    let mut command = lmrun();
     command
         .arg("doctor")
         .args(args)
-        .current_dir(bench.dir.path())
+        .current_dir(sandbox.dir.path())
         .env("NO_COLOR", "1");
     command
-        .env("PATH", bench.path("bin"))
+        .env("PATH", sandbox.path("bin"))
         .env("DOCKER_HOST", "unix:///no/such/socket");
-    command.env("XDG_CACHE_HOME", bench.path("cache"));
-    ran(&command.output().expect("lmrun"))
+    command.env("XDG_CACHE_HOME", sandbox.path("cache"));
+    finish(&mut command)
 }
 
 #[test]
 fn it_finds_versions_and_who_has_a_port() {
-    let bench = bench();
+    let sandbox = sandbox();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = listener
         .local_addr()
@@ -44,8 +41,8 @@ fn it_finds_versions_and_who_has_a_port() {
         .port()
         .to_string();
     let free = free_port().to_string();
-    let run = doctor(&bench, &["--json", "-p", &taken, &free]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let run = doctor(&sandbox, &["--json", "-p", &taken, &free]);
+    run.assert_code(0);
     let findings: Vec<Value> = serde_json::from_str(&run.stdout).expect("JSON");
     let of = |name: &str| {
         let found = findings.iter().find(|finding| finding["name"] == name);
@@ -53,7 +50,7 @@ fn it_finds_versions_and_who_has_a_port() {
             .unwrap_or_else(|| panic!("no `{name}` in {}", run.stdout))
             .clone()
     };
-    let bin = bench.path("bin").display().to_string();
+    let bin = sandbox.path("bin").display().to_string();
     assert_eq!(of("redis")["found"], format!("7.0.15, {bin}/redis-server"));
     assert_eq!(
         of("llama-server")["found"],
@@ -91,8 +88,8 @@ fn it_finds_versions_and_who_has_a_port() {
 
 #[test]
 fn the_screen_has_a_remedy_below_each_miss() {
-    let run = doctor(&bench(), &["-p", &free_port().to_string()]);
-    assert_eq!(run.code, 0, "{}", run.stderr);
+    let run = doctor(&sandbox(), &["-p", &free_port().to_string()]);
+    run.assert_code(0);
     let lines: Vec<&str> = run.stdout.lines().collect();
     let miss = lines
         .iter()
@@ -114,7 +111,7 @@ fn the_screen_has_a_remedy_below_each_miss() {
 /// A script of Python's is not started: its package tells.
 #[test]
 fn the_python_of_a_script_is_asked_for_its_package() {
-    let vllm = bench().program("python3", "echo \"$@\" >>asked; echo 1.2.3");
+    let vllm = sandbox().program("python3", "echo \"$@\" >>asked; echo 1.2.3");
     // A script may not be run by a script: by way of `env`.
     let script = format!(
         "#!/usr/bin/env {}\nimport torch\n",
@@ -122,11 +119,7 @@ fn the_python_of_a_script_is_asked_for_its_package() {
     );
     std::fs::write(vllm.path("bin/vllm"), script).expect("the script");
     let run = doctor(&vllm, &["-p", &free_port().to_string()]);
-    assert!(
-        run.stdout.contains("ok   vllm          1.2.3, "),
-        "{}",
-        run.stdout
-    );
+    run.assert_stdout("ok   vllm          1.2.3, ");
     let asked = std::fs::read_to_string(vllm.path("asked")).expect("the question");
     assert!(
         asked.starts_with("-c import importlib.metadata") && asked.ends_with(" vllm\n"),
@@ -136,8 +129,8 @@ fn the_python_of_a_script_is_asked_for_its_package() {
 
 #[test]
 fn no_run_works_without_files() {
-    let bench = bench();
-    let lmrun = env!("CARGO_BIN_EXE_lmrun");
+    let sandbox = sandbox();
+    let lmrun = LMRUN;
     let limited = format!(
         "ulimit -Hn 40; ulimit -n 40; exec {lmrun} doctor -p {}",
         free_port()
@@ -145,19 +138,12 @@ fn no_run_works_without_files() {
     let mut command = Command::new("/bin/sh");
     command
         .args(["-c", &limited])
-        .current_dir(bench.dir.path())
+        .current_dir(sandbox.dir.path())
         .env("DOCKER_HOST", "unix:///no/such/socket");
-    let run = ran(&command
-        .env("PATH", bench.path("bin"))
-        .output()
-        .expect("lmrun"));
-    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-    assert!(run.stdout.contains("FAIL open files"), "{}", run.stdout);
-    assert!(
-        run.stdout.contains("→ raise it: `ulimit -Hn 65536`"),
-        "{}",
-        run.stdout
-    );
+    let run = finish(command.env("PATH", sandbox.path("bin")));
+    run.assert_code(1);
+    run.assert_stdout("FAIL open files");
+    run.assert_stdout("→ raise it: `ulimit -Hn 65536`");
 }
 
 #[test]
@@ -167,17 +153,10 @@ fn a_program_that_prints_without_end_is_read_in_part_and_ended() {
         "PATH=/usr/bin:/bin; env -i setsid --fork sleep {mark}; echo 'version: 4243 (abc)'; exec yes"
     );
     let run = doctor(
-        &bench().program("llama-server", &endless),
+        &sandbox().program("llama-server", &endless),
         &["-p", &free_port().to_string()],
     );
-    assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(
-        run.stdout.contains("ok   llama-server  4243, "),
-        "{}",
-        run.stdout
-    );
-    assert_eq!(
-        Bench::running(&format!("sleep {mark}")),
-        Vec::<String>::new()
-    );
+    run.assert_code(0);
+    run.assert_stdout("ok   llama-server  4243, ");
+    assert_eq!(running(&format!("sleep {mark}")), Vec::<String>::new());
 }

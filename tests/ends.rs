@@ -1,10 +1,7 @@
 //! The end of lmrun: signals that come twice or with a terminal, screens that take nothing, and limits of the
 //! system.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, Ran, Sim, eventually, ran};
+use crate::common::{Finished, LMRUN, Sandbox, Simulator, eventually, finish};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use portable_pty::{CommandBuilder, PtySize, native_pty_system};
@@ -13,8 +10,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-const LMRUN: &str = env!("CARGO_BIN_EXE_lmrun");
 
 /// A test that sends `requests` requests, `rate` per second, to an engine that answers at once.
 fn script(requests: usize, rate: usize) -> String {
@@ -67,7 +62,7 @@ fn under(program: &[&str], command: &Command) -> Command {
     wrapped
 }
 
-fn load(sim: &Sim, args: &[&str]) -> Command {
+fn load(sim: &Simulator, args: &[&str]) -> Command {
     let mut command = Command::new(LMRUN);
     command
         .args(["load", "--url", &sim.url(), "--max-tokens", "2"])
@@ -80,13 +75,13 @@ fn load(sim: &Sim, args: &[&str]) -> Command {
     command
 }
 
-fn output(mut command: Command) -> Ran {
-    ran(&command.output().expect("it runs"))
+fn output(mut command: Command) -> Finished {
+    finish(&mut command)
 }
 
 #[test]
 fn timeout_ends_loads_and_tests_in_order() {
-    let sim = Sim::start(&[]);
+    let sim = Simulator::start(&[]);
     let folder = tempfile::tempdir().expect("a folder");
     for n in 0..4 {
         let file = folder.path().join(n.to_string());
@@ -99,17 +94,13 @@ fn timeout_ends_loads_and_tests_in_order() {
             file.to_str().expect("a path"),
         ];
         let run = output(under(&["timeout", "2"], &load(&sim, &args)));
-        assert_eq!(run.code, 124, "{}", run.stderr);
+        run.assert_code(124);
         assert!(
             run.stderr.contains("interrupted") && !run.stderr.contains("killed"),
             "{}",
             run.stderr
         );
-        assert!(
-            run.stderr.contains("× the run was interrupted"),
-            "{}",
-            run.stderr
-        );
+        run.assert_stderr("× the run was interrupted");
         assert_eq!(
             std::fs::read_to_string(&file)
                 .expect("the rows")
@@ -119,36 +110,35 @@ fn timeout_ends_loads_and_tests_in_order() {
         );
     }
     for _ in 0..2 {
-        let bench = Bench::new().script("t.rhai", &script(2000, 20));
-        let run = output(under(&["timeout", "4"], &bench.command(&["t.rhai"])));
-        assert_eq!(run.code, 124, "{}", run.stderr);
+        let sandbox = Sandbox::new().file("t.rhai", &script(2000, 20));
+        let run = output(under(&["timeout", "4"], &sandbox.command(&["t.rhai"])));
+        run.assert_code(124);
         assert!(
             run.stdout.contains("FAILED test_long") && !run.stderr.contains("killed"),
             "{}",
             run.stderr
         );
-        assert_eq!(bench.left_running(), Vec::<String>::new());
+        sandbox.assert_nothing_runs();
     }
 }
 
 #[test]
 fn a_hangup_ends_a_run_in_order_unless_it_was_ignored() {
-    let bench = Bench::new().script("t.rhai", &script(2000, 20));
-    let csv = bench.path("out/test_long.csv");
-    let mut child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    let sandbox = Sandbox::new().file("t.rhai", &script(2000, 20));
+    let csv = sandbox.path("out/test_long.csv");
+    let mut child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     eventually("rows", || rows(&csv) > 3);
     send(&child, Signal::SIGHUP);
     assert_eq!(ended(&mut child, Duration::from_secs(30)), Some(130));
-    assert_eq!((bench.left_running(), rows(&csv)), (Vec::new(), 2000));
-    let manifest =
-        std::fs::read_to_string(bench.path("out/test_long.manifest.json")).expect("a manifest");
+    assert_eq!((sandbox.left_running(), rows(&csv)), (Vec::new(), 2000));
+    let manifest = sandbox.read("out/test_long.manifest.json");
     assert!(!manifest.contains("\"outcome\": null"), "{manifest}");
 
-    let bench = Bench::new().script("t.rhai", &script(60, 20));
-    let mut child = under(&["nohup"], &bench.command(&["t.rhai"]))
+    let sandbox = Sandbox::new().file("t.rhai", &script(60, 20));
+    let mut child = under(&["nohup"], &sandbox.command(&["t.rhai"]))
         .spawn()
         .expect("nohup");
-    eventually("rows", || rows(&bench.path("out/test_long.csv")) > 3);
+    eventually("rows", || rows(&sandbox.path("out/test_long.csv")) > 3);
     send(&child, Signal::SIGHUP);
     assert_eq!(ended(&mut child, Duration::from_secs(30)), Some(0));
 }
@@ -156,10 +146,10 @@ fn a_hangup_ends_a_run_in_order_unless_it_was_ignored() {
 #[test]
 fn a_pipe_that_takes_nothing_holds_back_no_row_and_no_end() {
     const REQUESTS: usize = 3000;
-    let bench = Bench::new().script("t.rhai", &script(REQUESTS, 500));
-    let csv = bench.path("out/test_long.csv");
+    let sandbox = Sandbox::new().file("t.rhai", &script(REQUESTS, 500));
+    let csv = sandbox.path("out/test_long.csv");
     // Every request is a line of standard error, which is not read.
-    let mut child = bench.command(&["-v", "t.rhai"]).spawn().expect("lmrun");
+    let mut child = sandbox.command(&["-v", "t.rhai"]).spawn().expect("lmrun");
     eventually("all rows", || rows(&csv) == REQUESTS);
     send(&child, Signal::SIGTERM);
     std::thread::sleep(Duration::from_millis(1500));
@@ -169,12 +159,12 @@ fn a_pipe_that_takes_nothing_holds_back_no_row_and_no_end() {
         Some(130),
         "a second signal ends it"
     );
-    eventually("nothing is left", || bench.left_running().is_empty());
+    eventually("nothing is left", || sandbox.left_running().is_empty());
 
     // A reader that reads again gets all results, and the dropped notes of a stalled screen are counted.
-    let bench = Bench::new().script("t.rhai", &script(REQUESTS, 500));
-    let mut child = bench.command(&["-v", "t.rhai"]).spawn().expect("lmrun");
-    let csv = bench.path("out/test_long.csv");
+    let sandbox = Sandbox::new().file("t.rhai", &script(REQUESTS, 500));
+    let mut child = sandbox.command(&["-v", "t.rhai"]).spawn().expect("lmrun");
+    let csv = sandbox.path("out/test_long.csv");
     eventually("all rows", || rows(&csv) == REQUESTS);
     let mut notes = String::new();
     child
@@ -209,13 +199,13 @@ fn a_pipe_that_takes_nothing_holds_back_no_row_and_no_end() {
 #[test]
 fn a_terminal_that_is_stopped_or_goes_away_loses_no_row() {
     const REQUESTS: usize = 1500;
-    let bench = Bench::new().script("t.rhai", &script(REQUESTS, 150));
-    let csv = bench.path("out/test_long.csv");
+    let sandbox = Sandbox::new().file("t.rhai", &script(REQUESTS, 150));
+    let csv = sandbox.path("out/test_long.csv");
     let pair = native_pty_system()
         .openpty(PtySize::default())
         .expect("a terminal");
     let mut command = CommandBuilder::new(LMRUN);
-    let [p1, p2] = bench.ports.map(|port| port.to_string());
+    let [p1, p2] = sandbox.ports.map(|port| port.to_string());
     command.args([
         "-v",
         "t.rhai",
@@ -227,7 +217,7 @@ fn a_terminal_that_is_stopped_or_goes_away_loses_no_row() {
         "--max-send-lag-s",
         "10",
     ]);
-    command.cwd(bench.dir.path());
+    command.cwd(sandbox.dir.path());
     command.env("TERM", "xterm");
     let mut child = pair.slave.spawn_command(command).expect("lmrun");
     drop(pair.slave);
@@ -246,7 +236,7 @@ fn a_terminal_that_is_stopped_or_goes_away_loses_no_row() {
         code.is_some()
     });
     assert_eq!(
-        (bench.left_running(), rows(&csv)),
+        (sandbox.left_running(), rows(&csv)),
         (Vec::new(), REQUESTS),
         "{code:?}"
     );
@@ -254,7 +244,7 @@ fn a_terminal_that_is_stopped_or_goes_away_loses_no_row() {
 
 #[test]
 fn rows_of_a_load_are_on_disk_when_it_is_killed() {
-    let sim = Sim::start(&[]);
+    let sim = Simulator::start(&[]);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("rows.jsonl");
     let args = [
@@ -286,36 +276,31 @@ fn rows_of_a_load_are_on_disk_when_it_is_killed() {
 
 #[test]
 fn rows_that_cannot_be_written_end_a_load() {
-    let sim = Sim::start(&[]);
+    let sim = Simulator::start(&[]);
     let run = output(load(
         &sim,
         &["--rate", "20", "--requests", "2000", "--rows", "/dev/full"],
     ));
-    assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
-    assert!(
-        run.stderr
-            .contains("the rows could not be written: No space left"),
-        "{}",
-        run.stderr
-    );
+    run.assert_code(5);
+    run.assert_stderr("the rows could not be written: No space left");
 }
 
 #[test]
 fn a_limit_on_the_size_of_files_ends_a_run_with_whole_rows() {
     let limited = ["bash", "-c", "ulimit -f 48; exec \"$@\"", "-"];
-    let bench = Bench::new().script("t.rhai", &script(400, 100));
-    let run = output(under(&limited, &bench.command(&["t.rhai"])));
-    assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
-    assert!(run.stderr.contains("File too large"), "{}", run.stderr);
-    let text = std::fs::read_to_string(bench.path("out/test_long.csv")).expect("the rows");
+    let sandbox = Sandbox::new().file("t.rhai", &script(400, 100));
+    let run = output(under(&limited, &sandbox.command(&["t.rhai"])));
+    run.assert_code(5);
+    run.assert_stderr("File too large");
+    let text = sandbox.read("out/test_long.csv");
     assert!(
         text.ends_with('\n') && text.lines().count() > 20,
         "{} bytes",
         text.len()
     );
 
-    let sim = Sim::start(&[]);
-    let file = bench.path("rows.jsonl");
+    let sim = Simulator::start(&[]);
+    let file = sandbox.path("rows.jsonl");
     let args = [
         "--rate",
         "100",
@@ -325,7 +310,7 @@ fn a_limit_on_the_size_of_files_ends_a_run_with_whole_rows() {
         file.to_str().expect("a path"),
     ];
     let run = output(under(&limited, &load(&sim, &args)));
-    assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
+    run.assert_code(5);
     let text = std::fs::read_to_string(&file).expect("the rows");
     assert!(
         text.ends_with("}\n") && text.lines().count() > 20,
@@ -361,7 +346,7 @@ fn too_few_threads_are_told() {
             .chain(["bash", "-c", &run])
             .collect::<Vec<_>>();
         let mut command = Command::new("timeout");
-        let run = ran(&command.args(["20"]).args(words).output().expect("bash"));
+        let run = finish(command.args(["20"]).args(words));
         assert_eq!(run.code, 2, "with {limit}: {}{}", run.stdout, run.stderr);
         assert!(
             run.stderr.contains("too few threads"),

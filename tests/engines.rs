@@ -1,13 +1,10 @@
 //! What each engine of the library is started with, and what is answered to a wrong option.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::Bench;
+use crate::common::Sandbox;
 
 #[test]
 fn the_command_of_each_engine() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"
 import "std/command" as command;
@@ -36,9 +33,9 @@ fn test_commands() {
 }
 "#,
     );
-    let run = bench.run(&["t.rhai", "-m", "org/m"]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    let out = bench
+    let run = sandbox.run(&["t.rhai", "-m", "org/m"]);
+    run.assert_code(0);
+    let out = sandbox
         .path("out")
         .canonicalize()
         .expect("the outputs")
@@ -56,8 +53,7 @@ fn test_commands() {
             .expect("the commands")
             .trim()
     );
-    let written =
-        std::fs::read_to_string(bench.path("out/trtllm-trtllm.yaml")).expect("its settings");
+    let written = sandbox.read("out/trtllm-trtllm.yaml");
     let written: serde_json::Value = serde_json::from_str(&written).expect("JSON");
     let cache = serde_json::json!({ "enable_block_reuse": true, "free_gpu_memory_fraction": 0.8 });
     assert_eq!(written["kv_cache_config"], cache);
@@ -65,7 +61,7 @@ fn test_commands() {
 
 #[test]
 fn any_program_serves_and_its_streams_may_end_without_done() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"
 import "std/check" as check;
@@ -88,10 +84,10 @@ fn test_ends() {
 }
 "#,
     );
-    std::fs::write(bench.path("server.py"), SERVER).expect("the server");
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    let rows = bench.rows("out/test_ends.csv");
+    std::fs::write(sandbox.path("server.py"), SERVER).expect("the server");
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(0);
+    let rows = sandbox.rows("out/test_ends.csv");
     assert!(
         rows.iter()
             .any(|row| row["error"].contains("without [DONE]")),
@@ -109,7 +105,7 @@ fn test_ends() {
 
 /// Questions that an engine is asked about tokens in a test with this body.
 fn tokenized(body: &str) -> usize {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         &format!(
             r#"
@@ -129,10 +125,10 @@ fn test_a() {{ {body} }}
 "#
         ),
     );
-    std::fs::write(bench.path("server.py"), SERVER).expect("the server");
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    for row in bench.rows("out/test_a.csv") {
+    std::fs::write(sandbox.path("server.py"), SERVER).expect("the server");
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(0);
+    for row in sandbox.rows("out/test_a.csv") {
         let by = if row["model"] == "m" {
             "engine"
         } else {
@@ -140,10 +136,7 @@ fn test_a() {{ {body} }}
         };
         assert_eq!(row["context_len_from"], by, "{row:?}");
     }
-    std::fs::read_to_string(bench.path("tokenized"))
-        .expect("the questions")
-        .lines()
-        .count()
+    sandbox.read("tokenized").lines().count()
 }
 
 #[test]
@@ -169,7 +162,7 @@ fn engines_on_one_gpu_start_one_after_the_other() {
     );
     let lines = |gpus: [u32; 2]| {
         let [first, second] = gpus;
-        let bench = Bench::new().script(
+        let sandbox = Sandbox::new().file(
             "t.rhai",
             &format!(
                 "import \"std/sim\" as sim;
@@ -180,8 +173,8 @@ fn engines_on_one_gpu_start_one_after_the_other() {
                  }}"
             ),
         );
-        let run = bench.run(&["t.rhai"]);
-        assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+        let run = sandbox.run(&["t.rhai"]);
+        run.assert_code(0);
         let at = |text: &str| run.stderr.find(text).unwrap_or(usize::MAX);
         at("a: ready after") < at("b: port")
     };
@@ -192,7 +185,7 @@ fn engines_on_one_gpu_start_one_after_the_other() {
 /// One that is starting has not bound its port, and another of its model would answer in its place.
 #[test]
 fn a_port_is_one_engines() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         "import \"std/load\" as load; import \"std/sim\" as sim;
          fn test_a() {
@@ -200,14 +193,14 @@ fn a_port_is_one_engines() {
              run(load::dummy(#{ requests: 1 }), [engine.call(\"a\", 0), engine.call(\"b\", 1)]);
          }",
     );
-    let run = bench.run(&["t.rhai", "-P", &format!("port={}", bench.ports[0])]);
-    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    let run = sandbox.run(&["t.rhai", "-P", &format!("port={}", sandbox.ports[0])]);
+    run.assert_code(3);
     let said = format!(
         "cannot start engine `b`: port {} is in use by engine `a`",
-        bench.ports[0]
+        sandbox.ports[0]
     );
-    assert!(run.stderr.contains(&said), "{}", run.stderr);
-    assert_eq!(bench.left_running(), Vec::<String>::new());
+    run.assert_stderr(&said);
+    sandbox.assert_nothing_runs();
 }
 
 /// Counts words as tokens, and notes each question. Ends its streams as some servers do: with a finish reason, and no `[DONE]`.
@@ -237,7 +230,7 @@ http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_
 
 #[test]
 fn engines_of_one_kind_do_not_change_those_of_another() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         "import \"std/sglang\" as sglang;
          import \"std/vllm\" as vllm;
@@ -246,11 +239,7 @@ fn engines_of_one_kind_do_not_change_those_of_another() {
              print(sglang::engine().command[2]);
          }",
     );
-    let run = bench.run(&["t.rhai", "-m", "m"]);
-    assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(
-        run.stdout.contains("sglang.launch_server"),
-        "{}",
-        run.stdout
-    );
+    let run = sandbox.run(&["t.rhai", "-m", "m"]);
+    run.assert_code(0);
+    run.assert_stdout("sglang.launch_server");
 }

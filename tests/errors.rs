@@ -1,126 +1,163 @@
-//! Each test of a script in `tests/errors/` fails at the line that ends in `//~`, with the text that follows it,
-//! and with the advice of the `//~ help` line after it. What they read lies in `tests/errors/files/`; the parameter
-//! `port` is a free one.
-#![allow(missing_docs, reason = "a test file")]
+//! Errors of scripts, with their place and their help.
+//!
+//! Each test of a script in `tests/errors/` fails at the line that ends in `//~`, with the text after that
+//! mark, and with the help of the `//~ help` line below it. The scripts read the files in
+//! `tests/errors/files/`; the parameter `port` is a free port.
 
-mod common;
+use crate::common::{Finished, Sandbox, root};
 
-use common::{Bench, Ran, root};
-use std::path::Path;
+macro_rules! scripts {
+    ($($name:ident)*) => {
+        const SCRIPTS: &[&str] = &[$(stringify!($name)),*];
 
-/// What stands beside a line.
-struct Mark {
+        $(
+            #[test]
+            fn $name() {
+                assert_errors(concat!(stringify!($name), ".rhai"));
+            }
+        )*
+    };
+}
+
+scripts! {
+    calls
+    compile_undefined_module
+    compile_undefined_variable
+    compile_variable_of_another_function
+    compile_without_import
+    containers
+    engines
+    figures
+    function_named_like_a_native
+    helpers
+    import_unknown_own_module
+    import_unknown_std_module
+    lmcache
+    options
+    tables
+    traces
+    workloads
+}
+
+#[test]
+fn every_script_is_listed() {
+    let entries = std::fs::read_dir(root().join("tests/errors")).expect("the folder");
+    let mut scripts: Vec<String> = entries
+        .map(|entry| entry.expect("a file").path())
+        .filter(|path| path.is_file())
+        .map(|path| {
+            path.file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    scripts.sort();
+    assert_eq!(scripts, SCRIPTS);
+}
+
+/// An error that a script expects.
+struct Expected {
     line: usize,
     message: String,
     help: Option<String>,
 }
 
-fn marks(text: &str) -> Vec<Mark> {
-    let mut marks: Vec<Mark> = Vec::new();
-    for (i, line) in text.lines().enumerate() {
-        let Some((_, words)) = line.split_once("//~ ") else {
+fn expected_errors(script: &str) -> Vec<Expected> {
+    let mut errors: Vec<Expected> = Vec::new();
+    for (i, line) in script.lines().enumerate() {
+        let Some((_, text)) = line.split_once("//~ ") else {
             continue;
         };
-        match (words.strip_prefix("help "), marks.last_mut()) {
-            (Some(help), Some(mark)) => mark.help = Some(help.into()),
-            _ => marks.push(Mark {
+        match (text.strip_prefix("help "), errors.last_mut()) {
+            (Some(help), Some(error)) => error.help = Some(help.into()),
+            _ => errors.push(Expected {
                 line: i + 1,
-                message: words.into(),
+                message: text.into(),
                 help: None,
             }),
         }
     }
-    marks
+    errors
 }
 
-/// A bench with the script and the files, and the drawings of its errors.
-fn drawings(name: &str, text: &str) -> (Bench, Ran, Vec<String>) {
-    let bench = Bench::new().script(name, text);
-    std::fs::create_dir(bench.path("files")).expect("the folder");
+fn assert_errors(name: &str) {
+    let path = root().join("tests/errors").join(name);
+    let script = std::fs::read_to_string(path).expect("a script");
+    let expected = expected_errors(&script);
+    let sandbox = Sandbox::new().file(name, &script);
+    copy_files(&sandbox);
+    let run = run(&sandbox, name, &script);
+    let shown: Vec<String> = run
+        .stderr
+        .split("  × ")
+        .skip(1)
+        .map(|error| plain(error, &sandbox))
+        .collect();
+    assert!(!expected.is_empty(), "no error is expected in {name}");
+    assert_eq!(shown.len(), expected.len(), "{}{}", run.stdout, run.stderr);
+    for error in &expected {
+        assert_shown(error, name, &shown);
+    }
+    assert_eq!(sandbox.left_running(), Vec::<String>::new());
+}
+
+fn copy_files(sandbox: &Sandbox) {
+    let folder = sandbox.path("files");
+    std::fs::create_dir(&folder).expect("the folder");
     for file in std::fs::read_dir(root().join("tests/errors/files")).expect("the files") {
         let file = file.expect("a file");
-        std::fs::copy(file.path(), bench.path("files").join(file.file_name())).expect("a copy");
-    }
-    let port = format!("port={}", bench.ports[1]);
-    let parameters: &[&str] = if text.contains("param(\"port\"") {
-        &["-P", &port]
-    } else {
-        &[]
-    };
-    let run = bench.run(&[&[name, "--engine", "sim", "-q"], parameters].concat());
-    let of_one = run.stderr.split("  × ").skip(1);
-    let drawings = of_one.map(|drawing| plain(drawing, &bench)).collect();
-    (bench, run, drawings)
-}
-
-/// A drawing without its frame and without white space, which depends on where lines are broken; the folder
-/// is left out, and ports are `P1` and `P2`.
-fn plain(drawing: &str, bench: &Bench) -> String {
-    let lines = drawing
-        .lines()
-        .map(|line| line.trim_start_matches([' ', '│']));
-    let [p1, p2] = bench.ports.map(|port| port.to_string());
-    let words = squeezed(&lines.collect::<String>());
-    let words = words.replace(&format!("{}/", bench.dir.path().display()), "");
-    words.replace(&p1, "P1").replace(&p2, "P2")
-}
-
-fn squeezed(text: &str) -> String {
-    text.split_whitespace().collect()
-}
-
-/// Whether a drawing shows what is expected. A message that ends in `…` goes on with a log.
-fn shows(drawing: &str, name: &str, mark: &Mark) -> bool {
-    let place = format!("╭─[{name}:{}:", mark.line);
-    match mark.message.strip_suffix('…') {
-        Some(start) => drawing.starts_with(&squeezed(start)) && drawing.contains(&place),
-        None => drawing.starts_with(&(squeezed(&mark.message) + &place)),
+        std::fs::copy(file.path(), folder.join(file.file_name())).expect("a copy");
     }
 }
 
-fn check(path: &Path) -> usize {
-    let name = path.file_name().expect("a name").to_string_lossy();
-    let text = std::fs::read_to_string(path).expect("a script");
-    let marks = marks(&text);
-    let (bench, run, drawings) = drawings(&name, &text);
-    assert_eq!(
-        drawings.len(),
-        marks.len(),
-        "{name}: {}{}",
-        run.stdout,
-        run.stderr
-    );
-    for mark in &marks {
-        let drawing = drawings.iter().find(|drawing| shows(drawing, &name, mark));
-        let drawing = drawing.unwrap_or_else(|| {
-            panic!(
-                "{name}:{}: no `{}` in {drawings:#?}",
-                mark.line, mark.message
-            )
-        });
-        match &mark.help {
-            Some(help) => {
-                assert!(
-                    drawing.contains(&format!("help:{}", squeezed(help))),
-                    "no `{help}` in {drawing}"
-                );
-            }
-            None => assert!(
-                !drawing.contains("help:"),
-                "no help is expected in {drawing}"
-            ),
+fn run(sandbox: &Sandbox, name: &str, script: &str) -> Finished {
+    let port = format!("port={}", sandbox.ports[1]);
+    let mut args = vec![name, "--engine", "sim", "-q"];
+    if script.contains("param(\"port\"") {
+        args.extend(["-P", &port]);
+    }
+    sandbox.run(&args)
+}
+
+fn assert_shown(error: &Expected, name: &str, shown: &[String]) {
+    let found = shown.iter().find(|shown| is_shown(error, name, shown));
+    let found = found.unwrap_or_else(|| {
+        let Expected { line, message, .. } = error;
+        panic!("{name}:{line}: no `{message}` in {shown:#?}")
+    });
+    match &error.help {
+        Some(help) => {
+            let help = format!("help:{}", without_spaces(help));
+            assert!(found.contains(&help), "no `{help}` in {found}");
         }
+        None => assert!(!found.contains("help:"), "unexpected help in {found}"),
     }
-    assert_eq!(bench.left_running(), Vec::<String>::new(), "{name}");
-    marks.len()
 }
 
-#[test]
-fn every_mistake_has_its_text_its_place_and_its_advice() {
-    let entries = std::fs::read_dir(root().join("tests/errors")).expect("the folder");
-    let scripts = entries
-        .map(|entry| entry.expect("a file").path())
-        .filter(|path| path.is_file());
-    let seen: usize = scripts.map(|path| check(&path)).sum();
-    assert!(seen > 180, "only {seen} mistakes");
+/// Returns true if this is the error. After a message that ends in `…` a log may follow.
+fn is_shown(error: &Expected, name: &str, shown: &str) -> bool {
+    let place = format!("╭─[{name}:{}:", error.line);
+    match error.message.strip_suffix('…') {
+        Some(start) => shown.starts_with(&without_spaces(start)) && shown.contains(&place),
+        None => shown.starts_with(&format!("{}{place}", without_spaces(&error.message))),
+    }
+}
+
+/// Returns an error without its frame, and without white space, which depends on the width. The folder is
+/// removed, and the ports are called `P1` and `P2`.
+fn plain(error: &str, sandbox: &Sandbox) -> String {
+    let text: String = error
+        .lines()
+        .map(|line| line.trim_start_matches([' ', '│']))
+        .collect();
+    let [p1, p2] = sandbox.ports.map(|port| port.to_string());
+    without_spaces(&text)
+        .replace(&format!("{}/", sandbox.dir.path().display()), "")
+        .replace(&p1, "P1")
+        .replace(&p2, "P2")
+}
+
+fn without_spaces(text: &str) -> String {
+    text.split_whitespace().collect()
 }

@@ -1,10 +1,7 @@
 //! What goes wrong with an engine, through the real binary: what the rows say, what is printed, the
 //! exit code, that the engine beside it finishes, and that nothing is left running.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, Ran, eventually, ran};
+use crate::common::{Finished, Sandbox, all_processes, eventually, free_port, running, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::HashMap;
@@ -53,8 +50,8 @@ const fn case(
 }
 
 /// Runs a faulty engine and a sound one side by side.
-fn side_by_side(case: &Case) -> (Bench, Ran) {
-    let bench = Bench::new().script(
+fn side_by_side(case: &Case) -> (Sandbox, Finished) {
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         &format!(
             "{IMPORTS}fn test_a() {{
@@ -65,8 +62,8 @@ fn side_by_side(case: &Case) -> (Bench, Ran) {
             case.fault, case.options
         ),
     );
-    let run = bench.run(&["t.rhai"]);
-    (bench, run)
+    let run = sandbox.run(&["t.rhai"]);
+    (sandbox, run)
 }
 
 fn of<'r>(rows: &'r [Row], engine: &str) -> Vec<&'r Row> {
@@ -87,7 +84,7 @@ fn is_honest(row: &Row) -> bool {
 }
 
 fn check(case: &Case) {
-    let (bench, run) = side_by_side(case);
+    let (sandbox, run) = side_by_side(case);
     let all = format!("{}: {}{}", case.fault, run.stdout, run.stderr);
     assert_eq!(run.code, case.code, "{all}");
     assert!(
@@ -98,8 +95,8 @@ fn check(case: &Case) {
         !all.contains('\u{1b}'),
         "an escape sequence came through: {all:?}"
     );
-    assert_eq!(bench.left_running(), Vec::<String>::new(), "{all}");
-    let rows = bench.rows("out/test_a.csv");
+    sandbox.assert_nothing_runs();
+    let rows = sandbox.rows("out/test_a.csv");
     assert!(rows.iter().all(is_honest), "{rows:?}");
     if case.error == NO_ROWS {
         return assert!(rows.is_empty(), "{rows:?}");
@@ -303,9 +300,9 @@ fn streams_that_are_not_as_they_should_be() {
 
 #[test]
 fn many_tokens_a_chunk_are_not_taken_for_one() {
-    let (bench, run) = side_by_side(&case("tokens-per-chunk=4", 0, 4, "", ""));
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    for row in of(&bench.rows("out/test_a.csv"), "faulty") {
+    let (sandbox, run) = side_by_side(&case("tokens-per-chunk=4", 0, 4, "", ""));
+    run.assert_code(0);
+    for row in of(&sandbox.rows("out/test_a.csv"), "faulty") {
         assert_eq!(
             (row["chunks"].as_str(), row["output_tokens"].as_str()),
             ("2", "8")
@@ -319,7 +316,7 @@ fn many_tokens_a_chunk_are_not_taken_for_one() {
 
 #[test]
 fn with_its_count_in_every_chunk_the_gaps_between_tokens_are_known() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         &format!(
             "{IMPORTS}fn test_a() {{
@@ -328,9 +325,9 @@ fn with_its_count_in_every_chunk_the_gaps_between_tokens_are_known() {
              }}"
         ),
     );
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    for row in bench.rows("out/test_a.csv") {
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(0);
+    for row in sandbox.rows("out/test_a.csv") {
         assert_eq!(
             (row["chunks"].as_str(), row["output_tokens"].as_str()),
             ("3", "9")
@@ -345,7 +342,7 @@ fn with_its_count_in_every_chunk_the_gaps_between_tokens_are_known() {
 
 #[test]
 fn every_limit_of_a_request_can_be_set() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         &format!(
             "{IMPORTS}fn test_a() {{
@@ -355,27 +352,22 @@ fn every_limit_of_a_request_can_be_set() {
              }}"
         ),
     );
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(1);
     assert!(
-        bench.rows("out/test_a.csv")[0]["error"].starts_with("no end of the answer within 1 s, ")
+        sandbox.rows("out/test_a.csv")[0]["error"].starts_with("no end of the answer within 1 s, ")
     );
-    assert!(
-        run.stderr
-            .contains("unknown option `first_tokn_s` in `limits` of `run`"),
-        "{}",
-        run.stderr
-    );
+    run.assert_stderr("unknown option `first_tokn_s` in `limits` of `run`");
 }
 
 /// A log that is flooded at a GiB a minute holds up neither the engine nor lmrun, nor fills memory.
 #[test]
 fn a_flooded_log_is_nobodys_burden() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         &format!("{IMPORTS}fn test_a() {{ run(work(40), [engine(\"faulty\", 0, #{{ fault: \"flood-log=17MiB\" }})]); }}"),
     );
-    let mut child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    let mut child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     let mut peak_kib = 0;
     while child.try_wait().expect("its state").is_none() {
         let status =
@@ -383,10 +375,10 @@ fn a_flooded_log_is_nobodys_burden() {
         peak_kib = peak_kib.max(status.ok().and_then(|status| status.vmhwm).unwrap_or(0));
         std::thread::sleep(Duration::from_millis(50));
     }
-    let run = ran(&child.wait_with_output().expect("its end"));
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    let log = bench
-        .path(&format!("out/{}-stdout.log", bench.ports[0]))
+    let run = wait(child);
+    run.assert_code(0);
+    let log = sandbox
+        .path(&format!("out/{}-stdout.log", sandbox.ports[0]))
         .metadata()
         .expect("the log")
         .len();
@@ -398,30 +390,28 @@ const LONG: &str =
     "fn test_long() { run(work(400), [engine(\"a\", 0, #{ OPTIONS }), engine(\"b\", 1, #{})]); }
     fn test_never_reached() {}";
 
-fn long(options: &str) -> (Bench, Child) {
-    let bench = Bench::new().script(
+fn long(options: &str) -> (Sandbox, Child) {
+    let sandbox = Sandbox::new().file(
         "t.rhai",
-        &(IMPORTS.to_owned() + &LONG.replace("OPTIONS", options)),
+        &format!("{IMPORTS}{}", LONG.replace("OPTIONS", options)),
     );
-    let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
-    eventually("rows are on disk", || rows_so_far(&bench) > 6);
-    (bench, child)
+    let child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
+    eventually("rows are on disk", || rows_so_far(&sandbox) > 6);
+    (sandbox, child)
 }
 
-fn rows_so_far(bench: &Bench) -> usize {
-    std::fs::read_to_string(bench.path("out/test_long.csv")).map_or(0, |text| text.lines().count())
+fn rows_so_far(sandbox: &Sandbox) -> usize {
+    sandbox.lines("out/test_long.csv")
 }
 
 fn send(pid: u32, signal: Signal) {
     kill(Pid::from_raw(pid as i32), signal).expect("the signal");
 }
 
-/// The process that listens on a port of the bench and was started by lmrun.
+/// The process that listens on a port of the sandbox and was started by lmrun.
 fn engine_at(port: u16) -> u32 {
     let mark = format!("--port {port}");
-    let all = procfs::process::all_processes()
-        .expect("/proc")
-        .filter_map(Result::ok);
+    let all = all_processes();
     let mut engines = all.filter(|process| {
         process
             .cmdline()
@@ -433,46 +423,43 @@ fn engine_at(port: u16) -> u32 {
 #[test]
 fn the_second_ctrl_c_kills_at_once() {
     // In order, its end would take two minutes.
-    let (bench, child) = long("fault: \"ignore-interrupts\", grace_s: 60");
+    let (sandbox, child) = long("fault: \"ignore-interrupts\", grace_s: 60");
     send(child.id(), Signal::SIGINT);
     eventually("it was told", || {
-        std::fs::read_to_string(bench.path("out/test_long.csv"))
+        std::fs::read_to_string(sandbox.path("out/test_long.csv"))
             .is_ok_and(|rows| rows.contains("interrupted"))
     });
     send(child.id(), Signal::SIGINT);
     // Within a second it is the same signal, which timeout(1) sends twice.
     std::thread::sleep(Duration::from_millis(1200));
     send(child.id(), Signal::SIGINT);
-    let run = ran(&child.wait_with_output().expect("its end"));
-    assert_eq!(run.code, 130, "{}{}", run.stdout, run.stderr);
+    let run = wait(child);
+    run.assert_code(130);
     assert!(run.stderr.ends_with("killed\n"), "{}", run.stderr);
     eventually("the watchdog ends the engines", || {
-        bench.left_running().is_empty()
+        sandbox.left_running().is_empty()
     });
 }
 
 #[test]
 fn what_is_far_from_its_parents_does_not_outlive_a_killed_lmrun() {
-    let (bench, mut child) = long("fault: [\"orphan\", \"grandchild\", \"ignore-interrupts\"]");
+    let (sandbox, mut child) = long("fault: [\"orphan\", \"grandchild\", \"ignore-interrupts\"]");
     child.kill().expect("SIGKILL");
     child.wait().expect("its end");
-    eventually("nothing is left", || bench.left_running().is_empty());
+    eventually("nothing is left", || sandbox.left_running().is_empty());
 }
 
 #[test]
 fn without_its_watchdog_engines_still_end_with_lmrun() {
-    let (bench, mut child) = long("");
-    let watchdogs = procfs::process::all_processes()
-        .expect("/proc")
-        .filter_map(Result::ok)
-        .filter(|process| {
-            process
-                .stat()
-                .is_ok_and(|stat| stat.ppid == child.id() as i32)
-                && process
-                    .cmdline()
-                    .is_ok_and(|line| line.iter().any(|word| word == "watchdog-of-lmrun"))
-        });
+    let (sandbox, mut child) = long("");
+    let watchdogs = all_processes().filter(|process| {
+        process
+            .stat()
+            .is_ok_and(|stat| stat.ppid == child.id() as i32)
+            && process
+                .cmdline()
+                .is_ok_and(|line| line.iter().any(|word| word == "watchdog-of-lmrun"))
+    });
     let watchdogs: Vec<_> = watchdogs
         .filter_map(|process| process.stat().ok())
         .collect();
@@ -489,19 +476,19 @@ fn without_its_watchdog_engines_still_end_with_lmrun() {
     }
     child.kill().expect("SIGKILL");
     child.wait().expect("its end");
-    eventually("nothing is left", || bench.left_running().is_empty());
+    eventually("nothing is left", || sandbox.left_running().is_empty());
 }
 
 #[test]
 fn an_engine_that_is_stopped_for_a_while_goes_on() {
-    let (bench, child) = long("");
-    let engine = engine_at(bench.ports[0]);
+    let (sandbox, child) = long("");
+    let engine = engine_at(sandbox.ports[0]);
     send(engine, Signal::SIGSTOP);
     std::thread::sleep(Duration::from_secs(2));
     send(engine, Signal::SIGCONT);
-    let run = ran(&child.wait_with_output().expect("its end"));
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    let rows = bench.rows("out/test_long.csv");
+    let run = wait(child);
+    run.assert_code(0);
+    let rows = sandbox.rows("out/test_long.csv");
     assert!(rows.len() == 800 && rows.iter().all(|row| row["status"] == "ok"));
     let waited = of(&rows, "a")
         .iter()
@@ -511,12 +498,12 @@ fn an_engine_that_is_stopped_for_a_while_goes_on() {
 
 #[test]
 fn lmrun_that_is_stopped_for_a_while_says_how_late_it_was() {
-    let (bench, child) = long("");
+    let (sandbox, child) = long("");
     send(child.id(), Signal::SIGSTOP);
     std::thread::sleep(Duration::from_secs(2));
     send(child.id(), Signal::SIGCONT);
-    let run = ran(&child.wait_with_output().expect("its end"));
-    let rows = bench.rows("out/test_long.csv");
+    let run = wait(child);
+    let rows = sandbox.rows("out/test_long.csv");
     assert!(
         rows.len() == 800 && rows.iter().all(|row| row["status"] == "ok"),
         "{}{}",
@@ -527,12 +514,12 @@ fn lmrun_that_is_stopped_for_a_while_says_how_late_it_was() {
         .iter()
         .any(|row| row["send_lag_s"].parse::<f64>().is_ok_and(|s| s > 0.5));
     assert!(late, "the pause is in the rows");
-    assert_eq!(bench.left_running(), Vec::<String>::new());
+    sandbox.assert_nothing_runs();
 }
 
 #[test]
 fn port_zero_is_any_free_one() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         &format!(
             "{IMPORTS}fn test_a() {{
@@ -543,13 +530,13 @@ fn port_zero_is_any_free_one() {
              }}"
         ),
     );
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(0);
 }
 
 #[test]
 fn a_handle_that_died_unseen_fails_its_test() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         &format!(
             "{IMPORTS}fn test_a() {{
@@ -561,28 +548,23 @@ fn a_handle_that_died_unseen_fails_its_test() {
              fn test_b() {{ print(\"the next one runs\"); }}"
         ),
     );
-    let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    let child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     eventually("its row", || {
-        std::fs::read_to_string(bench.path("out/test_a.csv"))
+        std::fs::read_to_string(sandbox.path("out/test_a.csv"))
             .is_ok_and(|rows| rows.contains("faulty"))
     });
-    send(engine_at(bench.ports[0]), Signal::SIGKILL);
-    let run = ran(&child.wait_with_output().expect("its end"));
-    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
-    assert!(
-        run.stderr
-            .contains("engine `faulty` ended while it served (signal: 9"),
-        "{}",
-        run.stderr
-    );
-    assert!(run.stdout.contains("the next one runs"), "{}", run.stdout);
+    send(engine_at(sandbox.ports[0]), Signal::SIGKILL);
+    let run = wait(child);
+    run.assert_code(3);
+    run.assert_stderr("engine `faulty` ended while it served (signal: 9");
+    run.assert_stdout("the next one runs");
 }
 
 /// Neither session nor parent nor environment tells whose it is.
 #[test]
 fn what_has_left_no_trace_ends_with_the_test_all_the_same() {
     let mark = format!("6{}", std::process::id());
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         &format!(
             "import \"std/helper\" as helper;
@@ -592,18 +574,18 @@ fn what_has_left_no_trace_ends_with_the_test_all_the_same() {
                  sleep(1);
              }}
              fn test_b() {{ print(\"the next one runs\"); }}",
-            common::free_port()
+            free_port()
         ),
     );
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(0);
     assert_eq!(
-        Bench::running(&format!("sleep {mark}")),
+        running(&format!("sleep {mark}")),
         Vec::<String>::new(),
         "{}",
         run.stderr
     );
-    assert!(run.stdout.contains("the next one runs"), "{}", run.stdout);
+    run.assert_stdout("the next one runs");
 }
 
 #[test]
@@ -615,12 +597,7 @@ fn half_of_the_requests_failed_is_an_error_rate_of_a_half() {
              check::at_most(seen[faulty].error_rate, 0.01, \"error rate\");
          }}"
     );
-    let run = Bench::new().script("t.rhai", &script).run(&["t.rhai"]);
-    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-    assert!(
-        run.stdout
-            .contains("FAILED: error rate: at most 0.01, seen 0.5"),
-        "{}",
-        run.stdout
-    );
+    let run = Sandbox::new().file("t.rhai", &script).run(&["t.rhai"]);
+    run.assert_code(1);
+    run.assert_stdout("FAILED: error rate: at most 0.01, seen 0.5");
 }

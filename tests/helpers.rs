@@ -1,10 +1,9 @@
 //! Helper processes and scratch folders: who starts them, who shares them, and that nothing of them
 //! is left, however a test ends.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, Ran, eventually, free_port, ran};
+use crate::common::{
+    Finished, Sandbox, all_processes, eventually, finish, free_port, running, wait,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
@@ -15,11 +14,11 @@ const IMPORTS: &str =
     private fn work() { load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }) }
     private fn llm(name, options) { vllm::engine(#{ name: name, model: \"m\" } + options) }\n";
 
-/// A bench with other programs of the names that the library starts: all are the simulator, which
+/// A sandbox with other programs of the names that the library starts: all are the simulator, which
 /// answers HTTP on its port.
-fn bench(body: &str) -> Bench {
-    let note = |name: &str| format!("echo {name} \"$@\" >>\"$BENCH/started\"\n");
-    Bench::new()
+fn sandbox(body: &str) -> Sandbox {
+    let note = |name: &str| format!("echo {name} \"$@\" >>\"$SANDBOX/started\"\n");
+    Sandbox::new()
         .program(
             "vllm",
             &(note("vllm") + "exec \"$LMRUN\" sim --port \"$6\" --model \"$8\""),
@@ -32,26 +31,23 @@ fn bench(body: &str) -> Bench {
             "store",
             &(note("store") + "exec \"$LMRUN\" sim --port \"$1\""),
         )
-        .script("t.rhai", &format!("{IMPORTS}{body}"))
+        .file("t.rhai", &format!("{IMPORTS}{body}"))
 }
 
-fn run(bench: &Bench) -> Ran {
-    ran(&bench
-        .command_with_programs(&["t.rhai"])
-        .output()
-        .expect("lmrun"))
+fn run(sandbox: &Sandbox) -> Finished {
+    finish(sandbox.command_with_programs(&["t.rhai"]))
 }
 
 /// The first words of what was started, in order.
-fn started(bench: &Bench) -> Vec<String> {
-    let text = std::fs::read_to_string(bench.path("started")).unwrap_or_default();
+fn started(sandbox: &Sandbox) -> Vec<String> {
+    let text = std::fs::read_to_string(sandbox.path("started")).unwrap_or_default();
     text.lines()
         .map(|line| line.split(' ').next().unwrap_or_default().to_owned())
         .collect()
 }
 
 /// The lines of a run that say who got ready and who was closed, without their times.
-fn lifecycle(run: &Ran) -> Vec<String> {
+fn lifecycle(run: &Finished) -> Vec<String> {
     let lines = run.stdout.lines().chain(run.stderr.lines());
     let told = lines.filter_map(|line| {
         line.split_once(" after ")
@@ -72,12 +68,12 @@ fn store(port: u16) -> String {
 fn a_helper_stands_before_its_engines_and_falls_after_them() {
     let port = free_port();
     let store = store(port);
-    let bench = bench(&format!(
+    let sandbox = sandbox(&format!(
         "fn test_a() {{ let store = {store}; run(work(), [llm(\"a\", #{{ helpers: [store] }}), llm(\"b\", #{{ helpers: [store] }})]); }}"
     ));
-    let run = run(&bench);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    assert_eq!(started(&bench), ["store", "vllm", "vllm"]);
+    let run = run(&sandbox);
+    run.assert_code(0);
+    assert_eq!(started(&sandbox), ["store", "vllm", "vllm"]);
     let told = lifecycle(&run);
     assert_eq!(
         told.first().map(String::as_str),
@@ -90,7 +86,7 @@ fn a_helper_stands_before_its_engines_and_falls_after_them() {
         "{told:?}"
     );
     assert!(
-        bench.path(&format!("out/{port}-stdout.log")).exists(),
+        sandbox.path(&format!("out/{port}-stdout.log")).exists(),
         "its log is kept"
     );
 }
@@ -98,7 +94,7 @@ fn a_helper_stands_before_its_engines_and_falls_after_them() {
 #[test]
 fn a_helper_that_is_kept_outlives_engines_and_ends_with_the_test() {
     let (kept, closed) = (free_port(), free_port());
-    let bench = bench(&format!(
+    let sandbox = sandbox(&format!(
         "fn test_a() {{
              let store = {}; let other = start({});
              let kept = start(store);
@@ -114,19 +110,14 @@ fn a_helper_that_is_kept_outlives_engines_and_ends_with_the_test() {
         store(kept),
         store(closed),
     ));
-    let run = run(&bench);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let run = run(&sandbox);
+    run.assert_code(0);
     assert_eq!(
-        started(&bench),
+        started(&sandbox),
         ["store", "store", "vllm", "vllm"],
         "one store serves both experiments"
     );
-    assert!(
-        run.stdout
-            .contains(&format!("before the end: store on 127.0.0.1:{kept}\n")),
-        "{}",
-        run.stdout
-    );
+    run.assert_stdout(&format!("before the end: store on 127.0.0.1:{kept}\n"));
     let told = lifecycle(&run);
     assert_eq!(
         told.iter().filter(|line| *line == "store: closed").count(),
@@ -134,17 +125,14 @@ fn a_helper_that_is_kept_outlives_engines_and_ends_with_the_test() {
         "{told:?}"
     );
     for port in [kept, closed] {
-        assert_eq!(
-            Bench::running(&format!("--port {port}")),
-            Vec::<String>::new()
-        );
+        assert_eq!(running(&format!("--port {port}")), Vec::<String>::new());
     }
 }
 
 #[test]
 fn a_helper_that_engines_still_use_ends_with_the_last_of_them() {
     let port = free_port();
-    let bench = bench(&format!(
+    let sandbox = sandbox(&format!(
         "fn test_a() {{
              let store = {}; let kept = start(store);
              let engine = start(llm(\"a\", #{{ helpers: [store] }}));
@@ -155,8 +143,8 @@ fn a_helper_that_engines_still_use_ends_with_the_last_of_them() {
          }}",
         store(port)
     ));
-    let run = run(&bench);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let run = run(&sandbox);
+    run.assert_code(0);
     assert_eq!(
         lifecycle(&run).last().map(String::as_str),
         Some("store: closed"),
@@ -169,14 +157,14 @@ fn a_helper_that_engines_still_use_ends_with_the_last_of_them() {
 fn the_store_that_a_configuration_names_is_started_once_for_all_that_have_it() {
     let port = free_port();
     let yaml = format!("remote_url: \"lm://localhost:{port}\"\nremote_serde: naive\n");
-    let bench = bench(
+    let sandbox = sandbox(
         "fn test_a() { run(work(), [llm(\"a\", #{ lmcache: \"c.yaml\" }), llm(\"b\", #{ lmcache: \"c.yaml\" })]); }",
     )
-    .script("c.yaml", &yaml);
-    let run = run(&bench);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    assert_eq!(started(&bench), ["lmcache_server", "vllm", "vllm"]);
-    let first = std::fs::read_to_string(bench.path("started")).expect("the note");
+    .file("c.yaml", &yaml);
+    let run = run(&sandbox);
+    run.assert_code(0);
+    assert_eq!(started(&sandbox), ["lmcache_server", "vllm", "vllm"]);
+    let first = sandbox.read("started");
     assert!(
         first.starts_with(&format!("lmcache_server localhost {port} cpu\n")),
         "{first}"
@@ -185,7 +173,7 @@ fn the_store_that_a_configuration_names_is_started_once_for_all_that_have_it() {
 
 #[test]
 fn a_store_elsewhere_or_one_that_runs_already_is_not_started() {
-    let bench = bench(
+    let sandbox = sandbox(
         "fn test_a() {
              let config = |host| #{ remote_url: `lm://${host}:65432` };
              run(work(), [llm(\"a\", #{ lmcache: config.call(\"store.example\") })]);
@@ -193,27 +181,27 @@ fn a_store_elsewhere_or_one_that_runs_already_is_not_started() {
              run(work(), [sim::engine(#{ lmcache: config.call(\"localhost\") })]);
          }",
     );
-    let run = run(&bench);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    assert_eq!(started(&bench), ["vllm", "vllm"]);
+    let run = run(&sandbox);
+    run.assert_code(0);
+    assert_eq!(started(&sandbox), ["vllm", "vllm"]);
 }
 
 #[test]
 fn engines_of_one_name_keep_their_own_configurations() {
-    let bench = bench(
+    let sandbox = sandbox(
         "fn test_a() {
              let small = llm(\"a\", #{ lmcache: #{ max_local_cpu_size: 1 } });
              llm(\"a\", #{ lmcache: #{ max_local_cpu_size: 2 } });
              llm(\"a\", #{ lmcache: #{ max_local_cpu_size: 1 } });
          }",
     );
-    let run = run(&bench);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let run = run(&sandbox);
+    run.assert_code(0);
     for (file, size) in [("a-lmcache.yaml", 1), ("a-lmcache-2.yaml", 2)] {
-        let text = std::fs::read_to_string(bench.path("out").join(file)).expect(file);
+        let text = sandbox.read(&format!("out/{file}"));
         assert_eq!(text, format!("{{\n  \"max_local_cpu_size\": {size}\n}}\n"));
     }
-    assert!(!bench.path("out/a-lmcache-3.yaml").exists());
+    assert!(!sandbox.path("out/a-lmcache-3.yaml").exists());
 }
 
 #[test]
@@ -226,16 +214,16 @@ fn a_configuration_that_cannot_be_read_is_an_error_before_anything_starts() {
             "a `remote_url` of LMCache's server is lm://host:port, not lm://localhost",
         ),
     ] {
-        let bench =
-            bench("fn test_a() { llm(\"a\", #{ lmcache: \"c.yaml\" }); }").script("c.yaml", yaml);
-        let run = run(&bench);
-        assert_eq!((run.code, started(&bench)), (1, Vec::new()));
+        let sandbox =
+            sandbox("fn test_a() { llm(\"a\", #{ lmcache: \"c.yaml\" }); }").file("c.yaml", yaml);
+        let run = run(&sandbox);
+        assert_eq!((run.code, started(&sandbox)), (1, Vec::new()));
         assert!(error(&run).contains(expected), "{}", run.stderr);
     }
 }
 
 /// The error of a run, without what leads to it.
-fn error(run: &Ran) -> String {
+fn error(run: &Finished) -> String {
     let start = run
         .stderr
         .find("  ×")
@@ -251,66 +239,56 @@ fn error(run: &Ran) -> String {
 fn a_port_that_somebody_else_has_is_no_helpers() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("its address").port();
-    let bench = bench(&format!("fn test_a() {{ start({}); }}", store(port)));
-    let run = run(&bench);
-    assert_eq!(run.code, 3);
+    let sandbox = sandbox(&format!("fn test_a() {{ start({}); }}", store(port)));
+    let run = run(&sandbox);
+    run.assert_code(3);
     let expected = format!(
         "  × cannot start helper `store`: port {port} is in use by a process that does not speak HTTP"
     );
     assert_eq!(error(&run), expected);
-    assert!(
-        run.stderr
-            .contains("help: stop it, or give it another `port`"),
-        "{}",
-        run.stderr
-    );
+    run.assert_stderr("help: stop it, or give it another `port`");
 }
 
 #[test]
 fn a_helper_that_never_answers_as_it_should_is_not_ready() {
     let port = free_port();
-    let bench = bench(&format!(
+    let sandbox = sandbox(&format!(
         "fn test_a() {{ start(helper::command(#{{
              name: \"store\", command: [\"store\", \"{{port}}\"], port: {port}, ready_answer: [\"PING\\r\\n\", \"+PONG\"], ready_timeout_s: 1,
          }})); }}"
     ));
-    let run = run(&bench);
-    assert_eq!(run.code, 3);
+    let run = run(&sandbox);
+    run.assert_code(3);
     assert!(
         error(&run)
             .starts_with("  × helper `store` was not ready within 1 s: it does not answer yet"),
         "{}",
         run.stderr
     );
-    assert_eq!(
-        Bench::running(&format!("--port {port}")),
-        Vec::<String>::new()
-    );
+    assert_eq!(running(&format!("--port {port}")), Vec::<String>::new());
 }
 
 /// The engine that needs it is given up, the one beside it finishes.
 #[test]
 fn a_helper_that_dies_is_noticed_and_said() {
     let port = free_port();
-    let bench = bench(&format!(
+    let sandbox = sandbox(&format!(
         "fn test_a() {{
              let work = load::dummy(#{{ requests: 100, gap_s: 0.05, context_len: 60, max_tokens: 2 }});
              run(work, [llm(\"needs it\", #{{ helpers: [{}] }}), sim::engine(#{{ name: \"other\", gpu: 1 }})]);
          }}",
         store(port)
     ));
-    let child = bench
+    let child = sandbox
         .command_with_programs(&["t.rhai"])
         .spawn()
         .expect("lmrun");
-    let csv = bench.path("out/test_a.csv");
+    let csv = sandbox.path("out/test_a.csv");
     eventually("rows", || {
         std::fs::read_to_string(&csv).is_ok_and(|text| text.lines().count() > 6)
     });
     let mark = format!("--port {port}");
-    let mut all = procfs::process::all_processes()
-        .expect("/proc")
-        .filter_map(Result::ok);
+    let mut all = all_processes();
     let store = all.find(|process| {
         process
             .cmdline()
@@ -331,12 +309,12 @@ fn a_helper_that_dies_is_noticed_and_said() {
         "noticed after {:?}",
         killed.elapsed()
     );
-    let run = ran(&child.wait_with_output().expect("its end"));
-    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    let run = wait(child);
+    run.assert_code(3);
     assert!(error(&run).contains(said), "{}", run.stderr);
     let told = format!("warning: {said}: requests to `needs it` are given up\n");
-    assert!(run.stderr.contains(&told), "{}", run.stderr);
-    let rows = bench.rows("out/test_a.csv");
+    run.assert_stderr(&told);
+    let rows = sandbox.rows("out/test_a.csv");
     assert!(
         rows.iter()
             .any(|row| row["engine"] == "needs it" && row["error"] == said),
@@ -353,7 +331,7 @@ fn a_helper_that_dies_is_noticed_and_said() {
 #[test]
 fn a_kept_helper_that_dies_is_told_at_once_and_fails_the_test() {
     let port = free_port();
-    let bench = bench(&format!(
+    let sandbox = sandbox(&format!(
         "fn test_a() {{
              start({} + #{{ command: [\"sh\", \"-c\", \"timeout 3 store {port}; exit 7\"] }});
              let work = load::dummy(#{{ requests: 100, gap_s: 0.05, context_len: 60, max_tokens: 2 }});
@@ -363,8 +341,8 @@ fn a_kept_helper_that_dies_is_told_at_once_and_fails_the_test() {
          fn test_b() {{ print(\"the next one runs\"); }}",
         store(port)
     ));
-    let run = run(&bench);
-    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    let run = run(&sandbox);
+    run.assert_code(3);
     let said = "helper `store` ended while it served (exit status: 7)";
     let at = |text: &str| {
         run.stderr
@@ -378,7 +356,7 @@ fn a_kept_helper_that_dies_is_told_at_once_and_fails_the_test() {
     );
     assert!(error(&run).contains(said), "{}", run.stderr);
     assert!(!run.stdout.contains("not reached") && run.stdout.contains("the next one runs"));
-    let rows = bench.rows("out/test_a.csv");
+    let rows = sandbox.rows("out/test_a.csv");
     assert!(
         rows.len() == 100 && rows.iter().all(|row| row["status"] == "ok"),
         "{rows:?}"
@@ -389,7 +367,7 @@ fn a_kept_helper_that_dies_is_told_at_once_and_fails_the_test() {
 #[test]
 fn a_helper_that_died_is_not_used_again() {
     let port = free_port();
-    let bench = bench(&format!(
+    let sandbox = sandbox(&format!(
         "fn test_a() {{
              let dies = {} + #{{ command: [\"sh\", \"-c\", \"echo going; timeout 2 store {port}; exit 7\"] }};
              start(dies);
@@ -398,8 +376,8 @@ fn a_helper_that_died_is_not_used_again() {
          }}",
         store(port)
     ));
-    let run = run(&bench);
-    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    let run = run(&sandbox);
+    run.assert_code(3);
     assert!(
         error(&run).contains("helper `store` ended while it served (exit status: 7)"),
         "{}",
@@ -423,8 +401,8 @@ fn a_helper_without_a_command_or_with_an_unknown_option_is_refused() {
             "unknown option `nmae` of `helper::command`",
         ),
     ] {
-        let bench = bench(&format!("fn test_a() {{ helper::command({options}); }}"));
-        assert_eq!(error(&run(&bench)), format!("  × {expected}"));
+        let sandbox = sandbox(&format!("fn test_a() {{ helper::command({options}); }}"));
+        assert_eq!(error(&run(&sandbox)), format!("  × {expected}"));
     }
 }
 
@@ -436,8 +414,8 @@ const SCRATCH: &str = "private fn fill() {
         print(\"filled\");
     }\n";
 
-fn scratch_bench(body: &str, port: u16) -> Bench {
-    bench(&format!(
+fn scratch_sandbox(body: &str, port: u16) -> Sandbox {
+    sandbox(&format!(
         "{}{body}",
         SCRATCH.replace("PORT", &port.to_string())
     ))
@@ -446,44 +424,39 @@ fn scratch_bench(body: &str, port: u16) -> Bench {
 #[test]
 fn a_scratch_folder_goes_with_its_test_and_no_path_is_one() {
     let port = free_port();
-    let bench = scratch_bench(
+    let sandbox = scratch_sandbox(
         "fn test_1() { fill(); throw \"on purpose\"; }
          fn test_2() { check::that(scratch(\"disk\") != \"\", \"a fresh one\"); }
          fn test_3() { scratch(\"../precious\"); }",
         port,
     );
-    let run = run(&bench);
-    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
+    let run = run(&sandbox);
+    run.assert_code(1);
     assert!(
         run.stdout.contains("filled\n"),
         "{}{}",
         run.stdout,
         run.stderr
     );
-    assert!(run.stdout.contains("passed test_2\n"), "{}", run.stdout);
-    assert!(
-        run.stderr
-            .contains("no scratch folder `../precious`: its name may have letters"),
-        "{}",
-        run.stderr
-    );
-    assert!(!bench.path("out/scratch").exists());
+    run.assert_stdout("passed test_2\n");
+    run.assert_stderr("no scratch folder `../precious`: its name may have letters");
+    assert!(!sandbox.path("out/scratch").exists());
 }
 
 /// Starts a test that has filled a scratch folder and then waits; sends it the signal.
-fn struck(bench: &Bench, signal: Signal) -> Ran {
-    let child = bench
+fn struck(sandbox: &Sandbox, signal: Signal) -> Finished {
+    let child = sandbox
         .command_with_programs(&["t.rhai"])
         .spawn()
         .expect("lmrun");
     let filled = || {
-        walk(&bench.path("out/scratch"))
+        walk(&sandbox.path("out/scratch"))
             .iter()
             .any(|file| file.ends_with("disk/kv"))
     };
     eventually("the cache is on the disk", filled);
     kill(Pid::from_raw(child.id() as i32), signal).expect("the signal");
-    ran(&child.wait_with_output().expect("its end"))
+    wait(child)
 }
 
 fn walk(folder: &std::path::Path) -> Vec<String> {
@@ -499,25 +472,22 @@ fn walk(folder: &std::path::Path) -> Vec<String> {
 #[test]
 fn ctrl_c_ends_kept_helpers_and_removes_scratch_folders() {
     let port = free_port();
-    let bench = scratch_bench("fn test_1() { fill(); sleep(600); }", port);
-    let run = struck(&bench, Signal::SIGINT);
-    assert_eq!(run.code, 130, "{}{}", run.stdout, run.stderr);
-    assert_eq!(
-        Bench::running(&format!("--port {port}")),
-        Vec::<String>::new()
-    );
-    assert!(!bench.path("out/scratch").exists());
+    let sandbox = scratch_sandbox("fn test_1() { fill(); sleep(600); }", port);
+    let run = struck(&sandbox, Signal::SIGINT);
+    run.assert_code(130);
+    assert_eq!(running(&format!("--port {port}")), Vec::<String>::new());
+    assert!(!sandbox.path("out/scratch").exists());
 }
 
 #[test]
 fn what_a_killed_run_left_the_next_one_removes() {
     let port = free_port();
-    let bench = scratch_bench("fn test_1() { fill(); sleep(600); }\nfn other() {}", port);
-    struck(&bench, Signal::SIGKILL);
+    let sandbox = scratch_sandbox("fn test_1() { fill(); sleep(600); }\nfn other() {}", port);
+    struck(&sandbox, Signal::SIGKILL);
     eventually("the watchdog ends the helper", || {
-        Bench::running(&format!("--port {port}")).is_empty()
+        running(&format!("--port {port}")).is_empty()
     });
-    assert!(!walk(&bench.path("out/scratch")).is_empty());
-    assert_eq!(bench.run(&["t.rhai", "-f", "other"]).code, 0);
-    assert!(!bench.path("out/scratch").exists());
+    assert!(!walk(&sandbox.path("out/scratch")).is_empty());
+    assert_eq!(sandbox.run(&["t.rhai", "-f", "other"]).code, 0);
+    assert!(!sandbox.path("out/scratch").exists());
 }

@@ -1,13 +1,11 @@
 //! Names, paths and files that others chose must not control lmrun, its terminal or a spreadsheet.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, Ran, Server, ran};
+use crate::common::{Finished, Sandbox, Server, lmrun, wait};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const IMPORTS: &str =
@@ -20,32 +18,24 @@ fn test(body: &str) -> String {
     format!("{IMPORTS}fn test_a() {{ {body} }}")
 }
 
-/// lmrun with these words, in the folder; it ends within a quarter of a minute.
-fn lmrun(folder: &Path, words: &[&OsStr]) -> Ran {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    command
+/// Runs lmrun in a folder, for 15 seconds at most.
+fn lmrun_in(folder: &Path, args: &[&OsStr]) -> Finished {
+    let child = lmrun()
         .current_dir(folder)
-        .args(words)
-        .env("NO_COLOR", "1")
-        .stdin(Stdio::null());
-    let child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .args(args)
         .spawn()
         .expect("lmrun");
-    let (began, id) = (Instant::now(), child.id());
-    let waiting = std::thread::spawn(move || child.wait_with_output());
+    let pid = Pid::from_raw(child.id() as i32);
+    let waiting = std::thread::spawn(move || wait(child));
+    let deadline = Instant::now() + Duration::from_secs(15);
     while !waiting.is_finished() {
-        if began.elapsed() > Duration::from_secs(15) {
-            let _ = nix::sys::signal::kill(
-                nix::unistd::Pid::from_raw(id as i32),
-                nix::sys::signal::Signal::SIGKILL,
-            );
-            panic!("it waits: {words:?}");
+        if Instant::now() > deadline {
+            let _ = kill(pid, Signal::SIGKILL);
+            panic!("it waits: {args:?}");
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    ran(&waiting.join().expect("the wait").expect("its end"))
+    waiting.join().expect("its end")
 }
 
 fn words<'a>(words: &[&'a str]) -> Vec<&'a OsStr> {
@@ -58,22 +48,22 @@ fn pipe(path: &Path) {
 
 #[test]
 fn paths_that_are_not_utf8_work_or_are_named() {
-    let bench = Bench::new();
-    let [p1, p2] = bench.ports.map(|port| port.to_string());
+    let sandbox = Sandbox::new();
+    let [p1, p2] = sandbox.ports.map(|port| port.to_string());
     let (script, out) = (
         OsStr::from_bytes(b"s\xff.rhai"),
         OsStr::from_bytes(b"o\xff"),
     );
     let start = |body: &str| {
-        std::fs::write(bench.dir.path().join(script), test(body)).expect("a script");
+        std::fs::write(sandbox.dir.path().join(script), test(body)).expect("a script");
         let mut all = vec![script, OsStr::new("-o"), out];
         all.extend(words(&["-p", &p1, &p2, "--max-send-lag-s", "10"]));
-        lmrun(bench.dir.path(), &all)
+        lmrun_in(sandbox.dir.path(), &all)
     };
     let run = start(RUN);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    run.assert_code(0);
     let run = start("vllm::engine(#{ lmcache: #{ chunk_size: 256 } });");
-    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
+    run.assert_code(1);
     assert!(
         run.stderr.contains("is not UTF-8") && run.stderr.contains("`-o DIR`"),
         "{}",
@@ -86,30 +76,20 @@ fn the_name_of_an_engine_writes_nothing_elsewhere() {
     for name in ["../../evil", "/tmp/lmrun-evil", ".evil"] {
         let body =
             format!("vllm::engine(#{{ name: \"{name}\", lmcache: #{{ chunk_size: 256 }} }});");
-        let bench = Bench::new().script("in/it/t.rhai", &test(&body));
-        let run = bench.run(&["in/it/t.rhai"]);
-        assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
+        let sandbox = Sandbox::new().file("in/it/t.rhai", &test(&body));
+        let run = sandbox.run(&["in/it/t.rhai"]);
+        run.assert_code(1);
+        run.assert_stderr("is not the name of a file in the output folder");
         assert!(
-            run.stderr
-                .contains("is not the name of a file in the output folder"),
-            "{}",
-            run.stderr
-        );
-        assert!(
-            !bench.path("evil-lmcache.yaml").exists()
+            !sandbox.path("evil-lmcache.yaml").exists()
                 && !Path::new("/tmp/lmrun-evil-lmcache.yaml").exists()
         );
     }
     for name in ["a\\nb", "a\\x1b[31m", "a\\u202eb"] {
         let body = format!("sim::engine(#{{ name: \"{name}\" }});");
-        let run = Bench::new().script("t.rhai", &test(&body)).run(&["t.rhai"]);
-        assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-        assert!(
-            run.stderr
-                .contains("`name` has to be one line of printable text"),
-            "{}",
-            run.stderr
-        );
+        let run = Sandbox::new().file("t.rhai", &test(&body)).run(&["t.rhai"]);
+        run.assert_code(1);
+        run.assert_stderr("`name` has to be one line of printable text");
     }
 }
 
@@ -117,13 +97,16 @@ fn the_name_of_an_engine_writes_nothing_elsewhere() {
 fn messages_about_the_results_of_others_obey_nothing() {
     let engine = "a\u{1b}[31mred\u{202e}";
     let rows = format!("{HEADER},engine\n0,0,0,0,1,1,1,1,1,,{engine}\n0,0,1,1,1,1,1,1,1,,b\n");
-    let bench = Bench::new().script("names.csv", &rows).script(
+    let sandbox = Sandbox::new().file("names.csv", &rows).file(
         "cell.csv",
         &format!("{HEADER}\n0,0,0,\u{1b}[31mx,1,1,1,1,1,\n"),
     );
     for file in ["names.csv", "cell.csv"] {
-        let run = lmrun(bench.dir.path(), &words(&["export", file, "--to", "vllm"]));
-        assert_eq!(run.code, 2, "{}{}", run.stdout, run.stderr);
+        let run = lmrun_in(
+            sandbox.dir.path(),
+            &words(&["export", file, "--to", "vllm"]),
+        );
+        run.assert_code(2);
         assert!(
             !run.stderr.contains(['\u{1b}', '\u{202e}']),
             "{:?}",
@@ -132,10 +115,10 @@ fn messages_about_the_results_of_others_obey_nothing() {
     }
     let manifest =
         serde_json::json!({ "script": "a\u{202e}b", "argv": ["lmrun", "redis://:pw-0815@h"] });
-    let bench = bench.script("names.manifest.json", &manifest.to_string());
-    let run = lmrun(bench.dir.path(), &words(&["report", "names.csv"]));
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    let page = std::fs::read_to_string(bench.path("report.html")).expect("the page");
+    let sandbox = sandbox.file("names.manifest.json", &manifest.to_string());
+    let run = lmrun_in(sandbox.dir.path(), &words(&["report", "names.csv"]));
+    run.assert_code(0);
+    let page = sandbox.read("report.html");
     assert!(
         page.contains("ab") && !page.contains('\u{202e}'),
         "marks turn the page"
@@ -148,20 +131,20 @@ fn messages_about_the_results_of_others_obey_nothing() {
 
 #[test]
 fn pipes_and_links_in_the_place_of_files_are_refused() {
-    let bench = Bench::new()
-        .script("untouched", "untouched")
-        .script("a.csv", &format!("{HEADER}\n0,0,0,0,1,1,1,1,1,\n"))
-        .script("out/x", "")
-        .script("imports.rhai", "import \"lib\" as lib; fn test_a() {}")
-        .script("runs.rhai", &test(RUN));
-    let folder = bench.dir.path();
+    let sandbox = Sandbox::new()
+        .file("untouched", "untouched")
+        .file("a.csv", &format!("{HEADER}\n0,0,0,0,1,1,1,1,1,\n"))
+        .file("out/x", "")
+        .file("imports.rhai", "import \"lib\" as lib; fn test_a() {}")
+        .file("runs.rhai", &test(RUN));
+    let folder = sandbox.dir.path();
     pipe(&folder.join("pipe.csv"));
     pipe(&folder.join("lib.rhai"));
     for verb in [
         &["report", "pipe.csv"][..],
         &["export", "pipe.csv", "--to", "vllm"],
     ] {
-        let run = lmrun(folder, &words(verb));
+        let run = lmrun_in(folder, &words(verb));
         assert!(
             run.code == 2 && run.stderr.contains("not a file"),
             "{}: {}",
@@ -169,7 +152,7 @@ fn pipes_and_links_in_the_place_of_files_are_refused() {
             run.stderr
         );
     }
-    let run = lmrun(folder, &words(&["imports.rhai", "-o", "out"]));
+    let run = lmrun_in(folder, &words(&["imports.rhai", "-o", "out"]));
     assert!(
         run.code != 0 && run.stderr.contains("there is no module `lib`"),
         "{}",
@@ -180,21 +163,17 @@ fn pipes_and_links_in_the_place_of_files_are_refused() {
         std::os::unix::fs::symlink(folder.join("untouched"), folder.join(at)).expect("a link");
     };
     link("report.html");
-    let run = lmrun(folder, &words(&["report", "a.csv"]));
+    let run = lmrun_in(folder, &words(&["report", "a.csv"]));
     assert!(
         run.code != 0 && run.stderr.contains("it is a link, not a file"),
         "{}",
         run.stderr
     );
-    let [port, _] = bench.ports;
+    let [port, _] = sandbox.ports;
     link(&format!("out/{port}-stderr.log"));
-    let run = bench.run(&["runs.rhai", "--log-dir", "out"]);
-    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
-    assert!(
-        run.stderr.contains("it is a link, not a file"),
-        "{}",
-        run.stderr
-    );
+    let run = sandbox.run(&["runs.rhai", "--log-dir", "out"]);
+    run.assert_code(3);
+    run.assert_stderr("it is a link, not a file");
     assert_eq!(
         std::fs::read_to_string(folder.join("untouched")).expect("the file"),
         "untouched"
@@ -204,13 +183,9 @@ fn pipes_and_links_in_the_place_of_files_are_refused() {
 #[test]
 fn secrets_are_not_drawn() {
     let body = "sim::engine(#{ env: #{ HF_TOKEN: \"hf_drawn-0815\", STORE: \"redis://:drawn-4711@h\" }, nmae: 1 });";
-    let run = Bench::new().script("t.rhai", &test(body)).run(&["t.rhai"]);
+    let run = Sandbox::new().file("t.rhai", &test(body)).run(&["t.rhai"]);
     assert_ne!(run.code, 0);
-    assert!(
-        run.stderr.contains("HF_TOKEN: \"*************\""),
-        "{}",
-        run.stderr
-    );
+    run.assert_stderr("HF_TOKEN: \"*************\"");
     assert!(
         !run.stderr.contains("hf_drawn") && !run.stderr.contains("drawn-4711"),
         "{}",
@@ -220,7 +195,7 @@ fn secrets_are_not_drawn() {
     let url = OsString::from("http://h/?api_key=sk-query-0815");
     let mut load = words(&["load", "--rate", "1", "--url"]);
     load.push(&url);
-    let run = lmrun(Path::new("."), &load);
+    let run = lmrun_in(Path::new("."), &load);
     assert!(
         run.code == 2 && !run.stderr.contains("sk-query"),
         "{}",
@@ -243,11 +218,11 @@ fn a_formula_in_an_answer_is_none_in_the_csv() {
          fn test_a() {{ run(load::dummy(#{{ requests: 1 }}), [openai::engine(#{{ url: \"{}\", model: \"m\" }})]); }}",
         server.url()
     );
-    let bench = Bench::new().script("t.rhai", &script);
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let sandbox = Sandbox::new().file("t.rhai", &script);
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(0);
     assert_eq!(
-        bench.rows("out/test_a.csv")[0]["finish_reason"],
+        sandbox.rows("out/test_a.csv")[0]["finish_reason"],
         "'=HYPERLINK(\"http://x\")"
     );
 }

@@ -1,15 +1,14 @@
 //! `lmrun load`: what it says, and how it ends.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Ran, Server, Sim, eventually, ran, strict};
+use crate::common::{
+    Finished, Server, Simulator, eventually, finish, free_port, lmrun, strict, wait,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::process::{Command, Stdio};
 
 fn load(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+    let mut command = lmrun();
     // Other tests run at the same time, so requests may be late.
     command
         .arg("load")
@@ -21,13 +20,13 @@ fn load(args: &[&str]) -> Command {
     command
 }
 
-fn run(args: &[&str]) -> Ran {
-    ran(&load(args).output().expect("lmrun"))
+fn run(args: &[&str]) -> Finished {
+    finish(load(args))
 }
 
 #[test]
 fn a_signal_ends_it_in_order_and_keeps_the_rows() {
-    let sim = Sim::start(&[]);
+    let sim = Simulator::start(&[]);
     let folder = tempfile::tempdir().expect("a folder");
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let rows = folder.path().join(signal.as_str()).display().to_string();
@@ -47,14 +46,9 @@ fn a_signal_ends_it_in_order_and_keeps_the_rows() {
         let child = load(&args).spawn().expect("lmrun");
         eventually("some requests came", || sim.requests() > before + 5);
         kill(Pid::from_raw(child.id() as i32), signal).expect("the signal");
-        let run = ran(&child.wait_with_output().expect("its end"));
+        let run = wait(child);
         assert_eq!(run.code, 130, "{signal}: {}{}", run.stdout, run.stderr);
-        assert!(
-            run.stderr
-                .contains("interrupted: giving up what is under way"),
-            "{}",
-            run.stderr
-        );
+        run.assert_stderr("interrupted: giving up what is under way");
         let rows = std::fs::read_to_string(&rows).expect("the rows");
         let rows = rows
             .lines()
@@ -77,7 +71,7 @@ fn a_signal_ends_it_in_order_and_keeps_the_rows() {
 
 #[test]
 fn mistakes_are_named_as_they_were_written() {
-    let silent = format!("http://127.0.0.1:{}", common::free_port());
+    let silent = format!("http://127.0.0.1:{}", free_port());
     for (args, code, said) in [
         (
             &["--concurrency", "4", "--arrival", "poisson"][..],
@@ -163,7 +157,7 @@ fn mistakes_are_named_as_they_were_written() {
 
 #[test]
 fn what_fails_is_counted_and_said() {
-    let sim = Sim::start(&["--fault", "refuse=503/2"]);
+    let sim = Simulator::start(&["--fault", "refuse=503/2"]);
     let run = run(&[
         "--url",
         &sim.url(),
@@ -174,13 +168,8 @@ fn what_fails_is_counted_and_said() {
         "--max-tokens",
         "2",
     ]);
-    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-    assert!(
-        run.stderr
-            .contains("warning: 4 × HTTP 503: refused on purpose"),
-        "{}",
-        run.stderr
-    );
+    run.assert_code(1);
+    run.assert_stderr("warning: 4 × HTTP 503: refused on purpose");
 }
 
 #[test]
@@ -201,7 +190,7 @@ fn a_server_that_refuses_ignore_eos_is_asked_without() {
         run(&[&args, more].concat())
     };
     let ran = load(&["--stream-end", "finish_reason"]);
-    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    ran.assert_code(0);
     let told =
         "the server refuses `ignore_eos`, so that its answers may be shorter than `--max-tokens`";
     assert_eq!(ran.stderr.matches(told).count(), 1, "{}", ran.stderr);
@@ -212,20 +201,12 @@ fn a_server_that_refuses_ignore_eos_is_asked_without() {
     assert_eq!(server.bodies("post").len(), 9, "none to find out");
 
     let ran = load(&["--ignore-eos"]);
-    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
-    assert!(
-        ran.stderr.contains("4 × HTTP 422: Unexpected fields"),
-        "{}",
-        ran.stderr
-    );
+    ran.assert_code(1);
+    ran.assert_stderr("4 × HTTP 422: Unexpected fields");
 
     let ran = load(&["--no-ignore-eos"]);
-    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
-    assert!(
-        ran.stderr.contains("set `stream_end` to `finish_reason`"),
-        "{}",
-        ran.stderr
-    );
+    ran.assert_code(1);
+    ran.assert_stderr("set `stream_end` to `finish_reason`");
 }
 
 #[test]
@@ -254,7 +235,7 @@ fn requests_look_as_the_flags_say() {
         "--extra-body",
         r#"{"max_tokens": null, "max_completion_tokens": 7, "ignore_eos": null}"#,
     ]);
-    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    ran.assert_code(0);
     let bodies = server.bodies("post /v1/completions");
     assert!(bodies.len() > 1, "{bodies:?}");
     for body in bodies {
@@ -269,7 +250,7 @@ fn requests_look_as_the_flags_say() {
 
 #[test]
 fn a_limit_ends_a_request_that_takes_longer() {
-    let sim = Sim::start(&["--fault", "no-answer"]);
+    let sim = Simulator::start(&["--fault", "no-answer"]);
     let ran = run(&[
         "--url",
         &sim.url(),
@@ -281,12 +262,8 @@ fn a_limit_ends_a_request_that_takes_longer() {
         "--limit",
         "first_token_s=0.5",
     ]);
-    assert_eq!(ran.code, 1, "{}{}", ran.stdout, ran.stderr);
-    assert!(
-        ran.stderr.contains("no first token within 0.5 s"),
-        "{}",
-        ran.stderr
-    );
+    ran.assert_code(1);
+    ran.assert_stderr("no first token within 0.5 s");
 }
 
 #[test]
@@ -312,7 +289,7 @@ fn a_count_of_tokens_that_cannot_be_is_warned_of() {
         "20",
     ];
     let run = run(&args);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    run.assert_code(0);
     let warning = "counts 500 output tokens in the 1 chunks of request 0, which allowed 5; 2 of 2 requests have such";
-    assert!(run.stderr.contains(warning), "{}", run.stderr);
+    run.assert_stderr(warning);
 }

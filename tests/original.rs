@@ -1,10 +1,7 @@
 //! The test functions of LMCache's Python tests: each passes on the simulator, and each gives vLLM
 //! and LMCache the commands that are pinned here.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, ran, root};
+use crate::common::{Sandbox, finish, root};
 use serde_json::Value;
 
 const NAMES: [&str; 18] = [
@@ -34,7 +31,7 @@ fn script() -> String {
 
 #[test]
 fn every_test_function_is_there() {
-    let listed = Bench::new().run(&[&script(), "-l", "-f", "."]).stdout;
+    let listed = Sandbox::new().run(&[&script(), "-l", "-f", "."]).stdout;
     let names: Vec<&str> = listed
         .lines()
         .filter_map(|line| line.split(' ').next())
@@ -61,13 +58,13 @@ const QUICK: [&str; 10] = [
 
 #[test]
 fn all_pass_on_the_simulator_which_needs_no_helper() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     let script = script();
     // A helper could not be started: its programs are not there.
     let mut command =
-        bench.command(&[&[script.as_str(), "--engine", "sim", "-f", "."][..], &QUICK].concat());
-    let run = ran(&command.env("PATH", "/nowhere").output().expect("lmrun"));
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+        sandbox.command(&[&[script.as_str(), "--engine", "sim", "-f", "."][..], &QUICK].concat());
+    let run = finish(command.env("PATH", "/nowhere"));
+    run.assert_code(0);
     for name in NAMES {
         assert!(
             run.stdout.contains(&format!("passed {name}\n")),
@@ -78,7 +75,7 @@ fn all_pass_on_the_simulator_which_needs_no_helper() {
         let rows = if is_dumb {
             Vec::new()
         } else {
-            bench.rows(&format!("out/{name}.csv"))
+            sandbox.rows(&format!("out/{name}.csv"))
         };
         assert!(
             rows.iter()
@@ -87,14 +84,17 @@ fn all_pass_on_the_simulator_which_needs_no_helper() {
         );
         assert_eq!(rows.is_empty(), is_dumb, "{name}");
     }
-    assert!(!bench.path("out/scratch").exists(), "a disk cache is left");
-    assert_eq!(bench.left_running(), Vec::<String>::new());
+    assert!(
+        !sandbox.path("out/scratch").exists(),
+        "a disk cache is left"
+    );
+    sandbox.assert_nothing_runs();
 }
 
 /// A context of full length is so much slower to compute than to fetch that it shows on any machine.
 #[test]
 fn a_cache_is_faster_on_the_simulator() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     let quick = [
         "-P",
         "context_len=8192",
@@ -119,8 +119,8 @@ fn a_cache_is_faster_on_the_simulator() {
         .chain(quick)
         .chain(["-P", "at_least=1"])
         .collect();
-    let run = bench.run(&args);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let run = sandbox.run(&args);
+    run.assert_code(0);
 }
 
 /// With answers of more than a chunk, the engine that saves them finds each of them; one that does
@@ -150,8 +150,8 @@ fn a_conversation_shows_whether_answers_are_saved() {
         "hits=0",
     ];
     let code = |script: String| {
-        let bench = Bench::new().script("t.rhai", &script);
-        bench.run(&[&["t.rhai"][..], &args, &sizes].concat()).code
+        let sandbox = Sandbox::new().file("t.rhai", &script);
+        sandbox.run(&[&["t.rhai"][..], &args, &sizes].concat()).code
     };
     let codes = std::thread::scope(|scope| {
         let (saving, forgetting) = (scope.spawn(|| code(text)), scope.spawn(|| code(forgetting)));
@@ -166,14 +166,14 @@ fn a_conversation_shows_whether_answers_are_saved() {
 /// Two servers of LMCache are asked at two places whether they are ready.
 #[test]
 fn servers_on_different_ports_have_different_health() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         "import \"std/lmcache\" as lmcache;
          fn test_a() {
              for options in [#{}, #{ port: 5556 }, #{ port: 5556, http_port: 8399 }] { print(lmcache::server(options).ready_path); }
          }",
     );
-    let run = bench.run(&["t.rhai"]);
+    let run = sandbox.run(&["t.rhai"]);
     let places: Vec<&str> = run
         .stdout
         .lines()
@@ -195,7 +195,7 @@ fn servers_on_different_ports_have_different_health() {
 /// What a test would start on vLLM, as people read it. It gets no further than to plan it: no
 /// program is there.
 fn planned(name: &str, more: &[&str]) -> String {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     let script = script();
     let pattern = format!("^{name}$");
     let args = [
@@ -203,13 +203,9 @@ fn planned(name: &str, more: &[&str]) -> String {
         more,
     ]
     .concat();
-    let run = ran(&bench
-        .command(&args)
-        .env("PATH", "/nowhere")
-        .output()
-        .expect("lmrun"));
-    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
-    let manifests = std::fs::read_dir(bench.path("out"))
+    let run = finish(sandbox.command(&args).env("PATH", "/nowhere"));
+    run.assert_code(3);
+    let manifests = std::fs::read_dir(sandbox.path("out"))
         .expect("the folder")
         .filter_map(|entry| {
             let path = entry.expect("a file").path();
@@ -238,7 +234,7 @@ fn planned(name: &str, more: &[&str]) -> String {
         text += &command_of(engine);
         text += &cache_of(engine);
     }
-    let out = bench.path("out").display().to_string();
+    let out = sandbox.path("out").display().to_string();
     let scratch = regex::Regex::new(r"OUT/scratch/lmrun-\w+-\w+").expect("a pattern");
     let text = text
         .replace(&out, "OUT")
@@ -340,10 +336,10 @@ fn what_a_test_gives_goes_before_what_its_model_wants() {
 #[test]
 fn what_is_planned_is_what_is_run() {
     // The other vLLM notes how it was started, and is the simulator.
-    let bench = Bench::new().program(
+    let sandbox = Sandbox::new().program(
         "vllm",
-        r#"printf '%s\n' vllm "$@" >"$BENCH/argv-$6"
-env >"$BENCH/env-$6"
+        r#"printf '%s\n' vllm "$@" >"$SANDBOX/argv-$6"
+env >"$SANDBOX/env-$6"
 exec "$LMRUN" sim --port "$6" --model "$8" --prefix-caching"#,
     );
     let script = script();
@@ -352,7 +348,7 @@ exec "$LMRUN" sim --port "$6" --model "$8" --prefix-caching"#,
         &QUICK,
     ]
     .concat();
-    let mut command = bench.command_with_programs(&args);
+    let mut command = sandbox.command_with_programs(&args);
     let withheld = [
         "VLLM_PORT",
         "VLLM_API_KEY",
@@ -364,8 +360,8 @@ exec "$LMRUN" sim --port "$6" --model "$8" --prefix-caching"#,
     command
         .envs(withheld.map(|name| (name, "x")))
         .env("HF_TOKEN", "hf_of_this_test");
-    let run = ran(&command.output().expect("lmrun"));
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let run = finish(&mut command);
+    run.assert_code(0);
     for name in withheld {
         let told = run
             .stderr
@@ -375,11 +371,11 @@ exec "$LMRUN" sim --port "$6" --model "$8" --prefix-caching"#,
         assert_eq!(told.count(), 2, "{name}: {}", run.stderr);
     }
     let text = |name: &str| {
-        std::fs::read_to_string(bench.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+        std::fs::read_to_string(sandbox.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
     };
     let manifest: Value =
         serde_json::from_str(&text("out/test_lmcache_local_cpu.manifest.json")).expect("JSON");
-    for (port, id) in bench.ports.iter().zip(0..) {
+    for (port, id) in sandbox.ports.iter().zip(0..) {
         let engine = &manifest["experiments"][0]["engines"][id as usize];
         let words = engine["command"].as_array().expect("words").iter();
         let words = words.map(|word| {
@@ -407,5 +403,5 @@ exec "$LMRUN" sim --port "$6" --model "$8" --prefix-caching"#,
         }
         assert!(env.contains("HF_TOKEN=hf_of_this_test"));
     }
-    assert!(!text(&format!("env-{}", bench.ports[1])).contains("LMCACHE_CONFIG_FILE="));
+    assert!(!text(&format!("env-{}", sandbox.ports[1])).contains("LMCACHE_CONFIG_FILE="));
 }

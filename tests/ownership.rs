@@ -1,10 +1,9 @@
 //! The processes of an engine: all that comes from an engine ends with it, however it has hidden and
 //! whichever of lmrun and the engine's watchdog is killed or stopped; and nothing else is ended.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, eventually, free_port, ran};
+use crate::common::{
+    LMRUN, Sandbox, all_processes, eventually, finish, free_port, lmrun, running, wait,
+};
 use lmrun::driver::process_tree::{CommandLine, Graces, ProcessTree, StartError};
 use lmrun::driver::program::{self, ProgramOutput};
 use lmrun::driver::watchdog::Watchdogs;
@@ -18,7 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
 fn watchdogs() -> Watchdogs {
-    Watchdogs::new(env!("CARGO_BIN_EXE_lmrun").into(), "watchdog-of-lmrun")
+    Watchdogs::new(LMRUN.into(), "watchdog-of-lmrun")
 }
 
 fn line(script: &str, dir: &Path) -> CommandLine {
@@ -119,12 +118,13 @@ fn lives(pid: i32) -> bool {
 
 #[tokio::test]
 async fn a_stopped_process_can_still_end_in_order() {
-    // Where tests run in the background, interrupts are ignored, and a shell that inherits that cannot trap
-    // them. With a handler here, it inherits the default.
-    let _handled = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
     let dir = tempfile::tempdir().expect("a folder");
     let script = "trap 'echo bye; exit 0' INT; kill -STOP $$; sleep 60 & wait";
-    let process = start(script, dir.path()).await;
+    let mut line = line(script, dir.path());
+    // A shell cannot trap an interrupt that it inherits as ignored, as it does from a background job.
+    let default = ["env", "--default-signal=INT"].map(String::from);
+    line.argv.splice(0..0, default);
+    let process = ProcessTree::start(&line, &watchdogs()).await.expect("sh");
     let stopped = |pid: i32| {
         let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
         stat.is_ok_and(|stat| stat.state == 'T')
@@ -224,17 +224,14 @@ async fn what_is_born_while_it_is_killed_dies_too() {
     let script =
         format!("trap '' INT TERM; for i in $(seq 20); do setsid sh {link} 0 & done; sleep 60");
     let process = start(&script, dir.path()).await;
-    wait_for("some links", || Bench::running(&link).len() > 10).await;
+    wait_for("some links", || running(&link).len() > 10).await;
     let left = process
         .close(Graces {
             interrupt_s: 0.1,
             terminate_s: 0.1,
         })
         .await;
-    assert_eq!(
-        (left, Bench::running(&link)),
-        (Vec::new(), Vec::<String>::new())
-    );
+    assert_eq!((left, running(&link)), (Vec::new(), Vec::<String>::new()));
 }
 
 #[tokio::test]
@@ -271,10 +268,7 @@ async fn a_question_to_a_program_has_limits() {
         "{} bytes",
         endless.text.len()
     );
-    assert_eq!(
-        Bench::running(&format!("sleep {mark}")),
-        Vec::<String>::new()
-    );
+    assert_eq!(running(&format!("sleep {mark}")), Vec::<String>::new());
 }
 
 /// A number of seconds that tells a test's `sleep` from all others.
@@ -289,7 +283,7 @@ fn mark() -> String {
 
 /// A run of a helper that has left `daemons`, and the mark of these.
 struct Run {
-    bench: Bench,
+    sandbox: Sandbox,
     child: Child,
     mark: String,
 }
@@ -318,24 +312,26 @@ impl Run {
              fn test_next() {{ print(\"the next run\"); }}",
             free_port()
         );
-        let bench = Bench::new()
+        let sandbox = Sandbox::new()
             .program("leaves", &engine)
-            .script("t.rhai", &test);
+            .file("t.rhai", &test);
         let args = ["t.rhai", "-f", "test_a", "-P", &format!("for_s={seconds}")];
-        let child = bench.command_with_programs(&args).spawn().expect("lmrun");
-        let run = Self { bench, child, mark };
+        let child = sandbox.command_with_programs(&args).spawn().expect("lmrun");
+        let run = Self {
+            sandbox,
+            child,
+            mark,
+        };
         eventually("its daemons", || run.left().len() == count);
         run
     }
 
     fn left(&self) -> Vec<String> {
-        Bench::running(&format!("sleep {}", self.mark))
+        running(&format!("sleep {}", self.mark))
     }
 
     fn watchdogs(&self) -> Vec<i32> {
-        let all = procfs::process::all_processes()
-            .expect("/proc")
-            .filter_map(Result::ok);
+        let all = all_processes();
         let stats = all.filter_map(|process| process.stat().ok());
         let parent = self.child.id() as i32;
         stats
@@ -357,12 +353,8 @@ impl Run {
 
     /// Returns the output of a later run in the same surroundings.
     fn next_run(&self) -> String {
-        let run = ran(&self
-            .bench
-            .command(&["t.rhai", "-f", "next"])
-            .output()
-            .expect("lmrun"));
-        assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+        let run = finish(self.sandbox.command(&["t.rhai", "-f", "next"]));
+        run.assert_code(0);
         run.stderr
     }
 }
@@ -387,9 +379,7 @@ fn orphans_that_end_are_collected_at_once() {
     let mut parents = run.watchdogs();
     parents.push(run.child.id() as i32);
     let zombies = || {
-        let all = procfs::process::all_processes()
-            .expect("/proc")
-            .filter_map(Result::ok);
+        let all = all_processes();
         let stats = all.filter_map(|process| process.stat().ok());
         stats
             .filter(|stat| stat.state == 'Z' && parents.contains(&stat.ppid))
@@ -417,22 +407,18 @@ fn a_killed_watchdog_takes_its_engine_along_and_lmrun_ends_the_rest() {
         run.child.try_wait().expect("its state").is_none(),
         "lmrun goes on"
     );
-    let ended = ran(&run.child.wait_with_output().expect("its end"));
-    assert_eq!(ended.code, 3, "{}{}", ended.stdout, ended.stderr);
-    assert!(
-        ended.stderr.contains("helper `leaves` ended while it "),
-        "{}",
-        ended.stderr
-    );
+    let ended = wait(run.child);
+    ended.assert_code(3);
+    ended.assert_stderr("helper `leaves` ended while it ");
     let why = "(its watchdog was killed, and the kernel killed it)";
-    assert!(ended.stderr.contains(why), "{}", ended.stderr);
+    ended.assert_stderr(why);
 }
 
 #[test]
 fn what_both_killed_leave_doctor_names_and_the_next_run_ends() {
     // One that kept its environment, and others that the watchdog records.
     let mut run = Run::start(&format!("setsid --fork sleep MARK; {TWENTY}"), 21);
-    let record = run.bench.path("cache/lmrun/processes");
+    let record = run.sandbox.path("cache/lmrun/processes");
     let recorded = || {
         let files = std::fs::read_dir(&record)
             .into_iter()
@@ -453,26 +439,22 @@ fn what_both_killed_leave_doctor_names_and_the_next_run_ends() {
     run.strike_watchdogs(Signal::SIGKILL);
     run.kill_lmrun();
     assert_eq!(run.left().len(), 21);
-    let mut doctor = std::process::Command::new(env!("CARGO_BIN_EXE_lmrun"));
+    let mut doctor = lmrun();
     doctor
         .args(["doctor", "-p", &free_port().to_string()])
         .env("PATH", "")
         .env("NO_COLOR", "1");
     doctor
-        .env("XDG_CACHE_HOME", run.bench.path("cache"))
+        .env("XDG_CACHE_HOME", run.sandbox.path("cache"))
         .env("DOCKER_HOST", "unix:///no/such/socket");
-    let doctor = ran(&doctor.output().expect("lmrun"));
+    let doctor = finish(&mut doctor);
     assert_eq!(
         doctor.stdout.matches("sleep (process ").count(),
         21,
         "{}",
         doctor.stdout
     );
-    assert!(
-        doctor.stdout.contains("the next run ends them"),
-        "{}",
-        doctor.stdout
-    );
+    doctor.assert_stdout("the next run ends them");
     assert_eq!(run.left().len(), 21, "doctor ends nothing");
     let next = run.next_run();
     assert_eq!(
@@ -484,12 +466,12 @@ fn what_both_killed_leave_doctor_names_and_the_next_run_ends() {
     assert!(!run.next_run().contains("had left"), "once is enough");
 }
 
-/// A simulator on a port that an engine of the bench should have; it ends with the test.
+/// A simulator on a port that an engine of the sandbox should have; it ends with the test.
 struct Stranger(Child);
 
 impl Stranger {
     fn start(port: u16) -> Self {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lmrun"));
+        let mut command = lmrun();
         command.args([
             "sim",
             "--model",
@@ -514,8 +496,8 @@ impl Drop for Stranger {
 }
 
 /// A test with one engine, `slow`, that runs this shell script; `$1` is its port.
-fn slow(engine: &str) -> Bench {
-    Bench::new().program("slow", engine).script(
+fn slow(engine: &str) -> Sandbox {
+    Sandbox::new().program("slow", engine).file(
         "t.rhai",
         "import \"std/command\" as command; import \"std/load\" as load;
          fn test_a() {
@@ -527,66 +509,57 @@ fn slow(engine: &str) -> Bench {
 
 #[test]
 fn a_stranger_on_the_port_is_not_taken_for_the_engine() {
-    let bench = slow("touch \"$BENCH/started\"; exec sleep 30");
-    let child = bench
+    let sandbox = slow("touch \"$SANDBOX/started\"; exec sleep 30");
+    let child = sandbox
         .command_with_programs(&["t.rhai"])
         .spawn()
         .expect("lmrun");
-    eventually("the engine starts", || bench.path("started").exists());
-    let stranger = Stranger::start(bench.ports[0]);
-    let run = ran(&child.wait_with_output().expect("its end"));
-    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    eventually("the engine starts", || sandbox.path("started").exists());
+    let stranger = Stranger::start(sandbox.ports[0]);
+    let run = wait(child);
+    run.assert_code(3);
     let pid = stranger.0.id();
     let said = format!(
         "port {} belongs to process {pid} lmrun, not to engine `slow`",
-        bench.ports[0]
+        sandbox.ports[0]
     );
-    assert!(run.stderr.contains(&said), "{}", run.stderr);
+    run.assert_stderr(&said);
+    run.assert_stderr("choose other ports with `-p P1 P2`");
     assert!(
-        run.stderr.contains("choose other ports with `-p P1 P2`"),
-        "{}",
-        run.stderr
+        sandbox.rows("out/test_a.csv").is_empty(),
+        "nothing was sent"
     );
-    assert!(bench.rows("out/test_a.csv").is_empty(), "nothing was sent");
 }
 
 #[test]
 fn a_stranger_that_takes_the_port_during_an_experiment_fails_it() {
-    let bench =
-        slow("\"$LMRUN\" sim --model m --port \"$1\" & echo $! >\"$BENCH/pid\"; exec sleep 60");
-    let child = bench
+    let sandbox =
+        slow("\"$LMRUN\" sim --model m --port \"$1\" & echo $! >\"$SANDBOX/pid\"; exec sleep 60");
+    let child = sandbox
         .command_with_programs(&["t.rhai"])
         .spawn()
         .expect("lmrun");
-    let rows = || {
-        std::fs::read_to_string(bench.path("out/test_a.csv")).map_or(0, |text| text.lines().count())
-    };
+    let rows = || sandbox.lines("out/test_a.csv");
     eventually("rows are on disk", || rows() > 3);
-    let server = std::fs::read_to_string(bench.path("pid"))
-        .expect("its pid")
-        .trim()
-        .parse()
-        .expect("a pid");
+    let server = sandbox.read("pid").trim().parse().expect("a pid");
     kill(Pid::from_raw(server), Signal::SIGKILL).expect("the signal");
     eventually("its server is gone", || !lives(server));
-    let stranger = Stranger::start(bench.ports[0]);
-    let run = ran(&child.wait_with_output().expect("its end"));
-    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    let stranger = Stranger::start(sandbox.ports[0]);
+    let run = wait(child);
+    run.assert_code(3);
     let said = format!(
         "belongs to process {} lmrun, not to engine `slow`",
         stranger.0.id()
     );
-    assert!(run.stderr.contains(&said), "{}", run.stderr);
+    run.assert_stderr(&said);
 }
 
 #[test]
 fn a_server_that_has_left_its_engine_is_still_the_engines() {
-    let bench = slow("env -i setsid --fork \"$LMRUN\" sim --model m --port \"$1\"; exec sleep 60");
-    let run = ran(&bench
-        .command_with_programs(&["t.rhai"])
-        .output()
-        .expect("lmrun"));
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let sandbox =
+        slow("env -i setsid --fork \"$LMRUN\" sim --model m --port \"$1\"; exec sleep 60");
+    let run = finish(sandbox.command_with_programs(&["t.rhai"]));
+    run.assert_code(0);
     assert!(!run.stderr.contains("cannot be seen"), "{}", run.stderr);
-    assert_eq!(bench.left_running(), Vec::<String>::new());
+    sandbox.assert_nothing_runs();
 }

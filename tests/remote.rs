@@ -1,12 +1,11 @@
 //! An address that already serves: used, measured, never started nor ended.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, Ran, Server, Sim, eventually, free_port, strict};
-use std::io::{BufRead, BufReader, Read, Write};
+use crate::common::{
+    Finished, Sandbox, Server, Simulator, eventually, finish, free_port, lmrun, read_request,
+    strict, wait, write_answer,
+};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::Command;
 use std::sync::Arc;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
@@ -38,26 +37,26 @@ fn test_unmarked() { run(work(1), [openai::engine()]); }
 fn test_long() { run(work(100), [openai::engine(#{ simulated: true })]); }
 "#;
 
-fn run_at(url: &str, args: &[&str]) -> (Bench, Ran) {
-    let bench = Bench::new().script("t.rhai", TEST);
+fn run_at(url: &str, args: &[&str]) -> (Sandbox, Finished) {
+    let sandbox = Sandbox::new().file("t.rhai", TEST);
     let url = format!("url={url}");
-    let run = bench.run(&[&["t.rhai", "-P", &url][..], args].concat());
-    (bench, run)
+    let run = sandbox.run(&[&["t.rhai", "-P", &url][..], args].concat());
+    (sandbox, run)
 }
 
 #[test]
 fn it_serves_a_test_and_is_left_as_it_was() {
-    let mut sim = Sim::start(&[]);
+    let mut sim = Simulator::start(&[]);
     let url = format!("http://127.0.0.1:{}/v1", sim.port);
-    let (bench, run) = run_at(&url, &["-m", "m", "-f", "spec|handle"]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let (sandbox, run) = run_at(&url, &["-m", "m", "-f", "spec|handle"]);
+    run.assert_code(0);
     let found = format!(
         "openai: http://127.0.0.1:{}, which is neither started nor ended",
         sim.port
     );
-    assert!(run.stderr.contains(&found), "{}", run.stderr);
+    run.assert_stderr(&found);
     assert!(!run.stderr.contains("closed in"), "{}", run.stderr);
-    let rows = bench.rows("out/test_spec_m.csv");
+    let rows = sandbox.rows("out/test_spec_m.csv");
     let row = &rows[0];
     assert_eq!(
         (row["engine_kind"].as_str(), row["simulated"].as_str()),
@@ -67,13 +66,13 @@ fn it_serves_a_test_and_is_left_as_it_was() {
         rows.len() == 3 && rows.iter().all(|row| row["status"] == "ok"),
         "{rows:?}"
     );
-    assert!(sim.is_alive());
+    assert!(sim.is_running());
 }
 
 #[test]
 fn any_test_that_leaves_its_engine_open_runs_on_it() {
-    let sim = Sim::start(&[]);
-    let bench = Bench::new().script(
+    let sim = Simulator::start(&[]);
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         "import \"std/engine\" as engine; import \"std/load\" as load;
          fn test_any() {
@@ -82,27 +81,27 @@ fn any_test_that_leaves_its_engine_open_runs_on_it() {
          }",
     );
     let url = format!("url=http://127.0.0.1:{}", sim.port);
-    let run = bench.run(&["t.rhai", "--engine", "openai", "-m", "m", "-P", &url]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    assert_eq!(bench.rows("out/test_any_m.csv")[0]["engine"], "any");
+    let run = sandbox.run(&["t.rhai", "--engine", "openai", "-m", "m", "-P", &url]);
+    run.assert_code(0);
+    assert_eq!(sandbox.rows("out/test_any_m.csv")[0]["engine"], "any");
 }
 
 #[test]
 fn its_end_is_noticed_by_the_requests_that_fail() {
-    let mut sim = Sim::start(&[]);
-    let bench = Bench::new().script("t.rhai", TEST);
+    let mut sim = Simulator::start(&[]);
+    let sandbox = Sandbox::new().file("t.rhai", TEST);
     let url = format!("url=http://127.0.0.1:{}", sim.port);
-    let child = bench
+    let child = sandbox
         .command(&["t.rhai", "-m", "m", "-f", "long", "-P", &url])
         .spawn()
         .expect("lmrun");
-    let csv = bench.path("out/test_long_m.csv");
+    let csv = sandbox.path("out/test_long_m.csv");
     let rows = || std::fs::read_to_string(&csv).map_or(0, |text| text.lines().count());
     eventually("rows", || rows() > 5);
     sim.child.kill().expect("SIGKILL");
-    let run = common::ran(&child.wait_with_output().expect("its end"));
-    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-    let rows = bench.rows("out/test_long_m.csv");
+    let run = wait(child);
+    run.assert_code(1);
+    let rows = sandbox.rows("out/test_long_m.csv");
     assert_eq!(rows.len(), 100);
     let refused = rows
         .iter()
@@ -113,7 +112,7 @@ fn its_end_is_noticed_by_the_requests_that_fail() {
 
 #[test]
 fn what_does_not_fit_is_said_at_once() {
-    let sim = Sim::start(&[]);
+    let sim = Simulator::start(&[]);
     let url = format!("http://127.0.0.1:{}", sim.port);
     let silent = format!("http://127.0.0.1:{}", free_port());
     for (url, args, code, message, help) in [
@@ -155,7 +154,7 @@ fn what_does_not_fit_is_said_at_once() {
             .split_whitespace()
             .collect::<Vec<_>>()
             .join(" ");
-        assert_eq!(run.code, code, "{}", run.stderr);
+        run.assert_code(code);
         assert!(
             text.contains(message) && text.contains(help),
             "{message} | {help}: {}",
@@ -168,7 +167,7 @@ fn what_does_not_fit_is_said_at_once() {
 fn the_key_is_sent_and_written_nowhere() {
     const KEY: &str = "sk-tell-nobody";
     let server = guarded(KEY);
-    let bench = Bench::new().script("t.rhai", TEST);
+    let sandbox = Sandbox::new().file("t.rhai", TEST);
     let url = format!("url=http://127.0.0.1:{server}");
     let args = [
         "t.rhai",
@@ -181,22 +180,14 @@ fn the_key_is_sent_and_written_nowhere() {
         "-P",
         "api_key_env=THEIR_KEY",
     ];
-    let with = |key: &str| {
-        common::ran(
-            &bench
-                .command(&args)
-                .env("THEIR_KEY", key)
-                .output()
-                .expect("lmrun"),
-        )
-    };
+    let with = |key: &str| finish(sandbox.command(&args).env("THEIR_KEY", key));
     let run = with("another");
-    assert_eq!(run.code, 3, "{}", run.stderr);
-    assert!(run.stderr.contains("answered 401"), "{}", run.stderr);
+    run.assert_code(3);
+    run.assert_stderr("answered 401");
     let run = with(KEY);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    run.assert_code(0);
     assert!(!format!("{}{}", run.stdout, run.stderr).contains(KEY));
-    for entry in std::fs::read_dir(bench.path("out")).expect("the outputs") {
+    for entry in std::fs::read_dir(sandbox.path("out")).expect("the outputs") {
         let path = entry.expect("an entry").path();
         if path.is_file() {
             let text = std::fs::read(&path).expect("a file");
@@ -207,23 +198,19 @@ fn the_key_is_sent_and_written_nowhere() {
             );
         }
     }
-    let run = bench.run(&args);
-    assert!(
-        run.stderr.contains("`api_key_env` names `THEIR_KEY`"),
-        "{}",
-        run.stderr
-    );
+    let run = sandbox.run(&args);
+    run.assert_stderr("`api_key_env` names `THEIR_KEY`");
 }
 
 #[test]
 fn what_is_spoken_through_tls_is_measured_the_same() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let port = serve_tls(&made);
-    let bench = Bench::new()
-        .script("t.rhai", TEST)
-        .script("ours.pem", &made.cert.pem());
+    let sandbox = Sandbox::new()
+        .file("t.rhai", TEST)
+        .file("ours.pem", &made.cert.pem());
     let url = format!("url=https://localhost:{port}/v1");
-    let mut command = bench.command(&[
+    let mut command = sandbox.command(&[
         "t.rhai",
         "-m",
         "m",
@@ -235,21 +222,21 @@ fn what_is_spoken_through_tls_is_measured_the_same() {
     command
         .args(["-f", "spec|handle"])
         .env("THEIR_KEY", "key")
-        .env("SSL_CERT_FILE", bench.path("ours.pem"));
-    let run = common::ran(&command.output().expect("lmrun"));
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    for row in bench.rows("out/test_spec_m.csv") {
+        .env("SSL_CERT_FILE", sandbox.path("ours.pem"));
+    let run = finish(&mut command);
+    run.assert_code(0);
+    for row in sandbox.rows("out/test_spec_m.csv") {
         assert!(
             row["TTFT"].parse::<f64>().is_ok_and(|ttft| ttft > 0.0),
             "{row:?}"
         );
     }
     command.env_remove("SSL_CERT_FILE");
-    let run = common::ran(&command.output().expect("lmrun"));
-    assert_eq!(run.code, 3, "{}", run.stderr);
+    let run = finish(&mut command);
+    run.assert_code(3);
     let untrusted = "invalid peer certificate: UnknownIssuer; set SSL_CERT_FILE to a file with the \
         certificate of the server or of its issuer";
-    assert!(run.stderr.contains(untrusted), "{}", run.stderr);
+    run.assert_stderr(untrusted);
 }
 
 /// `openssl req -x509` without more makes such a certificate.
@@ -264,7 +251,7 @@ fn a_certificate_of_an_authority_is_refused_with_a_remedy() {
         signing_key: key,
     };
     let port = serve_tls(&made);
-    let bench = Bench::new().script("ours.pem", &made.cert.pem());
+    let sandbox = Sandbox::new().file("ours.pem", &made.cert.pem());
     let url = format!("https://localhost:{port}");
     for (model, code) in [(&[][..], 3), (&["--model", "m"], 1)] {
         let args = [
@@ -272,19 +259,14 @@ fn a_certificate_of_an_authority_is_refused_with_a_remedy() {
             model,
         ]
         .concat();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+        let mut command = lmrun();
         command.args(["load", "--max-send-lag-s", "10"]);
         command
             .args(&args)
-            .env("SSL_CERT_FILE", bench.path("ours.pem"));
-        let run = common::ran(&command.output().expect("lmrun"));
-        assert_eq!(run.code, code, "{}{}", run.stdout, run.stderr);
-        assert!(
-            run.stderr
-                .contains("-addext basicConstraints=critical,CA:FALSE"),
-            "{}",
-            run.stderr
-        );
+            .env("SSL_CERT_FILE", sandbox.path("ours.pem"));
+        let run = finish(&mut command);
+        run.assert_code(code);
+        run.assert_stderr("-addext basicConstraints=critical,CA:FALSE");
     }
 }
 
@@ -303,14 +285,14 @@ fn a_strict_server_at_an_address_is_tested_with_fixed_lengths() {
              }}"
         )
     };
-    let bench = Bench::new()
-        .script("ask.rhai", &script(""))
-        .script("never.rhai", &script(", ignore_eos: false"));
+    let sandbox = Sandbox::new()
+        .file("ask.rhai", &script(""))
+        .file("never.rhai", &script(", ignore_eos: false"));
     let url = format!("url={}", server.url());
     let told = "`openai` refuses `ignore_eos`, so that its answers may be shorter than asked for";
     for (file, times) in [("ask.rhai", 1), ("never.rhai", 0)] {
-        let run = bench.run(&[file, "-m", "m", "-P", &url]);
-        assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+        let run = sandbox.run(&[file, "-m", "m", "-P", &url]);
+        run.assert_code(0);
         let warned = run
             .stderr
             .lines()
@@ -365,33 +347,20 @@ fn serve(answer: impl Fn(TcpStream) + Send + 'static) -> u16 {
 
 /// Answers one request, and closes.
 fn answer(key: &str, stream: &mut (impl Read + Write)) -> std::io::Result<()> {
-    let mut reader = BufReader::new(&mut *stream);
-    let (mut line, mut head) = (String::new(), String::new());
-    while reader.read_line(&mut line)? > 2 {
-        head.push_str(&line.to_lowercase());
-        line.clear();
+    let request = read_request(stream)?;
+    if !request
+        .head
+        .contains(&format!("authorization: bearer {key}"))
+    {
+        return write_answer(stream, "401 Unauthorized", "");
     }
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok());
-    reader
-        .take(length.unwrap_or(0))
-        .read_to_end(&mut Vec::new())?;
-    let body = if head.starts_with("get /v1/models") {
-        r#"{"data": [{"id": "m"}]}"#
-    } else {
-        "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n"
-    };
-    let is_let_in = head.contains(&format!("authorization: bearer {key}"));
-    let (status, body) = if is_let_in {
-        ("200 OK", body)
-    } else {
-        ("401 Unauthorized", "")
-    };
-    let length = body.len();
-    write!(
+    let models = r#"{"data": [{"id": "m"}]}"#;
+    let stream_of_tokens =
+        "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\ndata: [DONE]\n\n";
+    let is_list = request.head.starts_with("get /v1/models");
+    write_answer(
         stream,
-        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-    )?;
-    stream.flush()
+        "200 OK",
+        if is_list { models } else { stream_of_tokens },
+    )
 }

@@ -1,9 +1,6 @@
 //! The prompt, over the real binary in a terminal of its own; `-e` and standard input.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, Ran, eventually, ran};
+use crate::common::{Finished, LMRUN, Sandbox, eventually, wait};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -27,15 +24,15 @@ const ROWS: u16 = 30;
 const COLUMNS: u16 = 100;
 
 impl Terminal {
-    fn open(bench: &Bench, args: &[&str]) -> Self {
+    fn open(sandbox: &Sandbox, args: &[&str]) -> Self {
         let size = PtySize {
             rows: ROWS,
             cols: COLUMNS,
             ..PtySize::default()
         };
         let pair = native_pty_system().openpty(size).expect("a terminal");
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_lmrun"));
-        let [p1, p2] = bench.ports.map(|port| port.to_string());
+        let mut command = CommandBuilder::new(LMRUN);
+        let [p1, p2] = sandbox.ports.map(|port| port.to_string());
         command.args([
             "repl",
             "-o",
@@ -47,8 +44,8 @@ impl Terminal {
             "10",
         ]);
         command.args(args);
-        command.cwd(bench.dir.path());
-        command.env("XDG_STATE_HOME", bench.path("state"));
+        command.cwd(sandbox.dir.path());
+        command.env("XDG_STATE_HOME", sandbox.path("state"));
         command.env("TERM", "xterm");
         command.env("NO_COLOR", "1");
         let child = pair.slave.spawn_command(command).expect("lmrun");
@@ -173,8 +170,8 @@ fn watch(
 
 const PROMPT: &str = "lmrun> ";
 
-fn started(bench: &Bench) -> Terminal {
-    let terminal = Terminal::open(bench, &[]);
+fn started(sandbox: &Sandbox) -> Terminal {
+    let terminal = Terminal::open(sandbox, &[]);
     terminal.sees(PROMPT);
     terminal.enter(
         "let plain = start(sim::engine(#{ name: \"plain\" }))",
@@ -185,8 +182,8 @@ fn started(bench: &Bench) -> Terminal {
 }
 
 /// The file of the session with this extension.
-fn results(bench: &Bench, extension: &str) -> Option<PathBuf> {
-    let files = std::fs::read_dir(bench.path("out"))
+fn results(sandbox: &Sandbox, extension: &str) -> Option<PathBuf> {
+    let files = std::fs::read_dir(sandbox.path("out"))
         .ok()?
         .flatten()
         .map(|entry| entry.path());
@@ -201,8 +198,8 @@ const WORK: &str = "context_len: 20, max_tokens: 4 })";
 
 #[test]
 fn prompt_typed_text_and_menu_stay_on_the_screen() {
-    let bench = Bench::new();
-    let terminal = Terminal::open(&bench, &[]);
+    let sandbox = Sandbox::new();
+    let terminal = Terminal::open(&sandbox, &[]);
     terminal.sees(PROMPT);
     assert!(
         terminal.looks().ends_with("\nlmrun> "),
@@ -236,14 +233,15 @@ fn prompt_typed_text_and_menu_stay_on_the_screen() {
 
 #[test]
 fn an_interrupt_keeps_the_engine_and_what_was_measured() {
-    let bench = Bench::new();
-    let terminal = started(&bench);
+    let sandbox = Sandbox::new();
+    let terminal = started(&sandbox);
     terminal.enter(
         &format!("let part = run(load::dummy(#{{ requests: 500, gap_s: 0.2, {WORK}, [plain])"),
         "planned",
     );
-    let csv =
-        || results(&bench, "csv").filter(|csv| bench.rows(csv.to_str().expect("a path")).len() > 2);
+    let csv = || {
+        results(&sandbox, "csv").filter(|csv| sandbox.rows(csv.to_str().expect("a path")).len() > 2)
+    };
     eventually("some rows", || csv().is_some());
     terminal.press("\u{3}");
     terminal.sees("partial result:");
@@ -262,7 +260,7 @@ fn an_interrupt_keeps_the_engine_and_what_was_measured() {
     terminal.enter(":engines", "healthy");
     terminal.enter(":quit", "closed in");
     assert_eq!(terminal.ends(), 0);
-    assert_eq!(bench.left_running(), Vec::<String>::new());
+    sandbox.assert_nothing_runs();
     let csv = csv().expect("the rows");
     let manifest =
         std::fs::read_to_string(csv.with_extension("manifest.json")).expect("the manifest");
@@ -270,7 +268,7 @@ fn an_interrupt_keeps_the_engine_and_what_was_measured() {
         manifest.contains("\"outcome\": null"),
         "a session has none to wait for: {manifest}"
     );
-    let rows = bench.rows(csv.to_str().expect("a path"));
+    let rows = sandbox.rows(csv.to_str().expect("a path"));
     assert_eq!(
         (
             rows.len(),
@@ -282,8 +280,8 @@ fn an_interrupt_keeps_the_engine_and_what_was_measured() {
 
 #[test]
 fn what_was_measured_is_drawn_on_the_terminal_and_in_files() {
-    let bench = Bench::new();
-    let terminal = started(&bench);
+    let sandbox = Sandbox::new();
+    let terminal = started(&sandbox);
     terminal.enter(
         &format!("let seen = run(load::dummy(#{{ requests: 3, gap_s: 0.1, {WORK}, [plain])"),
         "send lag",
@@ -305,12 +303,12 @@ fn what_was_measured_is_drawn_on_the_terminal_and_in_files() {
     );
     terminal.press("\u{4}");
     assert_eq!(terminal.ends(), 0);
-    let drawing = std::fs::read_to_string(bench.path("t.svg")).expect("a drawing");
+    let drawing = sandbox.read("t.svg");
     assert!(
         drawing.starts_with("<svg") && drawing.contains("simulated"),
         "{drawing}"
     );
-    let aside = bench.run(&["-e", ":plot [1, 4, 9]"]);
+    let aside = sandbox.run(&["-e", ":plot [1, 4, 9]"]);
     let path = aside
         .stdout
         .trim()
@@ -318,24 +316,21 @@ fn what_was_measured_is_drawn_on_the_terminal_and_in_files() {
         .expect("a path")
         .to_owned();
     assert!(
-        path.ends_with("-1.svg") && bench.path(&path).exists(),
+        path.ends_with("-1.svg") && sandbox.path(&path).exists(),
         "{path}"
     );
 }
 
 #[test]
 fn helpers_stand_among_the_engines() {
-    let bench = Bench::new();
-    let command = format!(
-        "[\"{}\", \"sim\", \"--port\", \"{{port}}\"]",
-        env!("CARGO_BIN_EXE_lmrun")
-    );
-    let port = bench.ports[1];
+    let sandbox = Sandbox::new();
+    let command = format!(r#"["{LMRUN}", "sim", "--port", "{{port}}"]"#);
+    let port = sandbox.ports[1];
     let store = format!(
         "start(helper::command(#{{ name: \"store\", command: {command}, port: {port} }}));"
     );
     let run = fed(
-        &bench,
+        &sandbox,
         &["repl"],
         &format!("{store}\n:engines\n:log store\n:log stone\n"),
     );
@@ -348,22 +343,14 @@ fn helpers_stand_among_the_engines() {
         row.contains("store") && row.contains(" MiB") && row.contains("stdout.log"),
         "{row}"
     );
-    assert!(
-        run.stdout.contains("Application startup complete"),
-        "{}",
-        run.stdout
-    );
-    assert!(
-        run.stderr.contains("no engine `stone` runs"),
-        "{}",
-        run.stderr
-    );
+    run.assert_stdout("Application startup complete");
+    run.assert_stderr("no engine `stone` runs");
 }
 
 #[test]
 fn a_failing_line_keeps_what_there_was_and_the_end_of_input_ends_all() {
-    let bench = Bench::new();
-    let terminal = started(&bench);
+    let sandbox = Sandbox::new();
+    let terminal = started(&sandbox);
     terminal.enter("let x = 40; nope()", "function not found: nope ()");
     terminal.enter("let x = 41", PROMPT);
     terminal.enter("if x > 0 {", "|");
@@ -374,8 +361,8 @@ fn a_failing_line_keeps_what_there_was_and_the_end_of_input_ends_all() {
     terminal.press("\u{4}");
     terminal.sees("closed in");
     assert_eq!(terminal.ends(), 0);
-    assert_eq!(bench.left_running(), Vec::<String>::new());
-    let history = std::fs::read_to_string(bench.path("state/lmrun/history")).expect("a history");
+    sandbox.assert_nothing_runs();
+    let history = sandbox.read("state/lmrun/history");
     assert!(
         history.contains("let x = 41") && !history.contains("abandoned"),
         "{history}"
@@ -385,18 +372,18 @@ fn a_failing_line_keeps_what_there_was_and_the_end_of_input_ends_all() {
 #[test]
 fn signals_end_the_session_and_its_engines() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP] {
-        let bench = Bench::new();
-        let terminal = started(&bench);
+        let sandbox = Sandbox::new();
+        let terminal = started(&sandbox);
         terminal.signal(signal);
         assert_eq!(terminal.ends(), 130, "{signal}");
-        assert_eq!(bench.left_running(), Vec::<String>::new());
+        sandbox.assert_nothing_runs();
     }
 }
 
 #[test]
 fn an_engine_is_ready_when_it_says_so_and_last_holds_it() {
-    let bench = Bench::new();
-    let terminal = Terminal::open(&bench, &[]);
+    let sandbox = Sandbox::new();
+    let terminal = Terminal::open(&sandbox, &[]);
     terminal.sees(PROMPT);
     terminal.enter(
         "start(sim::engine(#{ name: \"plain\", startup_s: 2 }))",
@@ -425,8 +412,8 @@ fn an_engine_is_ready_when_it_says_so_and_last_holds_it() {
 
 #[test]
 fn a_log_is_of_this_process_and_ctrl_c_leaves_it() {
-    let bench = Bench::new();
-    let terminal = started(&bench);
+    let sandbox = Sandbox::new();
+    let terminal = started(&sandbox);
     terminal.enter("plain.close()", "closed in");
     terminal.enter(
         "let plain = start(sim::engine(#{ name: \"plain\" }))",
@@ -451,8 +438,8 @@ fn a_log_is_of_this_process_and_ctrl_c_leaves_it() {
 
 #[test]
 fn a_second_interrupt_ends_lmrun_at_once() {
-    let bench = Bench::new();
-    let terminal = started(&bench);
+    let sandbox = Sandbox::new();
+    let terminal = started(&sandbox);
     let slow = "sim::engine(#{ name: \"slow\", startup_s: 60, grace_s: 50, fault: \"ignore-interrupts\" })";
     terminal.press(&format!(
         "run(load::dummy(#{{ requests: 1, {WORK}, [{slow}])\r"
@@ -462,13 +449,13 @@ fn a_second_interrupt_ends_lmrun_at_once() {
     terminal.sees("once more kills");
     terminal.press("\u{3}");
     assert_eq!(terminal.ends(), 130);
-    eventually("nothing is left", || bench.left_running().is_empty());
+    eventually("nothing is left", || sandbox.left_running().is_empty());
 }
 
 #[test]
 fn tab_completes_and_help_explains() {
-    let bench = Bench::new();
-    let terminal = Terminal::open(&bench, &[]);
+    let sandbox = Sandbox::new();
+    let terminal = Terminal::open(&sandbox, &[]);
     terminal.sees(PROMPT);
     terminal.press("load::dum\t");
     terminal.sees("load::dummy");
@@ -488,8 +475,8 @@ fn tab_completes_and_help_explains() {
 
 #[test]
 fn a_saved_session_is_a_test_that_passes() {
-    let bench = Bench::new();
-    let terminal = started(&bench);
+    let sandbox = Sandbox::new();
+    let terminal = started(&sandbox);
     terminal.enter(
         "fn work(n) {\nload::dummy(#{ requests: n, gap_s: 0.1, context_len: 20, max_tokens: 4 })\n}",
         PROMPT,
@@ -499,44 +486,44 @@ fn a_saved_session_is_a_test_that_passes() {
     terminal.enter(":save test_saved.rhai", "saved: lmrun test_saved.rhai");
     terminal.press("\u{4}");
     assert_eq!(terminal.ends(), 0);
-    let run = bench.run(&["test_saved.rhai"]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+    let run = sandbox.run(&["test_saved.rhai"]);
+    run.assert_code(0);
     assert!(
-        run.stdout.contains("passed test_saved") && bench.rows("out/test_saved.csv").len() == 2
+        run.stdout.contains("passed test_saved") && sandbox.rows("out/test_saved.csv").len() == 2
     );
 }
 
 #[test]
 fn a_script_is_loaded_and_loaded_again() {
-    let bench = Bench::new().script("s.rhai", "const N = 2;\nfn twice(x) { x * global::N }");
-    let terminal = Terminal::open(&bench, &["s.rhai"]);
+    let sandbox = Sandbox::new().file("s.rhai", "const N = 2;\nfn twice(x) { x * global::N }");
+    let terminal = Terminal::open(&sandbox, &["s.rhai"]);
     terminal.sees(PROMPT);
     terminal.enter("twice(21)", "42");
-    let bench = bench.script("s.rhai", "const N = 3;\nfn twice(x) { x * global::N }");
+    let sandbox = sandbox.file("s.rhai", "const N = 3;\nfn twice(x) { x * global::N }");
     terminal.enter(":reload", PROMPT);
     terminal.enter("twice(21)", "63");
     terminal.press("\u{4}");
     assert_eq!(terminal.ends(), 0);
-    drop(bench);
+    drop(sandbox);
 }
 
 #[test]
 fn a_script_of_another_folder_finds_what_lies_beside_it() {
-    let bench = Bench::new()
-        .script(
+    let sandbox = Sandbox::new()
+        .file(
             "sub/s.rhai",
             "import \"mine\" as mine;\nfn f() { mine::f() }\nfn g() {\n    nope()\n}",
         )
-        .script("sub/mine.rhai", "fn f() { 42 }");
+        .file("sub/mine.rhai", "fn f() { 42 }");
     let input = ":load sub/s.rhai\nf()\nimport \"core/files\" as files; files::existing(\"mine.rhai\").len() > 0\ng()\n";
-    let run = fed(&bench, &["repl"], input);
+    let run = fed(&sandbox, &["repl"], input);
     assert_eq!(run.stdout, "42\ntrue\n", "{}", run.stderr);
     assert!(
         run.stderr.contains("[sub/s.rhai:4:5]") && run.stderr.contains("called from prompt"),
         "{}",
         run.stderr
     );
-    let run = fed(&bench, &["repl"], ":load sub/mind.rhai\n");
+    let run = fed(&sandbox, &["repl"], ":load sub/mind.rhai\n");
     assert!(
         run.code == 2 && run.stderr.contains("did you mean `sub/mine.rhai`?"),
         "{}",
@@ -545,8 +532,8 @@ fn a_script_of_another_folder_finds_what_lies_beside_it() {
 }
 
 /// What comes of `text` on standard input.
-fn fed(bench: &Bench, args: &[&str], text: &str) -> Ran {
-    let mut child = bench
+fn fed(sandbox: &Sandbox, args: &[&str], text: &str) -> Finished {
+    let mut child = sandbox
         .command(args)
         .stdin(Stdio::piped())
         .spawn()
@@ -557,32 +544,32 @@ fn fed(bench: &Bench, args: &[&str], text: &str) -> Ran {
         .expect("its input")
         .write_all(text.as_bytes())
         .expect("it reads");
-    ran(&child.wait_with_output().expect("it ends"))
+    wait(child)
 }
 
-fn evaluated(bench: &Bench, expression: &str) -> Ran {
-    bench.run(&["-e", expression])
+fn evaluated(sandbox: &Sandbox, expression: &str) -> Finished {
+    sandbox.run(&["-e", expression])
 }
 
 #[test]
 fn one_expression_has_its_value_and_its_exit_code() {
-    let bench = Bench::new();
-    let title = evaluated(&bench, "load::dummy(#{ requests: 2 }).title");
+    let sandbox = Sandbox::new();
+    let title = evaluated(&sandbox, "load::dummy(#{ requests: 2 }).title");
     assert_eq!(
         (title.code, title.stdout.as_str()),
         (0, "context 8192 tokens, 2 requests, one every 8 s\n")
     );
-    assert_eq!(evaluated(&bench, "let").code, 2);
-    assert_eq!(evaluated(&bench, "nope()").code, 1);
-    assert_eq!(evaluated(&bench, "check::that(false, \"a\")").code, 1);
+    assert_eq!(evaluated(&sandbox, "let").code, 2);
+    assert_eq!(evaluated(&sandbox, "nope()").code, 1);
+    assert_eq!(evaluated(&sandbox, "check::that(false, \"a\")").code, 1);
     let missing = "run(load::dummy(#{ requests: 1 }), [command::engine(#{ name: \"x\", command: [\"/no/such\"], model: \"m\" })])";
-    let missing = evaluated(&bench, missing);
-    assert_eq!(missing.code, 3, "{}", missing.stderr);
+    let missing = evaluated(&sandbox, missing);
+    missing.assert_code(3);
     let many = evaluated(
-        &bench,
+        &sandbox,
         "let w = load::dummy(#{ requests: 2, gap_s: 0.1, context_len: 20, max_tokens: 3 }); run(w, [sim::engine()])",
     );
-    assert_eq!(many.code, 0, "{}", many.stderr);
+    many.assert_code(0);
     assert!(
         many.stdout.contains("sim (simulated)") && many.stderr.contains("rows in out/repl-"),
         "{}",
@@ -592,8 +579,8 @@ fn one_expression_has_its_value_and_its_exit_code() {
 
 #[test]
 fn standard_input_is_read_line_by_line_up_to_the_first_failure() {
-    let bench = Bench::new();
-    let fed = |args: &[&str], text: &str| fed(&bench, args, text);
+    let sandbox = Sandbox::new();
+    let fed = |args: &[&str], text: &str| fed(&sandbox, args, text);
     for args in [&["repl"][..], &["-e", "-"]] {
         let run = fed(
             args,
@@ -605,11 +592,7 @@ fn standard_input_is_read_line_by_line_up_to_the_first_failure() {
             "{}",
             run.stderr
         );
-        assert!(
-            run.stderr.contains("function not found: nope ()"),
-            "{}",
-            run.stderr
-        );
+        run.assert_stderr("function not found: nope ()");
     }
     let engine = fed(
         &["repl"],
@@ -621,6 +604,6 @@ fn standard_input_is_read_line_by_line_up_to_the_first_failure() {
         "{}",
         engine.stderr
     );
-    assert_eq!(bench.left_running(), Vec::<String>::new());
+    sandbox.assert_nothing_runs();
     assert_eq!(fed(&["repl"], ":engine\n").code, 2);
 }

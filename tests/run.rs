@@ -1,17 +1,16 @@
 //! `lmrun SCRIPT`, from the command line to the files, on the simulator.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, Ran, eventually, ran, root, unrecognized_simulator};
+use crate::common::{
+    Finished, Sandbox, all_processes, eventually, finish, lmrun, root, unrecognized_simulator, wait,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
 /// What stands beside a test's rows.
-fn manifest(bench: &Bench, name: &str) -> serde_json::Value {
-    let text = std::fs::read_to_string(bench.path(&format!("out/{name}.manifest.json")));
+fn manifest(sandbox: &Sandbox, name: &str) -> serde_json::Value {
+    let text = std::fs::read_to_string(sandbox.path(&format!("out/{name}.manifest.json")));
     serde_json::from_str(&text.expect("a manifest")).expect("JSON")
 }
 
@@ -21,23 +20,26 @@ fn tests_rhai() -> String {
 
 #[test]
 fn the_list_is_one_test_a_line_and_starts_nothing() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         "throw \"the top level must not run\";\n/// Second sentence is left out. Really.\nfn test_b() {}\nfn test_a() {}\n\
          private fn test_hidden() {}\nfn other() {}\n",
     );
-    let listed = bench.run(&["t.rhai", "-l"]);
+    let listed = sandbox.run(&["t.rhai", "-l"]);
     assert_eq!(
         (listed.code, listed.stdout.as_str()),
         (0, "test_b  Second sentence is left out.\ntest_a\n")
     );
-    assert_eq!(bench.run(&["t.rhai", "-l", "-f", "oth"]).stdout, "other\n");
-    assert!(!bench.path("out").exists());
+    assert_eq!(
+        sandbox.run(&["t.rhai", "-l", "-f", "oth"]).stdout,
+        "other\n"
+    );
+    assert!(!sandbox.path("out").exists());
 }
 
 #[test]
 fn the_main_job_on_the_simulator() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     let script = tests_rhai();
     // What is fast on a machine that does other things too is not a test's business.
     let quick = [
@@ -61,14 +63,13 @@ fn the_main_job_on_the_simulator() {
         &quick[..],
     ]
     .concat();
-    let run = bench.run(&args);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    assert!(run.stdout.contains("lmcache (simulated)"), "{}", run.stdout);
+    let run = sandbox.run(&args);
+    run.assert_code(0);
+    run.assert_stdout("lmcache (simulated)");
 
-    let rows = bench.rows("out/test_lmcache_local_cpu.csv");
+    let rows = sandbox.rows("out/test_lmcache_local_cpu.csv");
     assert_eq!(rows.len(), 3 * 2 * 3);
-    let header =
-        std::fs::read_to_string(bench.path("out/test_lmcache_local_cpu.csv")).expect("the CSV");
+    let header = sandbox.read("out/test_lmcache_local_cpu.csv");
     assert!(header.starts_with(
         "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory,engine,"
     ));
@@ -104,7 +105,7 @@ fn the_main_job_on_the_simulator() {
     let ids: std::collections::HashSet<_> = rows.iter().map(|row| &row["x_request_id"]).collect();
     assert_eq!(ids.len(), rows.len(), "every request has an id of its own");
 
-    let manifest = manifest(&bench, "test_lmcache_local_cpu");
+    let manifest = manifest(&sandbox, "test_lmcache_local_cpu");
     assert_eq!(manifest["outcome"], json!({ "passed": true }));
     assert!(manifest["took_s"].as_f64() > Some(1.0), "{manifest}");
     let checks = manifest["checks"].as_array().expect("checks");
@@ -114,20 +115,19 @@ fn the_main_job_on_the_simulator() {
     );
     assert_eq!(manifest["experiments"].as_array().map(Vec::len), Some(3));
     assert_eq!(manifest["parameters"]["gap_s"], "0.6");
-    for port in bench.ports {
-        let log =
-            std::fs::read_to_string(bench.path(&format!("out/{port}-stdout.log"))).expect("a log");
+    for port in sandbox.ports {
+        let log = sandbox.read(&format!("out/{port}-stdout.log"));
         assert!(log.contains("Application startup complete."), "{log}");
     }
-    assert_eq!(bench.left_running(), Vec::<String>::new());
+    sandbox.assert_nothing_runs();
 }
 
 #[test]
 fn growing_contexts_and_two_caches_at_once() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     let script = tests_rhai();
     let quick = ["-P", "gap_s=1", "-P", "requests=3", "-P", "max_tokens=2"];
-    let run = bench.run(
+    let run = sandbox.run(
         &[
             &[
                 script.as_str(),
@@ -140,35 +140,35 @@ fn growing_contexts_and_two_caches_at_once() {
         ]
         .concat(),
     );
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    let lengths: Vec<String> = bench
+    run.assert_code(0);
+    let lengths: Vec<String> = sandbox
         .rows("out/test_vary_length_workload.csv")
         .iter()
         .map(|row| row["context_len"].clone())
         .collect();
     assert_eq!(lengths, ["12288", "24576", "24576"]);
     assert_eq!(
-        bench.rows("out/test_cache_compatibility.csv").len(),
+        sandbox.rows("out/test_cache_compatibility.csv").len(),
         3 * 2 * 3
     );
 }
 
 #[test]
 fn a_model_names_the_file_and_a_trailing_slash_does_not_matter() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         "import \"std/load\" as load; import \"std/sim\" as sim;
          fn test_one() { run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }), [sim::engine()]); }",
     );
-    let run = ran(&bench
-        .command(&["t.rhai", "-m", "org/model"])
-        .args(["-o", "elsewhere/"])
-        .output()
-        .expect("lmrun"));
+    let run = finish(
+        sandbox
+            .command(&["t.rhai", "-m", "org/model"])
+            .args(["-o", "elsewhere/"]),
+    );
     assert_eq!(run.code, 2, "-o twice is refused: {}", run.stderr);
-    let [p1, p2] = bench.ports.map(|port| port.to_string());
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_lmrun"));
-    command.current_dir(bench.dir.path()).args([
+    let [p1, p2] = sandbox.ports.map(|port| port.to_string());
+    let mut command = lmrun();
+    command.current_dir(sandbox.dir.path()).args([
         "t.rhai",
         "-m",
         "org/model",
@@ -178,16 +178,16 @@ fn a_model_names_the_file_and_a_trailing_slash_does_not_matter() {
         &p1,
         &p2,
     ]);
-    assert_eq!(ran(&command.output().expect("lmrun")).code, 0);
+    assert_eq!(finish(&mut command).code, 0);
     assert_eq!(
-        bench.rows("elsewhere/test_one_org.csv")[0]["model"],
+        sandbox.rows("elsewhere/test_one_org.csv")[0]["model"],
         "org/model"
     );
 }
 
 #[test]
 fn a_failing_test_does_not_stop_the_next_and_keeps_its_rows() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/check\" as check;
          fn test_1() {
@@ -199,30 +199,13 @@ fn a_failing_test_does_not_stop_the_next_and_keeps_its_rows() {
          }
          fn test_2() { print(\"second\"); }",
     );
-    let run = ran(&bench
-        .command(&["t.rhai"])
-        .env("MY_API_KEY", "sk-abcdef")
-        .output()
-        .expect("lmrun"));
-    assert_eq!(run.code, 1, "{}", run.stderr);
-    assert!(
-        run.stdout
-            .contains("FAILED: TTFT: at least 1000.0, seen 0."),
-        "{}",
-        run.stdout
-    );
-    assert!(
-        run.stdout.contains("passed: failed: expected 0, seen 0"),
-        "{}",
-        run.stdout
-    );
-    assert!(
-        run.stdout.contains("second\npassed test_2"),
-        "{}",
-        run.stdout
-    );
-    assert_eq!(bench.rows("out/test_1.csv").len(), 2);
-    let manifest = manifest(&bench, "test_1");
+    let run = finish(sandbox.command(&["t.rhai"]).env("MY_API_KEY", "sk-abcdef"));
+    run.assert_code(1);
+    run.assert_stdout("FAILED: TTFT: at least 1000.0, seen 0.");
+    run.assert_stdout("passed: failed: expected 0, seen 0");
+    run.assert_stdout("second\npassed test_2");
+    assert_eq!(sandbox.rows("out/test_1.csv").len(), 2);
+    let manifest = manifest(&sandbox, "test_1");
     assert_eq!(
         manifest["outcome"],
         json!({ "passed": false, "code": 1, "summary": "1 check failed" })
@@ -239,7 +222,7 @@ fn a_failing_test_does_not_stop_the_next_and_keeps_its_rows() {
 
 #[test]
 fn a_handle_stays_until_it_is_closed_or_the_test_ends() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/check\" as check;
          fn test_handle() {
@@ -256,9 +239,9 @@ fn a_handle_stays_until_it_is_closed_or_the_test_ends() {
              start(sim::engine());
          }",
     );
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    assert_eq!(bench.left_running(), Vec::<String>::new());
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(0);
+    sandbox.assert_nothing_runs();
 }
 
 #[test]
@@ -266,8 +249,8 @@ fn an_unknown_parameter_is_refused_before_anything_starts() {
     let script = "private fn number(name, usual) { param(name, usual) }
         fn test_a() { print(number(\"gap_s\", 8) + 1); }
         fn test_b() { param(\"turns\", 1); }";
-    let bench = Bench::new().script("t.rhai", script);
-    let run = bench.run(&["t.rhai", "-P", "gap=3"]);
+    let sandbox = Sandbox::new().file("t.rhai", script);
+    let run = sandbox.run(&["t.rhai", "-P", "gap=3"]);
     let error = "error: unknown parameter `gap`; did you mean `gap_s`?\n";
     assert_eq!(
         (run.code, run.stderr.as_str()),
@@ -275,8 +258,8 @@ fn an_unknown_parameter_is_refused_before_anything_starts() {
         "{}",
         run.stdout
     );
-    assert!(!bench.path("out").exists());
-    let run = bench.run(&["t.rhai", "-P", "zzz=3"]);
+    assert!(!sandbox.path("out").exists());
+    let run = sandbox.run(&["t.rhai", "-P", "zzz=3"]);
     assert_eq!(
         (run.code, run.stderr.as_str()),
         (
@@ -284,7 +267,7 @@ fn an_unknown_parameter_is_refused_before_anything_starts() {
             "error: unknown parameter `zzz`; the script has `gap_s`, `turns`\n"
         )
     );
-    let run = bench.run(&["t.rhai", "-P", "gap_s=1.5", "-P", "model=m", "-P", "seed=1"]);
+    let run = sandbox.run(&["t.rhai", "-P", "gap_s=1.5", "-P", "model=m", "-P", "seed=1"]);
     assert!(
         run.code == 0 && run.stdout.contains("\n2.5\n"),
         "{}{}",
@@ -297,8 +280,8 @@ fn an_unknown_parameter_is_refused_before_anything_starts() {
 #[test]
 fn a_parameter_of_another_test_is_a_warning() {
     let script = "fn test_a() {} fn test_b() { param(\"turns\", 1); }";
-    let run = Bench::new()
-        .script("t.rhai", script)
+    let run = Sandbox::new()
+        .file("t.rhai", script)
         .run(&["t.rhai", "-f", "test_a", "-P", "turns=3"]);
     let warning = "warning: the parameter `turns` has no effect on the selected tests: it is used by `test_b`";
     assert_eq!(
@@ -313,16 +296,12 @@ fn a_parameter_of_another_test_is_a_warning() {
 #[test]
 fn a_parameter_with_a_computed_name_is_not_refused() {
     let script = "fn test_a() { for name in [\"a\", \"b\"] { print(param(`${name}_s`, 8)); } }";
-    let run = Bench::new()
-        .script("t.rhai", script)
+    let run = Sandbox::new()
+        .file("t.rhai", script)
         .run(&["t.rhai", "-P", "a_s=3", "-P", "c_s=3"]);
-    assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(run.stdout.contains("\n3\n"), "{}", run.stdout);
-    assert!(
-        run.stderr.contains("no test asked for the parameter `c_s`"),
-        "{}",
-        run.stderr
-    );
+    run.assert_code(0);
+    run.assert_stdout("\n3\n");
+    run.assert_stderr("no test asked for the parameter `c_s`");
 }
 
 #[test]
@@ -331,8 +310,8 @@ fn the_verbose_list_has_parameters_and_defaults() {
         fn test_a() { param(\"requests\", max(2, 3)); common(); }
         fn test_b() {}
         private fn common() { param(\"gap_s\", 0.5) }";
-    let listed = Bench::new()
-        .script("t.rhai", script)
+    let listed = Sandbox::new()
+        .file("t.rhai", script)
         .run(&["t.rhai", "-l", "-v"]);
     let expected = "test_a  Answers come.\n    gap_s     0.5\n    requests  max(2, 3)\ntest_b\n";
     assert_eq!((listed.code, listed.stdout.as_str()), (0, expected));
@@ -344,38 +323,38 @@ const LONG: &str = "import \"std/load\" as load; import \"std/sim\" as sim;
     }
     fn test_never_reached() {}";
 
-fn rows_so_far(bench: &Bench) -> usize {
-    std::fs::read_to_string(bench.path("out/test_long.csv")).map_or(0, |text| text.lines().count())
+fn rows_so_far(sandbox: &Sandbox) -> usize {
+    sandbox.lines("out/test_long.csv")
 }
 
 #[test]
 fn ctrl_c_keeps_the_rows_closes_the_engines_and_exits_with_130() {
-    let bench = Bench::new().script("t.rhai", LONG);
-    let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    let sandbox = Sandbox::new().file("t.rhai", LONG);
+    let child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     eventually("rows are on disk while the run goes on", || {
-        rows_so_far(&bench) > 3
+        rows_so_far(&sandbox) > 3
     });
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).expect("the signal");
-    let run = ran(&child.wait_with_output().expect("its end"));
-    assert_eq!(run.code, 130, "{}{}", run.stdout, run.stderr);
+    let run = wait(child);
+    run.assert_code(130);
     assert!(!run.stdout.contains("test_never_reached"), "{}", run.stdout);
-    let rows = bench.rows("out/test_long.csv");
+    let rows = sandbox.rows("out/test_long.csv");
     assert!(rows.iter().filter(|row| row["status"] == "ok").count() >= 3);
     assert!(
         rows.iter()
             .any(|row| row["error"] == "the run was interrupted")
     );
-    assert_eq!(manifest(&bench, "test_long")["outcome"]["code"], 130);
-    assert_eq!(bench.left_running(), Vec::<String>::new());
+    assert_eq!(manifest(&sandbox, "test_long")["outcome"]["code"], 130);
+    sandbox.assert_nothing_runs();
 }
 
 #[test]
 fn ctrl_c_ends_an_endless_loop() {
-    let bench = Bench::new().script("t.rhai", "fn test_loop() { print(\"looping\"); loop { } }");
-    let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+    let sandbox = Sandbox::new().file("t.rhai", "fn test_loop() { print(\"looping\"); loop { } }");
+    let child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     std::thread::sleep(Duration::from_millis(500));
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).expect("the signal");
-    let run = ran(&child.wait_with_output().expect("its end"));
+    let run = wait(child);
     assert_eq!(
         (run.code, run.stdout.contains("looping")),
         (130, true),
@@ -386,25 +365,25 @@ fn ctrl_c_ends_an_endless_loop() {
 
 #[test]
 fn no_engine_outlives_a_killed_lmrun() {
-    let bench = Bench::new().script("t.rhai", LONG);
-    let mut child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
-    eventually("rows", || rows_so_far(&bench) > 3);
-    assert!(!bench.left_running().is_empty());
+    let sandbox = Sandbox::new().file("t.rhai", LONG);
+    let mut child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
+    eventually("rows", || rows_so_far(&sandbox) > 3);
+    assert!(!sandbox.left_running().is_empty());
     child.kill().expect("SIGKILL");
     child.wait().expect("its end");
     eventually("the watchdog ends the engines", || {
-        bench.left_running().len() <= 1
+        sandbox.left_running().len() <= 1
     });
-    eventually("and nothing is left", || bench.left_running().is_empty());
+    eventually("and nothing is left", || sandbox.left_running().is_empty());
     assert!(
-        bench.rows("out/test_long.csv").len() >= 3,
+        sandbox.rows("out/test_long.csv").len() >= 3,
         "the rows were on disk"
     );
 }
 
 #[test]
 fn checks_are_on_disk_at_once_and_a_killed_run_has_no_outcome() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/check\" as check;
          fn test_long() {
@@ -414,13 +393,13 @@ fn checks_are_on_disk_at_once_and_a_killed_run_has_no_outcome() {
              loop { }
          }",
     );
-    let mut child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
-    let path = bench.path("out/test_long.manifest.json");
+    let mut child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
+    let path = sandbox.path("out/test_long.manifest.json");
     let is_checked = || std::fs::read_to_string(&path).is_ok_and(|text| text.contains("\"after\""));
     eventually("the check is on disk while the test goes on", is_checked);
     child.kill().expect("SIGKILL");
     child.wait().expect("its end");
-    let manifest = manifest(&bench, "test_long");
+    let manifest = manifest(&sandbox, "test_long");
     let checks = json!([
         { "passed": true, "what": "before", "expr_id": null },
         { "passed": false, "what": "after", "expr_id": 0 },
@@ -429,12 +408,12 @@ fn checks_are_on_disk_at_once_and_a_killed_run_has_no_outcome() {
         (&manifest["checks"], manifest.get("outcome")),
         (&checks, None)
     );
-    eventually("nothing is left", || bench.left_running().is_empty());
+    eventually("nothing is left", || sandbox.left_running().is_empty());
 }
 
 #[test]
 fn an_engine_that_dies_fails_its_requests_and_not_the_others() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         "import \"std/load\" as load; import \"std/sim\" as sim;
          fn test_long() {
@@ -442,12 +421,10 @@ fn an_engine_that_dies_fails_its_requests_and_not_the_others() {
                  [sim::engine(#{ name: \"victim\" }), sim::engine(#{ name: \"other\" })]);
          }",
     );
-    let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
-    eventually("rows", || rows_so_far(&bench) > 6);
-    let mark = format!("--port {}", bench.ports[0]);
-    let victim = procfs::process::all_processes()
-        .expect("/proc")
-        .filter_map(Result::ok);
+    let child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
+    eventually("rows", || rows_so_far(&sandbox) > 6);
+    let mark = format!("--port {}", sandbox.ports[0]);
+    let victim = all_processes();
     let mut victim = victim.filter(|process| {
         process
             .cmdline()
@@ -460,15 +437,11 @@ fn an_engine_that_dies_fails_its_requests_and_not_the_others() {
     )
     .expect("the signal");
     let began = Instant::now();
-    let run = ran(&child.wait_with_output().expect("its end"));
-    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
-    assert!(
-        run.stderr.contains("engine `victim` ended while it served"),
-        "{}",
-        run.stderr
-    );
+    let run = wait(child);
+    run.assert_code(3);
+    run.assert_stderr("engine `victim` ended while it served");
     assert!(began.elapsed() < Duration::from_secs(30));
-    let rows = bench.rows("out/test_long.csv");
+    let rows = sandbox.rows("out/test_long.csv");
     let of = |name: &str, status: &str| {
         rows.iter()
             .filter(|r| r["engine"] == name && r["status"] == status)
@@ -490,9 +463,9 @@ fn an_engine_that_dies_fails_its_requests_and_not_the_others() {
 }
 
 /// Runs two user-defined programs, which lmrun cannot recognize as simulators.
-fn on_gpus(gpus: [&str; 2]) -> Ran {
+fn on_gpus(gpus: [&str; 2]) -> Finished {
     let engine = |name, gpus| unrecognized_simulator(name, &format!("gpus: {gpus}"));
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         &format!(
             "import \"std/command\" as command; import \"std/load\" as load;
@@ -504,9 +477,9 @@ fn on_gpus(gpus: [&str; 2]) -> Ran {
             engine("two", gpus[1])
         ),
     );
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    for row in bench.rows("out/test_a.csv") {
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(0);
+    for row in sandbox.rows("out/test_a.csv") {
         assert!(
             serde_json::from_str::<serde_json::Value>(&row["gpu_memory"])
                 .is_ok_and(|memory| memory.is_object())
@@ -519,7 +492,7 @@ fn on_gpus(gpus: [&str; 2]) -> Ran {
 fn two_engines_on_one_gpu_at_the_same_time_are_warned_of() {
     let warning = "`one` and `two` are measured at the same time on GPU 1: each slows the other";
     let shared = on_gpus(["[0, 1]", "[1]"]);
-    assert!(shared.stderr.contains(warning), "{}", shared.stderr);
+    shared.assert_stderr(warning);
     for apart in [on_gpus(["[0]", "[1]"]), on_gpus(["[]", "[]"])] {
         assert!(
             !apart.stderr.contains("at the same time"),
@@ -531,12 +504,12 @@ fn two_engines_on_one_gpu_at_the_same_time_are_warned_of() {
 
 #[test]
 fn a_script_may_begin_with_a_byte_order_mark() {
-    let bench = Bench::new()
-        .script(
+    let sandbox = Sandbox::new()
+        .file(
             "t.rhai",
             "\u{feff}import \"own\" as own;\nfn test_a() { own::it() }\n",
         )
-        .script("own.rhai", "\u{feff}fn it() { 1 }\n");
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
+        .file("own.rhai", "\u{feff}fn it() { 1 }\n");
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(0);
 }

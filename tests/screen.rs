@@ -1,9 +1,6 @@
 //! What is shown where there is no terminal: results apart from the rest, in whole lines.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, Ran};
+use crate::common::{Finished, Sandbox};
 
 const SCRIPT: &str = r#"
 import "std/check" as check;
@@ -19,22 +16,22 @@ fn test_shown() {
 }
 "#;
 
-fn shown(flags: &[&str]) -> (Bench, Ran) {
-    let bench = Bench::new().script("shown.rhai", SCRIPT);
-    let ran = bench.run(&[&["shown.rhai"], flags].concat());
-    assert_eq!(ran.code, 1, "{}", ran.stderr);
+fn shown(flags: &[&str]) -> (Sandbox, Finished) {
+    let sandbox = Sandbox::new().file("shown.rhai", SCRIPT);
+    let ran = sandbox.run(&[&["shown.rhai"], flags].concat());
+    ran.assert_code(1);
     for text in [&ran.stdout, &ran.stderr] {
         assert!(
             text.chars().all(|c| !c.is_control() || c == '\n'),
             "{text:?}"
         );
     }
-    (bench, ran)
+    (sandbox, ran)
 }
 
 #[test]
 fn usually_results_are_apart_from_what_happens() {
-    let (bench, ran) = shown(&[]);
+    let (sandbox, ran) = shown(&[]);
     for part in [
         "TTFT p50 s",
         "b / a",
@@ -60,7 +57,7 @@ fn usually_results_are_apart_from_what_happens() {
     let (paths, rest): (Vec<&str>, Vec<&str>) = written.partition(|line| line.starts_with("  "));
     assert_eq!(paths.len(), 4, "two logs, rows and manifest: {paths:?}");
     assert!(
-        paths.iter().all(|path| bench.path(path.trim()).exists()),
+        paths.iter().all(|path| sandbox.path(path.trim()).exists()),
         "{paths:?}"
     );
     assert_eq!(rest, ["the whole report: lmrun report out"]);
@@ -102,13 +99,13 @@ fn on_demand_every_request_is_shown() {
             .count()
     };
     assert_eq!((requests("a"), requests("b")), (3, 3), "{}", ran.stderr);
-    assert!(ran.stderr.contains(": failed: HTTP 503"), "{}", ran.stderr);
-    assert!(ran.stderr.contains(" s, 4 tokens"), "{}", ran.stderr);
+    ran.assert_stderr(": failed: HTTP 503");
+    ran.assert_stderr(" s, 4 tokens");
 }
 
 #[test]
 fn quiet_and_verbose_exclude_each_other() {
-    let ran = Bench::new().run(&["x.rhai", "-q", "-v"]);
-    assert_eq!(ran.code, 2);
-    assert!(ran.stderr.contains("cannot be used with"), "{}", ran.stderr);
+    let ran = Sandbox::new().run(&["x.rhai", "-q", "-v"]);
+    ran.assert_code(2);
+    ran.assert_stderr("cannot be used with");
 }

@@ -1,16 +1,12 @@
 //! `lmrun selfcheck` as people run it, with a small load.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use serde_json::{Value, json};
-use std::process::Command;
 
 #[test]
 fn the_client_is_compared_with_the_simulators_own_stamps() {
     let cache = tempfile::tempdir().expect("a folder");
-    let run = Command::new(env!("CARGO_BIN_EXE_lmrun"))
+    let run = lmrun()
         .args(["selfcheck", "--json", "--up-to", "10"])
         .env("XDG_CACHE_HOME", cache.path())
         .output()
@@ -43,13 +39,13 @@ fn a_run_that_sends_more_than_was_held_says_so() {
     let cores = std::thread::available_parallelism().expect("cores").get();
     let known =
         json!({ "host": host.trim(), "cores": cores, "at_unix_s": 0, "rate": 2.0, "streams": 100 });
-    let bench = Bench::new().script("cache/lmrun/selfcheck.json", &known.to_string()).script(
+    let sandbox = Sandbox::new().file("cache/lmrun/selfcheck.json", &known.to_string()).file(
         "t.rhai",
         "import \"std/load\" as load; import \"std/sim\" as sim;
          fn test_many() { run(load::dummy(#{ requests: 5, gap_s: 0.01, context_len: 60, max_tokens: 2 }), [sim::engine()]); }",
     );
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 0, "{}", run.stderr);
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(0);
     let told = "warning: 5 requests were sent within a second; `lmrun selfcheck` saw 2 a second held on this machine";
-    assert!(run.stderr.contains(told), "{}", run.stderr);
+    run.assert_stderr(told);
 }

@@ -1,14 +1,13 @@
 //! A client that cannot send in time: every place that shows the numbers says that they are invalid.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, Ran, Sim, eventually, ran, unrecognized_simulator};
+use crate::common::{
+    Finished, Sandbox, Simulator, eventually, finish, lmrun, unrecognized_simulator, wait,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 /// Two experiments, of 30 requests in 1.5 seconds each.
@@ -38,30 +37,23 @@ fn rows_of(csv: &Path, experiment: usize) -> usize {
         .count()
 }
 
-fn late_run() -> (Bench, Ran) {
-    let bench = Bench::new().script("t.rhai", SCRIPT);
-    let child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
+fn late_run() -> (Sandbox, Finished) {
+    let sandbox = Sandbox::new().file("t.rhai", SCRIPT);
+    let child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     for experiment in 0..2 {
         eventually("rows", || {
-            rows_of(&bench.path("out/test_late.csv"), experiment) > 2
+            rows_of(&sandbox.path("out/test_late.csv"), experiment) > 2
         });
         stall(&child);
     }
-    let run = ran(&child.wait_with_output().expect("its end"));
-    (bench, run)
-}
-
-fn lmrun(args: &[&str]) -> Ran {
-    ran(&Command::new(env!("CARGO_BIN_EXE_lmrun"))
-        .args(args)
-        .output()
-        .expect("lmrun"))
+    let run = wait(child);
+    (sandbox, run)
 }
 
 #[test]
 fn an_invalid_experiment_is_marked_wherever_its_numbers_are_shown() {
-    let (bench, run) = late_run();
-    assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
+    let (sandbox, run) = late_run();
+    run.assert_code(5);
     let tables: Vec<&str> = run.stdout.split("TTFT p50 s").collect();
     assert_eq!(tables.len(), 3, "two tables: {}", run.stdout);
     assert!(
@@ -71,7 +63,7 @@ fn an_invalid_experiment_is_marked_wherever_its_numbers_are_shown() {
         "{}",
         run.stdout
     );
-    let csv = bench.path("out/test_late.csv");
+    let csv = sandbox.path("out/test_late.csv");
     let manifest =
         std::fs::read_to_string(csv.with_extension("manifest.json")).expect("a manifest");
     let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
@@ -79,7 +71,7 @@ fn an_invalid_experiment_is_marked_wherever_its_numbers_are_shown() {
         assert_eq!(experiment["valid"], false, "{experiment}");
         assert_eq!(experiment["invalid"][0]["code"], "send_lag");
     }
-    let rows = bench.rows("out/test_late.csv");
+    let rows = sandbox.rows("out/test_late.csv");
     assert!(
         rows.len() == 60 && rows.iter().all(|row| row["valid"] == "false"),
         "{rows:?}"
@@ -92,8 +84,8 @@ fn an_invalid_experiment_is_marked_wherever_its_numbers_are_shown() {
     assert!(summary.contains("; experiment 1: lmrun sent"), "{summary}");
 
     let csv = csv.display().to_string();
-    assert_eq!(lmrun(&["report", &csv]).code, 0);
-    let page = std::fs::read_to_string(bench.path("out/report.html")).expect("the page");
+    assert_eq!(finish(lmrun().args(["report", &csv])).code, 0);
+    let page = sandbox.read("out/report.html");
     let titles = || {
         page.split("<svg")
             .skip(1)
@@ -110,7 +102,8 @@ fn an_invalid_experiment_is_marked_wherever_its_numbers_are_shown() {
     ] {
         assert!(page.contains(table), "{table}");
     }
-    let exported = lmrun(&["export", &csv, "--to", "vllm", "--experiment", "1"]).stdout;
+    let exported =
+        finish(lmrun().args(["export", &csv, "--to", "vllm", "--experiment", "1"])).stdout;
     let exported: Value = serde_json::from_str(&exported).expect("JSON");
     let remark = exported["lmrun"]["remarks"]["validity"]
         .as_str()
@@ -120,7 +113,7 @@ fn an_invalid_experiment_is_marked_wherever_its_numbers_are_shown() {
 
 #[test]
 fn rows_are_valid_when_their_test_has_ended_and_of_a_killed_run_it_is_unknown() {
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         "import \"std/load\" as load; import \"std/sim\" as sim;
          fn test_a() { run(load::dummy(#{ requests: 3, gap_s: 0.05, context_len: 60, max_tokens: 2 }), [sim::engine()]); }
@@ -129,10 +122,10 @@ fn rows_are_valid_when_their_test_has_ended_and_of_a_killed_run_it_is_unknown() 
              loop { }
          }",
     );
-    let mut child = bench.command(&["t.rhai"]).spawn().expect("lmrun");
-    eventually("rows", || rows_of(&bench.path("out/test_b.csv"), 0) == 3);
+    let mut child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
+    eventually("rows", || rows_of(&sandbox.path("out/test_b.csv"), 0) == 3);
     let valid = |csv: &str| {
-        let rows = bench.rows(csv);
+        let rows = sandbox.rows(csv);
         rows.iter()
             .map(|row| row["valid"].clone())
             .collect::<Vec<_>>()
@@ -141,13 +134,13 @@ fn rows_are_valid_when_their_test_has_ended_and_of_a_killed_run_it_is_unknown() 
     child.kill().expect("SIGKILL");
     child.wait().expect("its end");
     assert_eq!(valid("out/test_b.csv"), ["", "", ""]);
-    eventually("nothing is left", || bench.left_running().is_empty());
+    eventually("nothing is left", || sandbox.left_running().is_empty());
 }
 
 #[test]
 fn the_table_of_a_load_is_marked_too() {
-    let sim = Sim::start(&[]);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+    let sim = Simulator::start(&[]);
+    let mut command = lmrun();
     command.args([
         "load",
         "--url",
@@ -159,25 +152,21 @@ fn the_table_of_a_load_is_marked_too() {
         "--max-tokens",
         "2",
     ]);
-    let child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("lmrun");
+    let child = command.spawn().expect("lmrun");
     eventually("requests are answered", || sim.requests() > 2);
     stall(&child);
-    let run = ran(&child.wait_with_output().expect("its end"));
-    assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
+    let run = wait(child);
+    run.assert_code(5);
     let above = run.stdout.split("TTFT p50 s").next().unwrap_or_default();
     assert!(above.contains("INVALID: lmrun sent"), "{}", run.stdout);
 }
 
 /// Two programs that answer a workload for 16 tokens; the second with `second` tokens.
-fn compared(second: u32, options: &str) -> (Bench, Ran) {
+fn compared(second: u32, options: &str) -> (Sandbox, Finished) {
     let engine = |name, tokens: u32| {
         unrecognized_simulator(name, &format!("extra_body: #{{ max_tokens: {tokens} }}"))
     };
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         &format!(
             "import \"std/command\" as command; import \"std/load\" as load;
@@ -189,22 +178,17 @@ fn compared(second: u32, options: &str) -> (Bench, Ran) {
             engine("short", second)
         ),
     );
-    let run = bench.run(&["t.rhai"]);
-    (bench, run)
+    let run = sandbox.run(&["t.rhai"]);
+    (sandbox, run)
 }
 
 #[test]
 fn engines_that_generated_different_numbers_of_tokens_are_not_compared() {
     let said = "`short` generated 10.0 % fewer output tokens than `long` (90 vs 100, of 2 requests";
-    let (bench, run) = compared(45, "#{}");
-    assert_eq!(run.code, 5, "{}{}", run.stdout, run.stderr);
-    assert!(
-        run.stdout.contains(&format!("INVALID: {said}")),
-        "{}",
-        run.stdout
-    );
-    let manifest =
-        std::fs::read_to_string(bench.path("out/test_a.manifest.json")).expect("a manifest");
+    let (sandbox, run) = compared(45, "#{}");
+    run.assert_code(5);
+    run.assert_stdout(&format!("INVALID: {said}"));
+    let manifest = sandbox.read("out/test_a.manifest.json");
     let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
     assert_eq!(
         manifest["experiments"][0]["invalid"][0]["code"],
@@ -212,7 +196,7 @@ fn engines_that_generated_different_numbers_of_tokens_are_not_compared() {
     );
 
     let (_, allowed) = compared(45, "#{ max_output_difference: 0.2 }");
-    assert_eq!(allowed.code, 0, "{}{}", allowed.stdout, allowed.stderr);
+    allowed.assert_code(0);
     assert!(
         allowed.stderr.contains(said) && !allowed.stdout.contains("INVALID"),
         "{}",
@@ -220,22 +204,13 @@ fn engines_that_generated_different_numbers_of_tokens_are_not_compared() {
     );
 
     let (_, slight) = compared(49, "#{}");
-    assert_eq!(slight.code, 0, "{}{}", slight.stdout, slight.stderr);
-    assert!(
-        slight.stderr.contains("2.0 % fewer output tokens"),
-        "{}",
-        slight.stderr
-    );
+    slight.assert_code(0);
+    slight.assert_stderr("2.0 % fewer output tokens");
 }
 
 #[test]
 fn a_difference_that_is_not_a_share_is_refused() {
     let (_, run) = compared(50, "#{ max_output_difference: 5 }");
-    assert_eq!(run.code, 1, "{}{}", run.stdout, run.stderr);
-    assert!(
-        run.stderr
-            .contains("expected a share, from 0 to 1, found 5"),
-        "{}",
-        run.stderr
-    );
+    run.assert_code(1);
+    run.assert_stderr("expected a share, from 0 to 1, found 5");
 }

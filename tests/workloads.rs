@@ -1,9 +1,6 @@
 //! The workload generators through the real binary, on the simulator.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::{Bench, Ran, root};
+use crate::common::{Finished, Sandbox, finish, root};
 use std::collections::HashMap;
 
 type Row = HashMap<String, String>;
@@ -11,12 +8,12 @@ type Row = HashMap<String, String>;
 const IMPORTS: &str =
     "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/check\" as check;\n";
 
-/// Runs `body` as a test; returns the bench, what was printed, and the rows.
-fn run(body: &str) -> (Bench, Ran, Vec<Row>) {
-    let bench = Bench::new().script("t.rhai", &format!("{IMPORTS}fn test_a() {{ {body} }}"));
-    let ran = bench.run(&["t.rhai"]);
-    let rows = bench.rows("out/test_a.csv");
-    (bench, ran, rows)
+/// Runs `body` as a test; returns the sandbox, what was printed, and the rows.
+fn run(body: &str) -> (Sandbox, Finished, Vec<Row>) {
+    let sandbox = Sandbox::new().file("t.rhai", &format!("{IMPORTS}fn test_a() {{ {body} }}"));
+    let ran = sandbox.run(&["t.rhai"]);
+    let rows = sandbox.rows("out/test_a.csv");
+    (sandbox, ran, rows)
 }
 
 fn number(row: &Row, column: &str) -> f64 {
@@ -27,7 +24,7 @@ fn number(row: &Row, column: &str) -> f64 {
 
 #[test]
 fn every_workload_keeps_its_claim() {
-    let bench = Bench::new();
+    let sandbox = Sandbox::new();
     let script = root().join("scripts/workloads.rhai").display().to_string();
     let quick = [
         "-P",
@@ -39,15 +36,15 @@ fn every_workload_keeps_its_claim() {
         "-P",
         "speed=20",
     ];
-    let ran = bench.run(&[&[script.as_str(), "--engine", "sim"][..], &quick].concat());
-    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let ran = sandbox.run(&[&[script.as_str(), "--engine", "sim"][..], &quick].concat());
+    ran.assert_code(0);
 }
 
 #[test]
 fn turns_follow_each_other_and_carry_the_conversation() {
     let (_, ran, rows) =
         run("run(load::multi_turn(#{ turns: 4, gap_s: 0.2, max_tokens: 10 }), [sim::engine()]);");
-    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    ran.assert_code(0);
     assert_eq!(
         rows.iter()
             .map(|row| row["turn"].as_str())
@@ -160,7 +157,7 @@ fn lengths_are_exact_where_the_engine_counts() {
         "run(load::random(#{ input_len: #{ uniform: [20, 400] }, requests: 6, gap_s: 0, max_tokens: 2 }), [sim::engine()]);
          run(load::random(#{ input_len: 100, requests: 1, gap_s: 0, max_tokens: 2, tokenizer: \"rule\" }), [sim::engine()]);",
     );
-    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    ran.assert_code(0);
     let extra: Vec<f64> = rows[..6]
         .iter()
         .map(|row| number(row, "prompt_tokens") - number(row, "query_len"))
@@ -235,29 +232,23 @@ fn a_salt_keeps_prompts_apart() {
 #[test]
 fn an_api_key_is_written_nowhere() {
     const KEY: &str = "sk-very-secret-0815";
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         &format!("{IMPORTS}fn test_a() {{ run(load::dummy(#{{ requests: 1, context_len: 20, max_tokens: 2, api_key_env: \"MY_KEY\" }}), [sim::engine()]); }}"),
     );
-    let output = bench
-        .command(&["t.rhai"])
-        .env("MY_KEY", KEY)
-        .output()
-        .expect("lmrun runs");
-    let ran = common::ran(&output);
-    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let ran = finish(sandbox.command(&["t.rhai"]).env("MY_KEY", KEY));
+    ran.assert_code(0);
     assert!(
         ![&ran.stdout, &ran.stderr]
             .iter()
             .any(|printed| printed.contains(KEY))
     );
-    let manifest =
-        std::fs::read_to_string(bench.path("out/test_a.manifest.json")).expect("the manifest");
+    let manifest = sandbox.read("out/test_a.manifest.json");
     assert!(
         manifest.contains("\"MY_KEY\""),
         "its name is kept: {manifest}"
     );
-    for entry in std::fs::read_dir(bench.path("out")).expect("the folder") {
+    for entry in std::fs::read_dir(sandbox.path("out")).expect("the folder") {
         let path = entry.expect("an entry").path();
         if path.is_file() {
             let text = std::fs::read(&path).expect("a file");

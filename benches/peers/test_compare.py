@@ -1,6 +1,6 @@
 """Without a client installed: the readers of their reports, the sums, the tables and the command line.
 
-`python3 -m unittest` in this folder; `cargo test --test peers` runs it, too.
+`python3 -m unittest` in this folder; `cargo test --test needs peers` runs it, too.
 """
 
 import contextlib

@@ -371,7 +371,7 @@ build_transformers() {
 
 # --- readers of other tools' results ----------------------------------------------------------------
 
-# tests/exports.rs reads with them what lmrun exports. Neither can send a request.
+# tests/needs/exports.rs reads with them what lmrun exports. Neither can send a request.
 inputs_guidellm() { printf '%s\n' 1; inputs_vllm; pins guidellm; }
 files_guidellm() { printf '%s\n' "$root/guidellm/bin/python"; }
 inputs_aiperf() { printf '%s\n' 1 "$root"; pins aiperf; }

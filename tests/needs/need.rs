@@ -1,64 +1,64 @@
-//! Tests that need programs or rights that a machine may lack: a browser, a Docker daemon, a real engine.
-//!
-//! The built-in harness knows at compile time which tests it ignores. A test file with such tests has
-//! `harness = false` in `Cargo.toml` instead, and a `main` that passes all its tests to [`run`]. A test
-//! whose need is missing is reported as ignored; with `LMRUN_REQUIRE_<NEED>=1` it fails.
+//! The needs of tests, and how they are met.
 
-use super::engines;
-use libtest_mimic::{Arguments, Trial};
-use std::process::{Command, ExitCode, Stdio};
+use crate::common::finish;
+use libtest_mimic::Trial;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
 /// A thing that a test needs, and how to get it.
 #[derive(Clone, Copy)]
-pub struct Need {
+pub(crate) struct Need {
     name: &'static str,
     remedy: &'static str,
     is_met: fn() -> bool,
 }
 
-pub const CHROMIUM: Need = Need::new("chromium", "apt-get install chromium", || {
+pub(crate) const CHROMIUM: Need = Need::new("chromium", "apt-get install chromium", || {
     on_path("chromium")
 });
-pub const PDFTOTEXT: Need = Need::new("pdftotext", "apt-get install poppler-utils", || {
+pub(crate) const PDFTOTEXT: Need = Need::new("pdftotext", "apt-get install poppler-utils", || {
     on_path("pdftotext")
 });
-pub const TMUX: Need = Need::new("tmux", "apt-get install tmux", || on_path("tmux"));
-pub const PYTHON: Need = Need::new("python", "apt-get install python3 (3.10 or newer)", || {
-    succeeds(
-        "python3",
-        &["-c", "import sys; sys.exit(sys.version_info < (3, 10))"],
-    )
-});
-pub const MOUNT: Need = Need::new("mount", "run as root, with CAP_SYS_ADMIN", may_mount);
-pub const DOCKER: Need = Need::new(
+pub(crate) const TMUX: Need = Need::new("tmux", "apt-get install tmux", || on_path("tmux"));
+pub(crate) const PYTHON: Need =
+    Need::new("python", "apt-get install python3 (3.10 or newer)", || {
+        succeeds(
+            "python3",
+            &["-c", "import sys; sys.exit(sys.version_info < (3, 10))"],
+        )
+    });
+pub(crate) const MOUNT: Need = Need::new("mount", "run as root, with CAP_SYS_ADMIN", may_mount);
+pub(crate) const DOCKER: Need = Need::new(
     "docker",
     "apt-get install docker.io, and run as root, with CAP_SYS_ADMIN",
     || on_path("dockerd") && on_path("docker") && may_mount(),
 );
-pub const MODEL: Need = Need::new("model", "scripts/engines/install.sh model", || {
+pub(crate) const MODEL: Need = Need::new("model", "scripts/engines/install.sh model", || {
     engines().join("models/smollm2-hf/config.json").exists()
 });
-pub const LLAMACPP: Need = Need::new("llamacpp", "scripts/engines/install.sh llamacpp", || {
-    installed("llama-server")
-});
-pub const VLLM: Need = Need::new("vllm", "scripts/engines/install.sh vllm", || {
+pub(crate) const LLAMACPP: Need =
+    Need::new("llamacpp", "scripts/engines/install.sh llamacpp", || {
+        installed("llama-server")
+    });
+pub(crate) const VLLM: Need = Need::new("vllm", "scripts/engines/install.sh vllm", || {
     installed("vllm")
 });
-pub const LMCACHE: Need = Need::new("lmcache", "scripts/engines/install.sh lmcache", || {
+pub(crate) const LMCACHE: Need = Need::new("lmcache", "scripts/engines/install.sh lmcache", || {
     installed("lmcache") && installed("lmcache_server")
 });
-pub const TRANSFORMERS: Need = Need::new(
+pub(crate) const TRANSFORMERS: Need = Need::new(
     "transformers",
     "scripts/engines/install.sh transformers",
     || installed("transformers"),
 );
-pub const REDIS: Need = Need::new("redis", "scripts/engines/install.sh redis", || {
+pub(crate) const REDIS: Need = Need::new("redis", "scripts/engines/install.sh redis", || {
     on_path("redis-server") && on_path("redis-sentinel")
 });
-pub const GUIDELLM: Need = Need::new("guidellm", "scripts/engines/install.sh guidellm", || {
-    engines().join("guidellm/bin/python").exists()
-});
-pub const AIPERF: Need = Need::new("aiperf", "scripts/engines/install.sh aiperf", || {
+pub(crate) const GUIDELLM: Need =
+    Need::new("guidellm", "scripts/engines/install.sh guidellm", || {
+        engines().join("guidellm/bin/python").exists()
+    });
+pub(crate) const AIPERF: Need = Need::new("aiperf", "scripts/engines/install.sh aiperf", || {
     engines().join("aiperf/bin/python").exists()
 });
 
@@ -79,6 +79,13 @@ const ALL: [Need; 14] = [
     AIPERF,
 ];
 
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![trial(
+        a_test_without_what_it_needs_is_ignored_and_fails_where_that_is_required,
+        &[],
+    )]
+}
+
 impl Need {
     const fn new(name: &'static str, remedy: &'static str, is_met: fn() -> bool) -> Self {
         Self {
@@ -98,42 +105,25 @@ impl Need {
     }
 }
 
-/// Runs the tests of a file, as the built-in harness would.
-pub fn run(tests: Vec<Trial>) -> ExitCode {
-    run_with(&Arguments::from_args(), tests)
-}
-
-/// Runs the tests of a file one after another.
-pub fn run_in_series(tests: Vec<Trial>) -> ExitCode {
-    run_with(
-        &Arguments {
-            test_threads: Some(1),
-            ..Arguments::from_args()
-        },
-        tests,
-    )
-}
-
-fn run_with(arguments: &Arguments, tests: Vec<Trial>) -> ExitCode {
+/// Checks that each requirement in the environment names a need: a misspelt one would require nothing.
+pub(crate) fn check_requirements() {
     for (variable, _) in std::env::vars_os() {
         let variable = variable.to_string_lossy();
         let is_known = ALL.iter().any(|need| need.variable() == variable);
-        // A misspelt requirement would require nothing.
         assert!(
             is_known || !variable.starts_with("LMRUN_REQUIRE_"),
             "`{variable}` names no need of a test"
         );
     }
-    libtest_mimic::run(arguments, tests).exit_code()
 }
 
-/// Returns a test with the name of its function. It is ignored if one of its needs is missing, and fails if
+/// Returns a test with the name of its module and function. It is ignored if one of its needs is missing, and fails if
 /// that need is required or the test is run with `--ignored`.
-pub fn trial<F: FnOnce() + Send + 'static>(test: F, needs: &[Need]) -> Trial {
+pub(crate) fn trial<F: FnOnce() + Send + 'static>(test: F, needs: &[Need]) -> Trial {
     let name = std::any::type_name::<F>()
-        .rsplit("::")
-        .next()
-        .expect("a last part");
+        .split_once("::")
+        .expect("a crate")
+        .1;
     let missing: Vec<Need> = needs
         .iter()
         .copied()
@@ -191,4 +181,31 @@ fn may_mount() -> bool {
         "unshare",
         &["--mount", "mount", "-t", "tmpfs", "lmrun-test", "/mnt"],
     )
+}
+
+/// The folder that `scripts/engines/install.sh` installs into.
+pub(crate) fn engines() -> PathBuf {
+    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
+    std::env::var_os("LMRUN_ENGINES").map_or(home.join(".cache/lmrun-engines"), PathBuf::from)
+}
+
+fn a_test_without_what_it_needs_is_ignored_and_fails_where_that_is_required() {
+    let this = std::env::current_exe().expect("this program");
+    let test = "mounts::a_full_disk_ends_the_run_and_keeps_whole_rows";
+    let run = |args: &[&str], required: &str| {
+        let mut command = Command::new(&this);
+        command
+            .env("PATH", "/nowhere")
+            .env("LMRUN_REQUIRE_MOUNT", required);
+        finish(command.arg(test).args(args))
+    };
+    let ignored = run(&[], "0");
+    ignored.assert_code(0);
+    ignored.assert_stdout(&format!("[needs mount] {test} ... ignored"));
+    ignored.assert_stdout("0 passed; 0 failed; 1 ignored");
+    for failed in [run(&[], "1"), run(&["--ignored"], "0")] {
+        failed.assert_code(101);
+        let remedy = "missing: mount; help: run as root, with CAP_SYS_ADMIN";
+        failed.assert_stdout(remedy);
+    }
 }

@@ -1,16 +1,13 @@
 //! Real engines and a real tokenizer, as `scripts/engines/install.sh` installs them.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::needs::{self, LLAMACPP, LMCACHE, MODEL, REDIS, TRANSFORMERS, VLLM, trial};
-use common::{Bench, Ran, engines, root};
+use crate::common::{Finished, Sandbox, root};
+use crate::need::{LLAMACPP, LMCACHE, MODEL, REDIS, TRANSFORMERS, VLLM, engines, trial};
+use libtest_mimic::Trial;
 use std::collections::HashMap;
-use std::process::ExitCode;
 
 /// Runs engines one after another: each needs all the cores, and their ports are fixed.
-fn main() -> ExitCode {
-    needs::run_in_series(vec![
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
         trial(lengths_are_those_of_a_real_tokenizer, &[MODEL]),
         trial(
             llamacpp_reuses_the_prefix_that_a_slot_has_seen,
@@ -31,12 +28,12 @@ fn main() -> ExitCode {
             lmcache_serves_vllm_from_redis_after_a_restart,
             &[MODEL, VLLM, LMCACHE, REDIS],
         ),
-    ])
+    ]
 }
 
 /// Runs one test of `scripts/cpu.rhai`, which must pass and leave nothing running.
-fn run(test: &str, parameters: &[&str]) -> (Bench, Ran) {
-    let bench = Bench::new();
+fn run(test: &str, parameters: &[&str]) -> (Sandbox, Finished) {
+    let sandbox = Sandbox::new();
     let script = root().join("scripts/cpu.rhai").display().to_string();
     let mut args = vec![script, "-f".to_owned(), format!("^{test}$")];
     args.extend(
@@ -44,10 +41,10 @@ fn run(test: &str, parameters: &[&str]) -> (Bench, Ran) {
             .iter()
             .flat_map(|parameter| ["-P".to_owned(), (*parameter).to_owned()]),
     );
-    let run = bench.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    assert_eq!(bench.left_running(), Vec::<String>::new());
-    (bench, run)
+    let run = sandbox.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    run.assert_code(0);
+    sandbox.assert_nothing_runs();
+    (sandbox, run)
 }
 
 fn number(row: &HashMap<String, String>, column: &str) -> f64 {
@@ -61,7 +58,7 @@ fn number(row: &HashMap<String, String>, column: &str) -> f64 {
 fn lengths_are_those_of_a_real_tokenizer() {
     let model = engines().join("models/smollm2-hf");
     let tokenizer = lmrun::driver::tokenizer::Tokenizer::load(&model).expect("a tokenizer");
-    let bench = Bench::new().script(
+    let sandbox = Sandbox::new().file(
         "t.rhai",
         &format!(
             "import \"std/load\" as load;
@@ -75,8 +72,8 @@ fn lengths_are_those_of_a_real_tokenizer() {
             root().join("scripts/data/mooncake_sessions.jsonl").display()
         ),
     );
-    let ran = bench.run(&["t.rhai"]);
-    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    let ran = sandbox.run(&["t.rhai"]);
+    ran.assert_code(0);
     let printed = ran
         .stdout
         .lines()
@@ -98,11 +95,11 @@ fn lengths_are_those_of_a_real_tokenizer() {
 }
 
 fn llamacpp_reuses_the_prefix_that_a_slot_has_seen() {
-    let (bench, _) = run(
+    let (sandbox, _) = run(
         "test_llamacpp_prefix_cache",
         &["context_len=600", "gap_s=2", "requests=3"],
     );
-    let rows = bench.rows("out/test_llamacpp_prefix_cache.csv");
+    let rows = sandbox.rows("out/test_llamacpp_prefix_cache.csv");
     assert_eq!(rows.len(), 6);
     for row in &rows {
         assert_eq!(
@@ -121,8 +118,8 @@ fn llamacpp_reuses_the_prefix_that_a_slot_has_seen() {
 
 fn transformers_serves_and_ends() {
     let short = ["gap_s=1", "requests=1", "context_len=20", "max_tokens=3"];
-    let (bench, _) = run("test_transformers_answers", &short);
-    for row in bench.rows("out/test_transformers_answers.csv") {
+    let (sandbox, _) = run("test_transformers_answers", &short);
+    for row in sandbox.rows("out/test_transformers_answers.csv") {
         let told = [
             "status",
             "output_tokens",
@@ -170,18 +167,18 @@ fn lmcache_server_and_redis_sentinels_run_beside_an_engine() {
 }
 
 fn vllm_reuses_the_prefix_that_it_has_seen() {
-    let (bench, _) = run("test_vllm_prefix_cache", &["requests=3", "gap_s=12"]);
-    rows_of_vllm(&bench, "test_vllm_prefix_cache", "cached");
+    let (sandbox, _) = run("test_vllm_prefix_cache", &["requests=3", "gap_s=12"]);
+    rows_of_vllm(&sandbox, "test_vllm_prefix_cache", "cached");
 }
 
 fn lmcache_serves_vllm_from_cpu_memory() {
-    let (bench, _) = run("test_lmcache_local_cpu", &["requests=3", "gap_s=12"]);
-    rows_of_vllm(&bench, "test_lmcache_local_cpu", "lmcache");
+    let (sandbox, _) = run("test_lmcache_local_cpu", &["requests=3", "gap_s=12"]);
+    rows_of_vllm(&sandbox, "test_lmcache_local_cpu", "lmcache");
 }
 
 /// Three requests to each of two vLLMs, of which one serves the later ones from a cache.
-fn rows_of_vllm(bench: &Bench, test: &str, cached: &str) {
-    let rows = bench.rows(&format!("out/{test}.csv"));
+fn rows_of_vllm(sandbox: &Sandbox, test: &str, cached: &str) {
+    let rows = sandbox.rows(&format!("out/{test}.csv"));
     assert_eq!(rows.len(), 6);
     for row in &rows {
         assert_eq!(

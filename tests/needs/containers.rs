@@ -1,23 +1,18 @@
 //! Engines in containers, on a real Docker daemon of the test's own: served, watched, removed.
 //!
 //! It needs `dockerd`, `docker` and root.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::needs::{self, DOCKER, trial};
-use common::{Bench, eventually, ran};
+use crate::common::{LMRUN, Sandbox, all_processes, eventually, finish, wait};
+use crate::need::{DOCKER, trial};
+use libtest_mimic::Trial;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-fn main() -> ExitCode {
-    needs::run(vec![
-        trial(engines_run_in_containers, &[DOCKER]),
-        trial(without_a_daemon_the_remedy_is_said, &[]),
-    ])
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![trial(engines_run_in_containers, &[DOCKER])]
 }
 
 const IMAGE: &str = "lmrun-test";
@@ -83,7 +78,7 @@ impl Daemon {
         let root = self.folder.path().join("root");
         let lmrun = root.join("usr/bin/lmrun");
         std::fs::create_dir_all(lmrun.parent().expect("a folder")).expect("the folder");
-        std::fs::copy(env!("CARGO_BIN_EXE_lmrun"), &lmrun).expect("lmrun");
+        std::fs::copy(LMRUN, &lmrun).expect("lmrun");
         // Each container copies it all: without debug information it is a tenth.
         let _ = Command::new("strip").arg(&lmrun).status();
         let libraries = Command::new("ldd")
@@ -126,8 +121,8 @@ impl Daemon {
             .collect()
     }
 
-    fn command(&self, bench: &Bench, args: &[&str]) -> Command {
-        let mut command = bench.command(args);
+    fn command(&self, sandbox: &Sandbox, args: &[&str]) -> Command {
+        let mut command = sandbox.command(args);
         command.env("DOCKER_HOST", self.address());
         command
     }
@@ -195,51 +190,42 @@ fn engines_run_in_containers() {
 }
 
 fn they_serve_are_logged_and_removed(daemon: &Daemon) {
-    let bench = Bench::new().script("t.rhai", TESTS);
-    let run = ran(&daemon
-        .command(&bench, &["t.rhai", "-f", "spec|handle"])
-        .output()
-        .expect("lmrun"));
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    assert!(
-        run.stderr.contains(", image lmrun-test\n"),
-        "{}",
-        run.stderr
-    );
+    let sandbox = Sandbox::new().file("t.rhai", TESTS);
+    let run = finish(daemon.command(&sandbox, &["t.rhai", "-f", "spec|handle"]));
+    run.assert_code(0);
+    run.assert_stderr(", image lmrun-test\n");
     assert!(
         !run.stderr.contains("cannot be seen"),
         "who answers is known: {}",
         run.stderr
     );
-    let rows = bench.rows("out/test_spec.csv");
+    let rows = sandbox.rows("out/test_spec.csv");
     assert!(
         rows.len() == 6 && rows.iter().all(|row| row["status"] == "ok"),
         "{rows:?}"
     );
-    for port in bench.ports {
-        let log =
-            std::fs::read_to_string(bench.path(&format!("out/{port}-stdout.log"))).expect("a log");
+    for port in sandbox.ports {
+        let log = sandbox.read(&format!("out/{port}-stdout.log"));
         assert!(log.contains("Application startup complete."), "{log}");
     }
-    let manifest =
-        std::fs::read_to_string(bench.path("out/test_spec.manifest.json")).expect("a manifest");
+    let manifest = sandbox.read("out/test_spec.manifest.json");
     assert!(manifest.contains(r#""image": "lmrun-test""#), "{manifest}");
     assert_eq!(daemon.containers(), Vec::<String>::new());
 }
 
 fn an_end_is_noticed(daemon: &Daemon) {
-    let bench = Bench::new().script("t.rhai", TESTS);
+    let sandbox = Sandbox::new().file("t.rhai", TESTS);
     let child = daemon
-        .command(&bench, &["t.rhai", "-f", "long"])
+        .command(&sandbox, &["t.rhai", "-f", "long"])
         .spawn()
         .expect("lmrun");
-    eventually("rows", || rows_of(&bench) > 3);
+    eventually("rows", || rows_of(&sandbox) > 3);
     daemon.docker(&["kill", &daemon.containers()[0]]);
     let began = Instant::now();
-    let run = ran(&child.wait_with_output().expect("its end"));
-    assert_eq!(run.code, 3, "{}{}", run.stdout, run.stderr);
+    let run = wait(child);
+    run.assert_code(3);
     let said = "engine `long` ended while it served (exit status: 137)";
-    assert!(run.stderr.contains(said), "{}", run.stderr);
+    run.assert_stderr(said);
     assert!(
         began.elapsed() < Duration::from_secs(30),
         "{:?}",
@@ -249,7 +235,7 @@ fn an_end_is_noticed(daemon: &Daemon) {
 }
 
 fn mistakes_are_explained(daemon: &Daemon) {
-    let bench = Bench::new().script("t.rhai", TESTS);
+    let sandbox = Sandbox::new().file("t.rhai", TESTS);
     for (test, message, help) in [
         (
             "dies_at_start",
@@ -267,10 +253,7 @@ fn mistakes_are_explained(daemon: &Daemon) {
             "given with `program`",
         ),
     ] {
-        let run = ran(&daemon
-            .command(&bench, &["t.rhai", "-f", test])
-            .output()
-            .expect("lmrun"));
+        let run = finish(daemon.command(&sandbox, &["t.rhai", "-f", test]));
         // The drawing breaks lines.
         let text = run
             .stderr
@@ -278,7 +261,7 @@ fn mistakes_are_explained(daemon: &Daemon) {
             .split_whitespace()
             .collect::<Vec<_>>()
             .join(" ");
-        assert_eq!(run.code, 3, "{}", run.stderr);
+        run.assert_code(3);
         assert!(
             text.contains(message) && text.contains(help),
             "{message} | {help}: {}",
@@ -289,12 +272,12 @@ fn mistakes_are_explained(daemon: &Daemon) {
 }
 
 fn a_killed_lmrun_leaves_none(daemon: &Daemon) {
-    let bench = Bench::new().script("t.rhai", TESTS);
+    let sandbox = Sandbox::new().file("t.rhai", TESTS);
     let mut child = daemon
-        .command(&bench, &["t.rhai", "-f", "long"])
+        .command(&sandbox, &["t.rhai", "-f", "long"])
         .spawn()
         .expect("lmrun");
-    eventually("rows", || rows_of(&bench) > 3);
+    eventually("rows", || rows_of(&sandbox) > 3);
     assert_eq!(daemon.containers().len(), 1);
     child.kill().expect("SIGKILL");
     // Its parent has not waited for it yet: a zombie looks after nothing.
@@ -306,8 +289,8 @@ fn a_killed_lmrun_leaves_none(daemon: &Daemon) {
 
 fn the_next_run_removes_what_nobody_else_did(daemon: &Daemon) {
     let (alive, killed) = (
-        Bench::new().script("t.rhai", TESTS),
-        Bench::new().script("t.rhai", TESTS),
+        Sandbox::new().file("t.rhai", TESTS),
+        Sandbox::new().file("t.rhai", TESTS),
     );
     let long = ["t.rhai", "-f", "long", "-P", "requests=100"];
     let mut survivor = daemon.command(&alive, &long).spawn().expect("lmrun");
@@ -319,15 +302,10 @@ fn the_next_run_removes_what_nobody_else_did(daemon: &Daemon) {
     victim.kill().expect("SIGKILL");
     victim.wait().expect("its end");
     assert_eq!(daemon.containers().len(), 2);
-    let next = Bench::new().script("t.rhai", "fn test_nothing() {}");
-    let run = ran(&daemon.command(&next, &["t.rhai"]).output().expect("lmrun"));
-    assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(
-        run.stderr
-            .contains("image lmrun-test, left by a killed lmrun"),
-        "{}",
-        run.stderr
-    );
+    let next = Sandbox::new().file("t.rhai", "fn test_nothing() {}");
+    let run = finish(daemon.command(&next, &["t.rhai"]));
+    run.assert_code(0);
+    run.assert_stderr("image lmrun-test, left by a killed lmrun");
     assert_eq!(daemon.containers().len(), 1);
     assert!(
         survivor.wait().expect("its end").success(),
@@ -337,35 +315,12 @@ fn the_next_run_removes_what_nobody_else_did(daemon: &Daemon) {
     assert_eq!(daemon.containers(), Vec::<String>::new());
 }
 
-fn without_a_daemon_the_remedy_is_said() {
-    let bench = Bench::new().script("t.rhai", TESTS);
-    let nowhere = format!("unix://{}", bench.path("no.sock").display());
-    let run = bench
-        .command(&["t.rhai", "-f", "no_image"])
-        .env("DOCKER_HOST", &nowhere)
-        .output();
-    let run = ran(&run.expect("lmrun"));
-    assert_eq!(run.code, 3, "{}", run.stderr);
-    assert!(
-        run.stderr.contains("no Docker daemon answers at"),
-        "{}",
-        run.stderr
-    );
-    assert!(
-        run.stderr.contains("or name another in DOCKER_HOST"),
-        "{}",
-        run.stderr
-    );
-}
-
-fn rows_of(bench: &Bench) -> usize {
-    std::fs::read_to_string(bench.path("out/test_long.csv")).map_or(0, |text| text.lines().count())
+fn rows_of(sandbox: &Sandbox) -> usize {
+    sandbox.lines("out/test_long.csv")
 }
 
 fn children_of(pid: i32) -> Vec<i32> {
-    let all = procfs::process::all_processes()
-        .expect("/proc")
-        .filter_map(Result::ok);
+    let all = all_processes();
     let stats = all.filter_map(|process| process.stat().ok());
     stats
         .filter(|stat| stat.ppid == pid)

@@ -1,19 +1,17 @@
 //! The prompt in tmux, a terminal that people use: what it shows before Enter.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::needs::{self, TMUX, trial};
-use common::{Bench, eventually};
+use crate::common::{LMRUN, Sandbox, eventually};
+use crate::need::{TMUX, trial};
+use libtest_mimic::Trial;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 use std::time::Duration;
 
-fn main() -> ExitCode {
-    needs::run(vec![
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
         trial(typed_text_and_menu_stay_on_the_screen, &[TMUX]),
         trial(a_note_stands_above_what_is_typed, &[TMUX]),
-    ])
+    ]
 }
 
 /// A tmux server with `lmrun repl` in its only pane; it ends with the test.
@@ -22,13 +20,13 @@ struct Tmux {
 }
 
 impl Tmux {
-    fn open(bench: &Bench) -> Self {
+    fn open(sandbox: &Sandbox) -> Self {
         let tmux = Self {
-            socket: bench.path("tmux"),
+            socket: sandbox.path("tmux"),
         };
-        let [p1, p2] = bench.ports.map(|port| port.to_string());
-        let folder = bench.dir.path().to_str().expect("a path");
-        let state = format!("XDG_STATE_HOME={}", bench.path("state").display());
+        let [p1, p2] = sandbox.ports.map(|port| port.to_string());
+        let folder = sandbox.dir.path().to_str().expect("a path");
+        let state = format!("XDG_STATE_HOME={}", sandbox.path("state").display());
         tmux.ask(
             &[
                 "-f",
@@ -43,17 +41,7 @@ impl Tmux {
                 folder,
             ]
             .into_iter()
-            .chain([
-                "-e",
-                &state,
-                env!("CARGO_BIN_EXE_lmrun"),
-                "repl",
-                "-o",
-                "out",
-                "-p",
-                &p1,
-                &p2,
-            ])
+            .chain(["-e", &state, LMRUN, "repl", "-o", "out", "-p", &p1, &p2])
             .collect::<Vec<_>>(),
         );
         eventually("the prompt", || tmux.screen().ends_with("lmrun>"));
@@ -100,8 +88,8 @@ impl Drop for Tmux {
 }
 
 fn typed_text_and_menu_stay_on_the_screen() {
-    let bench = Bench::new();
-    let tmux = Tmux::open(&bench);
+    let sandbox = Sandbox::new();
+    let tmux = Tmux::open(&sandbox);
     let screen = tmux.after(&["let x = 4"]);
     assert!(screen.ends_with("\nlmrun> let x = 4"), "{screen}");
     tmux.after(&["C-c"]);
@@ -114,8 +102,8 @@ fn typed_text_and_menu_stay_on_the_screen() {
 }
 
 fn a_note_stands_above_what_is_typed() {
-    let bench = Bench::new();
-    let tmux = Tmux::open(&bench);
+    let sandbox = Sandbox::new();
+    let tmux = Tmux::open(&sandbox);
     tmux.after(&[
         "start(sim::engine(#{ name: \"plain\", startup_s: 2 }))",
         "Enter",
@@ -128,5 +116,5 @@ fn a_note_stands_above_what_is_typed() {
     let screen = tmux.after(&["2"]);
     assert!(screen.ends_with("\nlmrun> let typed = 42"), "{screen}");
     drop(tmux);
-    eventually("nothing is left", || bench.left_running().is_empty());
+    eventually("nothing is left", || sandbox.left_running().is_empty());
 }

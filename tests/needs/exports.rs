@@ -1,15 +1,13 @@
 //! `lmrun export`, read back with the code of the tools that it exports for.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
-
-use common::needs::{self, AIPERF, GUIDELLM, VLLM, trial};
-use common::{Bench, engines, ran, root};
+use crate::common::{Sandbox, finish, lmrun, root};
+use crate::need::{AIPERF, GUIDELLM, VLLM, engines, trial};
+use libtest_mimic::Trial;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
-fn main() -> ExitCode {
-    needs::run(vec![
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
         trial(vllm_computes_the_same_numbers, &[VLLM]),
         trial(
             guidellm_reads_the_report_and_computes_the_same_metrics,
@@ -19,7 +17,7 @@ fn main() -> ExitCode {
             aiperf_reads_the_result_and_computes_the_same_statistics,
             &[AIPERF],
         ),
-    ])
+    ]
 }
 
 /// Answers of 1 to 20 tokens, several at a time.
@@ -35,26 +33,26 @@ fn test_a() {
 
 /// Exports a run to a tool's format; returns what the tool's Python says of the file and of the rows.
 fn read_back(tool: &str, python: &Path, reader: &str) -> String {
-    let bench = Bench::new().script("t.rhai", SCRIPT);
-    let run = bench.run(&["t.rhai"]);
-    assert_eq!(run.code, 0, "{}{}", run.stdout, run.stderr);
-    let (csv, export) = (bench.path("out/test_a.csv"), bench.path("export.json"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lmrun"));
+    let sandbox = Sandbox::new().file("t.rhai", SCRIPT);
+    let run = sandbox.run(&["t.rhai"]);
+    run.assert_code(0);
+    let (csv, export) = (sandbox.path("out/test_a.csv"), sandbox.path("export.json"));
+    let mut command = lmrun();
     command
         .arg("export")
         .arg(&csv)
         .args(["--to", tool, "-o"])
         .arg(&export);
-    let exported = ran(&command.output().expect("lmrun"));
-    assert_eq!(exported.code, 0, "{}", exported.stderr);
+    let exported = finish(&mut command);
+    exported.assert_code(0);
     let mut command = Command::new(python);
     command
         .arg("-I")
-        .arg(root().join("tests/exports").join(reader))
+        .arg(root().join("tests/needs/exports").join(reader))
         .arg(&export)
         .arg(&csv);
-    let read = ran(&command.output().expect("Python"));
-    assert_eq!(read.code, 0, "{}{}", read.stdout, read.stderr);
+    let read = finish(&mut command);
+    read.assert_code(0);
     read.stdout
 }
 

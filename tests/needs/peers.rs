@@ -1,17 +1,15 @@
 //! The comparison with other clients, `benches/peers`, with none of them installed.
-#![allow(missing_docs, reason = "a test file")]
 
-mod common;
+use crate::common::{LMRUN, root};
+use crate::need::{PYTHON, trial};
+use libtest_mimic::Trial;
+use std::process::{Command, Output};
 
-use common::needs::{self, PYTHON, trial};
-use common::root;
-use std::process::{Command, ExitCode, Output};
-
-fn main() -> ExitCode {
-    needs::run(vec![
+pub(crate) fn tests() -> Vec<Trial> {
+    vec![
         trial(its_own_tests_pass, &[PYTHON]),
         trial(lmrun_itself_is_measured, &[PYTHON]),
-    ])
+    ]
 }
 
 fn python(args: &[&str]) -> Output {
@@ -36,7 +34,7 @@ fn its_own_tests_pass() {
 fn lmrun_itself_is_measured() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path().display().to_string();
-    let lmrun = env!("CARGO_BIN_EXE_lmrun");
+    let lmrun = LMRUN;
     let mut args = vec![
         "compare.py",
         "run",

@@ -1,0 +1,34 @@
+//! The tests of the whole program.
+//!
+//! Each file beside this one is a module with `#[test]` functions. Tests that need programs or rights which a
+//! machine may lack are in `needs/`, as the built-in harness cannot ignore a test at run time.
+
+mod common;
+
+mod analysis;
+mod api;
+mod bad_input;
+mod book;
+mod check;
+mod command_line;
+mod doctor;
+mod ends;
+mod engines;
+mod errors;
+mod faults;
+mod helpers;
+mod hostile;
+mod itself;
+mod laws;
+mod load;
+mod original;
+mod ownership;
+mod remote;
+mod repl;
+mod report;
+mod results;
+mod run;
+mod screen;
+mod selfcheck;
+mod validity;
+mod workloads;
