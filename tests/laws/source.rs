@@ -120,6 +120,7 @@ fn without_tests(tokens: TokenStream, test_modules: &mut Vec<String>) -> TokenSt
         let is_of_tests = is_attribute
             && matches!(tokens.peek(), Some(TokenTree::Group(group)) if is_cfg_test(group));
         if is_of_tests {
+            remove_attributes(&mut kept);
             let item = tokens.by_ref().skip(1);
             test_modules.extend(skip_item(item));
             continue;
@@ -133,6 +134,16 @@ fn without_tests(tokens: TokenStream, test_modules: &mut Vec<String>) -> TokenSt
         });
     }
     kept.into_iter().collect()
+}
+
+/// Removes the attributes and doc comments at the end.
+fn remove_attributes(tokens: &mut Vec<TokenTree>) {
+    while let [.., TokenTree::Punct(punct), TokenTree::Group(group)] = tokens.as_slice()
+        && punct.as_char() == '#'
+        && group.delimiter() == Delimiter::Bracket
+    {
+        tokens.truncate(tokens.len() - 2);
+    }
 }
 
 /// Skips an item up to its body or semicolon. Returns its name if it is a module in another file.
