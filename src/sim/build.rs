@@ -1,12 +1,12 @@
 //! Builds the caches and the scheduler of a configuration.
 
 use super::cache::{KvPool, Tier, TierKind, Tiers};
-use super::config::SimConfig;
+use super::config::{BLOCK_TOKENS, KV_GIB_PER_TOKEN, REMOTE_GB, SimConfig};
 use super::error::SimError;
 use super::http::StoragePolicy;
 use super::lmcache::{LmcacheConfig, RemoteSerde};
 use super::scheduler::SchedulerSetup;
-use super::timing::TierSpeed;
+use super::timing::{self, TierSpeed};
 
 /// Tokens per chunk of the `lmcache server`.
 const MP_CHUNK_TOKENS: u32 = 256;
@@ -43,8 +43,6 @@ pub(crate) fn build(config: &SimConfig) -> Result<EngineParts, SimError> {
             pool: KvPool::new(config.gpu_blocks() as usize, config.prefix_caching),
             tiers: None,
             connector_s: 0.0,
-            block_tokens: config.block_size,
-            kv_gib_per_token: config.kv_gib_per_token(),
             max_num_seqs: config.max_num_seqs,
             seed: config.seed,
         },
@@ -52,7 +50,7 @@ pub(crate) fn build(config: &SimConfig) -> Result<EngineParts, SimError> {
         warnings: Vec::new(),
     };
     if let Some(connector) = connector(config)? {
-        check_chunks(config, connector.storage.chunk_tokens)?;
+        check_chunks(connector.storage.chunk_tokens)?;
         parts.setup.tiers = Some(connector.tiers);
         parts.setup.connector_s = connector.overhead_s;
         parts.storage = Some(connector.storage);
@@ -62,32 +60,32 @@ pub(crate) fn build(config: &SimConfig) -> Result<EngineParts, SimError> {
 }
 
 /// Refuses chunks that do not consist of whole blocks, as the real connector does.
-fn check_chunks(config: &SimConfig, chunk_tokens: u32) -> Result<(), SimError> {
-    if chunk_tokens.is_multiple_of(config.block_size) {
+fn check_chunks(chunk_tokens: u32) -> Result<(), SimError> {
+    if chunk_tokens.is_multiple_of(BLOCK_TOKENS) {
         return Ok(());
     }
     Err(SimError::ChunkSize {
         chunk_tokens,
-        block_tokens: config.block_size,
+        block_tokens: BLOCK_TOKENS,
     })
 }
 
 fn connector(config: &SimConfig) -> Result<Option<Connector>, SimError> {
     if let Some(gb) = config.lmcache_mp_l1_gb {
-        return Ok(Some(server_connector(config, gb)));
+        return Ok(Some(server_connector(gb)));
     }
     let Some(path) = &config.lmcache else {
         return Ok(None);
     };
     let lmcache = LmcacheConfig::load(path)?;
-    Ok(Some(in_process_connector(config, lmcache)))
+    Ok(Some(in_process_connector(lmcache)))
 }
 
 /// The connector to `LMCache` inside the engine.
-fn in_process_connector(config: &SimConfig, lmcache: LmcacheConfig) -> Connector {
+fn in_process_connector(lmcache: LmcacheConfig) -> Connector {
     Connector {
-        tiers: Tiers::new(lmcache.chunk_tokens, in_process_tiers(config, &lmcache)),
-        overhead_s: config.tiers.connector_overhead_s,
+        tiers: Tiers::new(lmcache.chunk_tokens, in_process_tiers(&lmcache)),
+        overhead_s: timing::CONNECTOR_OVERHEAD_S,
         storage: StoragePolicy {
             chunk_tokens: lmcache.chunk_tokens,
             stores_output: lmcache.save_decode_cache,
@@ -97,15 +95,15 @@ fn in_process_connector(config: &SimConfig, lmcache: LmcacheConfig) -> Connector
 }
 
 /// The connector to an `lmcache server` with `gb` of memory.
-fn server_connector(config: &SimConfig, gb: f64) -> Connector {
+fn server_connector(gb: f64) -> Connector {
     let spec = TierSpec {
         kind: TierKind::MpServer,
         gb,
-        speed: config.tiers.mp,
+        speed: timing::MP_SERVER,
     };
     Connector {
-        tiers: Tiers::new(MP_CHUNK_TOKENS, vec![tier(config, MP_CHUNK_TOKENS, &spec)]),
-        overhead_s: config.tiers.mp_overhead_s,
+        tiers: Tiers::new(MP_CHUNK_TOKENS, vec![tier(MP_CHUNK_TOKENS, &spec)]),
+        overhead_s: timing::MP_OVERHEAD_S,
         storage: StoragePolicy {
             chunk_tokens: MP_CHUNK_TOKENS,
             stores_output: false,
@@ -115,41 +113,41 @@ fn server_connector(config: &SimConfig, gb: f64) -> Connector {
 }
 
 /// The tiers of `LMCache` inside the engine, the nearest first.
-fn in_process_tiers(config: &SimConfig, lmcache: &LmcacheConfig) -> Vec<Tier> {
+fn in_process_tiers(lmcache: &LmcacheConfig) -> Vec<Tier> {
     let mut specs = Vec::new();
     if let Some(gb) = lmcache.cpu_gb {
         specs.push(TierSpec {
             kind: TierKind::Cpu,
             gb,
-            speed: config.tiers.cpu,
+            speed: timing::CPU,
         });
     }
     if let Some(gb) = lmcache.disk_gb {
         specs.push(TierSpec {
             kind: TierKind::Disk,
             gb,
-            speed: config.tiers.disk,
+            speed: timing::DISK,
         });
     }
     if let Some(serde) = lmcache.remote {
         specs.push(TierSpec {
             kind: TierKind::Remote,
-            gb: config.remote_gb,
+            gb: REMOTE_GB,
             speed: match serde {
-                RemoteSerde::Naive => config.tiers.remote_naive,
-                RemoteSerde::Cachegen => config.tiers.remote_cachegen,
+                RemoteSerde::Naive => timing::REMOTE_NAIVE,
+                RemoteSerde::Cachegen => timing::REMOTE_CACHEGEN,
             },
         });
     }
     specs
         .iter()
-        .map(|spec| tier(config, lmcache.chunk_tokens, spec))
+        .map(|spec| tier(lmcache.chunk_tokens, spec))
         .collect()
 }
 
 /// An empty tier. The GB of `LMCache` are GiB.
-fn tier(config: &SimConfig, chunk_tokens: u32, spec: &TierSpec) -> Tier {
-    let chunk_gib = f64::from(chunk_tokens) * config.kv_gib_per_token();
+fn tier(chunk_tokens: u32, spec: &TierSpec) -> Tier {
+    let chunk_gib = f64::from(chunk_tokens) * KV_GIB_PER_TOKEN;
     Tier::new(spec.kind, (spec.gb / chunk_gib) as usize, spec.speed)
 }
 
@@ -159,7 +157,7 @@ mod tests {
 
     fn capacities(yaml: &str) -> Vec<(&'static str, u64)> {
         let lmcache = LmcacheConfig::parse("lmcache.yaml", yaml).unwrap();
-        let connector = in_process_connector(&SimConfig::default(), lmcache);
+        let connector = in_process_connector(lmcache);
         connector.tiers.capacities()
     }
 
@@ -176,7 +174,7 @@ mod tests {
 
     #[test]
     fn chunk_size_must_be_a_multiple_of_the_block_size() {
-        let error = check_chunks(&SimConfig::default(), 100).unwrap_err();
+        let error = check_chunks(100).unwrap_err();
         assert_eq!(
             error.to_string(),
             "`chunk_size` of the LMCache configuration is 100, \

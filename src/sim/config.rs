@@ -1,11 +1,24 @@
 //! The configuration of a simulated engine: its address, its model, its memory and its speed.
 //!
-//! The defaults are a 7B model with 128 KiB of KV per token on 0.3 of the memory of one H100.
+//! The constants are those of a 7B model on one H100.
 
 use super::error::SimError;
 use super::fault::Faults;
-use super::timing::{TierSpeeds, Timing};
+use super::timing::Timing;
 use std::path::PathBuf;
+
+/// Tokens per block of the KV pool.
+pub(crate) const BLOCK_TOKENS: u32 = 16;
+/// Size of the KV of one token, in GiB.
+pub(crate) const KV_GIB_PER_TOKEN: f64 = 128.0 / (1024.0 * 1024.0);
+/// Size of the store behind `remote_url`, in GB.
+pub(crate) const REMOTE_GB: f64 = 100.0;
+/// Memory of the simulated GPU.
+const GPU_TOTAL_MIB: f64 = 81_559.0;
+/// Memory of weights and activations. The rest of the engine's share is its KV pool.
+const MODEL_MIB: f64 = 14_847.0;
+/// Memory used beyond the engine's share (the CUDA context).
+const GPU_OVERHEAD_MIB: f64 = 1_247.0;
 
 /// The configuration of a simulated engine.
 #[derive(Clone, Debug)]
@@ -28,32 +41,18 @@ pub(crate) struct SimConfig {
     pub(crate) max_num_seqs: usize,
     /// Mean number of tokens of an answer without a limit: uniform from 0.5 to 1.5 times this.
     pub(crate) mean_output_tokens: u32,
-    /// Total memory of the simulated GPU.
-    pub(crate) gpu_total_mib: f64,
     /// Share of the GPU's memory that the engine may use, above 0 and at most 1.
     pub(crate) gpu_memory_utilization: f64,
-    /// Memory of weights and activations. The rest of the engine's share is its KV pool.
-    pub(crate) model_mib: f64,
-    /// Memory used beyond the engine's share (the CUDA context).
-    pub(crate) gpu_overhead_mib: f64,
-    /// Size of the KV of one token.
-    pub(crate) kv_kib_per_token: f64,
     /// Size of the KV pool in tokens; `None` computes it from the memory.
     pub(crate) gpu_kv_tokens: Option<u32>,
-    /// Tokens per block of the KV pool.
-    pub(crate) block_size: u32,
     /// True if the KV pool keeps the blocks of finished requests for later ones.
     pub(crate) prefix_caching: bool,
     /// Configuration file of `LMCache` inside the engine (`LMCacheConnectorV1`).
     pub(crate) lmcache: Option<PathBuf>,
     /// First-level size, in GB, of `LMCache` as a separate server (`LMCacheMPConnector`).
-    pub lmcache_mp_l1_gb: Option<f64>,
-    /// Size of the store behind `remote_url`, in GB.
-    pub(crate) remote_gb: f64,
+    pub(crate) lmcache_mp_l1_gb: Option<f64>,
     /// Speed of the model.
     pub(crate) timing: Timing,
-    /// Speeds of the cache tiers.
-    pub(crate) tiers: TierSpeeds,
     /// Seconds that streams in flight may continue after a shutdown was requested.
     pub(crate) shutdown_grace_s: f64,
     /// File for the timestamps of all answers, written at the end.
@@ -74,19 +73,12 @@ impl Default for SimConfig {
             max_model_len: 32_768,
             max_num_seqs: 256,
             mean_output_tokens: 256,
-            gpu_total_mib: 81_559.0,
             gpu_memory_utilization: 0.3,
-            model_mib: 14_847.0,
-            gpu_overhead_mib: 1_247.0,
-            kv_kib_per_token: 128.0,
             gpu_kv_tokens: None,
-            block_size: 16,
             prefix_caching: true,
             lmcache: None,
             lmcache_mp_l1_gb: None,
-            remote_gb: 100.0,
             timing: Timing::default(),
-            tiers: TierSpeeds::default(),
             shutdown_grace_s: 0.5,
             stamps: None,
             faults: Faults::default(),
@@ -99,22 +91,17 @@ impl SimConfig {
     pub(crate) fn gpu_blocks(&self) -> u32 {
         self.gpu_kv_tokens
             .unwrap_or_else(|| self.derived_kv_tokens())
-            / self.block_size
+            / BLOCK_TOKENS
     }
 
     /// Size of the KV pool in tokens, whole blocks only.
     pub(crate) fn kv_pool_tokens(&self) -> u32 {
-        self.gpu_blocks() * self.block_size
+        self.gpu_blocks() * BLOCK_TOKENS
     }
 
     /// GPU memory that the engine uses while it runs.
     pub(crate) fn gpu_memory_used_mib(&self) -> f64 {
-        self.gpu_total_mib * self.gpu_memory_utilization + self.gpu_overhead_mib
-    }
-
-    /// Size of the KV of one token in GiB.
-    pub(crate) fn kv_gib_per_token(&self) -> f64 {
-        self.kv_kib_per_token / (1024.0 * 1024.0)
+        GPU_TOTAL_MIB * self.gpu_memory_utilization + GPU_OVERHEAD_MIB
     }
 
     /// Checks that each value is in its range and that the values are consistent.
@@ -123,24 +110,9 @@ impl SimConfig {
     /// Fails if a value is out of range, or if the KV pool is too small for one request of
     /// `max_model_len`.
     pub(crate) fn validate(&self) -> Result<(), SimError> {
-        self.validate_counts()?;
-        self.validate_sizes()?;
-        self.validate_times()?;
-        if self.lmcache.is_some() && self.lmcache_mp_l1_gb.is_some() {
-            return Err(SimError::TwoConnectors);
-        }
-        self.validate_pool()
-    }
-
-    fn validate_counts(&self) -> Result<(), SimError> {
-        positive("block_size", f64::from(self.block_size))?;
         positive("max_model_len", f64::from(self.max_model_len))?;
         positive("max_num_seqs", self.max_num_seqs as f64)?;
-        positive("mean_output_tokens", f64::from(self.mean_output_tokens))
-    }
-
-    fn validate_sizes(&self) -> Result<(), SimError> {
-        positive("gpu_total_mib", self.gpu_total_mib)?;
+        positive("mean_output_tokens", f64::from(self.mean_output_tokens))?;
         positive("gpu_memory_utilization", self.gpu_memory_utilization)?;
         if self.gpu_memory_utilization > 1.0 {
             return Err(SimError::parameter(
@@ -149,34 +121,23 @@ impl SimConfig {
                 "at most 1",
             ));
         }
-        positive("kv_kib_per_token", self.kv_kib_per_token)?;
-        not_negative("model_mib", self.model_mib)?;
-        not_negative("gpu_overhead_mib", self.gpu_overhead_mib)?;
-        not_negative("remote_gb", self.remote_gb)?;
-        not_negative("lmcache_mp_l1_gb", self.lmcache_mp_l1_gb.unwrap_or(0.0))
-    }
-
-    fn validate_times(&self) -> Result<(), SimError> {
+        not_negative("lmcache_mp_l1_gb", self.lmcache_mp_l1_gb.unwrap_or(0.0))?;
         not_negative("startup_s", self.startup_s)?;
-        not_negative("shutdown_grace_s", self.shutdown_grace_s)?;
         for (name, value) in self.timing.parameters() {
             not_negative(name, value)?;
         }
-        for (name, value) in self.tiers.overheads() {
-            not_negative(name, value)?;
+        if self.lmcache.is_some() && self.lmcache_mp_l1_gb.is_some() {
+            return Err(SimError::TwoConnectors);
         }
-        for (name, value) in self.tiers.bandwidths() {
-            positive(name, value)?;
-        }
-        Ok(())
+        self.validate_pool()
     }
 
     fn validate_pool(&self) -> Result<(), SimError> {
-        let needed = self.max_model_len.div_ceil(self.block_size);
+        let needed = self.max_model_len.div_ceil(BLOCK_TOKENS);
         if self.gpu_blocks() >= needed {
             return Ok(());
         }
-        let block_gib = f64::from(self.block_size) * self.kv_gib_per_token();
+        let block_gib = f64::from(BLOCK_TOKENS) * KV_GIB_PER_TOKEN;
         Err(SimError::PoolTooSmall {
             max_model_len: self.max_model_len,
             needed_gib: f64::from(needed) * block_gib,
@@ -185,8 +146,8 @@ impl SimConfig {
     }
 
     fn derived_kv_tokens(&self) -> u32 {
-        let free_mib = self.gpu_total_mib * self.gpu_memory_utilization - self.model_mib;
-        (free_mib.max(0.0) * 1024.0 / self.kv_kib_per_token) as u32
+        let free_mib = GPU_TOTAL_MIB * self.gpu_memory_utilization - MODEL_MIB;
+        (free_mib.max(0.0) / 1024.0 / KV_GIB_PER_TOKEN) as u32
     }
 }
 

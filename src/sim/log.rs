@@ -1,78 +1,67 @@
 //! The log on standard output, in the format of vLLM and `LMCache`, for tools that read engine
 //! logs.
 
+use super::config::KV_GIB_PER_TOKEN;
 use super::scheduler::CacheEvent;
 use jiff::Timestamp;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process;
 
-/// Writes the log of one engine.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SimLog {
-    kv_gib_per_token: f64,
+/// Logs the size of the KV pool.
+pub(crate) fn pool_size(pool_tokens: u32, max_model_len: u32) {
+    let gib = f64::from(pool_tokens) * KV_GIB_PER_TOKEN;
+    let concurrency = f64::from(pool_tokens) / f64::from(max_model_len);
+    let pool = group_thousands(pool_tokens);
+    let longest = group_thousands(max_model_len);
+    engine_line(
+        "gpu_worker.py:508",
+        format_args!("Available KV cache memory: {gib:.2} GiB"),
+    );
+    engine_line(
+        "kv_cache_utils.py:2146",
+        format_args!("GPU KV cache size: {pool} tokens"),
+    );
+    engine_line(
+        "kv_cache_utils.py:2147",
+        format_args!("Maximum concurrency for {longest} tokens per request: {concurrency:.2}x"),
+    );
 }
 
-impl SimLog {
-    pub(crate) fn new(kv_gib_per_token: f64) -> Self {
-        Self { kv_gib_per_token }
-    }
-
-    /// Logs the size of the KV pool.
-    pub(crate) fn pool_size(self, pool_tokens: u32, max_model_len: u32) {
-        let gib = f64::from(pool_tokens) * self.kv_gib_per_token;
-        let concurrency = f64::from(pool_tokens) / f64::from(max_model_len);
-        let pool = group_thousands(pool_tokens);
-        let longest = group_thousands(max_model_len);
-        engine_line(
-            "gpu_worker.py:508",
-            format_args!("Available KV cache memory: {gib:.2} GiB"),
-        );
-        engine_line(
-            "kv_cache_utils.py:2146",
-            format_args!("GPU KV cache size: {pool} tokens"),
-        );
-        engine_line(
-            "kv_cache_utils.py:2147",
-            format_args!("Maximum concurrency for {longest} tokens per request: {concurrency:.2}x"),
-        );
-    }
-
-    /// Logs what the tiers did for a request.
-    pub(crate) fn cache_event(self, request: &str, event: &CacheEvent) {
-        match *event {
-            CacheEvent::LookedUp {
-                sources,
-                hit_tokens,
-                ..
-            } => lmcache_line(format_args!(
-                "Reqid: {request}, Total tokens {}, Inference Engine computed tokens: {}, \
-                 LMCache hit tokens: {hit_tokens}, need to load: {}",
-                sources.prompt_tokens(),
-                sources.gpu_tokens,
-                sources.tier_tokens
-            )),
-            CacheEvent::Retrieved { tokens, took_s, .. } => {
-                let gib = f64::from(tokens) * self.kv_gib_per_token;
-                lmcache_line(format_args!(
-                    "[req_id={request}] Retrieved {tokens} out of {tokens} required tokens \
-                     (from {tokens} total tokens). size: {gib:.4} gb, cost {:.4} ms, \
-                     throughput: {:.4} GB/s;",
-                    took_s * 1e3,
-                    per_second(gib, took_s)
-                ));
-            }
-            CacheEvent::Stored { tokens, took_s, .. } => {
-                let gib = f64::from(tokens) * self.kv_gib_per_token;
-                lmcache_line(format_args!(
-                    "[req_id={request}] Stored {tokens} out of total {tokens} tokens. \
-                     size: {gib:.4} GB, cost {:.4} ms, throughput: {:.4} GB/s; \
-                     offload_time: {:.4} ms, put_time: 0.0000 ms",
-                    took_s * 1e3,
-                    per_second(gib, took_s),
-                    took_s * 1e3
-                ));
-            }
+/// Logs what the tiers did for a request.
+pub(crate) fn cache_event(request: &str, event: &CacheEvent) {
+    match *event {
+        CacheEvent::LookedUp {
+            sources,
+            hit_tokens,
+            ..
+        } => lmcache_line(format_args!(
+            "Reqid: {request}, Total tokens {}, Inference Engine computed tokens: {}, \
+             LMCache hit tokens: {hit_tokens}, need to load: {}",
+            sources.prompt_tokens(),
+            sources.gpu_tokens,
+            sources.tier_tokens
+        )),
+        CacheEvent::Retrieved { tokens, took_s, .. } => {
+            let gib = f64::from(tokens) * KV_GIB_PER_TOKEN;
+            lmcache_line(format_args!(
+                "[req_id={request}] Retrieved {tokens} out of {tokens} required tokens \
+                 (from {tokens} total tokens). size: {gib:.4} gb, cost {:.4} ms, \
+                 throughput: {:.4} GB/s;",
+                took_s * 1e3,
+                per_second(gib, took_s)
+            ));
+        }
+        CacheEvent::Stored { tokens, took_s, .. } => {
+            let gib = f64::from(tokens) * KV_GIB_PER_TOKEN;
+            lmcache_line(format_args!(
+                "[req_id={request}] Stored {tokens} out of total {tokens} tokens. \
+                 size: {gib:.4} GB, cost {:.4} ms, throughput: {:.4} GB/s; \
+                 offload_time: {:.4} ms, put_time: 0.0000 ms",
+                took_s * 1e3,
+                per_second(gib, took_s),
+                took_s * 1e3
+            ));
         }
     }
 }

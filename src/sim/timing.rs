@@ -130,81 +130,21 @@ impl TierSpeed {
     }
 }
 
-/// The speeds of all tiers, and the overhead of the connectors.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct TierSpeeds {
-    /// Seconds that each request waits for `LMCacheConnectorV1`, hit or miss.
-    pub(crate) connector_overhead_s: f64,
-    /// Seconds that each request waits for `LMCacheMPConnector`, hit or miss.
-    pub(crate) mp_overhead_s: f64,
-    /// CPU memory inside the engine.
-    pub(crate) cpu: TierSpeed,
-    /// CPU memory of the `lmcache server`.
-    pub(crate) mp: TierSpeed,
-    /// A local disk.
-    pub(crate) disk: TierSpeed,
-    /// A remote store with `remote_serde: cachegen`.
-    pub(crate) remote_cachegen: TierSpeed,
-    /// A remote store with `remote_serde: naive`. An estimate, not measured.
-    pub(crate) remote_naive: TierSpeed,
-}
+/// Seconds that each request waits for `LMCacheConnectorV1`, hit or miss.
+pub(crate) const CONNECTOR_OVERHEAD_S: f64 = 0.042;
+/// Seconds that each request waits for `LMCacheMPConnector`, hit or miss.
+pub(crate) const MP_OVERHEAD_S: f64 = 0.045;
 
-impl Default for TierSpeeds {
-    fn default() -> Self {
-        Self {
-            connector_overhead_s: 0.042,
-            mp_overhead_s: 0.045,
-            cpu: TierSpeed::new(26.5, 40.0, 0.0),
-            mp: TierSpeed::new(31.0, 1_000.0, 0.0),
-            disk: TierSpeed::new(6.06, 40.0, 0.023),
-            remote_cachegen: TierSpeed::new(2.6, 3.0, 0.144),
-            remote_naive: TierSpeed::new(1.5, 1.5, 0.02),
-        }
-    }
-}
-
-impl TierSpeeds {
-    /// The values in seconds, by name.
-    pub(crate) fn overheads(&self) -> [(&'static str, f64); 7] {
-        [
-            ("connector_overhead_s", self.connector_overhead_s),
-            ("mp_overhead_s", self.mp_overhead_s),
-            ("cpu.latency_s", self.cpu.latency_s),
-            ("mp.latency_s", self.mp.latency_s),
-            ("disk.latency_s", self.disk.latency_s),
-            ("remote_cachegen.latency_s", self.remote_cachegen.latency_s),
-            ("remote_naive.latency_s", self.remote_naive.latency_s),
-        ]
-    }
-
-    /// The values in GiB per second, by name.
-    pub(crate) fn bandwidths(&self) -> [(&'static str, f64); 10] {
-        [
-            ("cpu.load_gib_per_s", self.cpu.load_gib_per_s),
-            ("cpu.store_gib_per_s", self.cpu.store_gib_per_s),
-            ("mp.load_gib_per_s", self.mp.load_gib_per_s),
-            ("mp.store_gib_per_s", self.mp.store_gib_per_s),
-            ("disk.load_gib_per_s", self.disk.load_gib_per_s),
-            ("disk.store_gib_per_s", self.disk.store_gib_per_s),
-            (
-                "remote_cachegen.load_gib_per_s",
-                self.remote_cachegen.load_gib_per_s,
-            ),
-            (
-                "remote_cachegen.store_gib_per_s",
-                self.remote_cachegen.store_gib_per_s,
-            ),
-            (
-                "remote_naive.load_gib_per_s",
-                self.remote_naive.load_gib_per_s,
-            ),
-            (
-                "remote_naive.store_gib_per_s",
-                self.remote_naive.store_gib_per_s,
-            ),
-        ]
-    }
-}
+/// CPU memory inside the engine.
+pub(crate) const CPU: TierSpeed = TierSpeed::new(26.5, 40.0, 0.0);
+/// CPU memory of the `lmcache server`.
+pub(crate) const MP_SERVER: TierSpeed = TierSpeed::new(31.0, 1_000.0, 0.0);
+/// A local disk.
+pub(crate) const DISK: TierSpeed = TierSpeed::new(6.06, 40.0, 0.023);
+/// A remote store with `remote_serde: cachegen`.
+pub(crate) const REMOTE_CACHEGEN: TierSpeed = TierSpeed::new(2.6, 3.0, 0.144);
+/// A remote store with `remote_serde: naive`. An estimate, not measured.
+pub(crate) const REMOTE_NAIVE: TierSpeed = TierSpeed::new(1.5, 1.5, 0.02);
 
 #[cfg(test)]
 mod tests {
@@ -242,8 +182,7 @@ mod tests {
 
     #[test]
     fn loading_nothing_takes_no_time() {
-        let speed = TierSpeeds::default().disk;
-        assert!(speed.load_s(0.0) < 1e-12);
-        assert!((speed.load_s(6.06) - 1.023).abs() < 1e-9);
+        assert!(DISK.load_s(0.0) < 1e-12);
+        assert!((DISK.load_s(6.06) - 1.023).abs() < 1e-9);
     }
 }

@@ -3,7 +3,7 @@
 use super::error::ApiError;
 use super::handlers::AppState;
 use super::request::{CompletionRequest, chat_tokens};
-use crate::sim::config::SimConfig;
+use crate::sim::config::{BLOCK_TOKENS, SimConfig};
 use crate::sim::scheduler::SimJob;
 use crate::sim::sse::{Api, PromptUsage, UsageChunks};
 use crate::sim::text::{AnswerBounds, AnswerText, natural_tokens};
@@ -207,7 +207,7 @@ impl AnswerPlanner<'_> {
             prompt_tokens: prompt.len() as u32,
             answer_tokens: text.tokens(),
             finish: text.finish(),
-            blocks: prefix_hashes(self.salt, &tokens, self.app.config.block_size as usize),
+            blocks: prefix_hashes(self.salt, &tokens, BLOCK_TOKENS as usize),
             chunks,
         }
     }

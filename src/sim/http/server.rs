@@ -8,7 +8,7 @@ use crate::sim::config::SimConfig;
 use crate::sim::error::SimError;
 use crate::sim::fault::{self, Fault};
 use crate::sim::ground_truth::StampRecorder;
-use crate::sim::log::{self, SimLog};
+use crate::sim::log;
 use crate::sim::metrics::EngineInfo;
 use crate::sim::pacer::SimEngine;
 use crate::sim::scheduler::Scheduler;
@@ -93,13 +93,13 @@ impl Simulator {
     pub(crate) async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), SimError> {
         let faults = self.config.faults.clone();
         let mut shutdown = pin!(fault::outlast(shutdown, &faults));
-        let log = self.log_configuration();
+        self.log_configuration();
         fault::start(&faults, self.address.port()).map_err(SimError::Fault)?;
         tokio::select! {
             () = &mut shutdown => return Ok(()),
             () = sleep(Duration::from_secs_f64(self.config.startup_s)) => {}
         }
-        let engine = SimEngine::start(Scheduler::new(self.parts.setup), log);
+        let engine = SimEngine::start(Scheduler::new(self.parts.setup));
         let engine = Arc::new(engine.map_err(SimError::Thread)?);
         let address = self.address;
         let listener = self
@@ -137,17 +137,15 @@ impl Simulator {
     }
 
     /// Logs the sizes of the caches and the warnings about the configuration.
-    fn log_configuration(&self) -> SimLog {
+    fn log_configuration(&self) {
         let config = &self.config;
-        let log = SimLog::new(config.kv_gib_per_token());
         for warning in &self.parts.warnings {
             eprintln!("warning: {warning}");
         }
-        log.pool_size(config.kv_pool_tokens(), config.max_model_len);
+        log::pool_size(config.kv_pool_tokens(), config.max_model_len);
         for (name, tokens) in self.parts.setup.tiers.iter().flat_map(Tiers::capacities) {
             log::tier_line(name, tokens);
         }
-        log
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::output::AnswerOutput;
 use super::thread::SimPacer;
-use crate::sim::log::SimLog;
 use crate::sim::metrics::Metrics;
 use crate::sim::scheduler::{Nanos, RequestId, ResetTiers, Scheduler, SimJob};
 use parking_lot::{Condvar, Mutex};
@@ -99,9 +98,9 @@ impl SimEngine {
     ///
     /// # Errors
     /// Fails if the system does not start a thread.
-    pub(crate) fn start(scheduler: Scheduler, log: SimLog) -> io::Result<Self> {
+    pub(crate) fn start(scheduler: Scheduler) -> io::Result<Self> {
         let shared = SharedState::new();
-        let pacer = SimPacer::new(scheduler, Arc::clone(&shared), log);
+        let pacer = SimPacer::new(scheduler, Arc::clone(&shared));
         let thread = thread::Builder::new()
             .name("sim-pacer".to_owned())
             .spawn(move || pacer.run())?;

@@ -2,7 +2,7 @@
 
 use super::engine::{PacerCommand, SharedState, Submission};
 use super::output::{AnswerOutput, WriteProgress};
-use crate::sim::log::SimLog;
+use crate::sim::log;
 use crate::sim::metrics::Metrics;
 use crate::sim::scheduler::{DueToken, Nanos, RequestId, Scheduler};
 use std::collections::HashMap;
@@ -21,7 +21,6 @@ pub(crate) struct SimPacer {
     active: HashMap<RequestId, ActiveAnswer>,
     blocked: Vec<RequestId>,
     shared: Arc<SharedState>,
-    log: SimLog,
 }
 
 /// An answer that has not been written completely.
@@ -35,13 +34,12 @@ struct ActiveAnswer {
 }
 
 impl SimPacer {
-    pub(crate) fn new(scheduler: Scheduler, shared: Arc<SharedState>, log: SimLog) -> Self {
+    pub(crate) fn new(scheduler: Scheduler, shared: Arc<SharedState>) -> Self {
         Self {
             scheduler,
             active: HashMap::new(),
             blocked: Vec::new(),
             shared,
-            log,
         }
     }
 
@@ -164,7 +162,7 @@ impl SimPacer {
         for event in self.scheduler.take_events() {
             let active = self.active.get(&event.request());
             let name = active.map_or("-", |active| active.name.as_str());
-            self.log.cache_event(name, &event);
+            log::cache_event(name, &event);
         }
     }
 

@@ -10,6 +10,7 @@ use super::{
     SimJob,
 };
 use crate::sim::cache::BlockLease;
+use crate::sim::config::{BLOCK_TOKENS, KV_GIB_PER_TOKEN};
 use crate::sim::tokens::mix;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -143,12 +144,11 @@ impl Scheduler {
     /// Leases blocks for prompt and answer. Also returns the number of prompt tokens that the GPU
     /// has.
     fn lease(&mut self, job: &SimJob) -> Option<(BlockLease, u32)> {
-        let block_tokens = self.setup.block_tokens;
-        let reusable = (job.prompt_tokens - 1) / block_tokens;
+        let reusable = (job.prompt_tokens - 1) / BLOCK_TOKENS;
         let hits = self.setup.pool.hits(&job.blocks[..reusable as usize]);
-        let total = (job.prompt_tokens + job.answer_tokens).div_ceil(block_tokens);
+        let total = (job.prompt_tokens + job.answer_tokens).div_ceil(BLOCK_TOKENS);
         let lease = self.setup.pool.lease(&job.blocks[..hits], total as usize)?;
-        Some((lease, hits as u32 * block_tokens))
+        Some((lease, hits as u32 * BLOCK_TOKENS))
     }
 
     /// Returns the sources of the prompt's tokens, and the seconds that the tiers need to load
@@ -167,7 +167,7 @@ impl Scheduler {
         sources.tier_tokens = hit_tokens.saturating_sub(gpu_tokens);
         sources.computed_tokens -= sources.tier_tokens;
         let loaded = gpu_tokens..sources.cached_tokens();
-        let load_s = tiers.load_s(&hits, loaded, self.setup.kv_gib_per_token);
+        let load_s = tiers.load_s(&hits, loaded, KV_GIB_PER_TOKEN);
         self.events.push(CacheEvent::LookedUp {
             id,
             sources,
@@ -186,10 +186,7 @@ impl Scheduler {
         let Some(tiers) = &self.setup.tiers else {
             return 0.0;
         };
-        tiers.store_s(
-            job.prompt_chunks(tiers.chunk_tokens()),
-            self.setup.kv_gib_per_token,
-        )
+        tiers.store_s(job.prompt_chunks(tiers.chunk_tokens()), KV_GIB_PER_TOKEN)
     }
 
     fn warmup_s(&mut self) -> f64 {
@@ -233,7 +230,7 @@ impl Scheduler {
         self.prefilling.take_if(|prefilling| *prefilling == id);
         if let Some(request) = self.running.get_mut(&id) {
             let prompt_tokens = request.job.prompt_tokens;
-            let full_blocks = (prompt_tokens / self.setup.block_tokens) as usize;
+            let full_blocks = (prompt_tokens / BLOCK_TOKENS) as usize;
             self.setup
                 .pool
                 .publish(&mut request.lease, &request.job.blocks[..full_blocks]);
@@ -255,7 +252,7 @@ impl Scheduler {
             return;
         };
         let tokens = request.job.prompt_tokens + request.written_tokens - 1;
-        let full_blocks = (tokens / self.setup.block_tokens) as usize;
+        let full_blocks = (tokens / BLOCK_TOKENS) as usize;
         self.setup
             .pool
             .publish(&mut request.lease, &request.job.blocks[..full_blocks]);
@@ -276,7 +273,7 @@ impl Scheduler {
         };
         let chunks = request.job.full_chunks(tokens, tiers.chunk_tokens());
         let tokens = tiers.missing_chunks(chunks) as u32 * tiers.chunk_tokens();
-        let took_s = tiers.store_s(chunks, self.setup.kv_gib_per_token);
+        let took_s = tiers.store_s(chunks, KV_GIB_PER_TOKEN);
         tiers.store(chunks);
         if tokens > 0 {
             self.events.push(CacheEvent::Stored { id, tokens, took_s });

@@ -10,10 +10,6 @@ pub(crate) struct SchedulerSetup {
     pub(crate) tiers: Option<Tiers>,
     /// Seconds that each request waits for the connector to the tiers; 0 without tiers.
     pub(crate) connector_s: f64,
-    /// Tokens per block of the KV pool.
-    pub(crate) block_tokens: u32,
-    /// Size of the KV of one token.
-    pub(crate) kv_gib_per_token: f64,
     /// Maximum number of running requests.
     pub(crate) max_num_seqs: usize,
     /// Seed of the jitter.

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::sim::cache::{KvPool, Tier, TierKind, Tiers};
 use crate::sim::text::FinishReason;
-use crate::sim::timing::{TierSpeed, TierSpeeds, Timing};
+use crate::sim::timing::{self, TierSpeed, Timing};
 use crate::sim::tokens::prefix_hashes;
 
 fn timing() -> Timing {
@@ -21,8 +21,6 @@ fn setup(pool: KvPool) -> SchedulerSetup {
         pool,
         tiers: None,
         connector_s: 0.0,
-        block_tokens: 16,
-        kv_gib_per_token: 128.0 / 1_048_576.0,
         max_num_seqs: 256,
         seed: 0,
     }
@@ -42,8 +40,7 @@ fn with_tier(kind: TierKind, speed: TierSpeed, connector_s: f64) -> SchedulerSet
 }
 
 fn with_cpu_tier() -> SchedulerSetup {
-    let speeds = TierSpeeds::default();
-    with_tier(TierKind::Cpu, speeds.cpu, speeds.connector_overhead_s)
+    with_tier(TierKind::Cpu, timing::CPU, timing::CONNECTOR_OVERHEAD_S)
 }
 
 /// A job whose prompt is a prefix of longer prompts of its family.
@@ -125,8 +122,7 @@ fn cpu_tier_takes_as_long_as_on_an_h100() {
 
 #[test]
 fn mp_server_takes_as_long_as_on_an_h100() {
-    let speeds = TierSpeeds::default();
-    let setup = with_tier(TierKind::MpServer, speeds.mp, speeds.mp_overhead_s);
+    let setup = with_tier(TierKind::MpServer, timing::MP_SERVER, timing::MP_OVERHEAD_S);
     let expected = [
         (12_025, 0.529, 0),
         (12_025, 0.132, 11_776),
@@ -138,8 +134,7 @@ fn mp_server_takes_as_long_as_on_an_h100() {
 
 #[test]
 fn disk_tier_takes_as_long_as_on_an_h100() {
-    let speeds = TierSpeeds::default();
-    let setup = with_tier(TierKind::Disk, speeds.disk, speeds.connector_overhead_s);
+    let setup = with_tier(TierKind::Disk, timing::DISK, timing::CONNECTOR_OVERHEAD_S);
     let expected = [
         (12_025, 0.606, 0),
         (12_025, 0.343, 11_776),
@@ -151,11 +146,10 @@ fn disk_tier_takes_as_long_as_on_an_h100() {
 
 #[test]
 fn remote_store_is_slower_than_no_cache() {
-    let speeds = TierSpeeds::default();
     let setup = with_tier(
         TierKind::Remote,
-        speeds.remote_cachegen,
-        speeds.connector_overhead_s,
+        timing::REMOTE_CACHEGEN,
+        timing::CONNECTOR_OVERHEAD_S,
     );
     let results = alone(setup, &[12_025, 12_025, 24_025, 24_025]);
     assert_eq!((results[1].1, results[3].1), (11_776, 23_808));
