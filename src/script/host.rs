@@ -2,10 +2,10 @@
 
 use super::fault::Fault;
 use super::suggest::nearest;
-use crate::core::Runner;
+use crate::core::{ExperimentPlan, ExperimentResult, RunError, Runner, TestRun};
 use crate::driver::scratch::Scratch;
 use rhai::{Dynamic, NativeCallContext};
-use std::cell::RefCell;
+use std::cell::{Ref, RefCell};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::future::Future;
@@ -14,11 +14,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The run as scripts see it. Clones share it.
+/// The run and the current test as scripts see them. Clones share both.
 #[derive(Clone)]
-pub struct Host(Rc<Inner>);
+pub struct Host {
+    run: Rc<RunHost>,
+    test: Rc<RefCell<TestRun>>,
+}
 
-struct Inner {
+struct RunHost {
     runtime: tokio::runtime::Handle,
     runner: Arc<Runner>,
     parameters: Parameters,
@@ -137,7 +140,7 @@ impl Host {
     ) -> Self {
         let scratch = Scratch::new(folders.scratch, &runner.run_id);
         let (script_dir, output_dir) = (RefCell::new(folders.script), folders.outputs);
-        Self(Rc::new(Inner {
+        let run = Rc::new(RunHost {
             runtime,
             runner,
             parameters,
@@ -145,7 +148,40 @@ impl Host {
             output_dir,
             scratch,
             engine,
-        }))
+        });
+        Self {
+            run,
+            test: Rc::default(),
+        }
+    }
+
+    /// Returns the host of a new test of the same run.
+    #[must_use]
+    pub(crate) fn for_new_test(&self) -> Self {
+        Self {
+            run: self.run.clone(),
+            test: Rc::default(),
+        }
+    }
+
+    /// The current test.
+    pub(crate) fn test(&self) -> Ref<'_, TestRun> {
+        self.test.borrow()
+    }
+
+    /// Adds a check to the current test and reports it.
+    pub(crate) fn check(&self, passed: bool, what: String) {
+        let mut test = self.test.borrow_mut();
+        self.runner().check(&mut test, passed, what);
+    }
+
+    /// Runs an experiment of the current test to its end.
+    ///
+    /// # Errors
+    /// Fails as [`Runner::run`] does.
+    pub(crate) fn run(&self, plan: ExperimentPlan<'_>) -> Result<ExperimentResult, RunError> {
+        let mut test = self.test.borrow_mut();
+        self.wait(self.runner().run(&mut test, plan))
     }
 
     /// The host of the script that makes this call.
@@ -159,17 +195,17 @@ impl Host {
 
     /// The run.
     pub fn runner(&self) -> &Arc<Runner> {
-        &self.0.runner
+        &self.run.runner
     }
 
     /// The parameters.
     pub fn parameters(&self) -> &Parameters {
-        &self.0.parameters
+        &self.run.parameters
     }
 
     /// Which engine `std/engine` starts.
     pub fn engine(&self) -> &EngineChoice {
-        &self.0.engine
+        &self.run.engine
     }
 
     /// Writes a text to the output folder and returns its absolute path. If a file of that name has
@@ -182,7 +218,7 @@ impl Host {
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, "txt"));
         let numbered = (2..).map(|n| format!("{stem}-{n}.{extension}"));
         for name in std::iter::once(name.to_owned()).chain(numbered) {
-            let path = std::path::absolute(self.0.output_dir.join(name))?;
+            let path = std::path::absolute(self.run.output_dir.join(name))?;
             match File::create_new(&path) {
                 Ok(mut file) => return file.write_all(text.as_bytes()).map(|()| path),
                 Err(e) if e.kind() != ErrorKind::AlreadyExists => return Err(e),
@@ -195,7 +231,7 @@ impl Host {
 
     /// Folders of the current test.
     pub fn scratch(&self) -> &Scratch {
-        &self.0.scratch
+        &self.run.scratch
     }
 
     /// A parameter's value.
@@ -203,23 +239,23 @@ impl Host {
     /// # Errors
     /// When what was given is of another kind than `default`.
     pub fn parameter(&self, name: &str, default: Dynamic) -> Result<Dynamic, Fault> {
-        self.0.parameters.get(name, default)
+        self.run.parameters.get(name, default)
     }
 
     /// A path as scripts write it: relative to the script's own folder.
     pub fn path(&self, path: &str) -> PathBuf {
-        let joined = self.0.script_dir.borrow().join(path);
+        let joined = self.run.script_dir.borrow().join(path);
         std::path::absolute(&joined).unwrap_or(joined)
     }
 
     /// From now on paths are relative to `folder`.
     pub fn stand_in(&self, folder: &Path) {
-        *self.0.script_dir.borrow_mut() = folder.into();
+        *self.run.script_dir.borrow_mut() = folder.into();
     }
 
     /// Runs `work` to its end on the run's runtime.
     pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
-        self.0.runtime.block_on(work)
+        self.run.runtime.block_on(work)
     }
 }
 

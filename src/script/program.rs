@@ -10,12 +10,11 @@ use super::modules::Modules;
 use super::outline::{self, TestFunction};
 use super::source::shadowing;
 use super::suggest::neighbour;
-use crate::core::{Code, Event, Outcome, Runner, Validity};
+use crate::core::{Code, Event, Outcome};
 use crate::driver::files::without_bom;
 use rhai::{AST, Dynamic, EvalAltResult, Scope};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::Relaxed;
 
 /// The text of a script.
 ///
@@ -119,10 +118,8 @@ impl Program {
 
     /// Runs one test to its end, closes what it left running, and removes its scratch folders.
     pub fn run(&self, test: &str, host: &Host, color: bool) -> Outcome {
+        let host = &host.for_new_test();
         let runner = host.runner();
-        runner.experiments.store(0, Relaxed);
-        runner.failed_checks.store(0, Relaxed);
-        runner.invalid.lock().clear();
         let called = self.call(test, host);
         let closed = host.wait(runner.fleet.close_all());
         if let Err(e) = host.scratch().clear() {
@@ -136,9 +133,7 @@ impl Program {
                 let fault = Fault::from(survivors);
                 Diagnosis::plain(fault.message, fault.help).with_code(Code::Engine)
             }
-            (Ok(()), Ok(())) => {
-                return concluded(runner);
-            }
+            (Ok(()), Ok(())) => return host.test().outcome(),
         };
         let summary = diagnosis
             .message
@@ -180,40 +175,5 @@ impl Program {
 
     fn diagnose(&self, error: &EvalAltResult, modules: &Modules) -> Diagnosis {
         with_hint(Diagnosis::of(error, &self.name), &self.ast, modules)
-    }
-}
-
-/// How a test ends that ran to its end.
-fn concluded(runner: &Runner) -> Outcome {
-    let failed = |code, summary| Outcome::Failed {
-        code,
-        report: String::new(),
-        summary,
-    };
-    let invalid = runner.invalid.lock();
-    if !invalid.is_empty() {
-        let several = runner.experiments.load(Relaxed) > 1;
-        let reasons = invalid
-            .iter()
-            .map(|(expr_id, validity)| reasons(*expr_id, validity, several));
-        return failed(
-            Code::Invalid,
-            format!("invalid: {}", reasons.collect::<Vec<_>>().join("; ")),
-        );
-    }
-    match runner.failed_checks.load(Relaxed) {
-        0 => Outcome::Passed,
-        1 => failed(Code::Check, "1 check failed".into()),
-        n => failed(Code::Check, format!("{n} checks failed")),
-    }
-}
-
-/// Returns the reasons why an experiment is invalid, with its number if the test has several.
-fn reasons(expr_id: usize, validity: &Validity, several: bool) -> String {
-    let reasons = validity.texts().collect::<Vec<_>>().join("; ");
-    if several {
-        format!("experiment {expr_id}: {reasons}")
-    } else {
-        reasons
     }
 }

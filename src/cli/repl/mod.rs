@@ -23,7 +23,6 @@ use signals::Signals;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{SyncSender, channel};
 
 /// A session, and what is around it.
@@ -122,16 +121,11 @@ impl Repl {
 
     /// What the checks say.
     fn verdict(&self) -> u8 {
-        let runner = self.stage.host.runner();
         if self.stage.cancel.is_cancelled() {
-            Code::Interrupted.exit()
-        } else if !runner.invalid.lock().is_empty() {
-            Code::Invalid.exit()
-        } else if runner.failed_checks.load(Relaxed) > 0 {
-            Code::Check.exit()
-        } else {
-            exit::OK
+            return Code::Interrupted.exit();
         }
+        let outcome = self.stage.host.test().outcome();
+        outcome.code().map_or(exit::OK, Code::exit)
     }
 
     /// Reads and answers until the end of input, `:quit`, or a signal.
@@ -218,7 +212,7 @@ impl Repl {
     }
 
     fn experiments(&self) -> usize {
-        self.stage.host.runner().experiments.load(Relaxed)
+        self.stage.host.test().experiments()
     }
 
     fn load(&mut self, path: &Path) -> Result<(), Diagnosis> {

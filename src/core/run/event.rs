@@ -143,6 +143,25 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// A failure without a drawing.
+    pub(crate) fn failed(code: Code, summary: String) -> Self {
+        Self::Failed {
+            code,
+            summary,
+            report: String::new(),
+        }
+    }
+
+    /// The kind of failure, if it failed.
+    pub(crate) fn code(&self) -> Option<Code> {
+        match self {
+            Self::Passed => None,
+            Self::Failed { code, .. } => Some(*code),
+        }
+    }
+}
+
 /// Kinds of failure, as exit codes. The largest concern of a run decides its exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Code {

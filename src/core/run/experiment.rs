@@ -9,14 +9,13 @@ use crate::core::selfcheck::Known;
 use crate::core::workload::{Lexicon, WorkloadConfig};
 use crate::core::{
     Engine, EngineError, EngineResult, EngineSpec, Event, ExperimentResult, Fleet, Interrupts,
-    Live, Reason, ReasonCode, RequestLimits, Row, Seconds, Validity,
+    Live, Reason, ReasonCode, RequestLimits, Row, Seconds, TestRun,
 };
 use crate::driver::clock::Stamp;
 use crate::driver::http::Shards;
 use parking_lot::Mutex;
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use thiserror::Error;
@@ -33,14 +32,8 @@ pub struct Runner {
     pub interrupts: Interrupts,
     /// Starts every `x-request-id` of this run.
     pub run_id: String,
-    /// Experiments of the whole run.
+    /// The number of experiments of all tests so far.
     pub serial: AtomicUsize,
-    /// Experiments of the current test.
-    pub experiments: AtomicUsize,
-    /// Claims of the current test that do not hold.
-    pub failed_checks: AtomicUsize,
-    /// The experiments of the current test that are invalid.
-    pub invalid: Mutex<BTreeMap<usize, Arc<Validity>>>,
     /// What the client is known to hold on this machine, if that was checked.
     pub known: Option<Known>,
     /// How late requests may be sent, where a test does not say it.
@@ -58,6 +51,25 @@ pub enum Arm {
     Spec(Box<EngineSpec>),
     /// Running already, and left running.
     Handle(Arc<Engine>),
+}
+
+impl Arm {
+    fn spec(&self) -> &EngineSpec {
+        match self {
+            Self::Spec(spec) => spec,
+            Self::Handle(engine) => &engine.spec,
+        }
+    }
+}
+
+/// An experiment before it is run.
+pub(crate) struct ExperimentPlan<'a> {
+    /// The workload, the same for every engine.
+    pub(crate) config: &'a WorkloadConfig,
+    /// The engines.
+    pub(crate) arms: Vec<Arm>,
+    /// The options of the experiment.
+    pub(crate) options: RunOptions,
 }
 
 /// How an experiment is run.
@@ -114,30 +126,29 @@ pub enum RunError {
 }
 
 impl Runner {
-    /// Runs `config` against every arm and says what it saw.
+    /// Sends the workload of `plan` to all its engines at the same time, as an experiment of `test`.
     ///
     /// # Errors
-    /// When an engine does not start, or dies, or the run is interrupted. Rows of requests that
-    /// have ended were sent as events all the same.
-    pub async fn run(
+    /// Fails if an engine does not start or exits, or if the run is interrupted. The rows of
+    /// completed requests are sent as events before.
+    pub(crate) async fn run(
         &self,
-        config: &WorkloadConfig,
-        arms: Vec<Arm>,
-        options: RunOptions,
+        test: &mut TestRun,
+        plan: ExperimentPlan<'_>,
     ) -> Result<ExperimentResult, RunError> {
-        let expr_id = self.experiments.fetch_add(1, Relaxed);
-        self.announce(expr_id, config, &arms);
+        let expr_id = test.add_experiment();
+        self.announce(expr_id, &plan);
         let own = Mutex::new(Vec::new());
-        let outcome = self.conduct(expr_id, config, arms, options, &own).await;
+        let outcome = self.conduct(test, expr_id, plan, &own).await;
         let closed = self.close(own.into_inner()).await;
         let seen = outcome?;
         closed?;
         Ok(seen)
     }
 
-    /// Notes whether a claim of the current test holds.
-    pub fn check(&self, passed: bool, what: String) {
-        self.failed_checks.fetch_add(usize::from(!passed), Relaxed);
+    /// Adds a check to `test` and reports it.
+    pub(crate) fn check(&self, test: &mut TestRun, passed: bool, what: String) {
+        test.add_check(passed);
         self.emit(Event::Checked { passed, what });
     }
 
@@ -147,21 +158,17 @@ impl Runner {
         let _ = self.fleet.site.events.send(event);
     }
 
-    fn announce(&self, expr_id: usize, config: &WorkloadConfig, arms: &[Arm]) {
-        let spec = |arm: &Arm| match arm {
-            Arm::Spec(spec) => EngineSpec::clone(spec),
-            Arm::Handle(engine) => engine.spec.clone(),
-        };
-        let engines: Vec<EngineSpec> = arms.iter().map(spec).collect();
+    fn announce(&self, expr_id: usize, plan: &ExperimentPlan<'_>) {
+        let engines: Vec<EngineSpec> = plan.arms.iter().map(Arm::spec).cloned().collect();
         engines.iter().for_each(EngineSpec::learn_secrets);
         let shared = shared_gpus(&engines);
         self.emit(Event::ExperimentPlanned {
             expr_id,
-            title: config.title(),
+            title: plan.config.title(),
             // A config is numbers and texts: it can be written as JSON.
-            workload: serde_json::to_value(config).unwrap_or_default(),
+            workload: serde_json::to_value(plan.config).unwrap_or_default(),
             engines,
-            requests: config.count(),
+            requests: plan.config.count(),
         });
         for text in shared {
             self.emit(Event::Warned { text });
@@ -170,12 +177,16 @@ impl Runner {
 
     async fn conduct(
         &self,
+        test: &mut TestRun,
         expr_id: usize,
-        config: &WorkloadConfig,
-        arms: Vec<Arm>,
-        options: RunOptions,
+        plan: ExperimentPlan<'_>,
         own: &Mutex<Vec<Arc<Engine>>>,
     ) -> Result<ExperimentResult, RunError> {
+        let ExperimentPlan {
+            config,
+            arms,
+            options,
+        } = plan;
         let cancel = self.interrupts.now();
         let prepared = async {
             let engines = self.prepare(config, arms, options, own).await?;
@@ -206,14 +217,14 @@ impl Runner {
             return Err(RunError::TooMany(problem));
         }
         let seen = self
-            .measure(expr_id, config.title(), options, &engines, lanes)
+            .measure(test, expr_id, config.title(), options, &engines, lanes)
             .await?;
         for engine in &engines {
             engine.check_port().await?;
         }
         if !options.may_fail {
-            self.check_answers(&seen);
-            self.check_health(&engines).await;
+            self.check_answers(test, &seen);
+            self.check_health(test, &engines).await;
         }
         if let Some(text) = self
             .known
@@ -228,6 +239,7 @@ impl Runner {
     /// Sends every lane's requests at their moments and collects the rows.
     async fn measure(
         &self,
+        test: &mut TestRun,
         expr_id: usize,
         title: String,
         options: RunOptions,
@@ -268,24 +280,19 @@ impl Runner {
         for text in warnings {
             self.emit(Event::Warned { text });
         }
-        self.note_invalid(&seen);
+        self.report_invalid(&seen);
+        test.add_result(&seen);
         if self.interrupts.now().is_cancelled() {
             return self.partial(seen);
         }
         dead.map_or(Ok(seen), |error| Err(error.into()))
     }
 
-    /// Keeps the reasons why an experiment is invalid for the end of its test.
-    fn note_invalid(&self, seen: &ExperimentResult) {
+    fn report_invalid(&self, seen: &ExperimentResult) {
         for reason in seen.validity.texts() {
             self.emit(Event::Warned {
                 text: format!("invalid: {reason}"),
             });
-        }
-        if !seen.validity.is_valid() {
-            self.invalid
-                .lock()
-                .insert(seen.expr_id, seen.validity.clone());
         }
     }
 
@@ -358,7 +365,7 @@ impl Runner {
         Watch { tasks, found }
     }
 
-    fn check_answers(&self, seen: &ExperimentResult) {
+    fn check_answers(&self, test: &mut TestRun, seen: &ExperimentResult) {
         for engine in seen.engines.iter().filter(|engine| engine.failed() > 0) {
             let failures = engine.failures();
             let worst = failures
@@ -367,6 +374,7 @@ impl Runner {
                 .map_or("", |(error, _)| *error);
             let (failed, all) = (engine.failed(), engine.rows.len());
             self.check(
+                test,
                 false,
                 format!(
                     "`{}` answers every request: {failed} of {all} failed: {worst}",
@@ -377,10 +385,11 @@ impl Runner {
     }
 
     /// An engine that answers and says that it is ill has measured something else than was meant.
-    async fn check_health(&self, engines: &[Arc<Engine>]) {
+    async fn check_health(&self, test: &mut TestRun, engines: &[Arc<Engine>]) {
         for engine in engines {
             if let Err(reason) = engine.health().await {
                 self.check(
+                    test,
                     false,
                     format!(
                         "`{}` is healthy after the workload: {reason}",

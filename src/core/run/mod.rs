@@ -10,3 +10,4 @@ pub(crate) mod memory;
 pub(crate) mod prepare;
 pub(crate) mod send;
 pub mod single;
+pub(crate) mod test_run;

@@ -26,7 +26,7 @@ mod natives {
     /// Notes whether a claim holds; returns it. A claim that does not hold fails the test at its
     /// end, so that the test's further measurements are made all the same.
     pub fn note(context: NativeCallContext, holds: bool, claim: &str) -> bool {
-        Host::of(&context).runner().check(holds, claim.into());
+        Host::of(&context).check(holds, claim.into());
         holds
     }
 

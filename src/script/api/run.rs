@@ -5,7 +5,7 @@ use super::files::utf8;
 use super::helper::Kept;
 use super::load::Workload;
 use super::seen::{Experiment, Key};
-use crate::core::RunOptions;
+use crate::core::{ExperimentPlan, RunOptions};
 use crate::script::fault::{self, Fault};
 use crate::script::host::Host;
 use crate::script::options::read;
@@ -31,9 +31,12 @@ fn experiment(
     }
     let arms = engines.iter().map(arm_of).collect::<Result<Vec<_>, _>>()?;
     let keys = engines.iter().filter_map(Key::of).collect();
-    let seen = host
-        .wait(host.runner().run(workload, arms, options))
-        .map_err(fault::raise)?;
+    let plan = ExperimentPlan {
+        config: workload,
+        arms,
+        options,
+    };
+    let seen = host.run(plan).map_err(fault::raise)?;
     Ok(Experiment { seen, keys })
 }
 
