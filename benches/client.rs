@@ -3,7 +3,8 @@
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use lmrun::core::workload::{
-    Arrivals, Flow, Generator, Lexicon, Random, RequestOptions, TextOptions, WorkloadConfig,
+    Arrivals, DependencyTracker, Generator, Lexicon, Random, RequestOptions, TextOptions,
+    WorkloadConfig,
 };
 use lmrun::core::{Distribution, Row};
 use lmrun::driver::clock::Stamp;
@@ -91,7 +92,7 @@ fn plan(bencher: Bencher) {
     let config = config();
     bencher.counter(ItemsCount::new(config.count())).bench(|| {
         let requests = Arc::new(config.generate(&config.lexicon));
-        Flow::start(requests, None).1.len()
+        DependencyTracker::start(requests, None).1.len()
     });
 }
 

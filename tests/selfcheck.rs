@@ -46,6 +46,8 @@ fn a_run_that_sends_more_than_was_held_says_so() {
     );
     let run = sandbox.run(&["t.rhai"]);
     run.assert_code(0);
-    let told = "warning: 5 requests were sent within a second; `lmrun selfcheck` saw 2 a second held on this machine";
-    run.assert_stderr(told);
+    run.assert_stderr(
+        "warning: 5 requests were sent within a second, but `lmrun selfcheck` sustained only 2 per \
+         second on this machine",
+    );
 }

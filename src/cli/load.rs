@@ -5,7 +5,7 @@ use super::asked::Asked;
 use super::{complain, exit, signals};
 use crate::core::run::load;
 use crate::core::run::single::refusal_of_ignore_eos;
-use crate::core::selfcheck::Known;
+use crate::core::selfcheck::Calibration;
 use crate::core::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
@@ -314,8 +314,8 @@ impl Sending {
         for reason in seen.validity.texts() {
             self.warn(format!("invalid: {reason}"));
         }
-        let known = Known::read().filter(|_| seen.validity.is_valid());
-        if let Some(text) = known.and_then(|known| known.exceeded_by(&seen.client)) {
+        let known = Calibration::read().filter(|_| seen.validity.is_valid());
+        if let Some(text) = known.and_then(|known| known.warning(&seen.client)) {
             self.warn(text);
         }
         let mut code = if seen.validity.is_valid() {

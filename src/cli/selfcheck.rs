@@ -1,7 +1,7 @@
 //! `lmrun selfcheck`: how far this machine's client can be trusted.
 
 use super::{complain, exit, signals};
-use crate::core::selfcheck::{Checker, Known, SelfCheck};
+use crate::core::selfcheck::{Calibration, Checker, SelfCheck};
 use crate::core::{Code, Site};
 use crate::driver::http::Shards;
 use crate::driver::scratch::Scratch;
@@ -96,7 +96,7 @@ fn checker(args: &SelfCheckArgs, scratch: &Scratch) -> Result<Checker, String> {
         site: Site::new(folder.clone(), watchdogs, events),
         folder,
         program: program.display().to_string(),
-        busy_word: super::BUSY.into(),
+        busy_subcommand: super::BUSY.into(),
         cancel: CancellationToken::new(),
     })
 }
@@ -112,8 +112,8 @@ fn conclude(check: &SelfCheck, json: bool) -> u8 {
     let Some(conclusion) = check.conclusion() else {
         return Code::Invalid.exit();
     };
-    match Known::of(check, conclusion).keep() {
-        Ok(_) => {}
+    match Calibration::new(check, conclusion).write() {
+        Ok(()) => {}
         Err(e) => eprintln!("warning: runs will not know of this: {e}"),
     }
     exit::OK

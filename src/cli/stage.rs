@@ -2,7 +2,7 @@
 
 use super::args::RunArgs;
 use super::exit;
-use crate::core::selfcheck::Known;
+use crate::core::selfcheck::Calibration;
 use crate::core::{Code, Event, Fleet, Interrupts, Runner};
 use crate::driver::http::Shards;
 use crate::driver::{container, leftovers, limits, machine, orphans, program, secrets};
@@ -59,7 +59,7 @@ impl Stage {
             interrupts: Interrupts::of(cancel.clone()),
             run_id: facts.run_id.clone(),
             serial: AtomicUsize::default(),
-            known: Known::read(),
+            known: Calibration::read(),
             max_send_lag_s: args.max_send_lag_s,
             lexicons: parking_lot::Mutex::default(),
             take_ignore_eos: parking_lot::Mutex::default(),

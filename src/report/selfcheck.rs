@@ -1,7 +1,7 @@
 //! What a check of the client found, on one screen.
 
 use super::tables::new_table;
-use crate::core::selfcheck::{Found, SelfCheck};
+use crate::core::selfcheck::{SelfCheck, StepResult};
 
 /// A row for each step, and what it all comes to.
 pub fn draw(check: &SelfCheck) -> String {
@@ -18,7 +18,7 @@ pub fn draw(check: &SelfCheck) -> String {
         "held",
     ];
     let mut table = new_table(&header.map(String::from), None);
-    for found in &check.found {
+    for found in &check.steps {
         table.add_row(cells(found));
     }
     let mut lines = vec![
@@ -27,17 +27,17 @@ pub fn draw(check: &SelfCheck) -> String {
             .to_owned(),
         table.to_string(),
     ];
-    let trouble = |found: &Found| {
+    let trouble = |found: &StepResult| {
         Some(format!(
             "not held: {}: {}",
             found.step.title(),
             found.trouble.as_ref()?
         ))
     };
-    lines.extend(check.found.iter().filter_map(trouble));
+    lines.extend(check.steps.iter().filter_map(trouble));
     lines.extend(
         check
-            .left_out
+            .skipped
             .iter()
             .map(|left_out| format!("left out: {left_out}")),
     );
@@ -73,7 +73,7 @@ fn sentence(check: &SelfCheck) -> String {
     )
 }
 
-fn cells(found: &Found) -> Vec<String> {
+fn cells(found: &StepResult) -> Vec<String> {
     let at = |value: Option<f64>| value.map_or_else(|| "-".into(), ms);
     vec![
         found.step.title(),
@@ -99,16 +99,20 @@ fn ms(seconds: f64) -> String {
 mod tests {
     use super::*;
     use crate::core::Spread;
-    use crate::core::selfcheck::{rates, streams};
+    use crate::core::selfcheck::{busy_steps, rate_steps, stream_steps};
 
-    fn found(step: crate::core::selfcheck::Step, error_s: f64, trouble: Option<&str>) -> Found {
+    fn found(
+        step: crate::core::selfcheck::Step,
+        error_s: f64,
+        trouble: Option<&str>,
+    ) -> StepResult {
         let spread = |s: f64| Spread {
             p50: Some(s / 2.0),
             p90: None,
             p99: Some(s),
             max: Some(2.0 * s),
         };
-        Found {
+        StepResult {
             step,
             failed: 0,
             ttft_error_s: spread(error_s),
@@ -129,13 +133,13 @@ mod tests {
             ..SelfCheck::of_this_machine()
         };
         assert!(draw(&check).ends_with("can be believed."));
-        check.found = vec![
-            found(streams(false)[1], 0.000_1, None),
-            found(rates()[2], 0.000_2, None),
-            found(rates()[3], 0.09, Some("too late")),
-            found(streams(true)[0], 0.000_3, None),
+        check.steps = vec![
+            found(stream_steps()[1], 0.000_1, None),
+            found(rate_steps()[2], 0.000_2, None),
+            found(rate_steps()[3], 0.09, Some("too late")),
+            found(busy_steps()[0], 0.000_3, None),
         ];
-        check.left_out = vec!["10000 streams: too few files".into()];
+        check.skipped = vec!["10000 streams: too few files".into()];
         insta::assert_snapshot!(draw(&check));
         let json: serde_json::Value = serde_json::from_str(&json(&check)).expect("JSON");
         assert_eq!(json["conclusion"]["rate"], 800.0);

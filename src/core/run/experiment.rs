@@ -5,7 +5,7 @@ use crate::core::result::same_work;
 use crate::core::run::limits::too_many_at_once;
 use crate::core::run::memory::MemoryWatch;
 use crate::core::run::send::{self, Completed, Completions, EngineRun};
-use crate::core::selfcheck::Known;
+use crate::core::selfcheck::Calibration;
 use crate::core::workload::{Lexicon, WorkloadConfig};
 use crate::core::{
     Engine, EngineError, EngineResult, EngineSpec, Event, ExperimentResult, Fleet, Interrupts,
@@ -35,7 +35,7 @@ pub struct Runner {
     /// The number of experiments of all tests so far.
     pub serial: AtomicUsize,
     /// What the client is known to hold on this machine, if that was checked.
-    pub known: Option<Known>,
+    pub known: Option<Calibration>,
     /// How late requests may be sent, where a test does not say it.
     pub max_send_lag_s: f64,
     /// The words that engines were found to count as one token each.
@@ -229,7 +229,7 @@ impl Runner {
         if let Some(text) = self
             .known
             .as_ref()
-            .and_then(|known| known.exceeded_by(&seen.client))
+            .and_then(|known| known.warning(&seen.client))
         {
             self.emit(Event::Warned { text });
         }

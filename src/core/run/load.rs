@@ -282,7 +282,7 @@ mod tests {
         let row = &seen.engines[0].rows[0];
         let error = row.error.as_deref().expect("a failure");
         assert!(
-            error.ends_with("chunks, far more than the tokens that were asked for"),
+            error.ends_with("chunks, far more than the requested tokens"),
             "{error}"
         );
         assert!(row.chunks < 3_000, "{}", row.chunks);

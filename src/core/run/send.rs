@@ -5,7 +5,7 @@ use crate::core::result::row::{Row, RowContext};
 use crate::core::result::same_work;
 use crate::core::run::live::{Counts, LiveEngine};
 use crate::core::workload::{
-    Answers, Due, Flow, Lexicon, Request, RequestOptions, Said, WorkloadConfig,
+    Answers, DependencyTracker, Lexicon, Ready, Request, RequestOptions, Said, WorkloadConfig,
 };
 use crate::driver::clock::Stamp;
 use crate::driver::http::{Exchange, Failure, RequestSource, SendJob, Shards, Target, TextPolicy};
@@ -123,17 +123,17 @@ impl EngineRun {
             .map_or(most, |concurrency| concurrency.min(self.requests.len()))
     }
 
-    fn flow(&self) -> (Flow, Vec<Due>) {
-        Flow::start(self.requests.clone(), self.concurrency)
+    fn flow(&self) -> (DependencyTracker, Vec<Ready>) {
+        DependencyTracker::start(self.requests.clone(), self.concurrency)
     }
 
     /// How its requests are sent. Whatever ends goes to `ended`.
-    fn plan(&self, flow: Flow, ended: UnboundedSender<Completed>) -> SendPlan {
-        let answers = Answers::of(self.requests.clone());
+    fn plan(&self, flow: DependencyTracker, ended: UnboundedSender<Completed>) -> SendPlan {
+        let answers = Answers::new(self.requests.clone());
         SendPlan {
             engine_id: self.context.engine_id,
             target: Target {
-                text_policy: if answers.are_wanted() {
+                text_policy: if answers.are_needed() {
                     TextPolicy::Keep
                 } else {
                     TextPolicy::Discard
@@ -149,7 +149,7 @@ impl EngineRun {
             id_prefix: self.id_prefix.clone(),
             answers,
             counts: self.counts.clone(),
-            flow: flow.is_linked().then(|| Mutex::new(flow)),
+            flow: flow.has_dependencies().then(|| Mutex::new(flow)),
             ended,
         }
     }
@@ -280,12 +280,12 @@ struct SendPlan {
     answers: Answers,
     counts: Arc<Counts>,
     /// Where the end of a request sets others free; without it, requests share no lock.
-    flow: Option<Mutex<Flow>>,
+    flow: Option<Mutex<DependencyTracker>>,
     ended: UnboundedSender<Completed>,
 }
 
 impl SendPlan {
-    fn job(&self, due: Due) -> SendJob {
+    fn job(&self, due: Ready) -> SendJob {
         let unsent = due
             .without
             .map(|request| format!("request {request}, which it answers to, has no answer"));
@@ -348,8 +348,7 @@ impl RequestSource for SendPlan {
     fn completed(&self, job: SendJob, mut exchange: Exchange) -> Vec<SendJob> {
         let index = job.index;
         let answered = exchange.failure.is_none();
-        self.answers
-            .ended(index, std::mem::take(&mut exchange.text));
+        self.answers.add(index, std::mem::take(&mut exchange.text));
         let now_s = exchange
             .ended
             .unwrap_or_else(Stamp::now)

@@ -1,14 +1,14 @@
-//! How much the client of this machine adds to what it measures: the real client against a
-//! simulator in a process of its own, which stamps what it writes and hands the stamps over.
+//! Measures the error that the client of this machine adds: the real client against a simulator in
+//! another process, which stamps what it writes and writes the stamps to a file.
 
-mod known;
+mod calibration;
+mod ground_truth;
 mod result;
 mod step;
-mod truth;
 
-pub use known::Known;
-pub use result::{Conclusion, Found, SelfCheck};
-pub use step::{Step, rates, streams};
+pub use calibration::Calibration;
+pub use result::{Conclusion, SelfCheck, StepResult};
+pub use step::{Step, busy_steps, rate_steps, stream_steps};
 
 use super::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
@@ -20,60 +20,62 @@ use crate::driver::http::Shards;
 use crate::driver::limits::max_descriptors;
 use crate::driver::port;
 use crate::driver::process_tree::{CommandLine, Graces, ProcessTree};
+use ground_truth::GroundTruth;
+use result::StampedAnswers;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
-use truth::Truth;
 
-/// What a check needs.
+/// The parts that a check needs.
 pub struct Checker {
-    /// The client that is checked.
+    /// The sending threads to check.
     pub shards: Shards,
-    /// Who looks after the simulator.
+    /// The context of the simulator.
     pub site: Site,
-    /// Where stamps and logs go meanwhile.
+    /// The folder for stamps and logs.
     pub folder: PathBuf,
-    /// This program.
+    /// The path of this program.
     pub program: String,
-    /// The word that makes it a process that is always busy.
-    pub busy_word: String,
-    /// Ends the check.
+    /// The subcommand of a process that is always busy.
+    pub busy_subcommand: String,
+    /// Cancels the check.
     pub cancel: CancellationToken,
 }
 
-/// Seconds to every first token.
+/// The TTFT of the simulator, seconds.
 const TTFT_S: f64 = 0.05;
 const HOST: &str = "127.0.0.1";
 const READY: Duration = Duration::from_secs(30);
 
 impl Checker {
-    /// Takes the steps of at most `up_to` streams, one after the other. After one that was not held, larger
-    /// ones of its kind are left out. `tell` hears what is done next.
+    /// Runs the steps of at most `max_streams` streams, one after the other. If one is not
+    /// sustained, larger ones of its kind are skipped. Calls `progress` with the title of each
+    /// step.
     ///
     /// # Errors
-    /// When the simulator does not serve.
+    /// Fails if the simulator does not serve.
     pub async fn check(
         &self,
-        up_to: usize,
-        mut tell: impl FnMut(&str),
+        max_streams: usize,
+        mut progress: impl FnMut(&str),
     ) -> Result<SelfCheck, EngineError> {
         let mut check = SelfCheck::of_this_machine();
-        for steps in [streams(false), rates(), streams(true)] {
-            for step in steps.into_iter().filter(|step| step.streams <= up_to) {
+        for steps in [stream_steps(), rate_steps(), busy_steps()] {
+            for step in steps.into_iter().filter(|step| step.streams <= max_streams) {
                 if self.cancel.is_cancelled() {
                     return Ok(check);
                 }
-                if let Some(reason) = out_of_reach(&step) {
-                    check.left_out.push(format!("{}: {reason}", step.title()));
+                if let Some(reason) = impossible(&step) {
+                    check.skipped.push(format!("{}: {reason}", step.title()));
                     break;
                 }
-                tell(&step.title());
-                let found = self.take(step).await?;
-                let held = found.trouble.is_none();
-                check.found.push(found);
-                if !held {
+                progress(&step.title());
+                let result = self.run(step).await?;
+                let is_sustained = result.trouble.is_none();
+                check.steps.push(result);
+                if !is_sustained {
                     break;
                 }
             }
@@ -81,7 +83,7 @@ impl Checker {
         Ok(check)
     }
 
-    async fn take(&self, step: Step) -> Result<Found, EngineError> {
+    async fn run(&self, step: Step) -> Result<StepResult, EngineError> {
         let stamps = self.folder.join("stamps.jsonl");
         let port = port::find_free(HOST, &[]).unwrap_or_default();
         let engine =
@@ -116,25 +118,40 @@ impl Checker {
                 .await;
         }
         engine.close().await?;
-        Ok(Found::of(step, &seen, &Truth::read(&stamps), &exchanges))
+        let truth = GroundTruth::read(&stamps);
+        let answers = StampedAnswers::new(&truth, &exchanges);
+        Ok(StepResult::new(step, &seen, &answers))
     }
 
     fn simulator(&self, step: &Step, stamps: &std::path::Path) -> EngineSpec {
         let seqs = 2 * step.streams + 64;
-        let command = format!(
-            "sim --port {{port}} --model demo --ttft-s {TTFT_S} --itl-s {} --max-num-seqs {seqs} --gpu-kv-tokens {}",
-            step.itl_s,
-            seqs * 1_000
+        let mut command = vec![self.program.clone()];
+        command.extend(
+            "sim --port {port} --model demo --max-model-len 1000"
+                .split(' ')
+                .map(String::from),
         );
-        let mut command: Vec<String> = command.split(' ').map(Into::into).collect();
-        command.insert(0, self.program.clone());
-        command.extend(["--max-model-len".into(), "1000".into()]);
-        command.extend(["--stamps".into(), stamps.display().to_string()]);
-        let spec = json!({ "name": "sim", "kind": "sim", "model": "demo", "simulated": true, "ignore_eos": true, "command": command });
-        serde_json::from_value(spec).expect("a spec in full")
+        for (flag, value) in [
+            ("--ttft-s", TTFT_S.to_string()),
+            ("--itl-s", step.itl_s.to_string()),
+            ("--max-num-seqs", seqs.to_string()),
+            ("--gpu-kv-tokens", (seqs * 1_000).to_string()),
+            ("--stamps", stamps.display().to_string()),
+        ] {
+            command.extend([flag.into(), value]);
+        }
+        let spec = json!({
+            "name": "sim",
+            "kind": "sim",
+            "model": "demo",
+            "simulated": true,
+            "ignore_eos": true,
+            "command": command,
+        });
+        serde_json::from_value(spec).expect("a complete spec")
     }
 
-    /// A process for each core that never rests, where the step wants it.
+    /// Starts a busy process for each core if the step requires it.
     async fn make_busy(&self, step: &Step) -> Vec<ProcessTree> {
         let cores = if step.busy {
             std::thread::available_parallelism().map_or(1, usize::from)
@@ -142,7 +159,7 @@ impl Checker {
             0
         };
         let line = CommandLine {
-            argv: vec![self.program.clone(), self.busy_word.clone()],
+            argv: vec![self.program.clone(), self.busy_subcommand.clone()],
             env: BTreeMap::new(),
             unset: Vec::new(),
             stdout: self.folder.join("busy.log"),
@@ -156,16 +173,15 @@ impl Checker {
     }
 }
 
-/// Files that are open beside the connections.
-const BESIDE: u64 = 100;
+/// The number of open files other than connections.
+const OTHER_FILES: u64 = 100;
 
-fn out_of_reach(step: &Step) -> Option<String> {
-    let (needed, allowed) = (step.streams as u64 + BESIDE, max_descriptors()?);
-    (needed > allowed).then(|| {
-        format!(
-            "it takes {needed} open files, and the system lets lmrun have {allowed} (`ulimit -n`)"
-        )
-    })
+/// Returns the reason why the system does not allow a step.
+fn impossible(step: &Step) -> Option<String> {
+    let needed = step.streams as u64 + OTHER_FILES;
+    let allowed = max_descriptors()?;
+    (needed > allowed)
+        .then(|| format!("it needs {needed} open files, but the limit is {allowed} (`ulimit -n`)"))
 }
 
 fn workload(step: &Step) -> WorkloadConfig {
@@ -185,5 +201,5 @@ fn workload(step: &Step) -> WorkloadConfig {
         TextOptions::default(),
         RequestOptions::default(),
     )
-    .expect("a workload that needs nothing")
+    .expect("a valid workload")
 }

@@ -1,7 +1,7 @@
-//! What a check found.
+//! The results of a check.
 
+use super::ground_truth::{AnswerStamps, GroundTruth};
 use super::step::Step;
-use super::truth::Truth;
 use crate::core::result::client_health::Spread;
 use crate::core::{EngineResult, ExperimentResult, MAX_SEND_LAG_S};
 use crate::driver::http::Exchange;
@@ -9,145 +9,159 @@ use crate::driver::machine;
 use serde::Serialize;
 use std::collections::HashMap;
 
-/// All of it.
+/// The results of all steps.
 #[derive(Debug, Serialize)]
 pub struct SelfCheck {
-    /// The machine's name.
+    /// The machine's host name.
     pub host: String,
-    /// Its cores.
+    /// The number of its cores.
     pub cores: usize,
-    /// When, in seconds since 1970.
+    /// The time of the check, in seconds since 1970.
     pub at_unix_s: u64,
-    /// One for each step that was taken.
-    pub found: Vec<Found>,
-    /// Steps that were not, and why.
-    pub left_out: Vec<String>,
-    /// The most memory that lmrun had, MiB, where the system tells.
+    /// The result of each step.
+    #[serde(rename = "found")]
+    pub steps: Vec<StepResult>,
+    /// The steps that were skipped, with the reasons.
+    #[serde(rename = "left_out")]
+    pub skipped: Vec<String>,
+    /// The peak memory of lmrun, MiB, if the system tells it.
     pub memory_mib: Option<u64>,
 }
 
-/// What one step found. Seconds.
+/// The result of one step. Times are in seconds.
 #[derive(Debug, Serialize)]
-pub struct Found {
+pub struct StepResult {
     /// The step.
     #[serde(flatten)]
     pub step: Step,
-    /// Requests without a whole answer.
+    /// The number of failed requests.
     pub failed: usize,
-    /// How much later than its write a first token was stamped: the error of TTFT.
+    /// The time from a first token's write to its stamp: the error of TTFT.
     pub ttft_error_s: Spread,
-    /// How far gaps between tokens were from the true ones.
+    /// The error of gaps between tokens.
     pub itl_error_s: Spread,
-    /// From the send to the moment in which the simulator had read the request.
+    /// The time from the send until the simulator had read the request.
     pub on_its_way_s: Spread,
-    /// How late requests were sent.
+    /// The delay of sends.
     pub send_lag_s: Spread,
-    /// How long bytes lay in the socket.
+    /// The time that bytes waited in the socket.
     pub read_lag_s: Spread,
-    /// How late the simulator wrote; no part of any error.
+    /// The delay of the simulator's writes. It is not part of the client's errors.
     pub server_late_s: Spread,
     /// The share of a core that the busiest sending thread used in its busiest second.
     pub cpu_share: Option<f64>,
-    /// Why the load was not held, if it was not.
+    /// The reason why the load was not sustained.
     pub trouble: Option<String>,
 }
 
-/// What it all comes to.
+/// The conclusion of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Conclusion {
-    /// The error of a single TTFT or gap between tokens, seconds: the largest [`Spread::high`] of any load
-    /// that was held.
+    /// The error of a single TTFT or gap between tokens, seconds: the largest [`Spread::high`] of
+    /// the sustained loads.
     pub error_s: f64,
-    /// The same beside busy processes, where it was tried.
+    /// The error beside busy processes, seconds, if it was measured.
     pub busy_error_s: Option<f64>,
-    /// The most requests a second that were held.
+    /// The highest sustained rate, requests per second.
     pub rate: f64,
-    /// The most streams at the same time that were held.
+    /// The highest sustained number of streams.
     pub streams: usize,
 }
 
 impl SelfCheck {
-    /// Nothing yet.
+    /// Creates a check of this machine without results.
     pub fn of_this_machine() -> Self {
         Self {
             host: machine::host(),
             cores: machine::Machine::this().cores,
             at_unix_s: machine::unix_s(),
-            found: Vec::new(),
-            left_out: Vec::new(),
+            steps: Vec::new(),
+            skipped: Vec::new(),
             memory_mib: None,
         }
     }
 
-    /// What it comes to; `None` where no load was held.
+    /// Returns the conclusion, or `None` if no load was sustained.
     pub fn conclusion(&self) -> Option<Conclusion> {
-        let held = |busy| {
-            self.found
-                .iter()
-                .filter(move |found| found.step.busy == busy && found.trouble.is_none())
-        };
-        let error_s = |busy| held(busy).filter_map(Found::error_s).reduce(f64::max);
+        let sustained = self.steps.iter().filter(|result| result.trouble.is_none());
+        let (busy, idle): (Vec<_>, Vec<_>) = sustained.partition(|result| result.step.busy);
         Some(Conclusion {
-            error_s: error_s(false)?,
-            busy_error_s: error_s(true),
-            rate: held(false).map(|found| found.step.rate).fold(0.0, f64::max),
-            streams: held(false)
-                .map(|found| found.step.streams)
-                .max()
-                .unwrap_or(0),
+            error_s: max_error_s(&idle)?,
+            busy_error_s: max_error_s(&busy),
+            rate: idle
+                .iter()
+                .map(|result| result.step.rate)
+                .fold(0.0, f64::max),
+            streams: idle.iter().map(|result| result.step.streams).max()?,
         })
     }
 }
 
-impl Found {
-    /// Compares what was `seen`, request by request, with the `truth`.
-    pub fn of(
-        step: Step,
-        seen: &ExperimentResult,
-        truth: &Truth,
-        exchanges: &HashMap<String, Exchange>,
-    ) -> Self {
-        let client = &seen.client;
-        let pairs = || {
-            exchanges
-                .iter()
-                .filter_map(|(id, seen)| Some((truth.of(id)?, seen)))
-        };
-        let mut found = Self {
+fn max_error_s(results: &[&StepResult]) -> Option<f64> {
+    results
+        .iter()
+        .filter_map(|result| result.error_s())
+        .reduce(f64::max)
+}
+
+/// The answers of a step, as the client and the simulator stamped them.
+pub(super) struct StampedAnswers<'a> {
+    pairs: Vec<(&'a AnswerStamps, &'a Exchange)>,
+    /// The number of answers without stamps of the simulator.
+    unpaired: usize,
+}
+
+impl<'a> StampedAnswers<'a> {
+    /// Pairs each exchange with its stamps in `truth`.
+    pub(super) fn new(truth: &'a GroundTruth, exchanges: &'a HashMap<String, Exchange>) -> Self {
+        let mut pairs = Vec::new();
+        for (id, exchange) in exchanges {
+            if let Some(stamps) = truth.find(id) {
+                pairs.push((stamps, exchange));
+            }
+        }
+        Self {
+            unpaired: exchanges.len() - pairs.len(),
+            pairs,
+        }
+    }
+}
+
+impl StepResult {
+    /// Compares the stamps of client and simulator.
+    pub(super) fn new(step: Step, seen: &ExperimentResult, answers: &StampedAnswers<'_>) -> Self {
+        let pairs = || answers.pairs.iter();
+        let mut result = Self {
             step,
             failed: seen.engines.iter().map(EngineResult::failed).sum(),
             ttft_error_s: Spread::of(pairs().filter_map(|(truth, seen)| truth.first_error_s(seen))),
             itl_error_s: Spread::of(pairs().flat_map(|(truth, seen)| truth.gap_errors_s(seen))),
             on_its_way_s: Spread::of(pairs().filter_map(|(truth, seen)| truth.on_its_way_s(seen))),
-            send_lag_s: client.send_lag_s,
-            read_lag_s: client.read_lag_s,
+            send_lag_s: seen.client.send_lag_s,
+            read_lag_s: seen.client.read_lag_s,
             server_late_s: Spread::of(pairs().flat_map(|(truth, _)| truth.late_s())),
-            cpu_share: client.cpu_share,
+            cpu_share: seen.client.cpu_share,
             trouble: seen
                 .validity
                 .reasons
                 .first()
                 .map(|reason| reason.text.clone()),
         };
-        let unpaired = exchanges.len() - pairs().count();
-        if found.failed > 0 || unpaired > 0 {
-            found.trouble = Some(format!(
-                "{} requests failed, {unpaired} without stamps",
-                found.failed
+        let server_late_s = result.server_late_s.high();
+        if result.failed > 0 || answers.unpaired > 0 {
+            result.trouble = Some(format!(
+                "{} requests failed, {} without stamps",
+                result.failed, answers.unpaired
             ));
-        } else if found
-            .server_late_s
-            .high()
-            .is_some_and(|late_s| late_s > MAX_SEND_LAG_S)
+        } else if result.trouble.is_none()
+            && server_late_s.is_some_and(|late_s| late_s > MAX_SEND_LAG_S)
         {
-            found
-                .trouble
-                .get_or_insert_with(|| "the simulator could not keep up".into());
+            result.trouble = Some("the simulator could not keep up".into());
         }
-        found
+        result
     }
 
-    /// The error of a TTFT or of a gap between tokens, seconds.
+    /// Returns the error of a TTFT or of a gap between tokens, seconds.
     fn error_s(&self) -> Option<f64> {
         self.ttft_error_s
             .high()

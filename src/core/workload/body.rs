@@ -26,8 +26,8 @@ pub struct RequestOptions {
     pub stop: Vec<String>,
     /// Chat or plain completions.
     pub endpoint: Endpoint,
-    /// Whether the engine is to tell the token count with every chunk, which each chunk then has to be read
-    /// for.
+    /// Whether the engine is to tell the token count with every chunk, which each chunk then has to
+    /// be read for.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub continuous_usage_stats: bool,
     /// Requests with different salts share no cache.

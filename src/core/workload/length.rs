@@ -1,7 +1,7 @@
 //! Lengths in tokens, fixed or drawn.
 
 use super::ConfigError;
-use super::limits::LONGEST;
+use super::limits::MAX_TOKENS;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, LogNormal, Normal, Uniform};
 use serde::{Deserialize, Serialize};
@@ -51,9 +51,9 @@ impl Length {
         ConfigError::first(&[
             (!is_fine, option, order),
             (
-                longest > LONGEST as f64,
+                longest > MAX_TOKENS as f64,
                 option,
-                &format!("must be at most {LONGEST} tokens"),
+                &format!("must be at most {MAX_TOKENS} tokens"),
             ),
         ])
     }
@@ -61,7 +61,7 @@ impl Length {
     /// One length, not below `least`.
     pub fn draw(&self, least: u64, random: &mut ChaCha8Rng) -> u64 {
         // A long tail is cut.
-        let rounded = |length: f64| length.round().clamp(0.0, LONGEST as f64) as u64;
+        let rounded = |length: f64| length.round().clamp(0.0, MAX_TOKENS as f64) as u64;
         // The parameters were checked; a distribution that is refused all the same is its mean.
         let drawn = match *self {
             Self::Fixed(tokens) => tokens,

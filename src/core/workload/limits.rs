@@ -1,44 +1,68 @@
-//! How much a workload may have. What is beyond that is a slip of the hand, and would fill the memory.
+//! The maximum size of a workload. Larger values are typing errors that would fill the memory.
 
 use super::ConfigError;
 
-/// No text has more tokens.
-pub const LONGEST: u64 = 10_000_000;
+/// The maximum number of tokens of a text.
+pub(super) const MAX_TOKENS: u64 = 10_000_000;
 
-/// There are no more of anything.
-const MOST: u64 = 10_000_000;
+/// The maximum of every other number.
+const MAX_COUNT: u64 = 10_000_000;
 
-/// The number of requests that a workload may plan: each takes about 1 KiB, so these take 2 GiB.
-const MOST_REQUESTS: u64 = 2_000_000;
+/// The maximum number of planned requests. Each takes about 1 KiB, so these take 2 GiB.
+const MAX_REQUESTS: u64 = 2_000_000;
 
-/// That there are some of each option, and not too many.
-pub fn counts(options: &[(&'static str, u64)]) -> Result<(), ConfigError> {
-    options.iter().try_for_each(|(option, count)| {
-        ConfigError::first(&[
-            (*count == 0, *option, "must be at least one"),
-            (*count > MOST, *option, &format!("must be at most {MOST}")),
-        ])
-    })
+/// Checks that each option is at least one and not too large.
+pub(super) fn counts(options: &[(&'static str, u64)]) -> Result<(), ConfigError> {
+    for (option, count) in options {
+        if *count == 0 {
+            return Err(ConfigError::new(option, "must be at least one"));
+        }
+        if *count > MAX_COUNT {
+            return Err(ConfigError::new(
+                option,
+                format!("must be at most {MAX_COUNT}"),
+            ));
+        }
+    }
+    Ok(())
 }
 
-/// That no text of each option is too long.
-pub fn tokens(options: &[(&'static str, u64)]) -> Result<(), ConfigError> {
-    let problem = format!("must be at most {LONGEST} tokens");
-    options.iter().try_for_each(|(option, tokens)| {
-        ConfigError::first(&[(*tokens > LONGEST, *option, problem.as_str())])
-    })
+/// Checks that each option is not too large for the tokens of a text.
+pub(super) fn tokens(options: &[(&'static str, u64)]) -> Result<(), ConfigError> {
+    for (option, tokens) in options {
+        if *tokens > MAX_TOKENS {
+            return Err(ConfigError::new(
+                option,
+                format!("must be at most {MAX_TOKENS} tokens"),
+            ));
+        }
+    }
+    Ok(())
 }
 
-/// That a workload has some requests, and not too many.
-pub fn requests(count: u64, given: bool) -> Result<(), ConfigError> {
-    let few = if given {
-        "must be at least one"
-    } else {
-        "must be at least one (`duration_s` × `qps`, rounded down)"
-    };
-    let many = format!("would be {count}: at most {MOST_REQUESTS} can be planned");
-    ConfigError::first(&[
-        (count == 0, "requests", few),
-        (count > MOST_REQUESTS, "requests", &many),
-    ])
+/// The source of a number of requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CountSource {
+    /// The option `requests`.
+    Option,
+    /// Other options.
+    Computed,
+}
+
+/// Checks that a workload has requests, and not too many.
+pub(super) fn requests(count: u64, source: CountSource) -> Result<(), ConfigError> {
+    if count > MAX_REQUESTS {
+        return Err(ConfigError::new(
+            "requests",
+            format!("would be {count}: at most {MAX_REQUESTS} can be planned"),
+        ));
+    }
+    match (count, source) {
+        (0, CountSource::Option) => Err(ConfigError::new("requests", "must be at least one")),
+        (0, CountSource::Computed) => Err(ConfigError::new(
+            "requests",
+            "must be at least one (`duration_s` × `qps`, rounded down)",
+        )),
+        _ => Ok(()),
+    }
 }

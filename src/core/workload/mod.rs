@@ -6,8 +6,8 @@ mod arrivals;
 mod body;
 mod chat;
 mod custom;
+mod dependencies;
 mod dummy;
-mod flow;
 mod length;
 mod limits;
 mod long_doc_qa;
@@ -26,8 +26,8 @@ pub use arrivals::{Arrivals, Spacing};
 pub use body::{Endpoint, RequestOptions, Said};
 pub use chat::Chat;
 pub use custom::{Custom, GivenMessage, GivenRequest};
+pub use dependencies::{DependencyTracker, Ready};
 pub use dummy::{Dummy, Growth};
-pub use flow::{Due, Flow};
 pub use length::Length;
 pub use long_doc_qa::LongDocQa;
 pub use multi_turn::MultiTurn;
@@ -39,6 +39,7 @@ pub use text::{CountedBy, Lexicon, Message, Part, estimate_tokens};
 pub use trace::Trace;
 
 use arrivals::Own;
+use limits::CountSource;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use thiserror::Error;
@@ -183,7 +184,8 @@ impl ConfigError {
         }
     }
 
-    /// The first of some possible errors that is one: whether it is, of which option, and the problem.
+    /// The first of some possible errors that is one: whether it is, of which option, and the
+    /// problem.
     fn first(all: &[(bool, &'static str, &str)]) -> Result<(), Self> {
         match all.iter().find(|(wrong, ..)| *wrong) {
             None => Ok(()),
@@ -256,7 +258,12 @@ impl WorkloadConfig {
             request,
             lexicon: Arc::default(),
         };
-        limits::requests(config.count() as u64, config.arrivals.requests.is_some())?;
+        let source = if config.arrivals.requests.is_some() {
+            CountSource::Option
+        } else {
+            CountSource::Computed
+        };
+        limits::requests(config.count() as u64, source)?;
         config.arrivals.check_length(config.arrival_count())?;
         Ok(config)
     }

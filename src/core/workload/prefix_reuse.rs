@@ -103,8 +103,8 @@ impl Reuse {
     }
 }
 
-/// The exponent of a Zipf distribution, if it can be drawn from: with a steeper one all but the first
-/// would be lost to rounding.
+/// The exponent of a Zipf distribution, if it can be drawn from: with a steeper one all but the
+/// first would be lost to rounding.
 pub fn check_exponent(exponent: f64) -> Result<(), ConfigError> {
     let is_fine = exponent > 0.0 && exponent <= 20.0;
     ConfigError::first(&[(

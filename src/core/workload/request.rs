@@ -2,43 +2,43 @@
 
 use super::text::{Lexicon, Message};
 
-/// One prompt, a context plus a query, and when it comes.
+/// One prompt, a context and a query, with its time and dependencies.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request {
-    /// When it is due, or may come at the earliest: seconds from the start of its round. `None`
-    /// where only the end of another request decides.
+    /// The time at which it is due, or the earliest time: seconds from the start of its round.
+    /// `None` if only the end of another request decides.
     pub timestamp: Option<f64>,
     /// The request that must have ended before.
     pub after: Option<After>,
-    /// A round begins when all requests of the one before it have ended.
+    /// The number of its round. A round starts when all requests of the one before it have ended.
     pub round: usize,
-    /// Which user, conversation or document it belongs to, from 0.
+    /// The number of its user, conversation or document, from 0.
     pub session: u64,
-    /// Which one of its session it is, from 0.
+    /// Its number in the session, from 0.
     pub turn: u64,
-    /// Tokens of the context, as configured; of a conversation, without what was said before.
+    /// The configured tokens of the context; in a conversation, without the earlier messages.
     pub context_len: u64,
-    /// Tokens of the query, as configured.
+    /// The configured tokens of the query.
     pub query_len: u64,
-    /// Tokens to generate exactly, where the workload says it for each request.
+    /// The exact number of tokens to generate, if the workload sets it for each request.
     pub output_len: Option<u64>,
-    /// What is said, behind what was said before in a conversation.
+    /// The messages, after the earlier ones of a conversation.
     pub messages: Vec<Message>,
 }
 
-/// What a request follows.
+/// The dependency of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct After {
-    /// The request before it: an earlier one of the workload.
+    /// The index of an earlier request of the workload.
     pub request: usize,
-    /// How long to wait when that has ended, seconds.
+    /// The time to wait after that has ended, seconds.
     pub wait_s: f64,
-    /// Whether it goes on with that conversation: its messages, and the answer to them.
+    /// True if it continues that conversation: its messages, and the answer to them.
     pub continues: bool,
 }
 
 impl Request {
-    /// The text of its messages.
+    /// Returns the text of its messages.
     pub fn text(&self, lexicon: &Lexicon) -> String {
         let texts: Vec<String> = self
             .messages
@@ -48,7 +48,7 @@ impl Request {
         texts.join("\n")
     }
 
-    /// The request whose conversation it goes on with.
+    /// Returns the request whose conversation it continues.
     pub fn continued(&self) -> Option<usize> {
         self.after
             .filter(|after| after.continues)

@@ -82,8 +82,8 @@ impl Arrivals {
         self.qps.is_some() || self.gap_s.is_some() || !self.stages.is_empty()
     }
 
-    /// The arrivals, with the generator's `own` gap where neither a rate nor a concurrency is given,
-    /// if they can be generated.
+    /// The arrivals, with the generator's `own` gap where neither a rate nor a concurrency is
+    /// given, if they can be generated.
     ///
     /// # Errors
     /// Where two options contradict each other, or one makes no workload or has no effect.

@@ -60,7 +60,8 @@ impl Stage {
         self.duration_s.0 * f64::midpoint(self.qps, self.to_qps.unwrap_or(self.qps))
     }
 
-    /// When the stage has brought `n` requests: the root of `n = qps t + (to_qps - qps) t² / 2 duration`.
+    /// When the stage has brought `n` requests: the root of `n = qps t + (to_qps - qps) t² / 2
+    /// duration`.
     fn time_of(&self, n: f64) -> f64 {
         let slope = (self.to_qps.unwrap_or(self.qps) - self.qps) / self.duration_s.0;
         // This form of the root is exact also where the slope is zero.
@@ -84,8 +85,8 @@ fn time_of(stages: &[Stage], mut n: f64) -> f64 {
 
 /// `points` between 0 and `span` with random gaps.
 ///
-/// The gaps are scaled to fill the span exactly, with one behind the last: exponential ones then are
-/// a Poisson process that is known to bring so many.
+/// The gaps are scaled to fill the span exactly, with one behind the last: exponential ones then
+/// are a Poisson process that is known to bring so many.
 fn random_points(points: u64, span: f64, shape: f64, seed: u64) -> Vec<f64> {
     let mut random = random(seed, "arrivals");
     // The shape was checked to be positive.

@@ -1,5 +1,5 @@
-//! Azure's LLM inference CSV: `TIMESTAMP` (`2023-11-16 18:17:03.9799600`, with or without a fraction
-//! and an offset), `ContextTokens`, `GeneratedTokens`.
+//! Azure's LLM inference CSV: `TIMESTAMP` (`2023-11-16 18:17:03.9799600`, with or without a
+//! fraction and an offset), `ContextTokens`, `GeneratedTokens`.
 
 use super::read::Sink;
 use super::rows::{TracePrompt, TraceRow};

@@ -45,8 +45,8 @@ impl Trace {
 }
 
 impl TraceRow {
-    /// Words of its session, so that a longer prompt begins with all of a shorter one before it. One
-    /// that is no longer than those before it ends in a word of its own: it is another prompt.
+    /// Words of its session, so that a longer prompt begins with all of a shorter one before it.
+    /// One that is no longer than those before it ends in a word of its own: it is another prompt.
     fn unknown(&self, number: u64, plan: &Plan) -> Vec<Part> {
         let (shared, session) = match &self.session {
             None => (0, ""),

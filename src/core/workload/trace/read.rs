@@ -3,7 +3,7 @@
 use super::config::{Format, Trace};
 use super::rows::TraceRow;
 use super::{Count, azure, burstgpt, mooncake, sharegpt};
-use crate::core::workload::{ConfigError, Generate, limits::LONGEST};
+use crate::core::workload::{ConfigError, Generate, limits::MAX_TOKENS};
 use std::collections::{BTreeMap, HashMap};
 use std::io::BufRead;
 
@@ -28,8 +28,8 @@ impl Sink<'_> {
         if row.input_len == 0 {
             return self.note("without input: left out");
         }
-        if row.input_len.max(row.output_len) > LONGEST {
-            return self.note(&format!("longer than {LONGEST} tokens: left out"));
+        if row.input_len.max(row.output_len) > MAX_TOKENS {
+            return self.note(&format!("longer than {MAX_TOKENS} tokens: left out"));
         }
         self.rows.push(row);
     }

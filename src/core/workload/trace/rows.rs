@@ -51,8 +51,8 @@ impl TraceRow {
         self.before.is_none() || (self.wait_s.is_none() && self.at_s.is_some())
     }
 
-    /// Cuts its prompt to `most` tokens; whether that can be done. Of recorded messages the last one
-    /// of the user is cut.
+    /// Cuts its prompt to `most` tokens; whether that can be done. Of recorded messages the last
+    /// one of the user is cut.
     pub fn cut_input(&mut self, most: u64, count: Count) -> bool {
         if self.input_len <= most {
             return true;

@@ -7,7 +7,8 @@ use csv::{ErrorKind, StringRecord};
 use serde::de::DeserializeOwned;
 use std::io::BufRead;
 
-/// Puts what `row` makes of each row into `sink`. Without one of the columns `needed` there is none.
+/// Puts what `row` makes of each row into `sink`. Without one of the columns `needed` there is
+/// none.
 pub fn each<T: DeserializeOwned>(
     reader: impl BufRead,
     sink: &mut Sink,
