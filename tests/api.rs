@@ -167,7 +167,7 @@ fn one_function_in_full_and_the_nearest_to_a_slip() {
         (slip.code, slip.stderr.trim_end()),
         (
             2,
-            "error: scripts have no `load::dumy`; did you mean `load::dummy`?"
+            "error: unknown name `load::dumy`; did you mean `load::dummy`?"
         )
     );
     let list = run(&["api"]).stdout;
@@ -191,12 +191,12 @@ fn a_new_test_has_no_mistakes_and_passes() {
         (again.code, again.stderr.trim_end()),
         (
             2,
-            "error: `mine.rhai` is there already; choose another with `-o FILE`"
+            "error: `mine.rhai` already exists; choose another file with `-o FILE`"
         )
     );
     assert_eq!(
         new(&["a b"]).stderr.trim_end(),
-        "error: `a b` cannot name a test: letters, digits and `_` can, such as `prefix_cache`"
+        "error: invalid test name `a b`: expected letters, digits and `_`, such as `prefix_cache`"
     );
     let ran = sandbox.run(&["mine.rhai", "--engine", "sim"]);
     ran.assert_code(0);

@@ -47,7 +47,7 @@ fn no_script_at_all() {
     run.assert_code(2);
     assert!(
         run.stderr
-            .starts_with("error: which script? For example `lmrun scripts/tests.rhai`"),
+            .starts_with("error: missing script, such as `lmrun scripts/tests.rhai`"),
         "{}",
         run.stderr
     );
@@ -236,7 +236,7 @@ fn a_port_in_use_is_found_before_the_engine_starts() {
 fn a_lmcache_config_that_is_not_there() {
     let (_, run) = failing("sim::engine(#{ lmcache: \"nowhere.yaml\" });");
     assert!(
-        drawing(&run).contains("there is no file `nowhere.yaml`"),
+        drawing(&run).contains("missing file `nowhere.yaml`"),
         "{}",
         run.stderr
     );

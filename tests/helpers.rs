@@ -208,7 +208,7 @@ fn engines_of_one_name_keep_their_own_configurations() {
 fn a_configuration_that_cannot_be_read_is_an_error_before_anything_starts() {
     for (yaml, expected) in [
         ("- a\n", "c.yaml is not a YAML mapping"),
-        ("a: [1\n", "c.yaml is not YAML: "),
+        ("a: [1\n", "c.yaml is not valid YAML: "),
         (
             "remote_url: \"lm://localhost\"\n",
             "a `remote_url` of LMCache's server is lm://host:port, not lm://localhost",

@@ -79,7 +79,7 @@ fn the_name_of_an_engine_writes_nothing_elsewhere() {
         let sandbox = Sandbox::new().file("in/it/t.rhai", &test(&body));
         let run = sandbox.run(&["in/it/t.rhai"]);
         run.assert_code(1);
-        run.assert_stderr("is not the name of a file in the output folder");
+        run.assert_stderr("invalid file name");
         assert!(
             !sandbox.path("evil-lmcache.yaml").exists()
                 && !Path::new("/tmp/lmrun-evil-lmcache.yaml").exists()
@@ -154,7 +154,7 @@ fn pipes_and_links_in_the_place_of_files_are_refused() {
     }
     let run = lmrun_in(folder, &words(&["imports.rhai", "-o", "out"]));
     assert!(
-        run.code != 0 && run.stderr.contains("there is no module `lib`"),
+        run.code != 0 && run.stderr.contains("unknown module `lib`"),
         "{}",
         run.stderr
     );

@@ -292,7 +292,7 @@ fn what_was_measured_is_drawn_on_the_terminal_and_in_files() {
     );
     terminal.sees(&format!("└{}\r\n", "─".repeat(usize::from(COLUMNS) - 12)));
     terminal.enter(":plot seen[plain].ttft", "⠀⠀");
-    terminal.enter(":plot seen[plain] t.svg", "drawn in t.svg");
+    terminal.enter(":plot seen[plain] t.svg", "saved t.svg");
     terminal.enter(
         ":plot plot::bars(#{ names: [\"a\"], series: [#{ name: \"s\", y: [2] }] })",
         "FILE.svg",
@@ -312,7 +312,7 @@ fn what_was_measured_is_drawn_on_the_terminal_and_in_files() {
     let path = aside
         .stdout
         .trim()
-        .strip_prefix("drawn in ")
+        .strip_prefix("saved ")
         .expect("a path")
         .to_owned();
     assert!(
@@ -337,14 +337,14 @@ fn helpers_stand_among_the_engines() {
     let row = run
         .stdout
         .lines()
-        .find(|line| line.contains("helper, lives"))
+        .find(|line| line.contains("helper, running"))
         .expect("a row");
     assert!(
         row.contains("store") && row.contains(" MiB") && row.contains("stdout.log"),
         "{row}"
     );
     run.assert_stdout("Application startup complete");
-    run.assert_stderr("no engine `stone` runs");
+    run.assert_stderr("no engine `stone` is running");
 }
 
 #[test]
@@ -446,7 +446,7 @@ fn a_second_interrupt_ends_lmrun_at_once() {
     ));
     terminal.sees("slow: port");
     terminal.press("\u{3}");
-    terminal.sees("once more kills");
+    terminal.sees("again to kill");
     terminal.press("\u{3}");
     assert_eq!(terminal.ends(), 130);
     eventually("nothing is left", || sandbox.left_running().is_empty());
@@ -463,7 +463,7 @@ fn tab_completes_and_help_explains() {
     terminal.sees(PROMPT);
     terminal.press("sim::engine(#{ \t");
     terminal.sees("prefix_caching");
-    terminal.sees("10 of 19; Tab goes on");
+    terminal.sees("10 of 19; Tab for the next");
     terminal.press("\u{3}");
     terminal.sees(PROMPT);
     terminal.enter(":help load::dummy", "context_len");

@@ -290,7 +290,7 @@ fn a_parameter_of_another_test_is_a_warning() {
         "{}",
         run.stderr
     );
-    assert!(!run.stderr.contains("no test asked"), "{}", run.stderr);
+    assert!(!run.stderr.contains("no test read"), "{}", run.stderr);
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn a_parameter_with_a_computed_name_is_not_refused() {
         .run(&["t.rhai", "-P", "a_s=3", "-P", "c_s=3"]);
     run.assert_code(0);
     run.assert_stdout("\n3\n");
-    run.assert_stderr("no test asked for the parameter `c_s`");
+    run.assert_stderr("no test read the parameter `c_s`");
 }
 
 #[test]

@@ -1,33 +1,32 @@
-//! `lmrun api`: what scripts can call.
+//! `lmrun api`: the documentation of what scripts can call.
 
-use super::{complain, exit};
+use super::{complain, exit, print};
 use crate::report::{checkup, color};
 use crate::script::catalog::{Catalog, Look};
 use clap::Args;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// What scripts can call.
+/// Arguments of `lmrun api`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  lmrun api                                a line for each function
-  lmrun api load                           a module, with what it says of itself
-  lmrun api load::dummy                    one function, with its options and an example
-  lmrun api --definitions .rhai            `.d.rhai` files for an editor's language server")]
-pub struct ApiArgs {
-    /// A function, a method, a type or a module, such as `load::dummy`, `Engine.close`, `std/load`.
+  lmrun api                                list all functions
+  lmrun api load                           show a module
+  lmrun api load::dummy                    show a function with its options and an example
+  lmrun api --definitions .rhai            write `.d.rhai` files for an editor's language server")]
+pub(super) struct ApiArgs {
+    /// Function, method, type or module, such as `load::dummy`, `Engine.close` or `std/load`.
     name: Option<String>,
-    /// Write definition files for editors into this folder.
+    /// Write definition files for editors to a folder.
     #[arg(long, value_name = "DIR", conflicts_with = "name")]
     definitions: Option<PathBuf>,
-    /// Write the pages of the book into this folder.
+    /// Write the pages of the book to a folder.
     #[arg(long, value_name = "DIR", hide = true, conflicts_with = "name")]
     book: Option<PathBuf>,
 }
 
-/// Prints or writes; returns the exit code.
-pub fn run(args: &ApiArgs) -> u8 {
+/// Prints or writes documentation and returns the exit code.
+pub(super) fn run(args: &ApiArgs) -> u8 {
     let catalog = Catalog::read();
     if let Some(folder) = &args.definitions {
         return write(folder, &catalog.definitions());
@@ -47,30 +46,30 @@ pub fn run(args: &ApiArgs) -> u8 {
             None => return unknown(&catalog, name),
         },
     };
-    // A reader that went away has read enough.
-    let _ = write!(std::io::stdout(), "{text}");
+    print::text(&text);
     exit::OK
 }
 
 fn unknown(catalog: &Catalog, name: &str) -> u8 {
     let hint = match catalog.nearest(name) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => "`lmrun api` lists all there is".into(),
+        None => "`lmrun api` lists all names".into(),
     };
-    complain(&format!("scripts have no `{name}`; {hint}"))
+    complain(&format!("unknown name `{name}`; {hint}"))
 }
 
 fn write(folder: &Path, files: &[(String, String)]) -> u8 {
-    let written = std::fs::create_dir_all(folder).and_then(|()| {
-        files
-            .iter()
-            .try_for_each(|(name, text)| std::fs::write(folder.join(name), text))
-    });
-    match written {
-        Ok(()) => {
-            eprintln!("{} files written to {}", files.len(), folder.display());
-            exit::OK
-        }
-        Err(e) => complain(&format!("cannot write to `{}`: {e}", folder.display())),
+    if let Err(e) = write_all(folder, files) {
+        return complain(&format!("cannot write to `{}`: {e}", folder.display()));
     }
+    eprintln!("wrote {} files to {}", files.len(), folder.display());
+    exit::OK
+}
+
+fn write_all(folder: &Path, files: &[(String, String)]) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    for (name, text) in files {
+        std::fs::write(folder.join(name), text)?;
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The flags of `lmrun load` that say how requests look, and how the server answers.
+//! The flags of `lmrun load` for requests and responses.
 
 use crate::core::RequestLimits;
 use crate::core::workload::{Endpoint, RequestOptions};
@@ -6,38 +6,38 @@ use crate::driver::http::StreamEnd;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-/// How requests look, and how the server answers.
+/// The flags of `lmrun load` for requests and responses.
 #[derive(Debug, Args)]
 pub struct Asked {
-    /// The part of the API that is asked.
+    /// API endpoint to request.
     #[arg(long, value_enum, default_value_t = Endpoints::Chat)]
     endpoint: Endpoints,
-    /// The environment variable that holds the API key.
+    /// Environment variable with the API key.
     #[arg(long, value_name = "NAME")]
     api_key_env: Option<String>,
-    /// A further HTTP header. Can be given several times.
+    /// HTTP header to add. Can be repeated.
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
     header: Vec<(String, String)>,
-    /// Further fields of each request as a JSON object; `null` leaves a field out.
+    /// Fields to add to each request, as a JSON object; `null` removes a field.
     #[arg(long, value_name = "JSON", value_parser = object)]
     extra_body: Option<Map<String, Value>>,
-    /// Always send `ignore_eos`, which makes answers exactly as long as `--max-tokens` [default: unless
-    /// the server refuses it, which one request before the load finds out].
+    /// Always send `ignore_eos`, which makes responses exactly `--max-tokens` long
+    /// [default: send it unless the server rejects a first request with it].
     #[arg(long, overrides_with = "no_ignore_eos")]
     ignore_eos: bool,
-    /// Never send `ignore_eos`: answers may be shorter than `--max-tokens`.
+    /// Never send `ignore_eos`; responses may be shorter than `--max-tokens`.
     #[arg(long, overrides_with = "ignore_eos")]
     no_ignore_eos: bool,
-    /// The last event of a complete stream: `[DONE]`, or one with a finish reason.
-    #[arg(long, value_enum, default_value_t = End::Done)]
-    stream_end: End,
-    /// A time limit of each request in seconds: `connect_s` (10), `first_token_s` (300),
-    /// `between_chunks_s` (60) or `total_s` (900). Can be given several times.
+    /// Last event of a complete stream.
+    #[arg(long, value_enum, default_value_t = LastEvent::Done)]
+    stream_end: LastEvent,
+    /// Timeout of each request in seconds: `connect_s` (10), `first_token_s` (300),
+    /// `between_chunks_s` (60) or `total_s` (900). Can be repeated.
     #[arg(long, value_name = "NAME=SECONDS", value_parser = limit)]
     limit: Vec<(String, f64)>,
 }
 
-/// The parts of the API.
+/// The endpoints of the API.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Endpoints {
     /// `/v1/chat/completions`.
@@ -49,15 +49,15 @@ enum Endpoints {
 /// The last event of a stream.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "snake_case")]
-enum End {
+enum LastEvent {
     /// `[DONE]`.
     Done,
-    /// One with a finish reason.
+    /// An event with a finish reason.
     FinishReason,
 }
 
 impl Asked {
-    /// The options of the requests.
+    /// Returns the options of the requests.
     pub fn options(&self) -> RequestOptions {
         RequestOptions {
             endpoint: match self.endpoint {
@@ -71,7 +71,7 @@ impl Asked {
         }
     }
 
-    /// Returns true if `ignore_eos` is sent; `None` if the server decides.
+    /// Returns whether to send `ignore_eos`; `None` if a first request decides.
     pub fn ignore_eos(&self) -> Option<bool> {
         match (self.ignore_eos, self.no_ignore_eos) {
             (true, _) => Some(true),
@@ -80,17 +80,17 @@ impl Asked {
         }
     }
 
-    /// The last event of the server's streams.
+    /// Returns the last event of a complete stream.
     pub fn stream_end(&self) -> StreamEnd {
         match self.stream_end {
-            End::Done => StreamEnd::Done,
-            End::FinishReason => StreamEnd::FinishReason,
+            LastEvent::Done => StreamEnd::Done,
+            LastEvent::FinishReason => StreamEnd::FinishReason,
         }
     }
 
-    /// The time limits of the parts of a request.
+    /// Returns the timeouts of a request.
     pub fn limits(&self) -> RequestLimits {
-        read_limits(&self.limit).expect("each was read before")
+        read_limits(&self.limit).expect("each was checked by its parser")
     }
 }
 

@@ -1,72 +1,70 @@
-//! `lmrun check`: the mistakes of scripts that can be found without running them.
+//! `lmrun check`: finds mistakes in scripts without running them.
 
-use super::exit;
+use super::{complain, exit, print};
 use crate::report::color;
 use crate::script::check;
 use clap::Args;
 use std::path::PathBuf;
 
-const EXPLAINED: &str = "\
-A mistake is what fails when it is run:
-  a function, a module or an option that is not there, also in a map within options;
-  too few or too many arguments, or a literal of another type;
-  a literal value of an option that its function refuses.
+const DETAILS: &str = "\
+Mistakes:
+  unknown functions, modules and options, also in maps within options
+  too few or too many arguments, or a literal of the wrong type
+  a literal value that an option does not accept
 
-A warning is what may be as it is meant:
-  an import of which nothing is used;
-  a function named `test_…` that is no test;
-  in a script with tests, a function to which nothing leads: neither a public function without
-  parameters, nor a statement outside of functions, nor a script that it imports or that is
-  checked with it;
-  a text in double quotes with `${x}`, where `x` is a variable;
-  calls in two scripts that Rhai may take for each other.
+Warnings:
+  unused imports
+  functions named `test_…` that are not tests
+  unused functions in a script with tests
+  `${x}` in double quotes, where `x` is a variable
+  calls in two scripts that Rhai may confuse
+  divisions of whole numbers that may leave a remainder
 
 Exit codes:
-  0    no mistake; there may be warnings
-  2    a mistake, or with `--deny-warnings` a warning";
+  0    no mistakes; there may be warnings
+  2    mistakes, or warnings with `--deny-warnings`";
 
-/// The mistakes of scripts that can be found without running them.
+/// Arguments of `lmrun check`.
 #[derive(Debug, Args)]
-#[command(after_help = EXPLAINED)]
-pub struct CheckArgs {
-    /// The scripts; what they import is looked at, too.
+#[command(after_help = DETAILS)]
+pub(super) struct CheckArgs {
+    /// Scripts to check, with all their imports.
     #[arg(value_name = "SCRIPT", required = true)]
     scripts: Vec<PathBuf>,
-    /// Exit with 2 if there are warnings, too.
+    /// Exit with code 2 if there are warnings.
     #[arg(short = 'D', long)]
     deny_warnings: bool,
 }
 
-/// Looks and shows; 0 if there is nothing that is refused.
-pub fn run(args: &CheckArgs) -> u8 {
-    let (mut mistakes, mut warnings) = (0, 0);
+/// Checks scripts, shows the findings and returns the exit code.
+pub(super) fn run(args: &CheckArgs) -> u8 {
+    let mut errors = 0;
+    let mut warnings = 0;
     for found in check(&args.scripts, color()) {
-        *if found.is_mistake {
-            &mut mistakes
+        if found.is_mistake {
+            errors += 1;
         } else {
-            &mut warnings
-        } += 1;
+            warnings += 1;
+        }
         eprintln!("{}\n", found.drawing);
     }
-    let sum = match (mistakes, warnings) {
+    let summary = match (errors, warnings) {
         (0, 0) => "no mistakes found".into(),
         (0, warnings) => format!("no mistakes found, {}", counted(warnings, "warning")),
-        (mistakes, 0) => counted(mistakes, "mistake"),
-        (mistakes, warnings) => {
-            format!(
-                "{}, {}",
-                counted(mistakes, "mistake"),
-                counted(warnings, "warning")
-            )
+        (errors, 0) => counted(errors, "mistake"),
+        (errors, warnings) => {
+            let errors = counted(errors, "mistake");
+            format!("{errors}, {}", counted(warnings, "warning"))
         }
     };
-    if mistakes > 0 || args.deny_warnings && warnings > 0 {
-        return super::complain(&sum);
+    if errors > 0 || args.deny_warnings && warnings > 0 {
+        return complain(&summary);
     }
-    println!("{sum}");
+    print::line(&summary);
     exit::OK
 }
 
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }

@@ -1,25 +1,24 @@
-//! `lmrun doctor`: what this machine has for a run.
+//! `lmrun doctor`: checks this machine.
 
-use super::{complain, exit};
+use super::{complain, exit, print};
 use crate::core::{Code, State, checkup};
 use crate::report::{checkup as report, color};
 use crate::script;
 use clap::Args;
-use std::io::Write;
 
-/// What this machine has for a run.
+/// Arguments of `lmrun doctor`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
-    /// The same as JSON.
+pub(super) struct DoctorArgs {
+    /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// The ports to ask after.
+    /// Ports to check.
     #[arg(short, long, num_args = 1.., default_values_t = [8000, 8001])]
     ports: Vec<u16>,
 }
 
-/// Looks and shows; 0 unless no run could work.
-pub fn run(args: &DoctorArgs) -> u8 {
+/// Checks the machine, shows the findings and returns the exit code.
+pub(super) fn run(args: &DoctorArgs) -> u8 {
     let wanted = match script::wanted() {
         Ok(wanted) => wanted,
         Err(e) => {
@@ -27,10 +26,13 @@ pub fn run(args: &DoctorArgs) -> u8 {
             return exit::BUG;
         }
     };
-    let (runtime, watchdogs) = match (super::runtime(), super::watchdogs()) {
-        (Ok(runtime), Ok(watchdogs)) => (runtime, watchdogs),
-        (Err(problem), _) => return complain(problem),
-        (_, Err(problem)) => return complain(&problem),
+    let runtime = match super::runtime() {
+        Ok(runtime) => runtime,
+        Err(problem) => return complain(problem),
+    };
+    let watchdogs = match super::watchdogs() {
+        Ok(watchdogs) => watchdogs,
+        Err(problem) => return complain(&problem),
     };
     let names: Vec<_> = wanted.iter().map(|wanted| wanted.name.as_str()).collect();
     let waiting = report::wait(&format!("asking {} for their versions", names.join(", ")));
@@ -41,8 +43,7 @@ pub fn run(args: &DoctorArgs) -> u8 {
     } else {
         report::draw(&findings, color(), report::columns())
     };
-    // A reader that went away has read enough.
-    let _ = write!(std::io::stdout(), "{text}");
+    print::text(&text);
     let blocks = findings
         .iter()
         .any(|finding| finding.state == State::Blocking);

@@ -1,12 +1,11 @@
-//! `lmrun export`: results in the words of other tools.
+//! `lmrun export`: converts results to the formats of other tools.
 
-use super::{complain, exit, or_near};
+use super::{complain, exit, or_near, print};
 use crate::core::result;
 use crate::driver::text::is_printable;
 use crate::report::export::{Run, Tool, export};
 use crate::report::manifest_of;
 use clap::{Args, ValueEnum};
-use std::io::Write;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -14,38 +13,38 @@ Examples:
   lmrun export outputs/latest/test_a.csv --to vllm --engine lmcache --experiment 0
   lmrun export outputs/latest/test_a.csv --to guidellm --engine plain -o plain.json
 
-Each number has the other tool's own definition, and is computed from the moments in the rows. What the \
-rows and the manifest beside them do not tell is left out; `lmrun.remarks` in the output says what.";
+Each number follows the definition of the other tool and is computed from the rows of the CSV. Values
+that neither the rows nor the manifest contain are omitted; `lmrun.remarks` in the output lists them.";
 
-/// Results in the words of other tools.
+/// Arguments of `lmrun export`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct ExportArgs {
-    /// The CSV of a test.
+pub(super) struct ExportArgs {
+    /// CSV of a test.
     #[arg(value_name = "CSV")]
     csv: PathBuf,
     /// Output format.
     #[arg(long, value_enum)]
     to: To,
-    /// The engine, where the CSV has several.
+    /// Engine to convert, if the CSV has several.
     #[arg(long, value_name = "NAME")]
     engine: Option<String>,
-    /// The experiment, where the CSV has several: its `expr_id`.
+    /// Experiment to convert, by its `expr_id`, if the CSV has several.
     #[arg(long, value_name = "N")]
     experiment: Option<u64>,
-    /// Where to write [default: standard output].
+    /// File to write [default: standard output].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
-/// The tools.
+/// The formats.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum To {
-    /// The result file of `vllm bench serve`.
+    /// Result file of `vllm runner serve`.
     Vllm,
-    /// The report of guidellm, `benchmarks.json`.
+    /// Report of guidellm, `benchmarks.json`.
     Guidellm,
-    /// The summary of aiperf, `profile_export_aiperf.json`.
+    /// Summary of aiperf, `profile_export_aiperf.json`.
     Aiperf,
 }
 
@@ -59,8 +58,8 @@ impl From<To> for Tool {
     }
 }
 
-/// Writes the export; returns the exit code.
-pub fn run(args: &ExportArgs) -> u8 {
+/// Writes the converted results and returns the exit code.
+pub(super) fn run(args: &ExportArgs) -> u8 {
     match text(args).and_then(|text| write(args, &text)) {
         Ok(()) => exit::OK,
         Err(problem) => complain(&problem),
@@ -80,28 +79,27 @@ fn text(args: &ExportArgs) -> Result<String, String> {
 
 fn write(args: &ExportArgs, text: &str) -> Result<(), String> {
     let Some(path) = &args.output else {
-        let _ = writeln!(std::io::stdout(), "{}", harmless(text)); // a reader that went away has read enough
+        print::line(&escape_controls(text));
         return Ok(());
     };
     std::fs::write(path, format!("{text}\n"))
         .map_err(|e| format!("cannot write {}: {e}", path.display()))
 }
 
-/// JSON with escapes for the characters that control a terminal, which all are in its strings: names of
-/// engines come from the CSV.
-fn harmless(json: &str) -> String {
-    let escaped = |c: char| {
+/// Escapes the characters in strings of JSON that control a terminal. The names of engines come from
+/// the CSV and may contain some.
+fn escape_controls(json: &str) -> String {
+    let mut escaped = String::new();
+    for c in json.chars() {
         if is_printable(c) || c == '\n' {
-            return c.to_string();
+            escaped.push(c);
+            continue;
         }
-        let units: Vec<String> = c
-            .encode_utf16(&mut [0; 2])
-            .iter()
-            .map(|unit| format!("\\u{unit:04x}"))
-            .collect();
-        units.concat()
-    };
-    json.chars().map(escaped).collect()
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            escaped += &format!("\\u{unit:04x}");
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
@@ -109,10 +107,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn characters_that_control_a_terminal_are_escaped_in_json() {
+    fn control_characters_are_escaped_in_json() {
         let json = serde_json::json!({ "engine": "a\u{1b}[31m\u{9b}\u{202e}\u{e0001}ü" });
         let pretty = serde_json::to_string_pretty(&json).expect("JSON");
-        let shown = harmless(&pretty);
+        let shown = escape_controls(&pretty);
         assert!(
             shown.chars().all(|c| c == '\n' || is_printable(c)),
             "{shown}"

@@ -1,4 +1,4 @@
-//! The command line: words, flags, exit codes. The only layer that knows clap.
+//! The command line: verbs, flags and exit codes. The only layer that knows clap.
 
 mod api;
 mod args;
@@ -9,6 +9,7 @@ mod export;
 mod load;
 mod new;
 mod parameters;
+mod print;
 mod repl;
 mod report;
 mod run;
@@ -28,27 +29,27 @@ use std::path::Path;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Exit codes that are not a test's: the others are [`crate::core::Code`]'s.
+/// The exit codes besides those of [`crate::core::Code`].
 mod exit {
-    /// Everything passed.
-    pub const OK: u8 = 0;
-    /// The command line or the script is wrong.
-    pub const USAGE: u8 = 2;
-    /// No test matches.
-    pub const NO_TEST: u8 = 4;
-    /// lmrun itself is at fault.
-    pub const BUG: u8 = 101;
+    /// All tests passed.
+    pub(super) const OK: u8 = 0;
+    /// Invalid command line, or a script that does not compile.
+    pub(super) const USAGE: u8 = 2;
+    /// No test matched.
+    pub(super) const NO_TEST: u8 = 4;
+    /// A bug in lmrun.
+    pub(super) const BUG: u8 = 101;
 }
 
-/// The hidden verb under which lmrun is its own watchdog.
+/// The hidden verb of a watchdog.
 const WATCHDOG: &str = "watchdog-of-lmrun";
 
-/// The hidden verb under which lmrun is a process that never rests.
+/// The hidden verb of a process that keeps a core busy.
 const BUSY: &str = "busy-of-lmrun";
 
-/// Runs the program.
+/// Runs the program and returns its exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|e| refuse(&e));
+    let cli = Cli::try_parse().unwrap_or_else(|e| exit_with_usage_error(&e));
     let code = match cli.verb {
         Some(Verb::Api(args)) => api::run(&args),
         Some(Verb::Check(args)) => on_a_big_stack(move || check::run(&args)),
@@ -75,9 +76,9 @@ pub fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Says what is wrong with the command line. Clap takes a verb that is misspelt for a script, and what follows
-/// for a verb.
-fn refuse(error: &clap::Error) -> ! {
+/// Shows an error of the command line and exits. Clap takes a misspelt verb for a script, and the
+/// argument after it for a verb.
+fn exit_with_usage_error(error: &clap::Error) -> ! {
     let text = error.to_string();
     let second = text
         .strip_prefix("error: the subcommand '")
@@ -90,14 +91,14 @@ fn refuse(error: &clap::Error) -> ! {
     match (second, run::verb_like(Path::new(&first))) {
         (None, _) => error.exit(),
         (_, Some(verb)) => complain(&format!(
-            "there is no verb `{first}`; did you mean `lmrun {verb}`?"
+            "unknown verb `{first}`; did you mean `lmrun {verb}`?"
         )),
-        (Some(second), None) => complain(&format!("one script a run: `{second}` is one too many")),
+        (Some(second), None) => complain(&format!("expected one script, found also `{second}`")),
     };
     std::process::exit(exit::USAGE.into())
 }
 
-/// What is said of `path`, and of the file that may be meant where it is not there.
+/// Adds a file with a similar name to a problem if `path` does not exist.
 fn or_near(problem: String, path: &Path) -> String {
     match neighbour(path).filter(|_| !path.exists()) {
         Some(near) => format!("{problem}; did you mean `{}`?", near.display()),
@@ -105,7 +106,7 @@ fn or_near(problem: String, path: &Path) -> String {
     }
 }
 
-/// Rhai recurses on the native stack: a deep script would overflow that of the main thread.
+/// Runs `work` on a thread with a big stack: Rhai recurses on the native stack.
 fn on_a_big_stack(work: impl FnOnce() -> u8 + Send + 'static) -> u8 {
     const SIZE: usize = 64 << 20;
     match std::thread::Builder::new()
@@ -114,47 +115,55 @@ fn on_a_big_stack(work: impl FnOnce() -> u8 + Send + 'static) -> u8 {
         .spawn(work)
     {
         Ok(thread) => thread.join().unwrap_or(exit::BUG),
-        Err(e) => complain(&format!("the system gives no thread for the script: {e}")),
+        Err(e) => complain(&format!("cannot start a thread for the script: {e}")),
     }
 }
 
-/// The watchdogs of what lmrun starts.
+/// Returns the starter of watchdogs.
 ///
 /// # Errors
-/// Fails if lmrun cannot find its own program, or if /proc does not show the processes that it would watch.
+/// If lmrun cannot find its own program, or /proc does not show its processes.
 fn watchdogs() -> Result<Watchdogs, String> {
     if !machine::proc_is_ours() {
-        return Err("/proc is not mounted, or shows the processes of another process-id namespace, so that lmrun \
-                    cannot tell which are its own; mount it: `mount -t proc proc /proc`, or `unshare --mount-proc`"
-            .into());
+        return Err(
+            "/proc is not mounted, or belongs to another PID namespace, so lmrun cannot find its \
+             processes; mount it with `mount -t proc proc /proc`, or use `unshare --mount-proc`"
+                .into(),
+        );
     }
-    let program = std::env::current_exe().map_err(|e| format!("lmrun cannot find itself: {e}"))?;
+    let program =
+        std::env::current_exe().map_err(|e| format!("cannot find the program of lmrun: {e}"))?;
     Ok(Watchdogs::new(program, WATCHDOG))
 }
 
-/// Threads that a run starts: two workers, those that send, report and write to the screen, the one that starts
-/// engines, and some that block.
+/// The number of threads of a run: two workers, those that send, report and draw the screen, the one
+/// that starts engines, and some that block.
 const THREADS: usize = 16;
 
-/// Where all that waits does so.
+const TOO_FEW_THREADS: &str = "cannot start enough threads; \
+    help: raise `ulimit -u`, or the process limit of the container";
+
+/// Creates the runtime of everything that waits.
+///
+/// # Errors
+/// If the system does not allow enough threads.
 fn runtime() -> Result<tokio::runtime::Runtime, &'static str> {
-    const TOO_FEW: &str = "the system gives too few threads; help: raise `ulimit -u`, or the container's limit of processes";
     // Tokio panics or hangs if it gets no thread.
     if !limits::can_start_threads(THREADS) {
-        return Err(TOO_FEW);
+        return Err(TOO_FEW_THREADS);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build();
-    let runtime = runtime.map_err(|_| TOO_FEW)?;
-    // With a handler, a file that reaches `ulimit -f` is an error of its writer, not the end of this process.
-    // Engines do not inherit it.
+    let runtime = runtime.map_err(|_| TOO_FEW_THREADS)?;
+    // With a handler, a file that reaches `ulimit -f` is an error of its writer instead of the end of
+    // this process. Engines do not inherit it.
     runtime.block_on(async { drop(signal(SignalKind::from_raw(nix::libc::SIGXFSZ))) });
     Ok(runtime)
 }
 
-/// Says what is wrong with the command line, in clap's manner.
+/// Shows a usage error like clap and returns its exit code.
 fn complain(problem: &str) -> u8 {
     eprintln!("error: {}", printable_message(problem));
     exit::USAGE

@@ -1,43 +1,43 @@
-//! `lmrun new test NAME`: a script to start from.
+//! `lmrun new test NAME`: creates a script.
 
-use super::{complain, exit};
+use super::{complain, exit, print};
 use clap::{Args, Subcommand};
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// The script, with the name of its test left open.
+/// The script, with `NAME` in place of the name of the test.
 const TEST: &str = include_str!("new_test.rhai");
 
-/// A script to start from.
+/// Arguments of `lmrun new`.
 #[derive(Debug, Args)]
-pub struct NewArgs {
-    /// What to make.
+pub(super) struct NewArgs {
+    /// The kind of script.
     #[command(subcommand)]
-    what: What,
+    kind: NewKind,
 }
 
-/// What can be made.
+/// The kinds of scripts.
 #[derive(Debug, Subcommand)]
-enum What {
-    /// A script with one test, which runs as it is: `lmrun NAME.rhai`.
+enum NewKind {
+    /// Create a script with one test, to be run with `lmrun NAME.rhai`.
     Test {
-        /// The name of the test: letters, digits and `_`.
+        /// Name of the test: letters, digits and `_`.
         name: String,
-        /// The file to write [default: NAME.rhai].
+        /// File to write [default: NAME.rhai].
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
 }
 
-/// Writes a file that is not there yet.
-pub fn run(args: &NewArgs) -> u8 {
-    let What::Test { name, output } = &args.what;
+/// Writes a new file and returns the exit code.
+pub(super) fn run(args: &NewArgs) -> u8 {
+    let NewKind::Test { name, output } = &args.kind;
     let name = name.strip_suffix(".rhai").unwrap_or(name);
     let bare = name.strip_prefix("test_").unwrap_or(name);
     if bare.is_empty() || !bare.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
         return complain(&format!(
-            "`{name}` cannot name a test: letters, digits and `_` can, such as `prefix_cache`"
+            "invalid test name `{name}`: expected letters, digits and `_`, such as `prefix_cache`"
         ));
     }
     let path = output
@@ -45,18 +45,18 @@ pub fn run(args: &NewArgs) -> u8 {
         .unwrap_or_else(|| format!("{name}.rhai").into());
     match write(&path, &TEST.replace("NAME", bare)) {
         Ok(()) => {
-            println!(
-                "wrote {}: `lmrun {0}` runs it, `lmrun check {0}` looks for mistakes",
-                path.display()
-            );
+            let path = path.display();
+            print::line(&format!(
+                "wrote {path}: `lmrun {path}` runs it, `lmrun check {path}` finds mistakes"
+            ));
             exit::OK
         }
         Err(e) if e.kind() == ErrorKind::AlreadyExists => complain(&format!(
-            "`{}` is there already; choose another with `-o FILE`",
+            "`{}` already exists; choose another file with `-o FILE`",
             path.display()
         )),
         Err(e) => complain(&format!(
-            "cannot write `{}`: {e}; choose another with `-o FILE`",
+            "cannot write `{}`: {e}; choose another file with `-o FILE`",
             path.display()
         )),
     }

@@ -1,40 +1,38 @@
-//! `lmrun report`: figures of what runs left.
+//! `lmrun report`: draws the results of runs.
 
-use super::{complain, exit, or_near};
+use super::{complain, exit, or_near, print};
 use crate::core::Code;
 use crate::report::{ReportError, write_report};
 use clap::Args;
-use std::io::Write;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
 Examples:
-  lmrun report                                           every test of the last run
-  lmrun report outputs/20261124-093012-tests/            every test of another run
+  lmrun report                                           all tests of the last run
+  lmrun report outputs/20261124-093012-tests/            all tests of another run
   lmrun report out/test_lmcache_local_cpu.csv            one test
   lmrun report monday/ tuesday/ --html both.html         several runs in one page
 
-A CSV of LMCache's Python tests works too. The page needs no network.";
+CSVs of the Python tests of LMCache are accepted. The page needs no network.";
 
-/// Draw what runs measured: a PDF beside each CSV, and one HTML page.
+/// Arguments of `lmrun report`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct ReportArgs {
-    /// CSVs of results, or folders with some; of a folder of runs the last run.
+pub(super) struct ReportArgs {
+    /// CSVs of results, or folders of them; in a folder of runs, the last run.
     #[arg(value_name = "PATH", default_value = "outputs/latest")]
     paths: Vec<PathBuf>,
-    /// Where the page goes [default: `report.html` beside the first CSV].
+    /// File of the HTML page [default: `report.html` beside the first CSV].
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
 
-/// Writes the report, and says where.
-pub fn run(args: &ReportArgs) -> u8 {
+/// Writes the report, prints its paths and returns the exit code.
+pub(super) fn run(args: &ReportArgs) -> u8 {
     match write_report(&args.paths, args.html.as_deref()) {
         Ok(written) => {
             for path in written {
-                // A reader that went away has read enough.
-                let _ = writeln!(std::io::stdout(), "{}", path.display());
+                print::line(&path.display().to_string());
             }
             exit::OK
         }

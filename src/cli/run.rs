@@ -1,32 +1,33 @@
-//! `lmrun SCRIPT`: list or run the tests of a script.
+//! `lmrun SCRIPT`: lists or runs the tests of a script.
 
 use super::args::{RunArgs, TESTS};
-use super::parameters::Idle;
+use super::parameters::{self, UnusedParameter};
 use super::stage::Stage;
-use super::{complain, exit, parameters, signals};
+use super::{complain, exit, print, signals};
 use crate::core::Event;
 use crate::report::{MAIN, color};
 use crate::script::{
-    Declared, Diagnosis, Host, Program, TestFunction, nearest, nearest_few, quoted,
+    Diagnostic, Host, Program, ScriptParameters, TestFunction, nearest, nearest_few, quoted,
 };
 use clap::CommandFactory;
 use regex::Regex;
-use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-/// Lists or runs; returns the exit code. Rhai values do not cross threads, so this stays on the
-/// thread that it is called on.
-pub fn run(args: &RunArgs) -> u8 {
+/// The maximum number of tests that an error lists.
+const MAX_LISTED: usize = 8;
+
+/// Lists or runs tests and returns the exit code. Rhai's values do not cross threads, so this stays
+/// on the thread that calls it.
+pub(super) fn run(args: &RunArgs) -> u8 {
     let Some(script) = &args.script else {
         return complain(
-            "which script? For example `lmrun scripts/tests.rhai`, and `lmrun --help` for more",
+            "missing script, such as `lmrun scripts/tests.rhai`; `lmrun --help` shows more",
         );
     };
     let program = match Program::load(script) {
         Ok(program) => program,
-        Err(diagnosis) => return refuse(script, diagnosis),
+        Err(diagnostic) => return show_load_error(script, diagnostic),
     };
     let filter = match Regex::new(&args.filter) {
         Ok(filter) => filter,
@@ -37,59 +38,49 @@ pub fn run(args: &RunArgs) -> u8 {
             ));
         }
     };
-    let tests = chosen(&program, &filter);
-    if tests.is_empty() {
-        return no_test(&program, script, &args.filter);
+    let selected = select(&program, &filter);
+    if selected.is_empty() {
+        show_no_match(&program, script, &args.filter);
+        return exit::NO_TEST;
     }
-    warn_of_missed(&program, &args.filter);
+    warn_of_unmatched_names(&program, &args.filter);
     if args.list {
-        let declared = args.shown.is_verbose().then(|| program.parameters());
-        list(&tests, declared.as_ref());
+        list(&program, &selected, args);
         return exit::OK;
     }
-    let names: Vec<String> = tests.iter().map(|test| test.name.clone()).collect();
-    let given: Vec<&str> = args
-        .parameters
-        .iter()
-        .map(|(name, _)| name.as_str())
-        .collect();
-    // The search takes a while in a script of thousands of tests.
-    let declared = if given.is_empty() {
-        Declared::default()
-    } else {
-        program.parameters()
+    let tests: Vec<String> = selected.iter().map(|test| test.name.clone()).collect();
+    let unused = match unused_parameters(&program, &tests, args) {
+        Ok(unused) => unused,
+        Err(problem) => return complain(&problem),
     };
-    if let Some(problem) = parameters::unknown(&declared, &given) {
-        return complain(&problem);
-    }
-    let idle = parameters::not_selected(&declared, &given, &names);
     match Stage::set(args, program.text(), program.folder()) {
-        Ok(stage) => perform(stage, &program, &names, &idle),
+        Ok(stage) => TestLoop {
+            program: &program,
+            tests: &tests,
+            unused: &unused,
+        }
+        .run(stage),
         Err(problem) => complain(&problem),
     }
 }
 
-/// Prints the tests, one per line; below each its parameters, with their defaults, if those are `shown`.
-fn list(tests: &[&TestFunction], shown: Option<&Declared>) {
+/// Prints tests, one per line, with `-v` also their parameters.
+fn list(program: &Program, tests: &[&TestFunction], args: &RunArgs) {
+    let parameters = args.shown.is_verbose().then(|| program.parameters());
     let width = tests.iter().map(|test| test.name.len()).max().unwrap_or(0);
-    let lines = tests.iter().flat_map(|test| {
-        let line = format!("{:width$}  {}", test.name, test.claim())
-            .trim_end()
-            .to_owned();
-        std::iter::once(line).chain(
-            shown
-                .into_iter()
-                .flat_map(|shown| parameters::lines(shown, &test.name)),
-        )
-    });
-    for line in lines {
-        // A reader that has closed the pipe has read enough.
-        let _ = writeln!(std::io::stdout(), "{line}");
+    for test in tests {
+        let line = format!("{:width$}  {}", test.name, test.claim());
+        print::line(line.trim_end());
+        if let Some(parameters) = &parameters {
+            for line in parameters::lines(parameters, &test.name) {
+                print::line(&line);
+            }
+        }
     }
 }
 
-/// The tests that match; where a script has no test at all, its `main`.
-fn chosen<'a>(program: &'a Program, filter: &Regex) -> Vec<&'a TestFunction> {
+/// Returns the tests that match, or `main` if the script has no test.
+fn select<'a>(program: &'a Program, filter: &Regex) -> Vec<&'a TestFunction> {
     let all = program.tests();
     let matching: Vec<_> = all
         .iter()
@@ -101,20 +92,21 @@ fn chosen<'a>(program: &'a Program, filter: &Regex) -> Vec<&'a TestFunction> {
     all.iter().filter(|test| test.name == MAIN).collect()
 }
 
-fn refuse(script: &Path, diagnosis: Diagnosis) -> u8 {
-    let help = if script.exists() {
+fn show_load_error(script: &Path, diagnostic: Diagnostic) -> u8 {
+    let verb = if script.exists() {
         None
     } else {
         verb_like(script)
     };
-    let diagnosis = diagnosis.with_help(help.map(|verb| format!("did you mean `lmrun {verb}`?")));
-    let source = |_: &str| std::fs::read_to_string(script).ok();
-    eprintln!("{}", diagnosis.draw(source, color()));
+    let help = verb.map(|verb| format!("did you mean `lmrun {verb}`?"));
+    let diagnostic = diagnostic.with_help(help);
+    let drawing = diagnostic.draw(|_| std::fs::read_to_string(script).ok(), color());
+    eprintln!("{drawing}");
     exit::USAGE
 }
 
-/// The verb that was meant, where a script's name looks like one.
-pub fn verb_like(script: &Path) -> Option<String> {
+/// Returns the verb that is similar to the name of a script.
+pub(super) fn verb_like(script: &Path) -> Option<String> {
     let command = super::args::Cli::command();
     let verbs = command
         .get_subcommands()
@@ -123,55 +115,48 @@ pub fn verb_like(script: &Path) -> Option<String> {
     nearest(script.to_str()?, verbs).map(str::to_owned)
 }
 
-/// More tests than these are counted, not named.
-const FEW: usize = 8;
-
-fn no_test(program: &Program, script: &Path, filter: &str) -> u8 {
-    let names: Vec<&str> = program
-        .tests()
-        .iter()
-        .map(|test| test.name.as_str())
-        .collect();
-    let rest = match names.len() {
+fn show_no_match(program: &Program, script: &Path, filter: &str) {
+    let names = test_names(program);
+    let help = match names.len() {
         0 => "the script has no test: a public function without parameters, named `test_…`".into(),
-        1..=FEW => format!("the script has {}", quoted(&names)),
+        1..=MAX_LISTED => format!("the script has {}", quoted(&names)),
         count => format!(
-            "`lmrun {} -l` lists the script's {count} tests",
+            "`lmrun {} -l` lists the {count} tests of the script",
             script.display()
         ),
     };
-    for part in parts(filter) {
-        eprintln!(
-            "error: {}",
-            missed(part, &names).unwrap_or_else(|| format!("no test matches `{part}`; {rest}"))
-        );
-    }
-    exit::NO_TEST
-}
-
-/// Says which of several names that `-f` gives match nothing, where others do.
-fn warn_of_missed(program: &Program, filter: &str) {
-    let names: Vec<&str> = program
-        .tests()
-        .iter()
-        .map(|test| test.name.as_str())
-        .collect();
-    let matches = |part: &str| {
-        Regex::new(part).is_ok_and(|part| names.iter().any(|name| part.is_match(name)))
-    };
-    let several = Some(parts(filter))
-        .filter(|parts| parts.len() > 1)
-        .unwrap_or_default();
-    for part in several.into_iter().filter(|part| !matches(part)) {
-        eprintln!(
-            "warning: {}",
-            missed(part, &names).unwrap_or_else(|| format!("no test matches `{part}`"))
-        );
+    for part in filter_parts(filter) {
+        let near = did_you_mean(part, &names).unwrap_or_else(|| help.clone());
+        eprintln!("error: no test matches `{part}`; {near}");
     }
 }
 
-/// The names in a filter such as `a|b`; one that is more than names is one part.
-fn parts(filter: &str) -> Vec<&str> {
+/// Warns of names in a filter such as `a|b` that match no test.
+fn warn_of_unmatched_names(program: &Program, filter: &str) {
+    let parts = filter_parts(filter);
+    if parts.len() < 2 {
+        return;
+    }
+    let names = test_names(program);
+    for part in parts {
+        let matches = Regex::new(part).is_ok_and(|part| names.iter().any(|n| part.is_match(n)));
+        if matches {
+            continue;
+        }
+        match did_you_mean(part, &names) {
+            Some(near) => eprintln!("warning: no test matches `{part}`; {near}"),
+            None => eprintln!("warning: no test matches `{part}`"),
+        }
+    }
+}
+
+fn test_names(program: &Program) -> Vec<&str> {
+    let tests = program.tests().iter();
+    tests.map(|test| test.name.as_str()).collect()
+}
+
+/// Splits a filter such as `a|b` into names. Other regular expressions are one part.
+fn filter_parts(filter: &str) -> Vec<&str> {
     let is_plain = !filter.is_empty()
         && filter
             .chars()
@@ -183,61 +168,95 @@ fn parts(filter: &str) -> Vec<&str> {
     }
 }
 
-/// That `part` matches no test, and what may have been meant.
-fn missed(part: &str, names: &[&str]) -> Option<String> {
+/// Suggests the tests whose names are similar to `part`.
+fn did_you_mean(part: &str, names: &[&str]) -> Option<String> {
     let near = nearest_few(part.trim_matches(['^', '$']), names.iter().copied());
     let near: Vec<String> = near.iter().map(|name| format!("`{name}`")).collect();
-    (!near.is_empty()).then(|| {
-        format!(
-            "no test matches `{part}`; did you mean {}?",
-            near.join(" or ")
-        )
-    })
+    (!near.is_empty()).then(|| format!("did you mean {}?", near.join(" or ")))
 }
 
-/// Runs the tests. `idle` are the parameters that have no effect on them.
-fn perform(stage: Stage, program: &Program, tests: &[String], idle: &[Idle]) -> u8 {
-    let runner = stage.host.runner().clone();
-    let tell = move |text: &str| runner.emit(Event::Warned { text: text.into() });
-    stage.runtime.spawn(signals::heed(
-        stage.cancel.clone(),
-        "closing the engines",
-        tell,
-    ));
-    for text in program
-        .warnings()
-        .into_iter()
-        .chain(idle.iter().map(|idle| idle.warning.clone()))
-    {
-        stage.host.runner().emit(Event::Warned { text });
+/// Returns the parameters of `-P` that have no effect on the tests.
+///
+/// # Errors
+/// If the script does not have a parameter.
+fn unused_parameters(
+    program: &Program,
+    tests: &[String],
+    args: &RunArgs,
+) -> Result<Vec<UnusedParameter>, String> {
+    let given: Vec<&str> = args
+        .parameters
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .collect();
+    // Finding the parameters is slow in a script of thousands of tests.
+    let parameters = if given.is_empty() {
+        ScriptParameters::default()
+    } else {
+        program.parameters()
+    };
+    match parameters::unknown(&parameters, &given) {
+        Some(problem) => Err(problem),
+        None => Ok(parameters::not_selected(&parameters, &given, tests)),
     }
-    run_tests(program, tests, &stage.host, &stage.cancel);
-    if !stage.cancel.is_cancelled() {
-        let told = |name: &str| idle.iter().any(|idle| idle.name == name);
-        for (_, text) in stage
-            .host
-            .parameters()
-            .unused()
-            .into_iter()
-            .filter(|(name, _)| !told(name))
-        {
-            stage.host.runner().emit(Event::Warned { text });
+}
+
+/// The tests to run.
+struct TestLoop<'a> {
+    program: &'a Program,
+    tests: &'a [String],
+    /// Parameters that have no effect on the tests.
+    unused: &'a [UnusedParameter],
+}
+
+impl TestLoop<'_> {
+    /// Runs the tests and returns the exit code.
+    fn run(&self, stage: Stage) -> u8 {
+        let host = &stage.host;
+        let runner = host.runner().clone();
+        stage.runtime.spawn(signals::heed(
+            stage.cancel.clone(),
+            "closing the engines",
+            move |text| runner.emit(Event::Warned { text: text.into() }),
+        ));
+        let mut warnings = self.program.warnings();
+        warnings.extend(
+            self.unused
+                .iter()
+                .map(|parameter| parameter.warning.clone()),
+        );
+        for text in warnings {
+            host.runner().emit(Event::Warned { text });
         }
+        for test in self.tests {
+            if stage.cancel.is_cancelled() {
+                break;
+            }
+            self.run_test(test, host);
+        }
+        if !stage.cancel.is_cancelled() {
+            self.warn_of_unread_parameters(host);
+        }
+        stage.end()
     }
-    stage.end()
-}
 
-fn run_tests(program: &Program, tests: &[String], host: &Host, cancel: &CancellationToken) {
-    for test in tests.iter().take_while(|_| !cancel.is_cancelled()) {
-        let began = Instant::now();
-        host.runner()
-            .emit(Event::TestStarted { test: test.clone() });
-        let outcome = program.run(test, host, color());
-        let took_s = began.elapsed().as_secs_f64();
+    fn run_test(&self, test: &str, host: &Host) {
+        let start = Instant::now();
+        host.runner().emit(Event::TestStarted { test: test.into() });
+        let outcome = self.program.run(test, host, color());
         host.runner().emit(Event::TestDone {
-            test: test.clone(),
+            test: test.into(),
             outcome,
-            took_s,
+            took_s: start.elapsed().as_secs_f64(),
         });
+    }
+
+    /// Warns of parameters that no test has read, unless there was a warning before the run.
+    fn warn_of_unread_parameters(&self, host: &Host) {
+        for (name, text) in host.parameters().unused() {
+            if !self.unused.iter().any(|parameter| parameter.name == name) {
+                host.runner().emit(Event::Warned { text });
+            }
+        }
     }
 }

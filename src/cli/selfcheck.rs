@@ -1,6 +1,6 @@
-//! `lmrun selfcheck`: how far this machine's client can be trusted.
+//! `lmrun selfcheck`: measures the overhead of the client on this machine.
 
-use super::{complain, exit, signals};
+use super::{complain, exit, print, signals};
 use crate::core::selfcheck::{Calibration, Checker, SelfCheck};
 use crate::core::{Code, Site};
 use crate::driver::http::Shards;
@@ -8,35 +8,34 @@ use crate::driver::scratch::Scratch;
 use crate::driver::{limits, machine, orphans};
 use crate::report::{Screen, Verbosity, selfcheck as report};
 use clap::Args;
-use std::io::Write;
 use std::sync::mpsc::channel;
 use tokio_util::sync::CancellationToken;
 
 const EXAMPLES: &str = "\
 Examples:
-  lmrun selfcheck                  about a minute; best on a machine that does nothing else
-  lmrun selfcheck --up-to 100      a quarter of it
+  lmrun selfcheck                  takes about a minute on an idle machine
+  lmrun selfcheck --up-to 100      takes about 15 seconds
   lmrun selfcheck --json > before.json
 
-The result is kept in the user's cache folder. A run that sends more than was held warns.";
+The result is saved in the user's cache folder. Runs with a higher load than it supports warn.";
 
-/// Measure what lmrun itself adds to the numbers on this machine.
+/// Arguments of `lmrun selfcheck`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
-pub struct SelfCheckArgs {
-    /// The same as JSON, in seconds.
+pub(super) struct SelfCheckArgs {
+    /// Print JSON, with times in seconds.
     #[arg(long)]
     json: bool,
-    /// The most streams at the same time that are tried.
+    /// Maximum number of concurrent streams to try.
     #[arg(long, value_name = "STREAMS", default_value_t = 10_000)]
     up_to: usize,
-    /// Threads that send [default: as in a run].
+    /// Number of sending threads [default: as in a run].
     #[arg(long)]
     threads: Option<usize>,
 }
 
-/// Checks and shows; 0 where a load was held.
-pub fn run(args: &SelfCheckArgs) -> u8 {
+/// Measures, shows the result and returns the exit code.
+pub(super) fn run(args: &SelfCheckArgs) -> u8 {
     limits::prepare_descriptors();
     orphans::adopt_orphans();
     let runtime = match super::runtime() {
@@ -51,20 +50,21 @@ pub fn run(args: &SelfCheckArgs) -> u8 {
         Ok(checker) => checker,
         Err(problem) => return complain(&problem),
     };
-    let tell = |text: &str| signals::say(&format!("\n{text}")); // below the step in place
     runtime.spawn(signals::heed(
         checker.cancel.clone(),
         "ending the check",
-        tell,
+        // The line of the current step has no line break.
+        |text| signals::say(&format!("\n{text}")),
     ));
     let Ok(screen) = Screen::new(Verbosity::Usual, checker.cancel.clone()) else {
-        return complain("the system gives no thread for the screen");
+        return complain("cannot start a thread for the screen");
     };
     let outcome = runtime.block_on(checker.check(args.up_to, |title| screen.step(title)));
     drop(screen);
     let interrupted = checker.cancel.is_cancelled();
     drop(checker);
-    let _ = scratch.clear(); // what stays, a later run finds
+    // A later run removes what remains.
+    let _ = scratch.clear();
     match outcome {
         _ if interrupted => Code::Interrupted.exit(),
         Ok(mut check) => {
@@ -80,17 +80,19 @@ pub fn run(args: &SelfCheckArgs) -> u8 {
 
 fn checker(args: &SelfCheckArgs, scratch: &Scratch) -> Result<Checker, String> {
     let watchdogs = super::watchdogs()?;
-    let program = std::env::current_exe().map_err(|e| format!("lmrun cannot find itself: {e}"))?;
+    let program =
+        std::env::current_exe().map_err(|e| format!("cannot find the program of lmrun: {e}"))?;
     let folder = scratch
         .folder("selfcheck")
-        .map_err(|e| format!("no folder for the stamps: {e}"))?;
+        .map_err(|e| format!("cannot create a folder: {e}"))?;
     let shards = args
         .threads
         .map_or_else(Shards::for_this_machine, |threads| {
             Shards::start(threads.max(1))
         });
-    let shards = shards.map_err(|e| format!("the system gives no threads to send from: {e}"))?;
-    let (events, _) = channel(); // nobody listens: the steps are told
+    let shards = shards.map_err(|e| format!("cannot start the sending threads: {e}"))?;
+    // Steps are shown by the caller, not by events.
+    let (events, _) = channel();
     Ok(Checker {
         shards,
         site: Site::new(folder.clone(), watchdogs, events),
@@ -107,14 +109,13 @@ fn conclude(check: &SelfCheck, json: bool) -> u8 {
     } else {
         report::draw(check)
     };
-    // A reader that went away has read enough.
-    let _ = writeln!(std::io::stdout(), "{text}");
+    print::line(&text);
     let Some(conclusion) = check.conclusion() else {
         return Code::Invalid.exit();
     };
     match Calibration::new(check, conclusion).write() {
         Ok(()) => {}
-        Err(e) => eprintln!("warning: runs will not know of this: {e}"),
+        Err(e) => eprintln!("warning: cannot save the result for later runs: {e}"),
     }
     exit::OK
 }

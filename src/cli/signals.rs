@@ -1,4 +1,4 @@
-//! Signals that end lmrun: Ctrl-C, SIGTERM, and SIGHUP unless it was ignored at the start, as `nohup` does.
+//! Signals that end lmrun: Ctrl-C, SIGTERM, and SIGHUP unless `nohup` ignores it.
 
 use crate::core::Code;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -8,19 +8,20 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A second signal within this time counts as the first: timeout(1) signals its child, and then its group.
+/// The time in which a second signal counts as the first: timeout(1) signals its child and then its
+/// group.
 const SAME: Duration = Duration::from_secs(1);
 
-/// The request that a signal makes.
+/// The kind of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Ctrl-C.
     Interrupt,
-    /// The end: SIGTERM or SIGHUP.
+    /// SIGTERM or SIGHUP.
     Termination,
 }
 
-/// The signals that come in.
+/// The incoming signals.
 pub struct Incoming {
     interrupts: Signal,
     terminations: Signal,
@@ -28,7 +29,7 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Listens from now on; `None` if the system does not let it. It takes a runtime.
+    /// Starts to listen, on a runtime. Returns `None` if the system refuses.
     pub fn listen() -> Option<Self> {
         let hangups = if is_hangup_ignored() {
             None
@@ -43,7 +44,7 @@ impl Incoming {
         })
     }
 
-    /// Waits for the next.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Kind {
         let hangup = async {
             match &mut self.hangups {
@@ -59,7 +60,7 @@ impl Incoming {
     }
 }
 
-/// The position of a signal among those that came.
+/// The position of a signal among those received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// The first.
@@ -90,8 +91,8 @@ impl Turns {
     }
 }
 
-/// Ends the work in order at the first signal, and says `doing` with `tell`. At a second, a second later or
-/// more, this process ends at once, and the watchdog kills the processes that it leaves.
+/// Cancels the work at the first signal, and shows what it is `doing` then. Exits at a second signal,
+/// at least one second later; the watchdogs then kill the processes of lmrun.
 pub async fn heed(cancel: CancellationToken, doing: &'static str, tell: impl Fn(&str) + Send) {
     let Some(mut incoming) = Incoming::listen() else {
         return;
@@ -101,7 +102,9 @@ pub async fn heed(cancel: CancellationToken, doing: &'static str, tell: impl Fn(
         incoming.next().await;
         match turns.next() {
             Turn::First => {
-                tell(&format!("interrupted: {doing}; once more kills at once"));
+                tell(&format!(
+                    "interrupted: {doing}; interrupt again to exit at once"
+                ));
                 cancel.cancel();
             }
             Turn::Same => {}
@@ -110,13 +113,14 @@ pub async fn heed(cancel: CancellationToken, doing: &'static str, tell: impl Fn(
     }
 }
 
-/// Ends this process at once. The watchdog kills the processes that it leaves.
+/// Exits at once. The watchdogs kill the processes of lmrun.
 pub fn kill() -> ! {
     say("killed");
     std::process::exit(i32::from(Code::Interrupted.exit()))
 }
 
-/// Writes a text to standard error if it takes one now: a stalled terminal must not delay the end.
+/// Writes a line to standard error, unless that would block: a stalled terminal must not delay the
+/// exit.
 pub fn say(text: &str) {
     let stderr = std::io::stderr();
     let mut polled = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];

@@ -7,7 +7,7 @@ use crate::core::{Code, Event, Fleet, Interrupts, Runner};
 use crate::driver::http::Shards;
 use crate::driver::{container, leftovers, limits, machine, orphans, program, secrets};
 use crate::report::{Destination, Outputs, Reporter, RunFacts};
-use crate::script::{EngineChoice, Folders, Host, Parameters, engine_kinds, nearest};
+use crate::script::{EngineChoice, Folders, Host, HostSettings, Parameters, engine_kinds, nearest};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -76,13 +76,17 @@ impl Stage {
             .name("report".into())
             .spawn(move || reporter.work(&received));
         let reporting = reporting.map_err(|_| "the system gives no thread for the report")?;
-        let (handle, parameters) = (runtime.handle().clone(), Parameters::new(parameters(args)));
         let folders = Folders {
             script: folder.into(),
             outputs: outputs.folder().into(),
             scratch: outputs.shared().join("scratch"),
         };
-        let host = Host::new(handle, runner, parameters, folders, prepared.engine);
+        let settings = HostSettings {
+            parameters: Parameters::new(parameters(args)),
+            folders,
+            engine: prepared.engine,
+        };
+        let host = Host::new(runtime.handle().clone(), runner, settings);
         let ended = cancel.run_until_cancelled(async {
             let mut ended = leftovers::kill_all().await;
             ended.extend(container::remove_orphans().await);

@@ -1,4 +1,4 @@
-//! What the library says is to be looked for on a machine.
+//! The programs that `lmrun doctor` looks for, as `std/doctor` lists them.
 
 use super::language::compiler;
 use super::modules::Modules;
@@ -6,16 +6,14 @@ use crate::core::Wanted;
 use rhai::serde::from_dynamic;
 use rhai::{Dynamic, EvalAltResult, Scope};
 
-/// The programs that some tests need.
+/// Returns the programs that some tests need.
 ///
 /// # Errors
-/// When the embedded script is wrong, which a test would have found.
-pub fn wanted() -> Result<Vec<Wanted>, Box<EvalAltResult>> {
+/// If the embedded script is wrong. A test rules that out.
+pub(crate) fn wanted() -> Result<Vec<Wanted>, Box<EvalAltResult>> {
     let engine = compiler();
     let text = Modules::source("std/doctor").unwrap_or_default();
-    let ast = engine
-        .compile(text)
-        .map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
+    let ast = engine.compile(text)?;
     from_dynamic(&engine.call_fn::<Dynamic>(&mut Scope::new(), &ast, "programs", ())?)
 }
 
@@ -24,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_pattern_can_be_used() {
+    fn version_patterns_compile() {
         let wanted = wanted().expect("the list");
         assert!(wanted.len() > 3);
         for program in wanted {

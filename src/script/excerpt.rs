@@ -1,13 +1,13 @@
-//! Scripts with their long lines cut, to be drawn.
+//! Excerpts of scripts: long lines are cut before they are drawn.
 
 use std::ops::Range;
 
-/// The most characters of a line that are drawn.
+/// The maximum number of characters of a line in an excerpt.
 const MAX_CHARS: usize = 300;
 
-/// Returns a text whose long lines are cut, and where the part at `span` is in it. The line in which
-/// `span` begins keeps what is around that place, another its start.
-pub fn excerpt(text: &str, span: Range<usize>) -> (String, Range<usize>) {
+/// Cuts the long lines of a text. Returns it with the new place of the part at `span`. The line in
+/// which `span` begins keeps the text around that place, other lines keep their start.
+pub(crate) fn excerpt(text: &str, span: Range<usize>) -> (String, Range<usize>) {
     let marked_line = text[..span.start].rfind('\n').map_or(0, |end| end + 1);
     let mut cut = String::new();
     let mut moved = 0..0;
@@ -32,14 +32,14 @@ pub fn excerpt(text: &str, span: Range<usize>) -> (String, Range<usize>) {
         cut.push_str(&line[body.len()..]);
         start += line.len();
     }
-    // The mark of a script that ends too early is behind its last line.
+    // The error of an incomplete script is after its last line.
     if start == marked_line {
         moved = cut.len()..cut.len();
     }
     (cut, moved)
 }
 
-/// Returns the part of a line around `at` that is drawn.
+/// Returns the part of a line around `at` that is kept.
 fn window(line: &str, at: usize) -> Range<usize> {
     if line.chars().count() <= MAX_CHARS {
         return 0..line.len();
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_lines_are_whole() {
+    fn short_lines_are_kept() {
         for (text, span) in [
             ("", 0..0),
             ("a", 0..1),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_at_the_end_is_seen() {
+    fn marks_at_the_end_are_kept() {
         let (cut, moved) = excerpt(&"x".repeat(1000), 1000..1000);
         assert_eq!((cut, moved), (format!("…{}", "x".repeat(150)), 153..153));
         let (cut, moved) = excerpt("f(\n", 3..3);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_mark_ends_with_its_line() {
+    fn long_marks_end_with_their_line() {
         let text = format!("f(\"{}\")\nlet b = 1;", "x".repeat(1000));
         let (cut, moved) = excerpt(&text, 2..1004);
         assert_eq!(&cut[moved], format!("\"{}", "x".repeat(297)));

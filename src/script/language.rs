@@ -1,4 +1,4 @@
-//! Rhai, as lmrun sets it up.
+//! The configuration of Rhai.
 
 use super::api;
 use super::host::Host;
@@ -11,16 +11,18 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Rhai's debug builds allow little nesting, its release builds more: the same everywhere.
+/// Limits of nesting. Rhai's own differ between debug and release builds.
 const CALL_LEVELS: usize = 64;
 const EXPR_DEPTH: usize = 64;
 
-/// Bytes that a script may print before they are shown.
-const PRINTED_AHEAD: usize = 1 << 20;
-const LOOK: Duration = Duration::from_millis(100);
+/// The number of bytes that a script may print before they are shown.
+const MAX_PENDING_BYTES: usize = 1 << 20;
 
-/// An engine that can compile scripts, and run none.
-pub fn compiler() -> rhai::Engine {
+/// The interval between checks for an interrupt while a script waits for the screen.
+const CANCEL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Creates an engine that compiles scripts but cannot run tests.
+pub(crate) fn compiler() -> rhai::Engine {
     let mut engine = rhai::Engine::new();
     engine
         .set_max_call_levels(CALL_LEVELS)
@@ -36,8 +38,8 @@ pub fn compiler() -> rhai::Engine {
     engine
 }
 
-/// An engine that runs scripts on `host`.
-pub fn interpreter(host: &Host, modules: Modules) -> rhai::Engine {
+/// Creates an engine that runs scripts on `host`.
+pub(crate) fn interpreter(host: &Host, modules: Modules) -> rhai::Engine {
     let mut engine = compiler();
     engine.set_default_tag(Dynamic::from(host.clone()));
     engine.set_module_resolver(modules);
@@ -48,44 +50,45 @@ pub fn interpreter(host: &Host, modules: Modules) -> rhai::Engine {
     engine.on_debug(move |text, source, position| {
         printer.print(format!("{}:{position}: {text}", source.unwrap_or_default()));
     });
-    heed(&mut engine, host.runner().interrupts.now());
+    stop_when_cancelled(&mut engine, host.runner().interrupts.now());
     engine
 }
 
-/// Prints texts of a script. It waits for a reader that is far behind, so that they do not fill the memory.
+/// Prints the output of a script. Waits if the screen is far behind, to bound the memory.
 struct Printer {
     runner: Arc<Runner>,
-    ahead: Cell<usize>,
+    pending_bytes: Cell<usize>,
 }
 
 impl Printer {
     fn new(runner: Arc<Runner>) -> Self {
         Self {
             runner,
-            ahead: Cell::default(),
+            pending_bytes: Cell::default(),
         }
     }
 
     fn print(&self, text: String) {
-        self.ahead.set(self.ahead.get() + text.len());
+        self.pending_bytes
+            .set(self.pending_bytes.get() + text.len());
         self.runner.emit(Event::Printed { text });
-        if self.ahead.get() >= PRINTED_AHEAD {
-            self.ahead.set(0);
-            self.wait_for_reader();
+        if self.pending_bytes.get() >= MAX_PENDING_BYTES {
+            self.pending_bytes.set(0);
+            self.wait_until_shown();
         }
     }
 
-    fn wait_for_reader(&self) {
+    fn wait_until_shown(&self) {
         let (shown, is_shown) = channel();
         self.runner.emit(Event::Awaited { shown, aside: None });
         let cancel = self.runner.interrupts.now();
-        while is_shown.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout)
+        while is_shown.recv_timeout(CANCEL_INTERVAL) == Err(RecvTimeoutError::Timeout)
             && !cancel.is_cancelled()
         {}
     }
 }
 
-/// Ends scripts when `cancel` is cancelled.
-pub fn heed(engine: &mut rhai::Engine, cancel: CancellationToken) {
+/// Makes the engine end its script when `cancel` is cancelled.
+pub(crate) fn stop_when_cancelled(engine: &mut rhai::Engine, cancel: CancellationToken) {
     engine.on_progress(move |_| cancel.is_cancelled().then_some(Dynamic::UNIT));
 }

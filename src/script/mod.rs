@@ -1,23 +1,22 @@
-//! Rhai and Rust: the only layer that knows the script language.
+//! The script language: the only layer that knows Rhai.
 //!
-//! A native is a thin binding: options in, one call into [`crate::core`], errors out. Scripts
-//! import `std/…` (embedded from `stdlib/`), and `std/…` imports `core/…` (the natives).
+//! A native is a thin binding: it reads options, calls [`crate::core`] once and converts errors.
+//! Scripts import `std/…` (embedded from `stdlib/`), which imports `core/…` (the natives).
 
 mod api;
-pub mod catalog;
+pub(crate) mod catalog;
 mod check;
-mod declared;
+mod diagnostic;
 mod doctor;
 mod excerpt;
-mod fault;
-mod habits;
-mod hint;
+mod find_parameters;
+mod hints;
 mod host;
 mod language;
 mod modules;
 mod options;
 mod outline;
-mod plot;
+mod parameters;
 mod program;
 mod refusal;
 mod schema;
@@ -25,14 +24,15 @@ mod session;
 mod source;
 mod suggest;
 
-pub use check::{Found, check};
-pub use declared::{Declared, Defaults};
-pub use doctor::wanted;
-pub use fault::Diagnosis;
-pub use host::{EngineChoice, Folders, Host, Parameters};
-pub use modules::engine_kinds;
-pub use outline::TestFunction;
-pub use plot::save as save_figures;
-pub use program::Program;
-pub use session::{Reading, Session, Shown, Variable, reading};
-pub use suggest::{nearest, nearest_few, neighbour, quoted};
+pub(crate) use api::save_figures;
+pub(crate) use check::check;
+pub(crate) use diagnostic::Diagnostic;
+pub(crate) use doctor::wanted;
+pub(crate) use find_parameters::ScriptParameters;
+pub(crate) use host::{EngineChoice, Folders, Host, HostSettings};
+pub(crate) use modules::engine_kinds;
+pub(crate) use outline::TestFunction;
+pub(crate) use parameters::Parameters;
+pub(crate) use program::Program;
+pub(crate) use session::{InputState, PromptValue, Session, Variable, input_state};
+pub(crate) use suggest::{nearest, nearest_few, neighbour, quoted};

@@ -1,12 +1,11 @@
-//! Where imports come from: `core/…` natives, `std/…` embedded scripts, files beside the script.
+//! Imports: `core/…` natives, `std/…` embedded scripts, and files beside the script.
 
 use super::api;
-use super::fault::{Fault, is_library};
+use super::diagnostic::{ScriptError, is_library};
 use super::source::shadowing;
 use super::suggest::nearest;
 use crate::driver::files;
 use rhai::{Dynamic, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared};
-
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,7 +14,7 @@ use std::rc::Rc;
 type SharedModule = Shared<Module>;
 
 /// The embedded library: its import paths and texts.
-pub const STD: [(&str, &str); 22] = [
+pub(crate) const STD: [(&str, &str); 22] = [
     ("std/check", include_str!("../../stdlib/check.rhai")),
     ("std/command", include_str!("../../stdlib/command.rhai")),
     ("std/container", include_str!("../../stdlib/container.rhai")),
@@ -46,38 +45,41 @@ pub const STD: [(&str, &str); 22] = [
     ("std/vllm", include_str!("../../stdlib/vllm.rhai")),
 ];
 
-/// The kinds of engine that `--engine` can choose: the modules that make one from options.
-pub fn engine_kinds() -> Vec<&'static str> {
-    let makes_engines = |text: &str| text.contains("\nfn engine(given)");
+/// Returns the kinds of engine for `--engine`: the modules that make one from options.
+pub(crate) fn engine_kinds() -> Vec<&'static str> {
     STD.iter()
-        .filter(|(_, text)| makes_engines(text))
-        .filter_map(|(name, _)| name.strip_prefix("std/"))
+        .filter(|(_, text)| text.contains("\nfn engine(given)"))
+        .map(|(path, _)| alias(path))
         .collect()
 }
 
-/// Resolves imports relative to one folder at a time. Clones share what they have loaded.
-#[derive(Clone)]
-pub struct Modules(Rc<Inner>);
+/// Returns the last part of an import path, under which the prompt imports a module.
+pub(crate) fn alias(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
 
-struct Inner {
+/// Resolves imports relative to a folder. Clones share the loaded modules.
+#[derive(Clone)]
+pub(crate) struct Modules(Rc<LoadedModules>);
+
+struct LoadedModules {
     base: RefCell<PathBuf>,
     loaded: RefCell<BTreeMap<String, SharedModule>>,
     loading: RefCell<Vec<String>>,
 }
 
 impl Modules {
-    /// Imports relative to `base`.
-    pub fn new(base: &Path) -> Self {
-        let (loaded, loading) = Default::default();
-        Self(Rc::new(Inner {
+    /// Creates a resolver of imports relative to `base`.
+    pub(crate) fn new(base: &Path) -> Self {
+        Self(Rc::new(LoadedModules {
             base: RefCell::new(base.into()),
-            loaded,
-            loading,
+            loaded: RefCell::default(),
+            loading: RefCell::default(),
         }))
     }
 
-    /// From now on relative to `base`. Files are read anew.
-    pub fn stand_in(&self, base: &Path) {
+    /// Changes the folder that imports are relative to. Files will be read again.
+    pub(crate) fn set_base(&self, base: &Path) {
         *self.0.base.borrow_mut() = base.into();
         self.0
             .loaded
@@ -85,30 +87,28 @@ impl Modules {
             .retain(|path, _| is_library(path));
     }
 
-    /// The functions of every loaded module, as `last part of its path::function`.
-    pub fn function_names(&self) -> Vec<String> {
-        let loaded = self.0.loaded.borrow();
-        let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-        let names = loaded.iter().flat_map(|(path, module)| {
-            let functions = module.gen_fn_signatures_with_mapper(Into::into);
-            functions
-                .map(move |signature| format!("{}::{}", last(path), name_of(&signature)))
-                .collect::<Vec<_>>()
-        });
-        names.collect()
+    /// Returns the functions of every loaded module, such as `load::dummy`.
+    pub(crate) fn function_names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (path, module) in self.0.loaded.borrow().iter() {
+            for signature in module.gen_fn_signatures_with_mapper(Into::into) {
+                let name = signature.split(['(', ' ']).next().unwrap_or_default();
+                names.push(format!("{}::{name}", alias(path)));
+            }
+        }
+        names
     }
 
-    /// The text of a module, by what errors call it.
-    pub fn source(path: &str) -> Option<String> {
-        let embedded = STD
-            .iter()
-            .find(|(name, _)| *name == path)
-            .map(|(_, text)| (*text).to_owned());
-        embedded.or_else(|| files::read_text(Path::new(path)).ok())
+    /// Returns the text of the module with a title.
+    pub(crate) fn source(title: &str) -> Option<String> {
+        match STD.iter().find(|(path, _)| *path == title) {
+            Some((_, text)) => Some((*text).to_owned()),
+            None => files::read_text(Path::new(title)).ok(),
+        }
     }
 
-    /// What errors call a module: its import path, or the file that it is.
-    pub fn title(&self, path: &str) -> String {
+    /// Returns the name of a module in errors: its import path, or its file.
+    pub(crate) fn title(&self, path: &str) -> String {
         if is_library(path) {
             path.to_owned()
         } else {
@@ -126,37 +126,29 @@ impl Modules {
         }
         let title = self.title(path);
         let text = Self::source(&title).ok_or_else(|| self.not_found(path))?;
-        let mut ast = engine
-            .compile(&text)
-            .map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
-        if let Some((position, fault)) = shadowing(&ast, &text) {
-            return Err(EvalAltResult::ErrorRuntime(Dynamic::from(fault), position).into());
+        let mut ast = engine.compile(&text)?;
+        if let Some((position, error)) = shadowing(&ast, &text) {
+            return Err(EvalAltResult::ErrorRuntime(Dynamic::from(error), position).into());
         }
         ast.set_source(title);
         Ok(Module::eval_ast_as_new(Scope::new(), &ast, engine)?.into())
     }
 
-    /// Why `path` cannot be imported, if that is because there is nothing.
-    pub fn missing(&self, path: &str) -> Option<Fault> {
-        let is_there = api::native(path).is_some() || Self::source(&self.title(path)).is_some();
-        (!is_there).then(|| self.not_found(path))
+    /// Returns an error if the module `path` does not exist.
+    pub(crate) fn missing(&self, path: &str) -> Option<ScriptError> {
+        let exists = api::native(path).is_some() || Self::source(&self.title(path)).is_some();
+        (!exists).then(|| self.not_found(path))
     }
 
-    fn not_found(&self, path: &str) -> Fault {
-        let known = STD.iter().map(|(name, _)| *name);
-        let fault = Fault::new(format!("there is no module `{path}`")).at_word(path);
-        match nearest(path, known) {
-            Some(near) => fault.help(format!("did you mean `{near}`?")),
-            None => fault.help(format!(
-                "a module of your own would be the file {}",
-                self.file(path).display()
-            )),
-        }
+    fn not_found(&self, path: &str) -> ScriptError {
+        let help = match nearest(path, STD.iter().map(|(path, _)| *path)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the file {} does not exist", self.file(path).display()),
+        };
+        ScriptError::new(format!("unknown module `{path}`"))
+            .at_word(path)
+            .help(help)
     }
-}
-
-fn name_of(signature: &str) -> &str {
-    signature.split(['(', ' ']).next().unwrap_or_default()
 }
 
 impl ModuleResolver for Modules {
@@ -171,19 +163,12 @@ impl ModuleResolver for Modules {
             return Ok(module.clone());
         }
         // A cycle would overflow the native stack.
-        if self
-            .0
-            .loading
-            .borrow()
-            .iter()
-            .any(|loading| loading == path)
-        {
-            let cycle = self.0.loading.borrow().join("` → `");
-            return Err(
-                Fault::new(format!("modules import each other: `{cycle}` → `{path}`"))
-                    .help("move what both need to a third")
-                    .into(),
-            );
+        let loading = self.0.loading.borrow().clone();
+        if loading.iter().any(|loading| loading == path) {
+            let cycle = loading.join("` → `");
+            let error = ScriptError::new(format!("import cycle: `{cycle}` → `{path}`"))
+                .help("move shared functions to a third module");
+            return Err(error.into());
         }
         self.0.loading.borrow_mut().push(path.into());
         let loaded = self.load(engine, path);
@@ -197,15 +182,15 @@ impl ModuleResolver for Modules {
     }
 }
 
-/// An error inside the module names it; one about the module stands at the import.
+/// Adds the module to an error inside of it. Places an error about the module at the import.
 #[expect(
     clippy::unnecessary_box_returns,
     reason = "Rhai's errors travel in boxes"
 )]
 fn in_module(path: &str, error: Box<EvalAltResult>, position: Position) -> Box<EvalAltResult> {
     match *error {
-        EvalAltResult::ErrorRuntime(fault, Position::NONE) => {
-            EvalAltResult::ErrorRuntime(fault, position).into()
+        EvalAltResult::ErrorRuntime(value, Position::NONE) => {
+            EvalAltResult::ErrorRuntime(value, position).into()
         }
         EvalAltResult::ErrorTerminated(..) => error,
         inner => EvalAltResult::ErrorInModule(path.into(), inner.into(), position).into(),
@@ -217,21 +202,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_is_the_folder() {
+    fn std_lists_all_files_of_the_folder() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("stdlib");
-        let mut files: Vec<String> = std::fs::read_dir(folder)
-            .expect("the folder")
-            .map(|entry| {
-                entry
-                    .expect("a file")
-                    .path()
-                    .file_stem()
-                    .expect("a name")
-                    .to_string_lossy()
-                    .into_owned()
-            })
-            .map(|name| format!("std/{name}"))
-            .collect();
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder).expect("the folder") {
+            let path = entry.expect("a file").path();
+            let name = path.file_stem().expect("a name").to_string_lossy();
+            files.push(format!("std/{name}"));
+        }
         files.sort();
         assert_eq!(files, STD.map(|(name, _)| name));
     }

@@ -1,6 +1,6 @@
 //! Options maps: one a function, every key checked.
 
-use super::fault::Fault;
+use super::diagnostic::ScriptError;
 use super::refusal::{in_words, of_option, problem};
 use super::schema::Schema;
 use super::suggest::{did_you_mean, look_up};
@@ -9,7 +9,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error, Visitor};
 use serde_json::Value;
 
 /// Reads `given` as `T`. `function` is whose options they are, as scripts call it.
-pub fn read<T: DeserializeOwned>(function: &str, given: &Map) -> Result<T, Fault> {
+pub fn read<T: DeserializeOwned>(function: &str, given: &Map) -> Result<T, ScriptError> {
     check_keys(function, given, fields::<T>())?;
     typed(function, json(function, given)?)
 }
@@ -36,7 +36,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Those of which `T` has a field.
-    pub fn take<T: DeserializeOwned>(&mut self) -> Result<T, Fault> {
+    pub fn take<T: DeserializeOwned>(&mut self) -> Result<T, ScriptError> {
         self.known.push(Schema::of::<T>());
         let (own, left) = std::mem::take(&mut self.left)
             .into_iter()
@@ -51,7 +51,7 @@ impl<'a> Parts<'a> {
     }
 
     /// That none is left.
-    pub fn done(self) -> Result<(), Fault> {
+    pub fn done(self) -> Result<(), ScriptError> {
         let known: Vec<&str> = self.known.iter().flat_map(Schema::keys).copied().collect();
         check_keys(self.function, &self.left, &known)
     }
@@ -59,7 +59,7 @@ impl<'a> Parts<'a> {
 
 /// `defaults` with what is `given` in their place. A key that has no default is unknown, and what is given
 /// is of the kind of its default, where that has one.
-pub fn fill(function: &str, given: &Map, defaults: &Map) -> Result<Map, Fault> {
+pub fn fill(function: &str, given: &Map, defaults: &Map) -> Result<Map, ScriptError> {
     let known: Vec<&str> = defaults.keys().map(AsRef::as_ref).collect();
     check_keys(function, given, &known)?;
     given
@@ -77,11 +77,11 @@ pub fn fill(function: &str, given: &Map, defaults: &Map) -> Result<Map, Fault> {
     Ok(filled)
 }
 
-fn check_keys(function: &str, given: &Map, known: &[&str]) -> Result<(), Fault> {
+fn check_keys(function: &str, given: &Map, known: &[&str]) -> Result<(), ScriptError> {
     match given.keys().find(|key| !known.contains(&key.as_str())) {
         None => Ok(()),
         Some(key) => Err(
-            Fault::new(format!("unknown option `{key}` of `{function}`"))
+            ScriptError::new(format!("unknown option `{key}` of `{function}`"))
                 .at_word(key)
                 .help(did_you_mean(key, "options", known)),
         ),
@@ -90,7 +90,12 @@ fn check_keys(function: &str, given: &Map, known: &[&str]) -> Result<(), Fault> 
 
 /// Whether `value` can stand in the place of `default`: a number for a number, and so on; a text and an array of
 /// texts are the same.
-pub fn fits(function: &str, key: &str, value: &Dynamic, default: &Dynamic) -> Result<(), Fault> {
+pub fn fits(
+    function: &str,
+    key: &str,
+    value: &Dynamic,
+    default: &Dynamic,
+) -> Result<(), ScriptError> {
     let (expected, fits) = match default {
         _ if value.is_unit() => return Ok(()),
         _ if default.is_int() || default.is_float() => {
@@ -111,7 +116,7 @@ pub fn fits(function: &str, key: &str, value: &Dynamic, default: &Dynamic) -> Re
 }
 
 /// Refuses NaN and infinity anywhere in `value`: JSON writes them as `null`, which would read as "not given".
-fn check_finite(function: &str, path: &str, value: &Dynamic) -> Result<(), Fault> {
+fn check_finite(function: &str, path: &str, value: &Dynamic) -> Result<(), ScriptError> {
     if value.as_float().is_ok_and(|number| !number.is_finite()) {
         let problem = format!("expected a finite number, found {}", in_words(value));
         return Err(of_option(function, path, &problem));
@@ -128,7 +133,7 @@ fn check_finite(function: &str, path: &str, value: &Dynamic) -> Result<(), Fault
 }
 
 /// `()` stands for "not given".
-fn json(function: &str, given: &Map) -> Result<Value, Fault> {
+fn json(function: &str, given: &Map) -> Result<Value, ScriptError> {
     given
         .iter()
         .try_for_each(|(key, value)| check_finite(function, key, value))?;
@@ -138,13 +143,13 @@ fn json(function: &str, given: &Map) -> Result<Value, Fault> {
         .map(|(k, v)| (k.clone(), v.clone()))
         .collect();
     let unreadable = |e| {
-        Fault::new(format!("the options of `{function}` cannot be read: {e}"))
+        ScriptError::new(format!("the options of `{function}` cannot be read: {e}"))
             .help(look_up(function))
     };
     serde_json::to_value(Dynamic::from_map(given)).map_err(unreadable)
 }
 
-fn typed<T: DeserializeOwned>(function: &str, value: Value) -> Result<T, Fault> {
+fn typed<T: DeserializeOwned>(function: &str, value: Value) -> Result<T, ScriptError> {
     serde_path_to_error::deserialize(value).map_err(|e| problem(function, "", &e))
 }
 

@@ -1,26 +1,26 @@
-//! The tests of a script, read without running it.
+//! The tests of a script, found without running it.
 
 use rhai::{AST, FnAccess};
 use std::collections::HashMap;
 
 /// A public function without parameters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TestFunction {
-    /// Its name.
-    pub name: String,
-    /// Its doc comment, without the slashes.
-    pub doc: String,
+pub(crate) struct TestFunction {
+    /// The name.
+    pub(crate) name: String,
+    /// The doc comment without slashes.
+    pub(crate) doc: String,
 }
 
 impl TestFunction {
-    /// The first sentence of its doc comment: what it claims.
-    pub fn claim(&self) -> String {
+    /// Returns the first sentence of its doc comment.
+    pub(crate) fn claim(&self) -> String {
         first_sentence(&self.doc)
     }
 }
 
-/// The first sentence of a text.
-pub fn first_sentence(text: &str) -> String {
+/// Returns the first sentence of a text.
+pub(crate) fn first_sentence(text: &str) -> String {
     let paragraph = text
         .split("\n\n")
         .next()
@@ -30,8 +30,8 @@ pub fn first_sentence(text: &str) -> String {
     paragraph[..end].to_owned()
 }
 
-/// The tests of a script in the order in which they stand in it.
-pub fn tests(ast: &AST, text: &str) -> Vec<TestFunction> {
+/// Returns the tests of a script in the order of the file.
+pub(crate) fn tests(ast: &AST, text: &str) -> Vec<TestFunction> {
     let mut tests: Vec<TestFunction> = ast
         .iter_functions()
         .filter(|f| {
@@ -42,48 +42,46 @@ pub fn tests(ast: &AST, text: &str) -> Vec<TestFunction> {
             doc: doc(&f.comments),
         })
         .collect();
-    // Rhai lists functions in no order.
-    let places = places(text);
-    tests.sort_by_key(|test| {
-        places
-            .get(test.name.as_str())
-            .copied()
-            .unwrap_or(usize::MAX)
-    });
+    // Rhai lists functions without an order.
+    let lines = lines_of_functions(text);
+    tests.sort_by_key(|test| lines.get(test.name.as_str()).copied().unwrap_or(usize::MAX));
     tests
 }
 
-/// The line of each function, by name.
-fn places(text: &str) -> HashMap<&str, usize> {
-    let mut places = HashMap::new();
-    for (at, line) in text.lines().enumerate() {
-        if let Some(name) = defined(line) {
-            places.entry(name).or_insert(at);
+/// Returns the line of each function, by name.
+fn lines_of_functions(text: &str) -> HashMap<&str, usize> {
+    let mut lines = HashMap::new();
+    for (number, line) in text.lines().enumerate() {
+        if let Some(name) = function_name(line) {
+            lines.entry(name).or_insert(number);
         }
     }
-    places
+    lines
 }
 
-/// The name of the public function whose definition begins a line.
-fn defined(line: &str) -> Option<&str> {
+/// Returns the name of the public function that is defined at the start of a line.
+fn function_name(line: &str) -> Option<&str> {
     let (name, _) = line.trim_start().strip_prefix("fn ")?.split_once('(')?;
     Some(name.trim())
 }
 
-/// Comments without their slashes.
-pub fn doc(comments: &[&str]) -> String {
-    let lines = comments
+/// Returns the text of comments without slashes.
+pub(crate) fn doc(comments: &[&str]) -> String {
+    let lines: Vec<&str> = comments
         .iter()
         .flat_map(|comment| comment.lines())
-        .map(|line| {
-            let line = line.trim_start();
-            let line = line
-                .strip_prefix("//!")
-                .unwrap_or_else(|| line.trim_start_matches(['/', '*']));
-            let line = line.trim_end_matches("*/");
-            line.strip_prefix(' ').unwrap_or(line).trim_end()
-        });
-    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+        .map(without_slashes)
+        .collect();
+    lines.join("\n").trim().to_owned()
+}
+
+fn without_slashes(line: &str) -> &str {
+    let line = line.trim_start();
+    let line = line
+        .strip_prefix("//!")
+        .unwrap_or_else(|| line.trim_start_matches(['/', '*']));
+    let line = line.trim_end_matches("*/");
+    line.strip_prefix(' ').unwrap_or(line).trim_end()
 }
 
 #[cfg(test)]
@@ -91,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn public_functions_without_parameters_in_file_order() {
+    fn tests_are_public_functions_without_parameters_in_file_order() {
         let text = "
             //! A script.
             /// Zeta first. And more.

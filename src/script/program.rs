@@ -1,9 +1,9 @@
-//! A script: loaded, listed, and its tests run one by one.
+//! A compiled script, its tests, and how one test is run.
 
 use super::check;
-use super::declared::{Declared, declared};
-use super::fault::{Diagnosis, Fault, Place};
-use super::hint::{self, with_hint};
+use super::diagnostic::{Diagnostic, Place, ScriptError};
+use super::find_parameters::ScriptParameters;
+use super::hints::{with_compile_hint, with_hint};
 use super::host::Host;
 use super::language::{compiler, interpreter};
 use super::modules::Modules;
@@ -16,23 +16,22 @@ use rhai::{AST, Dynamic, EvalAltResult, Scope};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-/// The text of a script.
+/// Reads the text of a script.
 ///
 /// # Errors
-/// When it cannot be read; the advice names one that can.
-pub fn read(path: &Path) -> Result<String, Diagnosis> {
-    std::fs::read_to_string(path).map(without_bom).map_err(|e| {
-        let help = match neighbour(path) {
-            Some(near) => format!("did you mean `{}`?", near.display()),
-            None => {
-                "give the path of a script; `lmrun new test NAME` makes one to start from".into()
-            }
-        };
-        Diagnosis::plain(
-            format!("cannot read the script `{}`: {e}", path.display()),
-            Some(help),
-        )
-    })
+/// If it cannot be read. The help names a file with a similar name.
+pub(crate) fn read(path: &Path) -> Result<String, Diagnostic> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(without_bom(text)),
+        Err(e) => {
+            let help = match neighbour(path) {
+                Some(near) => format!("did you mean `{}`?", near.display()),
+                None => "give the path of a script; `lmrun new test NAME` creates one".into(),
+            };
+            let message = format!("cannot read the script `{}`: {e}", path.display());
+            Err(Diagnostic::new(ScriptError::new(message).help(help)))
+        }
+    }
 }
 
 /// A compiled script.
@@ -45,27 +44,20 @@ pub struct Program {
 }
 
 impl Program {
-    /// Reads and compiles a script. Nothing of it is run.
+    /// Reads and compiles a script without running any of it.
     ///
     /// # Errors
-    /// When there is no such script, or it does not compile.
-    pub fn load(path: &Path) -> Result<Self, Diagnosis> {
+    /// If it cannot be read, or does not compile.
+    pub(crate) fn load(path: &Path) -> Result<Self, Diagnostic> {
         let name = path.display().to_string();
         let text = read(path)?;
         let folder = path.parent().unwrap_or(Path::new(".")).to_owned();
-        let mut ast = compiler().compile(&text).map_err(|e| {
-            let diagnosis = Diagnosis::of(&EvalAltResult::ErrorParsing(*e.0, e.1), &name);
-            let help = hint::of_text(&diagnosis, &text);
-            diagnosis.with_help(help)
+        let mut ast = compiler().compile(&text).map_err(|error| {
+            with_compile_hint(Diagnostic::from_error(&error.into(), &name), &text)
         })?;
-        if let Some((position, fault)) = shadowing(&ast, &text) {
-            return Err(Diagnosis::at(
-                Place {
-                    file: name,
-                    position,
-                },
-                fault,
-            ));
+        if let Some((position, error)) = shadowing(&ast, &text) {
+            let file = name;
+            return Err(Diagnostic::at(Place { file, position }, error));
         }
         ast.set_source(name.as_str());
         let tests = outline::tests(&ast, &text);
@@ -78,84 +70,75 @@ impl Program {
         })
     }
 
-    /// Its test functions, in their order.
-    pub fn tests(&self) -> &[TestFunction] {
+    /// Returns its test functions in the order of the file.
+    pub(crate) fn tests(&self) -> &[TestFunction] {
         &self.tests
     }
 
-    /// The parameters that it and its imports ask for.
-    pub fn parameters(&self) -> Declared {
-        let tests = self.tests.iter().map(|test| test.name.as_str());
-        declared(&self.name, &self.text, &self.folder, tests)
+    /// Finds the parameters that it and its imports read.
+    pub(crate) fn parameters(&self) -> ScriptParameters {
+        ScriptParameters::find(&self.name, &self.text, &self.folder)
     }
 
-    /// The folder that its imports and paths are relative to.
-    pub fn folder(&self) -> &Path {
+    /// Returns the folder that its imports and paths are relative to.
+    pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Its text.
-    pub fn text(&self) -> &str {
+    /// Returns its text.
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Warnings before a run: functions that Rhai may take for each other, divisions that may fail.
-    pub fn warnings(&self) -> Vec<String> {
+    /// Returns the warnings to show before a run: functions that Rhai may confuse, and divisions
+    /// that may fail.
+    pub(crate) fn warnings(&self) -> Vec<String> {
         check::warnings(&self.name, &self.text, &self.folder)
     }
 
-    /// Draws an error in this script, or in what it imports.
-    pub fn draw(&self, diagnosis: &Diagnosis, color: bool) -> String {
-        let source = |file: &str| {
-            if file == self.name {
-                Some(self.text.clone())
-            } else {
-                Modules::source(file)
-            }
-        };
-        diagnosis.draw(source, color)
+    /// Draws an error in this script or its imports.
+    pub(crate) fn draw(&self, diagnostic: &Diagnostic, color: bool) -> String {
+        diagnostic.draw(|file| self.source(file), color)
     }
 
-    /// Runs one test to its end, closes what it left running, and removes its scratch folders.
-    pub fn run(&self, test: &str, host: &Host, color: bool) -> Outcome {
+    fn source(&self, file: &str) -> Option<String> {
+        if file == self.name {
+            Some(self.text.clone())
+        } else {
+            Modules::source(file)
+        }
+    }
+
+    /// Runs one test, then closes its engines and removes its scratch folders.
+    pub(crate) fn run(&self, test: &str, host: &Host, color: bool) -> Outcome {
         let host = &host.for_new_test();
         let runner = host.runner();
         let called = self.call(test, host);
         let closed = host.wait(runner.fleet.close_all());
         if let Err(e) = host.scratch().clear() {
             runner.emit(Event::Warned {
-                text: format!("the test's scratch folders could not be removed: {e}"),
+                text: format!("cannot remove the scratch folders of the test: {e}"),
             });
         }
-        let diagnosis = match (called, closed) {
-            (Err(diagnosis), _) => diagnosis,
-            (Ok(()), Err(survivors)) => {
-                let fault = Fault::from(survivors);
-                Diagnosis::plain(fault.message, fault.help).with_code(Code::Engine)
-            }
+        let diagnostic = match (called, closed) {
+            (Err(diagnostic), _) => diagnostic,
+            (Ok(()), Err(survivors)) => Diagnostic::new(survivors.into()),
             (Ok(()), Ok(())) => return host.test().outcome(),
         };
-        let summary = diagnosis
-            .message
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        // Whoever interrupts a run knows why it ended.
-        let is_news = diagnosis.code != Code::Interrupted;
-        let report = if is_news {
-            self.draw(&diagnosis, color)
-        } else {
-            String::new()
+        let summary = diagnostic.message.lines().next().unwrap_or_default();
+        // The user who interrupts a run knows why it ended.
+        let report = match diagnostic.code {
+            Code::Interrupted => String::new(),
+            _ => self.draw(&diagnostic, color),
         };
         Outcome::Failed {
-            code: diagnosis.code,
-            summary,
+            code: diagnostic.code,
+            summary: summary.to_owned(),
             report,
         }
     }
 
-    fn call(&self, test: &str, host: &Host) -> Result<(), Diagnosis> {
+    fn call(&self, test: &str, host: &Host) -> Result<(), Diagnostic> {
         let modules = Modules::new(&self.folder);
         let engine = interpreter(host, modules.clone());
         let call = || engine.call_fn::<Dynamic>(&mut Scope::new(), &self.ast, test, ());
@@ -163,17 +146,18 @@ impl Program {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) => Err(self.diagnose(&error, &modules)),
             Err(_) => {
-                let help =
-                    "what it says above tells where: please report it with the script".to_owned();
-                Err(Diagnosis::plain(
-                    "lmrun itself failed: this is a bug in it",
-                    Some(help),
-                ))
+                let error = ScriptError::new("lmrun has failed: this is a bug")
+                    .help("please report it, with the script and the message above");
+                Err(Diagnostic::new(error))
             }
         }
     }
 
-    fn diagnose(&self, error: &EvalAltResult, modules: &Modules) -> Diagnosis {
-        with_hint(Diagnosis::of(error, &self.name), &self.ast, modules)
+    fn diagnose(&self, error: &EvalAltResult, modules: &Modules) -> Diagnostic {
+        with_hint(
+            Diagnostic::from_error(error, &self.name),
+            &self.ast,
+            modules,
+        )
     }
 }

@@ -1,6 +1,6 @@
 //! Why an option is refused, in the words of scripts.
 
-use super::fault::Fault;
+use super::diagnostic::ScriptError;
 use super::suggest::{did_you_mean, look_up};
 use rhai::Dynamic;
 
@@ -24,7 +24,7 @@ pub fn in_words(value: &Dynamic) -> String {
 }
 
 /// A fault of one option; `option` may be a path such as `stages[0].qps`.
-pub fn of_option(function: &str, option: &str, problem: &str) -> Fault {
+pub fn of_option(function: &str, option: &str, problem: &str) -> ScriptError {
     let word = option
         .rsplit('.')
         .next()
@@ -32,7 +32,7 @@ pub fn of_option(function: &str, option: &str, problem: &str) -> Fault {
         .split('[')
         .next()
         .unwrap_or_default();
-    Fault::new(format!("option `{option}` of `{function}`: {problem}"))
+    ScriptError::new(format!("option `{option}` of `{function}`: {problem}"))
         .at_word(word)
         .help(look_up(function))
 }
@@ -42,7 +42,7 @@ pub fn problem(
     function: &str,
     prefix: &str,
     error: &serde_path_to_error::Error<serde_json::Error>,
-) -> Fault {
+) -> ScriptError {
     let path = format!("{prefix}{}", error.path());
     let path = path.trim_end_matches('.');
     refusal(
@@ -53,7 +53,7 @@ pub fn problem(
 }
 
 /// What serde says of `option`, in the words of scripts.
-fn refusal(function: &str, option: &str, problem: &str) -> Fault {
+fn refusal(function: &str, option: &str, problem: &str) -> ScriptError {
     let inside = |path: &str| {
         if path == "." {
             String::new()
@@ -63,7 +63,7 @@ fn refusal(function: &str, option: &str, problem: &str) -> Fault {
     };
     if let Some(field) = problem.strip_prefix("missing field ") {
         let missing = format!("`{function}` needs the option {field}{}", inside(option));
-        return Fault::new(missing)
+        return ScriptError::new(missing)
             .at_word(option.split('[').next().unwrap_or_default())
             .help(look_up(function));
     }
@@ -71,7 +71,7 @@ fn refusal(function: &str, option: &str, problem: &str) -> Fault {
     match names.split_first() {
         Some((key, known)) if problem.starts_with("unknown field") => {
             let path = option.rsplit_once('.').map_or(".", |(path, _)| path);
-            Fault::new(format!(
+            ScriptError::new(format!(
                 "unknown option `{key}`{} of `{function}`",
                 inside(path)
             ))

@@ -1,7 +1,7 @@
 //! Structs that options are read into, as they answer without a script that runs: which keys they have, and
 //! whether a value is read. Their `Deserialize` says it, the same that reads them in a run.
 
-use super::fault::Fault;
+use super::diagnostic::ScriptError;
 use super::options::fields;
 use super::refusal::problem;
 use serde::de::DeserializeOwned;
@@ -22,7 +22,7 @@ pub struct Misread {
     /// Whether a key is at fault, whatever its value.
     pub is_of_key: bool,
     /// What is wrong.
-    pub fault: Fault,
+    pub fault: ScriptError,
 }
 
 impl Schema {

@@ -1,7 +1,7 @@
-//! Scripts as texts that can be looked at: their functions and imports, without running any.
+//! Parsed scripts, their functions and imports, for analysis without running them.
 
 use super::api;
-use super::fault::{Fault, is_library};
+use super::diagnostic::{ScriptError, is_library};
 use super::language::compiler;
 use super::modules::{Modules, STD};
 use super::outline::doc;
@@ -9,83 +9,79 @@ use rhai::{AST, ASTNode, EvalAltResult, Expr, FnAccess, OptimizationLevel, Posit
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// One script, compiled so that nothing of it is optimized away.
-pub struct Source {
-    /// Its import path, or the file that it is.
-    pub title: String,
-    /// What it says.
-    pub text: String,
-    /// What Rhai made of it.
-    pub ast: AST,
-    /// What it imports, by alias.
-    pub imports: BTreeMap<String, Import>,
+/// A script, compiled without optimizations.
+pub(crate) struct ScriptSource {
+    /// The import path or the file.
+    pub(crate) title: String,
+    /// The text.
+    pub(crate) text: String,
+    /// The syntax tree.
+    pub(crate) ast: AST,
+    /// The imports, by alias.
+    pub(crate) imports: BTreeMap<String, Import>,
     functions: Vec<Function>,
 }
 
 /// One `import`.
 #[derive(Clone, Debug)]
-pub struct Import {
-    /// What is imported.
-    pub path: String,
-    /// Where it says so.
-    pub position: Position,
+pub(crate) struct Import {
+    /// The imported path.
+    pub(crate) path: String,
+    /// The place of the path.
+    pub(crate) position: Position,
 }
 
 /// A function of a script.
-pub struct Function {
-    /// Its name.
-    pub name: String,
-    /// The names of its parameters.
-    pub params: Vec<String>,
-    /// Whether other scripts can call it.
-    pub is_public: bool,
-    /// Its doc comment, without the slashes.
-    pub doc: String,
-    /// Where its name stands.
-    pub position: Position,
+pub(crate) struct Function {
+    /// The name.
+    pub(crate) name: String,
+    /// The names of the parameters.
+    pub(crate) params: Vec<String>,
+    /// True if other scripts can call it.
+    pub(crate) is_public: bool,
+    /// The doc comment without slashes.
+    pub(crate) doc: String,
+    /// The place of the name.
+    pub(crate) position: Position,
 }
 
-impl Source {
-    /// Compiles a script.
+impl ScriptSource {
+    /// Parses a script.
     ///
     /// # Errors
-    /// When it does not compile.
-    pub fn parse(title: &str, text: &str) -> Result<Self, Box<EvalAltResult>> {
+    /// If it does not compile.
+    pub(crate) fn parse(title: &str, text: &str) -> Result<Self, Box<EvalAltResult>> {
         let mut engine = compiler();
         engine.set_optimization_level(OptimizationLevel::None);
-        let ast = engine
-            .compile(text)
-            .map_err(|e| EvalAltResult::ErrorParsing(*e.0, e.1))?;
-        let imports = imports(&ast);
-        let functions = functions(&ast, text);
+        let ast = engine.compile(text)?;
         Ok(Self {
             title: title.into(),
             text: text.into(),
+            imports: imports(&ast),
+            functions: functions(&ast, text),
             ast,
-            imports,
-            functions,
         })
     }
 
-    /// Its functions in their order, without closures.
-    pub fn functions(&self) -> &[Function] {
+    /// Returns its functions in the order of the file, without closures.
+    pub(crate) fn functions(&self) -> &[Function] {
         &self.functions
     }
 
-    /// Its `//!` comment, without the slashes.
-    pub fn doc(&self) -> String {
+    /// Returns its `//!` comment without slashes.
+    pub(crate) fn doc(&self) -> String {
         doc(&[self.ast.doc()])
     }
 
-    /// The body of one function as a script of its own.
-    pub fn body(&self, name: &str, arity: usize) -> AST {
+    /// Returns a script with only the function `name` that has `arity` parameters.
+    pub(crate) fn body(&self, name: &str, arity: usize) -> AST {
         let mut body = self.ast.clone_functions_only();
         body.retain_functions(|_, _, f, n| f == name && n == arity);
         body
     }
 
-    /// What is in no function that has a name: statements, and all closures.
-    pub fn outside(&self) -> AST {
+    /// Returns the code outside of named functions: statements and all closures.
+    pub(crate) fn outside(&self) -> AST {
         let mut outside = self.ast.clone();
         outside.retain_functions(|_, _, f, _| f.starts_with("anon$"));
         outside
@@ -94,8 +90,9 @@ impl Source {
 
 fn functions(ast: &AST, text: &str) -> Vec<Function> {
     let lines: Vec<&str> = text.lines().collect();
-    let named = ast.iter_fn_def().filter(|f| !f.name.starts_with("anon$"));
-    let mut functions: Vec<Function> = named
+    let mut functions: Vec<Function> = ast
+        .iter_fn_def()
+        .filter(|f| !f.name.starts_with("anon$"))
         .map(|f| Function {
             name: f.name.to_string(),
             params: f.params.iter().map(ToString::to_string).collect(),
@@ -108,41 +105,39 @@ fn functions(ast: &AST, text: &str) -> Vec<Function> {
     functions
 }
 
-/// The position of a function's name in the `lines` of its script; Rhai only says where its body begins.
+/// Returns the position of a function's name. Rhai keeps only the position of the body.
 fn name_position(lines: &[&str], name: &str, body: Position) -> Position {
-    let is_name = |rest: &str| {
-        rest.strip_prefix(name)
-            .is_some_and(|rest| rest.trim_start().starts_with('('))
-    };
-    let column = |line: &str| {
-        let at = line
-            .match_indices(name)
-            .map(|(at, _)| at)
-            .find(|at| is_name(&line[*at..]))?;
-        Some(line[..at].chars().count() + 1)
-    };
     let last = body.line().unwrap_or_default().min(lines.len());
-    let found = (1..=last)
-        .rev()
-        .find_map(|line| Some((line, column(lines[line - 1])?)));
-    found.map_or(body, |(line, column)| {
-        Position::new(line as u16, column as u16)
-    })
+    for line in (1..=last).rev() {
+        if let Some(column) = column_of_name(lines[line - 1], name) {
+            return Position::new(line as u16, column as u16);
+        }
+    }
+    body
 }
 
-/// A function that would take the place of a native in the script and in all that it imports.
-pub fn shadowing(ast: &AST, text: &str) -> Option<(Position, Fault)> {
-    let f = ast
+/// Returns the column at which a line names a function, before its parameters.
+fn column_of_name(line: &str, name: &str) -> Option<usize> {
+    let (at, _) = line.match_indices(name).find(|(at, _)| {
+        let rest = &line[at + name.len()..];
+        rest.trim_start().starts_with('(')
+    })?;
+    Some(line[..at].chars().count() + 1)
+}
+
+/// Finds a function with the name of a native, which the script and all its imports would call
+/// instead of the native.
+pub(crate) fn shadowing(ast: &AST, text: &str) -> Option<(Position, ScriptError)> {
+    let function = ast
         .iter_fn_def()
         .find(|f| api::GLOBALS.contains(&f.name.as_str()))?;
-    let fault = Fault::new(format!("`{}` is lmrun's own function", f.name))
-        .at_word(&f.name)
-        .help("give yours another name: the library would call it in place of lmrun's");
+    let name = &function.name;
+    let error = ScriptError::new(format!("`{name}` is the name of a function of lmrun"))
+        .at_word(name)
+        .help("choose another name: the library would call this function instead of lmrun's");
     let lines: Vec<&str> = text.lines().collect();
-    Some((
-        name_position(&lines, &f.name, f.body.start_position()),
-        fault,
-    ))
+    let position = name_position(&lines, name, function.body.start_position());
+    Some((position, error))
 }
 
 fn imports(ast: &AST) -> BTreeMap<String, Import> {
@@ -164,58 +159,60 @@ fn imports(ast: &AST) -> BTreeMap<String, Import> {
     imports
 }
 
-/// Scripts by what imports call them: the library, and what was loaded beside it.
-pub struct Sources {
+/// Scripts by import path.
+pub(crate) struct ScriptSources {
     base: PathBuf,
-    loaded: BTreeMap<String, Source>,
+    loaded: BTreeMap<String, ScriptSource>,
 }
 
-impl Sources {
-    /// The library. Other imports are relative to `base`.
+impl ScriptSources {
+    /// Creates a set with the library. Other imports are relative to `base`.
     ///
     /// # Panics
-    /// When the library does not compile.
-    pub fn new(base: &Path) -> Self {
-        let parse = |(title, text)| Source::parse(title, text).expect("the library compiles");
-        let library = STD
-            .into_iter()
-            .map(|(path, text)| (path.to_owned(), parse((path, text))));
-        Self {
-            base: base.into(),
-            loaded: library.collect(),
+    /// If the library does not compile.
+    pub(crate) fn new(base: &Path) -> Self {
+        let mut sources = Self::empty(base);
+        for (path, text) in STD {
+            let source = ScriptSource::parse(path, text).expect("the library compiles");
+            sources.loaded.insert(path.into(), source);
         }
+        sources
     }
 
-    /// Nothing yet, not even the library.
-    pub fn empty(base: &Path) -> Self {
+    /// Creates an empty set, without the library.
+    pub(crate) fn empty(base: &Path) -> Self {
         Self {
             base: base.into(),
             loaded: BTreeMap::new(),
         }
     }
 
-    /// The script that `path` imports.
-    pub fn get(&self, path: &str) -> Option<&Source> {
+    /// Returns the script with the import path `path`.
+    pub(crate) fn get(&self, path: &str) -> Option<&ScriptSource> {
         self.loaded.get(path)
     }
 
-    /// Those that are not the library's.
-    pub fn own(&self) -> impl Iterator<Item = (&str, &Source)> {
+    /// Returns the scripts that do not belong to the library.
+    pub(crate) fn own(&self) -> impl Iterator<Item = (&str, &ScriptSource)> {
         self.all().filter(|(path, _)| !is_library(path))
     }
 
-    /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = (&str, &Source)> {
+    /// Returns all scripts with their import paths.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&str, &ScriptSource)> {
         self.loaded
             .iter()
             .map(|(path, source)| (path.as_str(), source))
     }
 
-    /// Adds a script, and what it imports.
+    /// Adds a script and its imports, except those that do not exist.
     ///
     /// # Errors
-    /// When one of those does not compile. One that is not there is left out.
-    pub fn add(&mut self, path: &str, source: Source) -> Result<(), (String, Box<EvalAltResult>)> {
+    /// If an import does not compile.
+    pub(crate) fn add(
+        &mut self,
+        path: &str,
+        source: ScriptSource,
+    ) -> Result<(), (String, Box<EvalAltResult>)> {
         let imports: Vec<String> = source
             .imports
             .values()
@@ -229,7 +226,7 @@ impl Sources {
             let Some(text) = Modules::source(&title).filter(|_| !is_known) else {
                 continue;
             };
-            let source = Source::parse(&title, &text).map_err(|error| (title, error))?;
+            let source = ScriptSource::parse(&title, &text).map_err(|error| (title, error))?;
             self.add(&import, source)?;
         }
         Ok(())

@@ -98,7 +98,7 @@ fn typed_text_and_menu_stay_on_the_screen() {
         screen.contains("lmrun> sim::engine(#{") && screen.contains("prefix_caching"),
         "{screen}"
     );
-    assert!(screen.ends_with("10 of 19; Tab goes on"), "{screen}");
+    assert!(screen.ends_with("10 of 19; Tab for the next"), "{screen}");
 }
 
 fn a_note_stands_above_what_is_typed() {

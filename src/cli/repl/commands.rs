@@ -1,6 +1,7 @@
-//! The commands of the prompt: what begins with a colon.
+//! The commands of the prompt, which begin with a colon.
 
-use super::{Next, Repl, engines, print, say};
+use super::engines;
+use super::prompt::{Next, Repl, say, show};
 use crate::cli::exit;
 use crate::core::Code;
 use crate::report::{color, values};
@@ -9,88 +10,91 @@ use crate::script::nearest;
 use std::path::Path;
 use std::time::Instant;
 
-/// How commands are written, and what each does.
-pub const COMMANDS: [(&str, &str); 11] = [
+/// The usage and description of each command.
+pub(super) const COMMANDS: [(&str, &str); 11] = [
     (
         ":help [NAME]",
-        "this, or what is known of a function, a module or a type",
+        "show this help, or that of a function, module or type",
     ),
-    (":type EXPR", "the type of what an expression gives"),
+    (":type EXPR", "show the type of an expression"),
     (
         ":engines",
-        "what runs: where, how it is, its memory, its logs",
+        "list running engines with address, state, memory and logs",
     ),
     (
         ":log NAME [-f]",
-        "the end of an engine's logs; with -f what it writes, until Ctrl-C",
+        "show the end of an engine's logs; with -f, follow them until Ctrl-C",
     ),
     (
         ":load FILE",
-        "run a script: its functions, constants and imports are there afterwards",
+        "evaluate a script and keep its functions, constants and imports",
     ),
-    (":reload", "the last one again"),
+    (":reload", "load the last script again"),
     (
         ":save FILE",
-        "what was typed and did not fail, as a script with a test",
+        "save the inputs that did not fail as a script with a test",
     ),
-    (":time EXPR", "evaluate, and say how long it took"),
+    (
+        ":time EXPR",
+        "evaluate an expression and show how long it took",
+    ),
     (
         ":plot EXPR [FILE.svg]",
-        "draw an experiment, a measure, an engine's TTFT over time, numbers, or a figure of `plot`",
+        "plot an experiment, a measure, the TTFTs of an engine, numbers, or a figure of `plot`",
     ),
     (
         ":functions",
-        "what the library and the natives have, one a line",
+        "list the functions of the library, one per line",
     ),
-    (":quit", "end; so does Ctrl-D"),
+    (":quit", "quit, as does Ctrl-D"),
 ];
 
-const KEYS: &str = "\
-Everything else is Rhai. The library's modules are there under their names, without an import: load,
-check, sim, vllm, engine and so on. Tab completes, Ctrl-R searches the history, Alt-Enter begins a
-line. `last` is the value of the last input that gave one.
-An engine that `start` gave runs until it is closed or this ends. Ctrl-C ends what runs, and no
-engine; an experiment's result is then what it had measured.";
+const NOTES: &str = "\
+Everything else is Rhai. The modules of the library are imported under their names: load, check,
+sim, vllm, engine and so on. `last` is the last value. Tab completes, Ctrl-R searches the history,
+Alt-Enter inserts a line break.
+An engine from `start` runs until it is closed or the session ends. Ctrl-C interrupts an input but
+stops no engine; an interrupted experiment returns what it has measured.";
 
 impl Repl {
-    /// Does what a command says.
+    /// Runs a command.
     pub(super) fn command(&mut self, command: &str) -> Result<Next, u8> {
-        let (name, rest) = command
-            .trim()
+        let command = command.trim();
+        let (name, argument) = command
             .split_once(char::is_whitespace)
-            .unwrap_or((command.trim(), ""));
-        let rest = rest.trim();
+            .unwrap_or((command, ""));
+        let argument = argument.trim();
         match name {
-            "help" | "h" | "?" if rest.is_empty() => print(&help()),
-            "help" | "h" | "?" => return self.help_on(rest),
-            "functions" => print(&self.functions()),
+            "help" | "h" | "?" if argument.is_empty() => show(&help()),
+            "help" | "h" | "?" => return self.help_on(argument),
+            "functions" => show(&self.functions()),
             "type" => {
                 let kind = self
-                    .working(|repl| repl.session.type_of(rest))
-                    .map_err(|e| self.complain(&e))?;
-                print(&kind);
+                    .interruptible(|repl| repl.session.type_of(argument))
+                    .map_err(|e| self.show_error(&e))?;
+                show(&kind);
             }
-            "engines" => print(&engines::table(&self.stage.host)),
-            "log" => return self.log(rest),
-            "load" if !rest.is_empty() => {
-                self.load(Path::new(rest)).map_err(|e| self.complain(&e))?;
-            }
+            "engines" => show(&engines::table(&self.stage.host)),
+            "log" => return self.log(argument),
+            "load" if !argument.is_empty() => self
+                .load(Path::new(argument))
+                .map_err(|e| self.show_error(&e))?,
             "reload" => match self.loaded.clone() {
-                Some(path) => self.load(&path).map_err(|e| self.complain(&e))?,
-                None => return refuse("nothing was loaded; `:load FILE` does that"),
+                Some(path) => self.load(&path).map_err(|e| self.show_error(&e))?,
+                None => return reject("no script was loaded; use `:load FILE`"),
             },
-            "save" if !rest.is_empty() => return self.save(Path::new(rest)),
+            "save" if !argument.is_empty() => return self.save(Path::new(argument)),
             "time" => {
-                let began = Instant::now();
-                let done = self.evaluate(rest);
-                print(&format!("took {:.3} s", began.elapsed().as_secs_f64()));
-                done?;
+                let start = Instant::now();
+                let result = self.evaluate(argument);
+                show(&format!("took {:.3} s", start.elapsed().as_secs_f64()));
+                result?;
             }
-            "plot" => return self.plot(rest),
-            "quit" | "q" | "exit" => return Ok(Next::Ends),
-            other => return refuse(&unknown(other)),
+            "plot" => return self.plot(argument),
+            "quit" | "q" | "exit" => return Ok(Next::Quit),
+            other => return reject(&unknown_command(other)),
         }
-        Ok(Next::Goes)
+        Ok(Next::Continue)
     }
 
     fn functions(&self) -> String {
@@ -100,62 +104,54 @@ impl Repl {
 
     fn help_on(&self, name: &str) -> Result<Next, u8> {
         let found = self.names.catalog.find(name);
-        if let [item] = found[..] {
-            print(&explained(item));
-        } else if found.is_empty() {
-            let near = self.names.catalog.nearest(name);
-            let hint = near.map_or_else(
-                || "`:functions` lists all".into(),
-                |near| format!("did you mean `{near}`?"),
-            );
-            return refuse(&format!("there is no `{name}`; {hint}"));
-        } else {
-            print(&values::pairs(
-                found
-                    .iter()
-                    .map(|item| (item.title(), item.summary().to_owned())),
-            ));
+        match found.as_slice() {
+            [] => {
+                let hint = match self.names.catalog.nearest(name) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "`:functions` lists all names".into(),
+                };
+                return reject(&format!("unknown name `{name}`; {hint}"));
+            }
+            [item] => show(&documentation(item)),
+            items => {
+                let items = items.iter();
+                let lines = items.map(|item| (item.title(), item.summary().to_owned()));
+                show(&values::pairs(lines));
+            }
         }
-        Ok(Next::Goes)
+        Ok(Next::Continue)
     }
 
-    fn log(&mut self, rest: &str) -> Result<Next, u8> {
-        let (name, follows) = match rest.strip_suffix("-f") {
-            Some(name) => (name.trim(), true),
-            None => (rest, false),
-        };
+    fn log(&mut self, argument: &str) -> Result<Next, u8> {
+        let without_flag = argument.strip_suffix("-f").map(str::trim);
+        let name = without_flag.unwrap_or(argument);
         let Some(logs) = engines::logs(&self.stage.host, name) else {
-            return refuse(&format!(
-                "no engine `{name}` runs; `:engines` lists those that do"
+            return reject(&format!(
+                "no engine `{name}` is running; `:engines` lists the running ones"
             ));
         };
-        print(&engines::tail(&logs));
-        if follows {
-            self.working(|repl| {
-                repl.signals.wait_for_interrupt();
+        show(&engines::tail(&logs));
+        if without_flag.is_some() {
+            self.interruptible(|repl| {
+                repl.signals.expect_interrupt();
                 let host = &repl.stage.host;
                 host.wait(engines::follow(&logs, host.runner().interrupts.now()));
             });
         }
-        Ok(Next::Goes)
+        Ok(Next::Continue)
     }
 
     fn save(&self, path: &Path) -> Result<Next, u8> {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let name: String = stem
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-            .collect();
-        let test = if name.starts_with("test_") {
-            name
-        } else {
-            format!("test_{name}")
-        };
-        match std::fs::write(path, self.session.script(&test)) {
-            Ok(()) => print(&format!("saved: lmrun {}", path.display())),
-            Err(e) => return refuse(&format!("cannot write {}: {e}", path.display())),
+        let mut test = stem.replace(|c: char| !c.is_ascii_alphanumeric(), "_");
+        if !test.starts_with("test_") {
+            test = format!("test_{test}");
         }
-        Ok(Next::Goes)
+        match std::fs::write(path, self.session.script(&test)) {
+            Ok(()) => show(&format!("saved: lmrun {}", path.display())),
+            Err(e) => return reject(&format!("cannot write {}: {e}", path.display())),
+        }
+        Ok(Next::Continue)
     }
 }
 
@@ -163,66 +159,60 @@ fn help() -> String {
     let commands = COMMANDS
         .iter()
         .map(|(usage, about)| ((*usage).to_owned(), (*about).to_owned()));
-    format!("{}\n\n{KEYS}", values::pairs(commands))
+    format!("{}\n\n{NOTES}", values::pairs(commands))
 }
 
-fn explained(item: &Item) -> String {
-    let calls: Vec<String> = item
-        .signatures
-        .iter()
+/// Returns the signatures of an item, its documentation, options and example.
+fn documentation(item: &Item) -> String {
+    let signatures = item.signatures.iter();
+    let signatures: Vec<String> = signatures
         .map(|signature| item.declaration(signature))
         .collect();
     let doc = &item.main().doc;
-    let options = item.options.iter().map(|option| {
-        let default = option
-            .default
-            .as_deref()
-            .map(|default| format!(" ({default})"))
-            .unwrap_or_default();
-        (option.name.clone(), format!("{}{default}", option.doc))
-    });
-    let example = doc
-        .example
-        .as_deref()
-        .map(|example| example.trim_end().replace('\n', "\n  "));
-    let example = example
-        .map(|example| format!("  {example}"))
-        .unwrap_or_default();
-    let parts = [
-        calls.join("\n"),
+    let mut options = Vec::new();
+    for option in &item.options {
+        let mut about = option.doc.clone();
+        if let Some(default) = &option.default {
+            about += &format!(" ({default})");
+        }
+        options.push((option.name.clone(), about));
+    }
+    let example = match &doc.example {
+        Some(example) => format!("  {}", example.trim_end().replace('\n', "\n  ")),
+        None => String::new(),
+    };
+    let mut parts = vec![
+        signatures.join("\n"),
         doc.text.trim().to_owned(),
-        values::pairs(options),
+        values::pairs(options.into_iter()),
         example,
     ];
-    parts
-        .into_iter()
-        .filter(|part| !part.is_empty())
-        .collect::<Vec<_>>()
-        .join("\n\n")
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n\n")
 }
 
-fn unknown(name: &str) -> String {
-    let names = COMMANDS
+fn unknown_command(name: &str) -> String {
+    let names: Vec<&str> = COMMANDS
         .iter()
-        .filter_map(|(usage, _)| usage[1..].split(' ').next());
-    match (
-        names.clone().find(|known| *known == name),
-        nearest(name, names),
-    ) {
-        (Some(_), _) => format!("`:{name}` says too little; `:help` has how it is written"),
-        (None, Some(near)) => format!("there is no command `:{name}`; did you mean `:{near}`?"),
-        (None, None) => format!("there is no command `:{name}`; `:help` lists them"),
+        .filter_map(|(usage, _)| usage[1..].split(' ').next())
+        .collect();
+    if names.contains(&name) {
+        return format!("`:{name}` needs an argument; `:help` shows its usage");
+    }
+    match nearest(name, names) {
+        Some(near) => format!("unknown command `:{name}`; did you mean `:{near}`?"),
+        None => format!("unknown command `:{name}`; `:help` lists all commands"),
     }
 }
 
-/// Says what is wrong with a command.
-pub(super) fn refuse(problem: &str) -> Result<Next, u8> {
-    let mark = if color() {
+/// Shows the error of a command and returns its exit code.
+pub(super) fn reject(problem: &str) -> Result<Next, u8> {
+    let label = if color() {
         "\u{1b}[31merror:\u{1b}[0m"
     } else {
         "error:"
     };
-    say(&format!("{mark} {problem}"));
+    say(&format!("{label} {problem}"));
     Err(if problem.starts_with("cannot") {
         Code::Check.exit()
     } else {

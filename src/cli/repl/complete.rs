@@ -1,4 +1,4 @@
-//! What can come next: names, members, keys of options, commands, files, each with a line about it.
+//! Completion: names, members, options, commands and files, each with a description.
 
 use super::commands::COMMANDS;
 use crate::script::Variable;
@@ -8,33 +8,38 @@ use reedline::{Completer, CompletionResult, Span, Suggestion};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// All names that are known at the prompt.
-pub struct Names {
-    /// What the library and the natives have.
-    pub catalog: Catalog,
+/// All names that the prompt knows.
+pub(super) struct KnownNames {
+    /// The functions and types of the library.
+    pub(super) catalog: Catalog,
     variables: Mutex<Vec<Variable>>,
     folder: PathBuf,
 }
 
-/// A name that fits, and what it is.
+/// A possible completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Word {
+struct Candidate {
     text: String,
     about: String,
 }
 
-impl Word {
+impl Candidate {
     fn new(text: impl Into<String>, about: impl Into<String>) -> Self {
         Self {
             text: text.into(),
             about: about.into(),
         }
     }
+
+    /// Creates the candidate of an item with the module in its name.
+    fn item(item: &Item) -> Self {
+        Self::new(item.title(), item.summary())
+    }
 }
 
-impl Names {
-    /// Those of the library; files are relative to `folder`.
-    pub fn new(folder: &Path) -> Self {
+impl KnownNames {
+    /// Creates the names of the library. Paths of files are relative to `folder`.
+    pub(super) fn new(folder: &Path) -> Self {
         Self {
             catalog: Catalog::read(),
             variables: Mutex::default(),
@@ -42,184 +47,170 @@ impl Names {
         }
     }
 
-    /// What the session has now.
-    pub fn update(&self, variables: Vec<Variable>) {
+    /// Replaces the variables.
+    pub(super) fn update(&self, variables: Vec<Variable>) {
         *self.variables.lock() = variables;
     }
 
-    /// What can replace the end of `before`, and where that end begins.
-    fn next(&self, before: &str) -> (usize, Vec<Word>) {
-        let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-        let mut start = before.len() - trailing(before, is_part);
-        let words =
-            if let Some(command) = before.strip_prefix(':').filter(|rest| !rest.contains(' ')) {
-                start = before.len() - command.len() - 1;
-                COMMANDS
-                    .iter()
-                    .map(|(usage, about)| {
-                        Word::new(usage.split(' ').next().unwrap_or_default(), *about)
-                    })
-                    .collect()
-            } else if let Some(name) = before.strip_prefix(":help ") {
-                start = before.len() - name.len();
-                self.catalog
-                    .items
-                    .iter()
-                    .map(|item| Word::new(item.title(), item.summary()))
-                    .collect()
-            } else if let Some(path) = open_path(before) {
-                let name = path.rsplit('/').next().unwrap_or_default();
-                start = before.len() - name.len();
-                self.files(&path[..path.len() - name.len()])
-            } else if let Some(receiver) = before[..start].strip_suffix('.') {
-                self.members(receiver)
-            } else if let Some((function, given)) = options_of(&before[..start]) {
-                let is_given = |word: &Word| given.contains(&format!("{}:", word.text));
-                self.options(function)
-                    .into_iter()
-                    .filter(|word| !is_given(word))
-                    .collect()
-            } else {
-                self.words()
-            };
+    /// Returns the completions of the end of `before`, and the offset at which that end starts.
+    fn complete(&self, before: &str) -> (usize, Vec<Candidate>) {
+        let (start, mut candidates) = self.candidates(before);
         let typed = &before[start..];
-        (
-            start,
-            words
-                .into_iter()
-                .filter(|word| word.text.starts_with(typed) && word.text != typed)
-                .collect(),
-        )
+        candidates.retain(|word| word.text.starts_with(typed) && word.text != typed);
+        (start, candidates)
     }
 
-    fn words(&self) -> Vec<Word> {
-        let own = self
-            .variables
-            .lock()
-            .iter()
-            .map(|v| Word::new(&v.name, &v.kind))
-            .collect::<Vec<_>>();
-        let global =
-            |item: &&Item| !matches!(item.home, Home::Type(_)) && item.kind == Kind::Function;
-        let items = self
-            .catalog
-            .items
-            .iter()
-            .filter(global)
-            .filter(|item| is_near(&item.home));
-        own.into_iter()
-            .chain(items.map(|item| Word::new(item.title(), item.summary())))
-            .collect()
+    /// Returns everything that may be at the end of `before`, and the offset of that end.
+    fn candidates(&self, before: &str) -> (usize, Vec<Candidate>) {
+        if before.starts_with(':') && !before.contains(' ') {
+            return (0, commands());
+        }
+        if let Some(name) = before.strip_prefix(":help ") {
+            let items = self.catalog.items.iter();
+            return (
+                before.len() - name.len(),
+                items.map(Candidate::item).collect(),
+            );
+        }
+        if let Some(path) = open_path(before) {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            let folder = &path[..path.len() - name.len()];
+            return (before.len() - name.len(), self.files(folder));
+        }
+        let start = before.len() - trailing_bytes(before, is_path_part);
+        let candidates = if let Some(receiver) = before[..start].strip_suffix('.') {
+            self.members(receiver)
+        } else if let Some((function, given)) = open_options(&before[..start]) {
+            let mut options = self.options(function);
+            options.retain(|option| !given.contains(&format!("{}:", option.text)));
+            options
+        } else {
+            self.global_names()
+        };
+        (start, candidates)
     }
 
-    /// Members of the type of a variable; of anything else, those of all types.
-    fn members(&self, receiver: &str) -> Vec<Word> {
-        let name =
-            &receiver[receiver.len() - trailing(receiver, |c| c.is_alphanumeric() || c == '_')..];
+    /// Returns variables and functions.
+    fn global_names(&self) -> Vec<Candidate> {
+        let mut names = Vec::new();
+        for variable in self.variables.lock().iter() {
+            names.push(Candidate::new(&variable.name, &variable.kind));
+        }
+        for item in &self.catalog.items {
+            // Scripts reach natives through the library.
+            let is_global = match &item.home {
+                Home::Type(_) => false,
+                Home::Module(path) => !path.starts_with("core/"),
+                Home::Global => true,
+            };
+            if is_global && item.kind == Kind::Function {
+                names.push(Candidate::item(item));
+            }
+        }
+        names
+    }
+
+    /// Returns the members of a variable's type, or of all types if `receiver` is not a variable.
+    fn members(&self, receiver: &str) -> Vec<Candidate> {
+        let name = &receiver[receiver.len() - trailing_bytes(receiver, is_name_part)..];
         let variables = self.variables.lock();
         let variable = variables.iter().find(|variable| variable.name == name);
         if let Some(map) = variable.filter(|variable| !variable.keys.is_empty()) {
-            return map.keys.iter().map(|key| Word::new(key, "")).collect();
+            return map.keys.iter().map(|key| Candidate::new(key, "")).collect();
         }
-        let is_member = |item: &&Item| match &item.home {
-            Home::Type(kind) => {
-                item.kind != Kind::Index && variable.is_none_or(|v| v.kind == *kind)
+        let mut members = Vec::new();
+        for item in &self.catalog.items {
+            if let Home::Type(kind) = &item.home
+                && item.kind != Kind::Index
+                && variable.is_none_or(|variable| variable.kind == *kind)
+            {
+                members.push(Candidate::new(&item.name, item.summary()));
             }
-            _ => false,
-        };
-        self.catalog
-            .items
-            .iter()
-            .filter(is_member)
-            .map(|item| Word::new(&item.name, item.summary()))
-            .collect()
+        }
+        members
     }
 
-    fn options(&self, function: &str) -> Vec<Word> {
-        let options = self
-            .catalog
-            .find(function)
-            .into_iter()
-            .flat_map(|item| &item.options);
+    fn options(&self, function: &str) -> Vec<Candidate> {
+        let mut options = Vec::new();
+        for item in self.catalog.find(function) {
+            for option in &item.options {
+                let mut about = option.doc.clone();
+                if let Some(default) = &option.default {
+                    about += &format!(" ({default})");
+                }
+                options.push(Candidate::new(&option.name, about));
+            }
+        }
         options
-            .map(|option| {
-                let default = option
-                    .default
-                    .as_deref()
-                    .map(|d| format!(" ({d})"))
-                    .unwrap_or_default();
-                Word::new(&option.name, format!("{}{default}", option.doc))
-            })
-            .collect()
     }
 
-    fn files(&self, folder: &str) -> Vec<Word> {
-        let entries = std::fs::read_dir(self.folder.join(folder))
-            .into_iter()
-            .flatten()
-            .flatten();
-        let mut words: Vec<Word> = entries
-            .filter_map(|entry| {
-                let is_folder = entry.file_type().ok()?.is_dir();
-                Some(Word::new(
-                    format!(
-                        "{}{}",
-                        entry.file_name().to_str()?,
-                        if is_folder { "/" } else { "" }
-                    ),
-                    "",
-                ))
-            })
-            .filter(|word| !word.text.starts_with('.'))
-            .collect();
-        words.sort_by(|a, b| a.text.cmp(&b.text));
-        words
+    /// Returns the files of a folder, except hidden ones.
+    fn files(&self, folder: &str) -> Vec<Candidate> {
+        let Ok(entries) = std::fs::read_dir(self.folder.join(folder)) else {
+            return Vec::new();
+        };
+        let mut files = Vec::new();
+        for entry in entries.flatten() {
+            let Ok(mut name) = entry.file_name().into_string() else {
+                continue;
+            };
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                name.push('/');
+            }
+            if !name.starts_with('.') {
+                files.push(Candidate::new(name, ""));
+            }
+        }
+        files.sort_by(|a, b| a.text.cmp(&b.text));
+        files
     }
 }
 
-/// Scripts reach natives through the library.
-fn is_near(home: &Home) -> bool {
-    !matches!(home, Home::Module(path) if path.starts_with("core/"))
-}
-
-/// How many bytes at the end of `text` are all `part`.
-fn trailing(text: &str, part: impl Fn(char) -> bool) -> usize {
-    text.chars()
-        .rev()
-        .take_while(|c| part(*c))
-        .map(char::len_utf8)
-        .sum()
-}
-
-/// The path that is being written: of a command, or in quotes that are open.
-fn open_path(before: &str) -> Option<&str> {
-    let command = [":load ", ":save "]
+fn commands() -> Vec<Candidate> {
+    COMMANDS
         .iter()
-        .find_map(|command| before.strip_prefix(command));
-    command.or_else(|| {
-        let quotes = before
-            .match_indices('"')
-            .map(|(at, _)| at)
-            .collect::<Vec<_>>();
-        (quotes.len() % 2 == 1).then(|| &before[quotes[quotes.len() - 1] + 1..])
-    })
+        .map(|(usage, about)| Candidate::new(usage.split(' ').next().unwrap_or_default(), *about))
+        .collect()
 }
 
-/// Where the text ends at a key of an options map, the function that is called with it, and what it
-/// was given before.
-fn options_of(before: &str) -> Option<(&str, &str)> {
+fn is_name_part(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
+}
+
+fn is_path_part(c: char) -> bool {
+    is_name_part(c) || c == ':'
+}
+
+/// Returns the number of bytes at the end of `text` whose characters are all a `part`.
+fn trailing_bytes(text: &str, part: fn(char) -> bool) -> usize {
+    text.len() - text.trim_end_matches(part).len()
+}
+
+/// Returns the unfinished path at the end: the argument of a command, or an open string.
+fn open_path(before: &str) -> Option<&str> {
+    for command in [":load ", ":save "] {
+        if let Some(path) = before.strip_prefix(command) {
+            return Some(path);
+        }
+    }
+    let last_quote = before.rfind('"')?;
+    (before.matches('"').count() % 2 == 1).then(|| &before[last_quote + 1..])
+}
+
+/// If the text ends at a key of an options map, returns the function that takes it and the options
+/// that it has so far.
+fn open_options(before: &str) -> Option<(&str, &str)> {
     if !before.trim_end().ends_with(['{', ',']) {
         return None;
     }
-    let map = opening(before, '{').filter(|at| before[..*at].ends_with('#'))?;
-    let call = opening(&before[..map - 1], '(')?;
-    let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-    let function = &before[call - trailing(&before[..call], is_part)..call];
+    let map = open_bracket(before, '{').filter(|at| before[..*at].ends_with('#'))?;
+    let call = open_bracket(&before[..map - 1], '(')?;
+    let function = &before[call - trailing_bytes(&before[..call], is_path_part)..call];
     (!function.is_empty()).then(|| (function, &before[map..]))
 }
 
-/// Where the innermost bracket that is open at the end of `text` stands, if it is `bracket`.
-fn opening(text: &str, bracket: char) -> Option<usize> {
+/// Returns the offset of the innermost open bracket, if it is `bracket`.
+fn open_bracket(text: &str, bracket: char) -> Option<usize> {
     let mut closed = 0;
     for (at, c) in text.char_indices().rev() {
         match c {
@@ -233,18 +224,21 @@ fn opening(text: &str, bracket: char) -> Option<usize> {
 }
 
 /// The completions of the editor.
-pub struct Completions(pub Arc<Names>);
+pub(super) struct Completions(pub(super) Arc<KnownNames>);
 
 impl Completer for Completions {
     fn complete(&mut self, line: &str, position: usize) -> CompletionResult {
-        let (start, words) = self.0.next(&line[..position]);
-        let suggestion = |word: Word| Suggestion {
-            value: word.text,
-            description: Some(word.about).filter(|about| !about.is_empty()),
-            span: Span::new(start, position),
-            ..Suggestion::default()
-        };
-        CompletionResult::fresh(words.into_iter().map(suggestion).collect::<Vec<_>>())
+        let (start, candidates) = self.0.complete(&line[..position]);
+        let mut suggestions = Vec::new();
+        for candidate in candidates {
+            suggestions.push(Suggestion {
+                value: candidate.text,
+                description: Some(candidate.about).filter(|about| !about.is_empty()),
+                span: Span::new(start, position),
+                ..Suggestion::default()
+            });
+        }
+        CompletionResult::fresh(suggestions)
     }
 }
 
@@ -252,63 +246,56 @@ impl Completer for Completions {
 mod tests {
     use super::*;
 
-    fn names() -> Names {
-        let names = Names::new(Path::new(env!("CARGO_MANIFEST_DIR")));
-        let variable = |name: &str, kind: &str, keys: &[&str]| Variable {
-            name: name.into(),
-            kind: kind.into(),
-            keys: keys.iter().map(ToString::to_string).collect(),
-        };
+    fn names() -> KnownNames {
+        let names = KnownNames::new(Path::new(env!("CARGO_MANIFEST_DIR")));
         names.update(vec![
-            variable("plain", "Engine", &[]),
-            variable("settings", "map", &["chunk_size"]),
+            Variable {
+                name: "plain".into(),
+                kind: "Engine".into(),
+                keys: Vec::new(),
+            },
+            Variable {
+                name: "settings".into(),
+                kind: "map".into(),
+                keys: vec!["chunk_size".into()],
+            },
         ]);
         names
     }
 
-    fn after(before: &str) -> Vec<String> {
-        names()
-            .next(before)
-            .1
-            .into_iter()
-            .map(|word| word.text)
-            .collect()
+    fn completions(before: &str) -> Vec<String> {
+        let (_, candidates) = names().complete(before);
+        candidates.into_iter().map(|word| word.text).collect()
     }
 
     #[test]
-    fn what_fits_is_offered() {
-        assert_eq!(after("pla"), ["plain"]);
-        assert_eq!(after("let a = load::du"), ["load::dummy"]);
-        assert_eq!(after("plain.is"), ["is_healthy"]);
-        assert_eq!(after("settings."), ["chunk_size"]);
-        assert_eq!(after("seen[plain].tt"), ["ttft"]);
-        assert_eq!(after(":eng"), [":engines"]);
-        assert_eq!(after(":help load::du"), ["load::dummy"]);
-        assert_eq!(after(":load scripts/te"), ["tests.rhai"]);
-        assert_eq!(after("load::trace(\"stdli"), ["stdlib/"]);
+    fn matching_names_are_completed() {
+        assert_eq!(completions("pla"), ["plain"]);
+        assert_eq!(completions("let a = load::du"), ["load::dummy"]);
+        assert_eq!(completions("plain.is"), ["is_healthy"]);
+        assert_eq!(completions("settings."), ["chunk_size"]);
+        assert_eq!(completions("seen[plain].tt"), ["ttft"]);
+        assert_eq!(completions(":eng"), [":engines"]);
+        assert_eq!(completions(":help load::du"), ["load::dummy"]);
+        assert_eq!(completions(":load scripts/te"), ["tests.rhai"]);
+        assert_eq!(completions("load::trace(\"stdli"), ["stdlib/"]);
     }
 
     #[test]
-    fn keys_of_options_come_with_what_they_are() {
-        let names = names();
-        let (_, words) = names.next("run(load::dummy(#{ requests: 2, context");
+    fn options_are_completed_with_descriptions() {
+        let (_, options) = names().complete("run(load::dummy(#{ requests: 2, context");
+        assert_eq!(options.len(), 1);
+        assert_eq!(options[0].text, "context_len");
+        assert!(!options[0].about.is_empty());
+        assert!(completions("sim::engine(#{ lmc").contains(&"lmcache".to_owned()));
         assert_eq!(
-            words
-                .iter()
-                .map(|word| word.text.as_str())
-                .collect::<Vec<_>>(),
-            ["context_len"]
-        );
-        assert!(!words[0].about.is_empty());
-        assert!(after("sim::engine(#{ lmc").contains(&"lmcache".to_owned()));
-        assert_eq!(
-            after("sim::engine(#{ name: pla"),
+            completions("sim::engine(#{ name: pla"),
             ["plain"],
-            "a value is no key"
+            "a value is not an option"
         );
         assert!(
-            !after("sim::engine(#{ name: \"a\", ").contains(&"name".to_owned()),
-            "it is given"
+            !completions("sim::engine(#{ name: \"a\", ").contains(&"name".to_owned()),
+            "the option is already given"
         );
     }
 }

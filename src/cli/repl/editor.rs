@@ -1,10 +1,10 @@
-//! The line editor: the only place that knows reedline, with completion and highlighting beside it.
+//! The line editor. Only this file, completion, highlighting and the menu know reedline.
 
-use super::complete::{Completions, Names};
+use super::complete::{Completions, KnownNames};
 use super::highlight::Colors;
-use super::menu::Counted;
+use super::menu::CountedMenu;
 use crate::report::color;
-use crate::script::{Reading, reading};
+use crate::script::{InputState, input_state};
 use nu_ansi_term::{Color, Style};
 use reedline::{
     DefaultHinter, EditCommand, Emacs, ExternalPrinter, FileBackedHistory, KeyCode, KeyModifiers,
@@ -12,43 +12,45 @@ use reedline::{
     ValidationResult, Validator, default_emacs_keybindings,
 };
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::SyncSender;
 
-/// Lines of history that are kept.
-const KEPT: usize = 5000;
-const MENU: &str = "completions";
-/// Texts that wait until the editor shows them above the prompt.
-const WAITING: usize = 100;
+/// The maximum number of lines in the history.
+const HISTORY_LINES: usize = 5000;
 
-/// What somebody typed.
-pub enum Typed {
-    /// A whole input.
+const MENU: &str = "completions";
+
+/// The maximum number of texts that wait to be shown above the prompt.
+const WAITING_TEXTS: usize = 100;
+
+/// The result of reading from the terminal.
+pub(super) enum Typed {
+    /// A complete input.
     Input(String),
-    /// What was begun was given up.
-    Nothing,
-    /// That is all.
+    /// An input that the user has discarded with Ctrl-C.
+    Discarded,
+    /// The end of input.
     End,
 }
 
 /// The editor of a terminal.
-pub struct Editor {
+pub(super) struct Editor {
     reedline: Reedline,
-    aside: SyncSender<String>,
+    above_prompt: SyncSender<String>,
 }
 
 impl Editor {
-    /// An editor that knows `names`, and gives up when `ends` is set.
-    pub fn new(names: Arc<Names>, ends: Arc<AtomicBool>) -> Self {
-        let printer = ExternalPrinter::new(WAITING);
-        let aside = printer.sender();
+    /// Creates an editor that completes `names` and stops reading when `stop` is set.
+    pub(super) fn new(names: Arc<KnownNames>, stop: Arc<AtomicBool>) -> Self {
+        let printer = ExternalPrinter::new(WAITING_TEXTS);
+        let above_prompt = printer.sender();
         let mut reedline = Reedline::create()
             .with_external_printer(printer)
-            .with_break_signal(ends)
+            .with_break_signal(stop)
             .with_ansi_colors(color())
-            .with_validator(Box::new(Whole))
+            .with_validator(Box::new(InputValidator))
             .with_completer(Box::new(Completions(names)))
             .with_quick_completions(true)
             .with_partial_completions(true)
@@ -58,28 +60,33 @@ impl Editor {
             ))
             .with_history_exclusion_prefix(Some(" ".into()))
             .use_bracketed_paste(true)
-            .with_menu(ReedlineMenu::EngineCompleter(Box::new(Counted::new(MENU))))
+            .with_menu(ReedlineMenu::EngineCompleter(Box::new(CountedMenu::new(
+                MENU,
+            ))))
             .with_edit_mode(Box::new(Emacs::new(keys())));
         if let Some(history) = history() {
             reedline = reedline.with_history(Box::new(history));
         }
-        Self { reedline, aside }
+        Self {
+            reedline,
+            above_prompt,
+        }
     }
 
-    /// Shows texts above the prompt while it reads.
-    pub fn aside(&self) -> SyncSender<String> {
-        self.aside.clone()
+    /// Returns a sender of texts to show above the prompt while it reads.
+    pub(super) fn above_prompt(&self) -> SyncSender<String> {
+        self.above_prompt.clone()
     }
 
     /// Reads one input.
-    pub fn read(&mut self) -> Typed {
-        let read = self.reedline.read_line(&Plain);
-        // What comes may end lmrun: what was typed is kept first.
+    pub(super) fn read(&mut self) -> Typed {
+        let read = self.reedline.read_line(&PlainPrompt);
+        // Save the history first: the input may end lmrun.
         let _ = self.reedline.sync_history();
         match read {
             Ok(Signal::Success(input)) => Typed::Input(input),
-            Ok(Signal::CtrlC) => Typed::Nothing,
-            // The terminal is gone, or somebody wants the end.
+            Ok(Signal::CtrlC) => Typed::Discarded,
+            // Ctrl-D, the stop flag, or a closed terminal.
             Ok(_) | Err(_) => Typed::End,
         }
     }
@@ -103,7 +110,7 @@ fn keys() -> reedline::Keybindings {
     keys
 }
 
-/// What was typed in earlier sessions, for the user alone to read.
+/// Opens the history of earlier sessions, which only the user can read.
 fn history() -> Option<FileBackedHistory> {
     use std::os::unix::fs::OpenOptionsExt;
     let file = history_file()?;
@@ -114,32 +121,32 @@ fn history() -> Option<FileBackedHistory> {
         .mode(0o600)
         .open(&file)
         .ok()?;
-    FileBackedHistory::with_file(KEPT, file).ok()
+    FileBackedHistory::with_file(HISTORY_LINES, file).ok()
 }
 
 fn history_file() -> Option<PathBuf> {
-    let state = std::env::var_os("XDG_STATE_HOME")
-        .filter(|folder| !folder.is_empty())
-        .map(PathBuf::from);
-    let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
-    Some(state.or_else(home)?.join("lmrun/history"))
+    let state = match std::env::var_os("XDG_STATE_HOME") {
+        Some(folder) if !folder.is_empty() => PathBuf::from(folder),
+        _ => Path::new(&std::env::var_os("HOME")?).join(".local/state"),
+    };
+    Some(state.join("lmrun/history"))
 }
 
-/// Enter ends an input when nothing in it is open.
-struct Whole;
+/// Makes Enter continue an input that is incomplete.
+struct InputValidator;
 
-impl Validator for Whole {
+impl Validator for InputValidator {
     fn validate(&self, text: &str) -> ValidationResult {
-        match reading(text) {
-            Reading::Open if !text.starts_with(':') => ValidationResult::Incomplete,
+        match input_state(text) {
+            InputState::Incomplete if !text.starts_with(':') => ValidationResult::Incomplete,
             _ => ValidationResult::Complete,
         }
     }
 }
 
-struct Plain;
+struct PlainPrompt;
 
-impl Prompt for Plain {
+impl Prompt for PlainPrompt {
     fn render_prompt_left(&self) -> Cow<'_, str> {
         "lmrun".into()
     }

@@ -1,6 +1,6 @@
-//! The engines that run, and what they write.
+//! The running engines and their logs.
 
-use super::print;
+use super::prompt::show;
 use crate::core::{Engine, Helper};
 use crate::driver::logs::LogFile;
 use crate::driver::text::printable;
@@ -9,38 +9,40 @@ use crate::script::Host;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Lines that are shown of a log.
-const LINES: usize = 20;
-/// Bytes that are read at once of a log that is followed.
-const LOOKED_AT: u64 = 64 << 10;
-const EVERY: Duration = Duration::from_millis(100);
+/// The number of lines that `:log` shows.
+const TAIL_LINES: usize = 20;
 
-/// All that run, and the helpers beside them.
-pub fn table(host: &Host) -> String {
+/// The maximum number of bytes to read at a time from a followed log.
+const CHUNK_BYTES: u64 = 64 << 10;
+
+/// The interval between reads of a followed log.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Returns a table of the running engines and helpers.
+pub(super) fn table(host: &Host) -> String {
     let fleet = &host.runner().fleet;
-    let engine = |engine: &Arc<Engine>| {
-        let [state, memory, gpu, log] = facts(host, engine);
-        let at = engine.base().trim_start_matches("http://").to_owned();
-        [engine.spec.name.clone(), at, state, memory, gpu, log]
-    };
-    let mut rows: Vec<_> = fleet.live().iter().map(engine).collect();
-    rows.extend(fleet.look_at_helpers(helper));
+    let mut rows = Vec::new();
+    for engine in fleet.live() {
+        let [state, memory, gpu, log] = engine_cells(host, &engine);
+        let address = engine.base().trim_start_matches("http://").to_owned();
+        rows.push([engine.spec.name.clone(), address, state, memory, gpu, log]);
+    }
+    rows.extend(fleet.look_at_helpers(helper_cells));
     if rows.is_empty() {
-        return "no engine runs".into();
+        return "no engine is running".into();
     }
     values::table(
-        &["engine", "at", "state", "memory", "GPU memory", "log"],
+        &["engine", "address", "state", "memory", "GPU memory", "log"],
         rows,
     )
 }
 
-/// One in a line.
-pub fn status(host: &Host, engine: &Engine) -> String {
-    let [state, memory, gpu, log] = facts(host, engine);
+/// Returns one line about an engine.
+pub(super) fn status(host: &Host, engine: &Engine) -> String {
+    let [state, memory, gpu, log] = engine_cells(host, engine);
     let gpu = if gpu == "-" {
         String::new()
     } else {
@@ -53,36 +55,33 @@ pub fn status(host: &Host, engine: &Engine) -> String {
     )
 }
 
-fn facts(host: &Host, engine: &Engine) -> [String; 4] {
+/// Returns state, memory, GPU memory and the first log.
+fn engine_cells(host: &Host, engine: &Engine) -> [String; 4] {
+    let log = first_log(&engine.logs());
     if engine.is_closed() {
-        return ["closed".into(), mib(None), mib(None), first(&engine.logs())];
+        return ["closed".into(), mib(None), mib(None), log];
     }
-    let state = host
-        .wait(engine.health())
-        .map_or_else(|problem| problem, |()| "healthy".into());
-    [
-        state,
-        mib(engine.resident_mib()),
-        mib(engine.gpu_memory_mib()),
-        first(&engine.logs()),
-    ]
+    let state = match host.wait(engine.health()) {
+        Ok(()) => "healthy".into(),
+        Err(problem) => problem,
+    };
+    let memory = mib(engine.resident_mib());
+    [state, memory, mib(engine.gpu_memory_mib()), log]
 }
 
-fn helper(helper: &Helper) -> [String; 6] {
+fn helper_cells(helper: &Helper) -> [String; 6] {
     let state = if helper.lives() {
-        "helper, lives"
+        "helper, running"
     } else {
-        "helper, has ended"
+        "helper, exited"
     };
-    let at = format!("{}:{}", helper.spec.host, helper.spec.port);
-    let memory = mib(helper.resident_mib());
     [
         helper.spec.name.clone(),
-        at,
+        format!("{}:{}", helper.spec.host, helper.spec.port),
         state.into(),
-        memory,
+        mib(helper.resident_mib()),
         mib(None),
-        first(&helper.logs()),
+        first_log(&helper.logs()),
     ]
 }
 
@@ -90,64 +89,67 @@ fn mib(amount: Option<u64>) -> String {
     amount.map_or_else(|| "-".into(), |mib| format!("{mib} MiB"))
 }
 
-fn first(logs: &[LogFile]) -> String {
+fn first_log(logs: &[LogFile]) -> String {
     logs.first()
         .map_or_else(|| "-".into(), |log| log.path().display().to_string())
 }
 
-/// The logs of an engine or a helper of this name; `None` if it does not run.
-pub fn logs(host: &Host, name: &str) -> Option<Vec<LogFile>> {
+/// Returns the logs of the engine or helper `name`, or `None` if it is not running.
+pub(super) fn logs(host: &Host, name: &str) -> Option<Vec<LogFile>> {
     let fleet = &host.runner().fleet;
-    let engine = fleet
-        .live()
-        .into_iter()
-        .find(|engine| engine.spec.name == name)
-        .map(|engine| engine.logs());
-    let named = |helper: &Helper| (helper.spec.name == name).then(|| helper.logs());
-    engine.or_else(|| fleet.look_at_helpers(named).into_iter().flatten().next())
+    if let Some(engine) = fleet.live().iter().find(|engine| engine.spec.name == name) {
+        return Some(engine.logs());
+    }
+    let helpers = fleet.look_at_helpers(|helper| (helper.spec.name == name).then(|| helper.logs()));
+    helpers.into_iter().flatten().next()
 }
 
-/// The end of each log, as far as this process has written it.
-pub fn tail(logs: &[LogFile]) -> String {
-    let shown = logs.iter().filter_map(|log| {
-        let lines = log.tail(LINES);
-        (!lines.is_empty()).then(|| format!("{}:\n{lines}", log.path().display()))
-    });
-    let shown: Vec<String> = shown.collect();
-    if shown.is_empty() {
-        "it has written nothing here".into()
+/// Returns the last lines of each log.
+pub(super) fn tail(logs: &[LogFile]) -> String {
+    let mut tails = Vec::new();
+    for log in logs {
+        let lines = log.tail(TAIL_LINES);
+        if !lines.is_empty() {
+            tails.push(format!("{}:\n{lines}", log.path().display()));
+        }
+    }
+    if tails.is_empty() {
+        "the log is empty".into()
     } else {
-        shown.join("\n")
+        tails.join("\n")
     }
 }
 
-/// Prints what is written to them until it is interrupted.
-pub async fn follow(logs: &[LogFile], cancel: CancellationToken) {
-    let length = |log: &LogFile| std::fs::metadata(log.path()).map_or(0, |metadata| metadata.len());
-    let mut places: Vec<_> = logs.iter().map(length).collect();
+/// Prints new lines of logs until it is cancelled.
+pub(super) async fn follow(logs: &[LogFile], cancel: CancellationToken) {
+    let mut positions = Vec::new();
+    for log in logs {
+        positions.push(std::fs::metadata(log.path()).map_or(0, |metadata| metadata.len()));
+    }
     while !cancel.is_cancelled() {
-        for (log, place) in logs.iter().zip(&mut places) {
-            if let Some((text, end)) = read(log.path(), *place).filter(|(text, _)| !text.is_empty())
+        for (log, position) in logs.iter().zip(&mut positions) {
+            if let Some((text, end)) = read_lines(log.path(), *position)
+                && !text.is_empty()
             {
-                print(text.trim_end());
-                *place = end;
+                show(text.trim_end());
+                *position = end;
             }
         }
-        cancel.run_until_cancelled(tokio::time::sleep(EVERY)).await;
+        let interval = tokio::time::sleep(FOLLOW_INTERVAL);
+        cancel.run_until_cancelled(interval).await;
     }
 }
 
-/// What a log has from a place on, up to its last whole line, harmless on a terminal; and where that ends.
-fn read(log: &Path, from: u64) -> Option<(String, u64)> {
+/// Reads complete lines from a position of a log, without control characters. Returns them with the
+/// position after them.
+fn read_lines(log: &Path, from: u64) -> Option<(String, u64)> {
     let mut file = File::open(log).ok()?;
     file.seek(SeekFrom::Start(from)).ok()?;
     let mut bytes = Vec::new();
-    file.take(LOOKED_AT).read_to_end(&mut bytes).ok()?;
-    let whole = bytes
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |at| at + 1);
-    let text = String::from_utf8_lossy(&bytes[..whole]);
+    file.take(CHUNK_BYTES).read_to_end(&mut bytes).ok()?;
+    let last_end = bytes.iter().rposition(|byte| *byte == b'\n');
+    let length = last_end.map_or(0, |at| at + 1);
+    let text = String::from_utf8_lossy(&bytes[..length]);
     let lines: Vec<String> = text.lines().map(printable).collect();
-    Some((lines.join("\n"), from + whole as u64))
+    Some((lines.join("\n"), from + length as u64))
 }

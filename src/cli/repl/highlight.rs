@@ -1,36 +1,39 @@
-//! What is typed, in colors.
+//! Syntax highlighting of the input.
 
 use nu_ansi_term::{Color, Style};
 use reedline::{Highlighter, StyledText};
 use regex::Regex;
 use std::sync::LazyLock;
 
-/// One piece of a text: the first group that matches says what it is.
-static PIECES: LazyLock<Regex> = LazyLock::new(|| {
-    let pieces = [
+/// Matches one token; the name of the matching group is its kind.
+static TOKENS: LazyLock<Regex> = LazyLock::new(|| {
+    let kinds = [
         r"(?<comment>//[^\n]*|/\*(?s:.*?)(?:\*/|\z))",
         r#"(?<string>"(?:[^"\\]|\\.)*"?|`[^`]*`?|'(?:[^'\\]|\\.)')"#,
         r"(?<command>\A:\w*)",
-        r"(?<keyword>\b(?:let|const|fn|if|else|for|in|while|loop|do|until|switch|return|break|continue|throw|try|catch|import|as|export|private|true|false|this|global)\b)",
+        concat!(
+            r"(?<keyword>\b(?:let|const|fn|if|else|for|in|while|loop|do|until|switch|return|break|",
+            r"continue|throw|try|catch|import|as|export|private|true|false|this|global)\b)"
+        ),
         r"(?<number>\b\d[\d_]*(?:\.\d+)?(?:e[+-]?\d+)?\b)",
         r"(?<function>\b[A-Za-z_][\w:]*\s?\()",
         r"(?<plain>[A-Za-z_][\w:]*|\s+|(?s:.))",
     ];
-    Regex::new(&pieces.join("|")).expect("the pattern is a constant")
+    Regex::new(&kinds.join("|")).expect("the pattern is a constant")
 });
 
-/// Colors by the kind of piece.
-pub struct Colors;
+/// Colors tokens by their kind.
+pub(super) struct Colors;
 
 impl Highlighter for Colors {
     fn highlight(&self, text: &str, _cursor: usize) -> StyledText {
         let mut styled = StyledText::new();
-        for piece in PIECES.captures_iter(text) {
-            let kind = PIECES
+        for token in TOKENS.captures_iter(text) {
+            let kind = TOKENS
                 .capture_names()
                 .flatten()
-                .find(|name| piece.name(name).is_some());
-            let all = &piece[0];
+                .find(|name| token.name(name).is_some());
+            let all = &token[0];
             match all.strip_suffix('(').filter(|_| kind == Some("function")) {
                 Some(name) => {
                     styled.push((style("function"), name.to_owned()));
@@ -60,7 +63,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn pieces_have_their_colors() {
+    fn tokens_are_colored_by_kind() {
         let styled = Colors.highlight("let x = f(1, \"a\"); // b", 0);
         let colored: Vec<_> = styled
             .buffer
@@ -73,7 +76,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_stays_what_it_is(text in "\\PC*|[\"'`/*a:(\\n ]{0,12}") {
+        fn any_text_is_kept_when_highlighted(text in "\\PC*|[\"'`/*a:(\\n ]{0,12}") {
             let styled = Colors.highlight(&text, 0);
             let joined: String = styled.buffer.iter().map(|(_, text)| text.as_str()).collect();
             prop_assert_eq!(joined, text);

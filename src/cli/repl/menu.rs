@@ -1,37 +1,37 @@
-//! The completion menu, with a line that tells how many entries there are beyond those that it shows.
+//! The completion menu, with a footer that shows the number of all entries.
 
 use nu_ansi_term::{Color, Style};
 use reedline::{
     Completer, Editor, IdeMenu, Menu, MenuBuilder, MenuEvent, MenuSettings, Painter, Suggestion,
 };
 
-/// Entries that are shown at once.
-const SHOWN: u16 = 10;
+/// The number of entries that are visible at once.
+const VISIBLE: u16 = 10;
 
-/// A menu of the editor that tells its length.
-pub struct Counted(IdeMenu);
+/// A menu with the number of its entries.
+pub(super) struct CountedMenu(IdeMenu);
 
-impl Counted {
-    /// The menu `name`.
-    pub fn new(name: &str) -> Self {
+impl CountedMenu {
+    /// Creates the menu `name`.
+    pub(super) fn new(name: &str) -> Self {
         let menu = IdeMenu::default()
             .with_name(name)
             .with_min_description_width(20)
             .with_max_description_width(44)
             .with_max_completion_width(34)
-            .with_max_completion_height(SHOWN)
+            .with_max_completion_height(VISIBLE)
             .with_description_mode(reedline::DescriptionMode::PreferRight)
             .with_marker("> ");
         Self(menu)
     }
 
-    /// Lines that the count takes.
+    /// Returns the number of lines of the footer.
     fn footer_lines(&self) -> u16 {
-        u16::from(self.get_values().len() > usize::from(SHOWN))
+        u16::from(self.get_values().len() > usize::from(VISIBLE))
     }
 
     fn footer(&self, is_colored: bool) -> String {
-        let text = format!("{SHOWN} of {}; Tab goes on", self.get_values().len());
+        let text = format!("{VISIBLE} of {}; Tab for the next", self.get_values().len());
         if is_colored {
             Style::new().fg(Color::DarkGray).paint(text).to_string()
         } else {
@@ -40,14 +40,14 @@ impl Counted {
     }
 }
 
-impl Menu for Counted {
+impl Menu for CountedMenu {
     fn menu_string(&self, lines: u16, is_colored: bool) -> String {
         let menu = self.0.menu_string(lines, is_colored);
-        // If the terminal has no line for the count, the entries take it.
+        // Omit the footer if the terminal has no line for it.
         if self.footer_lines() == 0 || menu.lines().count() >= usize::from(lines) {
             return menu;
         }
-        // The entries are drawn below the text that is completed.
+        // Align the footer with the entries, which are below the completed text.
         let indent = menu.chars().take_while(|c| *c == ' ').count();
         format!("{menu}\r\n{:indent$}{}", "", self.footer(is_colored))
     }

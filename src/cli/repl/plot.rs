@@ -1,153 +1,144 @@
-//! `:plot`: a value as a figure, on the terminal or in a file.
+//! `:plot`: draws a value on the terminal or to a file.
 
-use super::commands::refuse;
-use super::{Next, Repl, print};
-use crate::core::EngineResult;
+use super::commands::reject;
+use super::prompt::{Next, Repl, show};
+use crate::core::{EngineResult, ExperimentResult};
 use crate::figure::{Axis, Figure, Ink, Kind, Point, Series, Shape};
 use crate::report::{braille, result_width};
-use crate::script::{Shown, save_figures};
+use crate::script::{PromptValue, save_figures};
+use serde_json::Value;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-/// What the last word of the command must end in to be a file.
-const FILES: [&str; 5] = ["svg", "pdf", "png", "jpg", "txt"];
+/// The extensions that make the last word of the command a file.
+const FILE_EXTENSIONS: [&str; 5] = ["svg", "pdf", "png", "jpg", "txt"];
 
 impl Repl {
-    /// Draws what an expression gives.
-    pub(super) fn plot(&mut self, rest: &str) -> Result<Next, u8> {
-        let is_file = |word: &str| {
-            Path::new(word)
-                .extension()
-                .is_some_and(|e| FILES.iter().any(|f| e == *f))
+    /// Plots the value of an expression.
+    pub(super) fn plot(&mut self, argument: &str) -> Result<Next, u8> {
+        let (expression, file) = match argument.rsplit_once(' ') {
+            Some((expression, last)) if is_file(last) => (expression, Some(last.to_owned())),
+            _ => (argument, None),
         };
-        let (expression, file) = match rest.rsplit_once(' ').filter(|(_, last)| is_file(last)) {
-            Some((before, file)) => (before, Some(file.to_owned())),
-            None => (rest, None),
-        };
-        let shown = self
-            .working(|repl| repl.session.eval(expression))
-            .map_err(|e| self.complain(&e))?;
-        let Some(figure) = figure(shown) else {
-            return refuse(
-                "`:plot` takes an experiment, a measure such as `seen[plain].ttft`, what was seen of an engine, \
-                 a figure of `plot`, or numbers",
+        let value = self
+            .interruptible(|repl| repl.session.eval(expression))
+            .map_err(|e| self.show_error(&e))?;
+        let Some(figure) = figure(value) else {
+            return reject(
+                "`:plot` takes an experiment, a measure such as `seen[plain].ttft`, \
+                 an engine of an experiment, a figure of `plot`, or numbers",
             );
         };
-        match file {
-            None if std::io::stdout().is_terminal() => match braille::draw(&figure, result_width())
-            {
-                Some(drawing) => print(&drawing),
-                None => {
-                    return refuse(
-                        "this is not drawn on a terminal; `:plot EXPR FILE.svg` draws it",
-                    );
-                }
-            },
-            file => {
-                let path = file.unwrap_or_else(|| self.free_name().display().to_string());
-                match save_figures(&path, &[figure]) {
-                    Ok(()) => print(&format!("drawn in {path}")),
-                    Err(fault) => return refuse(&fault.to_string()),
-                }
-            }
-        }
-        Ok(Next::Goes)
-    }
-
-    /// A figure's name in the output folder that is not taken.
-    fn free_name(&self) -> PathBuf {
-        let folder = self.stage.outputs.folder();
-        let name = |n: usize| folder.join(format!("{}-{n}.svg", self.stage.name));
-        (1..10_000)
-            .map(name)
-            .find(|path| !path.exists())
-            .unwrap_or_else(|| name(0))
-    }
-}
-
-/// What a value shows as a figure.
-fn figure(shown: Shown) -> Option<Figure> {
-    match shown {
-        Shown::Figure(figure) => Some(figure),
-        Shown::Measure { what, unit, values } => {
-            let series = Series::cdf(&what, Ink::Engine(0), values.values().to_vec());
-            Some(distribution(&what, unit, vec![series]))
-        }
-        Shown::Experiment(seen) => {
-            let simulated = seen.engines.iter().any(|engine| engine.simulated);
-            let series = seen.engines.iter().enumerate().map(ttft).collect();
-            let figure = Figure {
-                tag: tag(simulated),
-                ..distribution("TTFT", "s", series)
+        if file.is_none() && std::io::stdout().is_terminal() {
+            let Some(drawing) = braille::draw(&figure, result_width()) else {
+                return reject(
+                    "a terminal cannot show this figure; save it with `:plot EXPR FILE.svg`",
+                );
             };
-            Some(figure.invalid(&seen.validity.to_string()))
+            show(&drawing);
+            return Ok(Next::Continue);
         }
-        Shown::EngineResult(seen) => {
-            let points = seen
-                .rows
-                .iter()
-                .filter_map(|row| Some((row.sent_s?, row.ttft?)));
-            let figure = course(&seen.name, ["send", "TTFT"], "s", points);
-            Some(
-                Figure {
-                    tag: tag(seen.simulated),
-                    ..figure
-                }
-                .invalid(&seen.validity.to_string()),
-            )
+        let path = file.unwrap_or_else(|| self.unused_file().display().to_string());
+        if let Err(error) = save_figures(&path, &[figure]) {
+            return reject(&error.to_string());
         }
-        Shown::Data(serde_json::Value::Array(numbers)) => {
-            let points = numbers
-                .iter()
-                .enumerate()
-                .filter_map(|(at, number)| Some((at as f64, number.as_f64()?)));
-            Some(course("values", ["place", "value"], "", points))
-        }
-        _ => None,
+        show(&format!("saved {path}"));
+        Ok(Next::Continue)
     }
-    .filter(|figure| !figure.series.iter().all(Series::is_empty))
+
+    /// Returns the path of a new SVG in the output folder.
+    fn unused_file(&self) -> PathBuf {
+        let folder = self.stage.outputs.folder();
+        (1..)
+            .map(|n| folder.join(format!("{}-{n}.svg", self.stage.name)))
+            .find(|path| !path.exists())
+            .expect("the numbers of names do not end")
+    }
 }
 
-fn tag(simulated: bool) -> Option<String> {
-    simulated.then(|| "simulated".into())
+fn is_file(word: &str) -> bool {
+    Path::new(word)
+        .extension()
+        .is_some_and(|extension| FILE_EXTENSIONS.iter().any(|known| extension == *known))
 }
 
-fn ttft((at, seen): (usize, &EngineResult)) -> Series {
-    Series::cdf(
-        &seen.name,
-        Ink::Engine(at),
-        seen.rows.iter().filter_map(|row| row.ttft).collect(),
-    )
+/// Returns the figure of a value, unless it would be empty.
+fn figure(value: PromptValue) -> Option<Figure> {
+    let figure = match value {
+        PromptValue::Figure(figure) => figure,
+        PromptValue::Measure { what, unit, values } => {
+            let series = Series::cdf(&what, Ink::Engine(0), values.values().to_vec());
+            distribution(&what, unit, vec![series])
+        }
+        PromptValue::Experiment(seen) => experiment(&seen),
+        PromptValue::EngineResult(seen) => engine_over_time(&seen),
+        PromptValue::Data(Value::Array(numbers)) => {
+            let mut points = Vec::new();
+            for (at, number) in numbers.iter().enumerate() {
+                points.extend(number.as_f64().map(|y| point(at as f64, y)));
+            }
+            let x = Axis::new("index", "", Kind::Linear);
+            let y = Axis::new("value", "", Kind::Linear);
+            with_axes("values", [x, y], vec![points_series("values", points)])
+        }
+        _ => return None,
+    };
+    (!figure.series.iter().all(Series::is_empty)).then_some(figure)
 }
 
-/// The share of values that are at most so large.
-fn distribution(what: &str, unit: &'static str, series: Vec<Series>) -> Figure {
-    let share = Axis::new("share of requests", "", Kind::Share);
-    framed(what, Axis::new(what, unit, Kind::Linear), share, series)
+/// Returns the distribution of the TTFT of each engine.
+fn experiment(seen: &ExperimentResult) -> Figure {
+    let mut series = Vec::new();
+    for (at, engine) in seen.engines.iter().enumerate() {
+        let ttfts = engine.rows.iter().filter_map(|row| row.ttft).collect();
+        series.push(Series::cdf(&engine.name, Ink::Engine(at), ttfts));
+    }
+    let is_simulated = seen.engines.iter().any(|engine| engine.simulated);
+    let mut figure = distribution("TTFT", "s", series);
+    figure.tag = simulated_tag(is_simulated);
+    figure.invalid(&seen.validity.to_string())
 }
 
-/// Values one after the other.
-fn course(
-    name: &str,
-    [x, y]: [&str; 2],
-    unit: &'static str,
-    points: impl Iterator<Item = (f64, f64)>,
-) -> Figure {
-    let points = points.map(|(x, y)| Point { x, y, link: None }).collect();
-    let series = Series {
+/// Returns the TTFT of each request of an engine over its send time.
+fn engine_over_time(seen: &EngineResult) -> Figure {
+    let mut points = Vec::new();
+    for row in seen.rows.iter() {
+        if let (Some(sent_s), Some(ttft)) = (row.sent_s, row.ttft) {
+            points.push(point(sent_s, ttft));
+        }
+    }
+    let x = Axis::new("send", "s", Kind::Linear);
+    let y = Axis::new("TTFT", "s", Kind::Linear);
+    let series = vec![points_series(&seen.name, points)];
+    let mut figure = with_axes(&seen.name, [x, y], series);
+    figure.tag = simulated_tag(seen.simulated);
+    figure.invalid(&seen.validity.to_string())
+}
+
+fn simulated_tag(is_simulated: bool) -> Option<String> {
+    is_simulated.then(|| "simulated".into())
+}
+
+/// Returns a figure of cumulative distributions.
+fn distribution(name: &str, unit: &'static str, series: Vec<Series>) -> Figure {
+    let x = Axis::new(name, unit, Kind::Linear);
+    let y = Axis::new("share of requests", "", Kind::Share);
+    with_axes(name, [x, y], series)
+}
+
+fn point(x: f64, y: f64) -> Point {
+    Point { x, y, link: None }
+}
+
+fn points_series(name: &str, points: Vec<Point>) -> Series {
+    Series {
         name: name.into(),
         ink: Ink::Engine(0),
         shape: Shape::Points(points),
-    };
-    framed(
-        name,
-        Axis::new(x, unit, Kind::Linear),
-        Axis::new(y, unit, Kind::Linear),
-        vec![series],
-    )
+    }
 }
 
-fn framed(title: &str, x: Axis, y: Axis, series: Vec<Series>) -> Figure {
+fn with_axes(title: &str, [x, y]: [Axis; 2], series: Vec<Series>) -> Figure {
     Figure {
         id: "plot".into(),
         title: title.into(),

@@ -1,4 +1,4 @@
-//! Signals: Ctrl-C ends an input, the others end the session.
+//! Signals at the prompt: Ctrl-C ends an input, SIGTERM and SIGHUP end the session.
 
 use crate::cli::signals::{Incoming, Kind, Turn, Turns, kill, say};
 use crate::cli::stage::Stage;
@@ -9,75 +9,76 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How long the editor may take to give up.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The time that the editor has to stop reading.
+const EDITOR_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is to be ended by a signal.
-pub struct Signals {
+/// The work that signals end.
+pub(super) struct PromptSignals {
     runner: Arc<Runner>,
     session: CancellationToken,
-    works: AtomicBool,
-    /// True if an interrupt is the way to end what is running.
-    waits_for_interrupt: AtomicBool,
-    one_ends_all: AtomicBool,
-    ends: Arc<AtomicBool>,
-    is_ending: AtomicBool,
+    is_working: AtomicBool,
+    /// True if only an interrupt ends the work that is running.
+    expects_interrupt: AtomicBool,
+    interrupt_ends_session: AtomicBool,
+    editor_break: Arc<AtomicBool>,
+    is_closing: AtomicBool,
     turns: Mutex<Turns>,
 }
 
-impl Signals {
-    /// Heeds them from now on.
-    pub fn heed(stage: &Stage) -> Arc<Self> {
+impl PromptSignals {
+    /// Starts to handle signals.
+    pub(super) fn listen(stage: &Stage) -> Arc<Self> {
         let signals = Arc::new(Self {
             runner: stage.host.runner().clone(),
             session: stage.cancel.clone(),
-            works: AtomicBool::default(),
-            waits_for_interrupt: AtomicBool::default(),
-            one_ends_all: AtomicBool::default(),
-            ends: Arc::default(),
-            is_ending: AtomicBool::default(),
+            is_working: AtomicBool::default(),
+            expects_interrupt: AtomicBool::default(),
+            interrupt_ends_session: AtomicBool::default(),
+            editor_break: Arc::default(),
+            is_closing: AtomicBool::default(),
             turns: Mutex::default(),
         });
         let _entered = stage.runtime.enter();
         if let Some(incoming) = Incoming::listen() {
-            stage.runtime.spawn(signals.clone().listen(incoming));
+            stage.runtime.spawn(signals.clone().handle_all(incoming));
         }
         signals
     }
 
-    /// Set when the editor is to give up.
-    pub fn ends(&self) -> Arc<AtomicBool> {
-        self.ends.clone()
+    /// Returns the flag that makes the editor stop reading.
+    pub(super) fn editor_break(&self) -> Arc<AtomicBool> {
+        self.editor_break.clone()
     }
 
-    /// From now on there is nobody at a prompt to go on after an interrupt.
-    pub fn one_ends_all(&self) {
-        self.one_ends_all.store(true, Relaxed);
+    /// Makes an interrupt end the session, as there is no user to continue it.
+    pub(super) fn end_session_on_interrupt(&self) {
+        self.interrupt_ends_session.store(true, Relaxed);
     }
 
-    /// The session ends by itself.
-    pub fn ending(&self) {
-        self.is_ending.store(true, Relaxed);
+    /// Marks the session as one that closes by itself.
+    pub(super) fn start_closing(&self) {
+        self.is_closing.store(true, Relaxed);
+        self.start_work();
     }
 
-    /// Something begins that can be interrupted.
-    pub fn begin(&self) {
+    /// Starts work that can be interrupted.
+    pub(super) fn start_work(&self) {
         self.runner.interrupts.begin();
-        self.works.store(true, Relaxed);
+        self.is_working.store(true, Relaxed);
     }
 
-    /// Marks what was begun as running until it is interrupted: an interrupt then needs no warning.
-    pub fn wait_for_interrupt(&self) {
-        self.waits_for_interrupt.store(true, Relaxed);
+    /// Marks the work as one that only an interrupt ends, which then needs no warning.
+    pub(super) fn expect_interrupt(&self) {
+        self.expects_interrupt.store(true, Relaxed);
     }
 
-    /// It has ended.
-    pub fn end(&self) {
-        self.works.store(false, Relaxed);
-        self.waits_for_interrupt.store(false, Relaxed);
+    /// Ends the work.
+    pub(super) fn finish_work(&self) {
+        self.is_working.store(false, Relaxed);
+        self.expects_interrupt.store(false, Relaxed);
     }
 
-    async fn listen(self: Arc<Self>, mut incoming: Incoming) {
+    async fn handle_all(self: Arc<Self>, mut incoming: Incoming) {
         loop {
             match incoming.next().await {
                 Kind::Interrupt => self.interrupt(),
@@ -86,20 +87,20 @@ impl Signals {
         }
     }
 
-    /// At the prompt it ends nothing; of an input the first ends it, the second all.
+    /// Ends the input that is running; kills everything if that was already interrupted.
     fn interrupt(self: &Arc<Self>) {
-        if self.one_ends_all.load(Relaxed) {
+        if self.interrupt_ends_session.load(Relaxed) {
             return self.terminate();
         }
-        let work = self.runner.interrupts.now();
-        if !self.works.load(Relaxed) {
+        if !self.is_working.load(Relaxed) {
             return;
         }
+        let work = self.runner.interrupts.now();
         if work.is_cancelled() {
             kill();
         }
-        if !self.waits_for_interrupt.load(Relaxed) {
-            let text = "interrupted; once more kills lmrun and its engines";
+        if !self.expects_interrupt.load(Relaxed) {
+            let text = "interrupted; press Ctrl-C again to kill lmrun and its engines";
             self.runner.emit(Event::Warned { text: text.into() });
         }
         work.cancel();
@@ -111,21 +112,22 @@ impl Signals {
             Turn::Same => return,
             Turn::Second => kill(),
         }
-        say("\ninterrupted: closing the engines; once more kills them");
+        say("\ninterrupted: closing the engines; interrupt again to kill them");
         self.session.cancel();
-        self.ends.store(true, Relaxed);
-        tokio::spawn(self.clone().see_to_the_end());
+        self.editor_break.store(true, Relaxed);
+        tokio::spawn(self.clone().exit_without_editor());
     }
 
-    /// Ends it where the editor cannot: one whose terminal is gone hears nothing any more. The folders of
-    /// the session are then removed by a later run.
-    async fn see_to_the_end(self: Arc<Self>) {
-        tokio::time::sleep(PATIENCE).await;
-        while self.works.load(Relaxed) {
-            tokio::time::sleep(PATIENCE).await;
+    /// Exits if the editor does not stop, because its terminal is closed. A later run removes the
+    /// folders of the session.
+    async fn exit_without_editor(self: Arc<Self>) {
+        tokio::time::sleep(EDITOR_TIMEOUT).await;
+        while self.is_working.load(Relaxed) {
+            tokio::time::sleep(EDITOR_TIMEOUT).await;
         }
-        if !self.is_ending.load(Relaxed) {
-            let _ = self.runner.fleet.close_all().await; // there is nobody to be told
+        if !self.is_closing.load(Relaxed) {
+            // There is no terminal to show an error.
+            let _ = self.runner.fleet.close_all().await;
             std::process::exit(i32::from(Code::Interrupted.exit()));
         }
     }

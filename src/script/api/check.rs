@@ -1,36 +1,38 @@
-//! `core/check`: claims.
+//! `core/check`: checks.
 
 use super::measure::{self, Measure};
-use crate::script::fault::Fault;
+use crate::script::diagnostic::ScriptError;
 use crate::script::host::Host;
 use crate::script::refusal::in_words;
 use rhai::plugin::*;
 use rhai::{Dynamic, EvalAltResult, Module, NativeCallContext};
 
-/// The module `core/check`.
-pub fn module() -> Module {
+/// Returns the module `core/check`.
+pub(crate) fn module() -> Module {
     exported_module!(natives)
 }
 
-fn measured(value: Dynamic) -> Result<Measure, Fault> {
+fn measured(value: Dynamic) -> Result<Measure, ScriptError> {
     let found = in_words(&value);
     value.try_cast::<Measure>().ok_or_else(|| {
-        Fault::new(format!("`check::faster` takes measures, not {found}"))
-            .help("give it those of two engines, such as `seen[a].ttft` and `seen[b].ttft`")
+        ScriptError::new(format!(
+            "`check::faster`: expected a measure, found {found}"
+        ))
+        .help("give it a measure of two engines, such as `seen[a].ttft` and `seen[b].ttft`")
     })
 }
 
-/// Claims.
+/// Checks.
 #[export_module]
 mod natives {
-    /// Notes whether a claim holds; returns it. A claim that does not hold fails the test at its
-    /// end, so that the test's further measurements are made all the same.
+    /// Records the result of a check and returns it. A failed check fails the test at its end, so that
+    /// the test continues to measure.
     pub fn note(context: NativeCallContext, holds: bool, claim: &str) -> bool {
         Host::of(&context).check(holds, claim.into());
         holds
     }
 
-    /// Notes whether the median of `seen` is better than that of `than`, `at_least` times; returns it.
+    /// Checks that the median of `seen` is better than that of `than` by the factor `at_least`.
     #[rhai_fn(return_raw)]
     pub fn faster(
         context: NativeCallContext,
@@ -42,7 +44,7 @@ mod natives {
         Ok(note(context, holds, &claim))
     }
 
-    /// `number` with `digits` digits that count, as people write it.
+    /// Formats `number` with `digits` significant digits.
     pub fn short(number: f64, digits: i64) -> String {
         measure::short(number, digits)
     }

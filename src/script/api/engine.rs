@@ -2,7 +2,7 @@
 
 use crate::core::{Arm, Engine, EngineSpec, Readiness};
 use crate::driver::container::ContainerSpec;
-use crate::script::fault::{self, Fault};
+use crate::script::diagnostic::{self, ScriptError};
 use crate::script::host::Host;
 use crate::script::options;
 use crate::script::refusal::in_words;
@@ -48,19 +48,19 @@ impl Handle {
 }
 
 /// An element of the `engines` of `run`.
-pub fn arm_of(value: &Dynamic) -> Result<Arm, Fault> {
+pub fn arm_of(value: &Dynamic) -> Result<Arm, ScriptError> {
     if let Some(spec) = value.clone().try_cast::<Spec>() {
         return Ok(Arm::Spec(Box::new(spec.as_ref().clone())));
     }
     match value.clone().try_cast::<Handle>() {
-        Some(handle) if handle.0.is_closed() => Err(Fault::new(format!(
+        Some(handle) if handle.0.is_closed() => Err(ScriptError::new(format!(
             "engine `{}` was closed",
             handle.0.spec.name
         ))
         .help("start it again with `start`")),
         Some(handle) => Ok(Arm::Handle(handle.0)),
         None => Err(
-            Fault::new(format!("`run` takes engines, not {}", in_words(value)))
+            ScriptError::new(format!("`run` takes engines, not {}", in_words(value)))
                 .help("an engine comes from `vllm::engine(…)` and its like, or from `start`"),
         ),
     }
@@ -70,7 +70,7 @@ pub fn arm_of(value: &Dynamic) -> Result<Arm, Fault> {
 pub fn wait<T>(host: &Host, work: impl Future<Output = T>) -> Result<T, Box<EvalAltResult>> {
     let cancel = host.runner().interrupts.now();
     host.wait(async { cancel.run_until_cancelled(work).await })
-        .ok_or_else(fault::interrupted)
+        .ok_or_else(diagnostic::interrupted)
 }
 
 fn wait_for(
@@ -79,7 +79,7 @@ fn wait_for(
     timeout_s: f64,
 ) -> Result<bool, Box<EvalAltResult>> {
     if !(0.0..=1e9).contains(&timeout_s) {
-        return Err(Fault::new(format!("cannot wait for {timeout_s} s"))
+        return Err(ScriptError::new(format!("cannot wait for {timeout_s} s"))
             .help("give seconds, zero or more")
             .into());
     }
@@ -105,7 +105,7 @@ mod natives {
     pub fn spec(function: &str, given: Map) -> Result<Spec, Box<EvalAltResult>> {
         let spec = options::read::<EngineSpec>(function, &given)?;
         spec.check().map_err(|problem| {
-            Fault::new(format!("`{function}`: {problem}")).help(remedy(function, &problem))
+            ScriptError::new(format!("`{function}`: {problem}")).help(remedy(function, &problem))
         })?;
         Ok(Rc::new(spec))
     }
@@ -124,7 +124,7 @@ mod natives {
             given
         };
         let map = map.try_cast::<Map>().ok_or_else(|| {
-            Fault::new(format!(
+            ScriptError::new(format!(
                 "`container` is an image, or a map with `image`, not {found}"
             ))
             .at_word("container")
@@ -253,7 +253,7 @@ mod methods {
         let host = Host::of(&context);
         Ok(host
             .wait(host.runner().fleet.close(&engine.0))
-            .map_err(Fault::from)?)
+            .map_err(ScriptError::from)?)
     }
 
     /// The spec in words.

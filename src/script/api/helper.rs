@@ -2,7 +2,7 @@
 
 use super::engine::wait;
 use crate::core::{Helper, HelperSpec};
-use crate::script::fault::Fault;
+use crate::script::diagnostic::ScriptError;
 use crate::script::host::Host;
 use crate::script::options;
 use rhai::plugin::*;
@@ -31,7 +31,8 @@ impl Kept {
     /// Starts a helper and waits until it is ready.
     pub fn start(host: &Host, given: &Map) -> Result<Self, Box<EvalAltResult>> {
         let spec = read("start", given)?;
-        let helper = wait(host, host.runner().fleet.keep(spec.clone()))?.map_err(Fault::from)?;
+        let helper =
+            wait(host, host.runner().fleet.keep(spec.clone()))?.map_err(ScriptError::from)?;
         Ok(Self {
             spec: Rc::new(spec),
             helper,
@@ -39,10 +40,10 @@ impl Kept {
     }
 }
 
-fn read(function: &str, given: &Map) -> Result<HelperSpec, Fault> {
+fn read(function: &str, given: &Map) -> Result<HelperSpec, ScriptError> {
     let spec = options::read::<HelperSpec>(function, given)?;
     if spec.command.is_empty() {
-        return Err(Fault::new(format!("`{function}`: the command is empty"))
+        return Err(ScriptError::new(format!("`{function}`: the command is empty"))
             .help("give program and arguments, such as `command: [\"my-store\", \"--port\", \"{port}\"]`"));
     }
     Ok(spec)
@@ -100,7 +101,7 @@ mod methods {
         let host = Host::of(&context);
         Ok(host
             .wait(host.runner().fleet.release(&helper.helper))
-            .map_err(Fault::from)?)
+            .map_err(ScriptError::from)?)
     }
 
     /// The helper in words.

@@ -8,7 +8,7 @@ use crate::core::workload::{
 };
 use crate::driver::files;
 use crate::driver::tokenizer::Tokenizer;
-use crate::script::fault::Fault;
+use crate::script::diagnostic::ScriptError;
 use crate::script::host::Host;
 use crate::script::options::{self, Parts};
 use crate::script::refusal::in_words;
@@ -34,7 +34,7 @@ pub fn types() -> Module {
 pub type Workload = Rc<WorkloadConfig>;
 
 /// Reads the options of one generator.
-type Read = fn(&mut Parts) -> Result<Generator, Fault>;
+type Read = fn(&mut Parts) -> Result<Generator, ScriptError>;
 
 /// The generators that are made from options alone.
 const GENERATORS: [(&str, Read); 9] = [
@@ -96,7 +96,7 @@ struct Texts {
 }
 
 impl Texts {
-    fn take(host: &Host, options: &mut Parts<'_>) -> Result<Self, Fault> {
+    fn take(host: &Host, options: &mut Parts<'_>) -> Result<Self, ScriptError> {
         let function = options.function;
         let options: TextOptions = options.take()?;
         let path = match options.tokenizer.as_deref() {
@@ -126,7 +126,7 @@ impl Texts {
     }
 
     /// The words of the texts of `function`, as far as they are known without an engine.
-    fn lexicon(&self, host: &Host, function: &str) -> Result<Arc<Lexicon>, Fault> {
+    fn lexicon(&self, host: &Host, function: &str) -> Result<Arc<Lexicon>, ScriptError> {
         let Some(tokenizer) = &self.tokenizer else {
             return Ok(Arc::default());
         };
@@ -167,7 +167,7 @@ fn config(
     generator: Generator,
     text: TextOptions,
     mut options: Parts<'_>,
-) -> Result<WorkloadConfig, Fault> {
+) -> Result<WorkloadConfig, ScriptError> {
     let (arrivals, request) = (
         options.take::<Arrivals>()?,
         options.take::<RequestOptions>()?,
@@ -179,7 +179,7 @@ fn config(
 }
 
 /// Why the generator `name`, which a script calls as `function`, makes no workload of these options, if so.
-pub fn refused(name: &str, function: &str, mut given: Map) -> Option<Fault> {
+pub fn refused(name: &str, function: &str, mut given: Map) -> Option<ScriptError> {
     // Whether there is such a variable depends on where the script is run.
     given.remove("api_key_env");
     let (_, read) = GENERATORS.iter().find(|(known, _)| *known == name)?;
@@ -199,8 +199,8 @@ fn trace(
     let host = Host::of(context);
     let file = host.path(path);
     let unreadable = |e| {
-        let fault =
-            Fault::new(format!("cannot read the trace {}: {e}", file.display())).at_word(path);
+        let fault = ScriptError::new(format!("cannot read the trace {}: {e}", file.display()))
+            .at_word(path);
         match neighbour(&file) {
             Some(near) => fault.help(format!("did you mean {}?", near.display())),
             None => fault.help("paths are relative to the script"),
@@ -212,7 +212,7 @@ fn trace(
     let trace = options.take::<Trace>()?;
     let trace = trace.read(path.into(), reader, &|text| texts.count(text));
     let trace = trace.map_err(|e| match e.option {
-        "file" => Fault::new(format!("the trace {}", e.problem))
+        "file" => ScriptError::new(format!("the trace {}", e.problem))
             .at_word(path)
             .help(TRACES),
         _ => config_fault(FUNCTION, &e, &options.given),
@@ -230,19 +230,19 @@ fn trace(
     workload(context, Generator::Trace(trace), &texts, options)
 }
 
-fn tokenizer_fault(function: &str, path: &str, problem: &str) -> Fault {
-    Fault::new(format!("option `tokenizer` of `{function}`: {problem}"))
+fn tokenizer_fault(function: &str, path: &str, problem: &str) -> ScriptError {
+    ScriptError::new(format!("option `tokenizer` of `{function}`: {problem}"))
         .at_word(path)
         .help("give the path of a `tokenizer.json`, \"engine\" or \"rule\"")
 }
 
 /// What is wrong with an option; the value that it has may stand in a variable.
-fn config_fault(function: &str, error: &ConfigError, given: &Map) -> Fault {
+fn config_fault(function: &str, error: &ConfigError, given: &Map) -> ScriptError {
     let found = given
         .get(error.option)
         .filter(|_| error.problem.starts_with("must be"));
     let found = found.map_or_else(String::new, |value| format!(", found {}", in_words(value)));
-    Fault::new(format!("options of `{function}`: {error}{found}"))
+    ScriptError::new(format!("options of `{function}`: {error}{found}"))
         .at_word(error.option)
         .help(remedy(function, &error.problem))
 }
@@ -300,7 +300,7 @@ mod natives {
         let generator = GENERATORS.iter().find(|(known, _)| *known == name);
         let (_, read) = generator.ok_or_else(|| {
             let known = GENERATORS.map(|(known, _)| known);
-            Fault::new(format!("there is no generator `{name}`")).help(did_you_mean(
+            ScriptError::new(format!("there is no generator `{name}`")).help(did_you_mean(
                 name,
                 "generators",
                 &known,
@@ -323,7 +323,7 @@ mod natives {
         let request = |request: Dynamic| {
             let map = request.try_cast::<Map>();
             let map = map.ok_or_else(|| {
-                Fault::new("a request of `load::custom` is a map")
+                ScriptError::new("a request of `load::custom` is a map")
                     .help("for example `#{ prompt: \"Hello\" }`")
             })?;
             options::read(function, &map)
@@ -331,7 +331,7 @@ mod natives {
         let given_requests = requests
             .into_iter()
             .map(request)
-            .collect::<Result<Vec<_>, Fault>>()?;
+            .collect::<Result<Vec<_>, ScriptError>>()?;
         let generator = Generator::Custom(Custom {
             given: given_requests,
         });

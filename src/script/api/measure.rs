@@ -1,7 +1,7 @@
 //! One measure of one engine, and the comparison of two.
 
 use crate::core::{Distribution, EngineResult, Row};
-use crate::script::fault::Fault;
+use crate::script::diagnostic::ScriptError;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -114,10 +114,14 @@ impl Measure {
 ///
 /// # Errors
 /// Fails if the two are different quantities, or if neither direction of the quantity is better.
-pub fn faster(seen: &Measure, than: &Measure, at_least: f64) -> Result<(bool, String), Fault> {
+pub fn faster(
+    seen: &Measure,
+    than: &Measure,
+    at_least: f64,
+) -> Result<(bool, String), ScriptError> {
     let name = &seen.quantity.name;
     if seen.quantity != than.quantity {
-        return Err(Fault::new(format!(
+        return Err(ScriptError::new(format!(
             "`check::faster` cannot compare {} with {}",
             seen.what(),
             than.what()
@@ -125,7 +129,7 @@ pub fn faster(seen: &Measure, than: &Measure, at_least: f64) -> Result<(bool, St
         .help("compare one measure of two engines, such as `seen[a].ttft` and `seen[b].ttft`"));
     }
     let better = seen.quantity.better.ok_or_else(|| {
-        Fault::new(format!(
+        ScriptError::new(format!(
             "`check::faster` does not know whether a higher or a lower `{name}` is better"
         ))
         .help("compare its numbers: `check::that(a.p50 < b.p50, \"…\")`")

@@ -1,5 +1,5 @@
-//! The natives, one module a noun. Each is imported as `core/…` by the standard library; the
-//! few that every script uses are global.
+//! The natives, one module for each noun. The library imports them as `core/…`; the few that every
+//! script uses are global.
 
 mod check;
 mod engine;
@@ -15,14 +15,14 @@ mod seen;
 mod sizes;
 mod table;
 
-pub use engine::Handle;
-pub use load::refused as refused_by_generator;
-pub use measure::Measure;
-pub use numbers::{module as numbers, remainder};
-pub use seen::Experiment;
-pub use sizes::module as sizes;
+pub(crate) use engine::Handle;
+pub(crate) use load::refused as refused_by_generator;
+pub(crate) use measure::Measure;
+pub(crate) use numbers::{module as numbers, remainder};
+pub(crate) use plot::save_figures;
+pub(crate) use seen::Experiment;
+pub(crate) use sizes::module as sizes;
 
-use super::plot::schemas;
 use super::schema::Schema;
 use crate::core::workload::GivenRequest;
 use crate::core::{EngineSpec, HelperSpec, RunOptions};
@@ -42,7 +42,7 @@ pub const GLOBALS: [&str; 9] = [
     "div_floor",
 ];
 
-/// Makes types and global natives known.
+/// Registers the types and the global natives.
 pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(numbers().into());
     engine.register_global_module(run::module().into());
@@ -53,7 +53,7 @@ pub fn register(engine: &mut rhai::Engine) {
     engine.register_global_module(table::types().into());
 }
 
-/// The module behind `core/…`.
+/// Returns the module with the import path `core/…`.
 pub fn native(path: &str) -> Option<Module> {
     Some(match path {
         "core/check" => check::module(),
@@ -69,8 +69,8 @@ pub fn native(path: &str) -> Option<Module> {
     })
 }
 
-/// What the options at `position` of a call of a native are read into, a map or an array of such. `first` is
-/// its first argument where that is a literal text.
+/// Returns the schemas of the options that a native takes as its argument `position`. `first` is its
+/// first argument if that is a literal string.
 pub fn options(
     module: &str,
     name: &str,
@@ -84,7 +84,7 @@ pub fn options(
         ("core/load", "workload", 1) => load::schemas(first?)?,
         ("core/load", "custom", 0) => vec![Schema::of::<GivenRequest>()],
         ("core/load", "custom" | "trace", 1) => load::schemas(name)?,
-        ("core/plot", _, 0) => schemas(name)?,
+        ("core/plot", _, 0) => plot::schemas(name)?,
         ("core/run", "run", 2) => vec![Schema::of::<RunOptions>()],
         _ => return None,
     })

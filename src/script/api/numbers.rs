@@ -1,15 +1,15 @@
-//! Division of whole numbers: exact, or rounded down if a script asks for it.
+//! Division of whole numbers: exact, or rounded down by `div_floor`.
 
-use crate::script::fault::Fault;
+use crate::script::diagnostic::ScriptError;
 use rhai::plugin::*;
 use rhai::{EvalAltResult, Module, Position};
 
-/// The functions that replace Rhai's division in every script, which drops a remainder silently.
-pub fn module() -> Module {
+/// Returns the functions that replace Rhai's division, which drops a remainder silently.
+pub(crate) fn module() -> Module {
     exported_module!(natives)
 }
 
-/// The quotient of whole numbers that leave no remainder.
+/// Returns the quotient of whole numbers if there is no remainder.
 fn exact(a: i64, b: i64) -> Result<i64, Box<EvalAltResult>> {
     let quotient = truncated(a, b)?;
     if a.wrapping_rem(b) == 0 {
@@ -19,40 +19,47 @@ fn exact(a: i64, b: i64) -> Result<i64, Box<EvalAltResult>> {
     }
 }
 
-/// The quotient rounded towards zero.
+/// Returns the quotient rounded towards zero.
 fn truncated(a: i64, b: i64) -> Result<i64, Box<EvalAltResult>> {
-    let kind = if b == 0 { "by zero" } else { "overflow" };
-    let failed =
-        || EvalAltResult::ErrorArithmetic(format!("Division {kind}: {a} / {b}"), Position::NONE);
-    Ok(a.checked_div(b).ok_or_else(failed)?)
+    let Some(quotient) = a.checked_div(b) else {
+        let problem = if b == 0 { "by zero" } else { "overflow" };
+        let message = format!("Division {problem}: {a} / {b}");
+        return Err(EvalAltResult::ErrorArithmetic(message, Position::NONE).into());
+    };
+    Ok(quotient)
 }
 
-/// The quotient rounded down.
+/// Returns the quotient rounded down.
 fn floored(a: i64, b: i64) -> Result<i64, Box<EvalAltResult>> {
     let quotient = truncated(a, b)?;
     let is_above = (a < 0) != (b < 0) && a.wrapping_rem(b) != 0;
     Ok(if is_above { quotient - 1 } else { quotient })
 }
 
-/// Returns the error for `a / b`, which leaves a remainder.
-pub fn remainder(a: i64, b: i64) -> Fault {
+/// Returns the error for `a / b` with a remainder.
+pub(crate) fn remainder(a: i64, b: i64) -> ScriptError {
     let fraction = a as f64 / b as f64;
     let floored = floored(a, b).unwrap_or_default();
-    Fault::new(format!("dividing whole numbers would round `{a} / {b}` to {}", a / b)).help(format!(
-        "`a.to_float() / b` keeps the fraction ({fraction}), `div_floor(a, b)` rounds down ({floored})"
+    let message = format!(
+        "dividing whole numbers would round `{a} / {b}` to {}",
+        a / b
+    );
+    ScriptError::new(message).help(format!(
+        "`a.to_float() / b` keeps the fraction ({fraction}), \
+         `div_floor(a, b)` rounds down ({floored})"
     ))
 }
 
 /// Whole numbers.
 #[export_module]
 mod natives {
-    /// Divides whole numbers that leave no remainder.
+    /// Divides whole numbers without a remainder.
     #[rhai_fn(name = "/", return_raw)]
     pub fn divide(a: i64, b: i64) -> Result<i64, Box<EvalAltResult>> {
         exact(a, b)
     }
 
-    /// Divides a variable by a whole number that leaves no remainder.
+    /// Divides a variable by a whole number without a remainder.
     #[rhai_fn(name = "/=", return_raw)]
     pub fn divide_assign(a: &mut i64, b: i64) -> Result<(), Box<EvalAltResult>> {
         *a = exact(*a, b)?;
@@ -73,17 +80,17 @@ mod natives {
 
 #[cfg(test)]
 mod tests {
-    use crate::script::fault::Diagnosis;
+    use crate::script::diagnostic::Diagnostic;
     use crate::script::language::compiler;
 
     fn evaluated(expression: &str) -> Result<i64, String> {
         compiler()
             .eval::<i64>(expression)
-            .map_err(|error| Diagnosis::of(&error, "test").message)
+            .map_err(|error| Diagnostic::from_error(&error, "test").message)
     }
 
     #[test]
-    fn division_of_whole_numbers_is_exact_or_refused() {
+    fn division_of_whole_numbers_with_a_remainder_is_an_error() {
         assert_eq!(evaluated("10 / 5"), Ok(2));
         assert_eq!(evaluated("let a = -9; a /= 3; a"), Ok(-3));
         for lossy in ["5 / 10", "let a = 5; a / 10", "let a = 5; a /= 10; a"] {
@@ -95,14 +102,14 @@ mod tests {
 
     #[test]
     fn division_with_a_float_keeps_its_fraction() {
-        let float = |expression| {
-            compiler()
-                .eval::<f64>(expression)
-                .map_err(|error| error.to_string())
-        };
-        assert_eq!(float("5 / 10.0"), Ok(0.5));
-        assert_eq!(float("5.to_float() / 10"), Ok(0.5));
-        assert_eq!(float("let a = 5; a /= 2.0; a"), Ok(2.5));
+        for (expression, quotient) in [
+            ("5 / 10.0", 0.5),
+            ("5.to_float() / 10", 0.5),
+            ("let a = 5; a /= 2.0; a", 2.5),
+        ] {
+            let value = compiler().eval::<f64>(expression).expect(expression);
+            assert_eq!(value, quotient, "{expression}");
+        }
     }
 
     #[test]

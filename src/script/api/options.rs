@@ -1,6 +1,6 @@
 //! `core/options`: checked options maps.
 
-use crate::script::fault::Fault;
+use crate::script::diagnostic::ScriptError;
 use crate::script::options;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module};
@@ -32,7 +32,7 @@ mod natives {
     /// ```
     #[rhai_fn(return_raw)]
     pub fn refuse(problem: &str, help: &str) -> Result<(), Box<EvalAltResult>> {
-        Err(Fault::new(problem).help(help).into())
+        Err(ScriptError::new(problem).help(help).into())
     }
 
     /// A map of flags as words of a command: `true` is a flag without a value.

@@ -6,7 +6,7 @@ use super::helper::Kept;
 use super::load::Workload;
 use super::seen::{Experiment, Key};
 use crate::core::{ExperimentPlan, RunOptions};
-use crate::script::fault::{self, Fault};
+use crate::script::diagnostic::{self, ScriptError};
 use crate::script::host::Host;
 use crate::script::options::read;
 use rhai::plugin::*;
@@ -25,7 +25,7 @@ fn experiment(
     options: RunOptions,
 ) -> Result<Experiment, Box<EvalAltResult>> {
     if engines.is_empty() {
-        return Err(Fault::new("`run` needs at least one engine")
+        return Err(ScriptError::new("`run` needs at least one engine")
             .help("for example `[sim::engine()]`")
             .into());
     }
@@ -36,7 +36,7 @@ fn experiment(
         arms,
         options,
     };
-    let seen = host.run(plan).map_err(fault::raise)?;
+    let seen = host.run(plan).map_err(diagnostic::raise)?;
     Ok(Experiment { seen, keys })
 }
 
@@ -105,7 +105,7 @@ mod natives {
             &host,
             host.runner().fleet.start_and_note(engine.as_ref().clone()),
         )?;
-        Ok(Handle::new(started.map_err(Fault::from)?))
+        Ok(Handle::new(started.map_err(ScriptError::from)?))
     }
 
     /// Starts a helper, a map from `helper::command` and its like, and returns when it is ready. It runs
@@ -135,7 +135,7 @@ mod natives {
     pub fn scratch(context: NativeCallContext, name: &str) -> Result<String, Box<EvalAltResult>> {
         let folder = Host::of(&context).scratch().folder(name);
         let folder = folder.map_err(|e| {
-            Fault::new(format!("no scratch folder `{name}`: {e}"))
+            ScriptError::new(format!("no scratch folder `{name}`: {e}"))
                 .at_word(name)
                 .help("give a plain name, such as `scratch(\"disk\")`")
         })?;
@@ -173,7 +173,7 @@ mod natives {
     #[rhai_fn(return_raw)]
     pub fn sleep(context: NativeCallContext, seconds: f64) -> Result<(), Box<EvalAltResult>> {
         if !(0.0..=1e9).contains(&seconds) {
-            return Err(Fault::new(format!("cannot sleep for {seconds} s"))
+            return Err(ScriptError::new(format!("cannot sleep for {seconds} s"))
                 .help("give seconds, zero or more")
                 .into());
         }

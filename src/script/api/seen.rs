@@ -3,7 +3,7 @@
 use super::engine::{Handle, Spec};
 use super::measure::Measure;
 use crate::core::{EngineResult, ExperimentResult, Row, Tail};
-use crate::script::fault::Fault;
+use crate::script::diagnostic::ScriptError;
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Module};
 use std::rc::Rc;
@@ -46,7 +46,7 @@ pub struct Experiment {
 
 fn some(measure: &Measure, value: Option<f64>) -> Result<f64, Box<EvalAltResult>> {
     Ok(value.ok_or_else(|| {
-        Fault::new(format!(
+        ScriptError::new(format!(
             "there is no {}: no request has one",
             measure.what()
         ))
@@ -70,7 +70,7 @@ fn by_key(
             .iter()
             .map(|engine| format!("`{}`", engine.name));
         let names = names.collect::<Vec<_>>().join(", ");
-        Fault::new(format!("{what} was not in this experiment"))
+        ScriptError::new(format!("{what} was not in this experiment"))
             .help(format!("its engines were {names}"))
     })?)
 }

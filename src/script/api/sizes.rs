@@ -1,42 +1,65 @@
-//! Limits of strings, blobs and arrays that scripts make.
+//! Limits of the strings, blobs and arrays that scripts make.
 //!
-//! Rhai's own limits are not set: with one of them, Rhai measures a whole array or map after each
-//! call of a method on it, which makes loops over them quadratic.
+//! Rhai's own limits are not used: with one of them, Rhai measures a whole array or map after each
+//! call of a method, which makes loops over them quadratic.
 
-use crate::script::fault::Fault;
+use crate::script::diagnostic::ScriptError;
 use rhai::plugin::*;
 use rhai::{Array, Blob, EvalAltResult, ImmutableString, Module};
 
-/// The most characters of a padded string, and the most bytes of a blob or of two joined strings.
-const MAX_LENGTH: usize = 256 << 20;
-/// The most items of a padded array, which take as many bytes.
-const MAX_ITEMS: usize = MAX_LENGTH / size_of::<Dynamic>();
+/// The maximum size of a string, a blob or an array in bytes.
+const MAX_BYTES: usize = 256 << 20;
 
-/// The functions that replace Rhai's, which abort lmrun if the memory does not suffice.
-pub fn module() -> Module {
+/// The maximum length of a value.
+struct SizeLimit {
+    unit: &'static str,
+    max: usize,
+}
+
+const CHARACTERS: SizeLimit = SizeLimit {
+    unit: "characters",
+    max: MAX_BYTES,
+};
+const BYTES: SizeLimit = SizeLimit {
+    unit: "bytes",
+    max: MAX_BYTES,
+};
+const ITEMS: SizeLimit = SizeLimit {
+    unit: "items",
+    max: MAX_BYTES / size_of::<Dynamic>(),
+};
+
+/// Returns the functions that replace Rhai's, which abort the process if memory runs out.
+pub(crate) fn module() -> Module {
     exported_module!(natives)
 }
 
-/// Returns `length`, which `function` was asked for, or the error that it is above `max`. A negative length is 0.
-fn limited(function: &str, length: i64, unit: &str, max: usize) -> Result<usize, Fault> {
-    let length = usize::try_from(length).unwrap_or_default();
-    if length <= max {
-        return Ok(length);
+impl SizeLimit {
+    /// Returns `length`, or 0 if it is negative.
+    ///
+    /// # Errors
+    /// If `length` is above the maximum.
+    fn check(&self, function: &str, length: i64) -> Result<usize, ScriptError> {
+        let length = usize::try_from(length).unwrap_or_default();
+        if length <= self.max {
+            return Ok(length);
+        }
+        let Self { unit, max } = self;
+        let message = format!("`{function}`: expected at most {max} {unit}, found {length}");
+        Err(ScriptError::new(message).help("use a smaller length"))
     }
-    Err(
-        Fault::new(format!("`{function}` to {length} {unit}: at most {max}"))
-            .help("give a smaller length"),
-    )
-}
 
-/// Checks the length of two values that are joined into a `kind`.
-fn check_joined(kind: &str, lengths: [usize; 2], unit: &str, max: usize) -> Result<(), Fault> {
-    let length = lengths[0] + lengths[1];
-    if length <= max {
-        return Ok(());
+    /// Checks the length of two values that are joined.
+    fn check_joined(&self, kind: &str, lengths: [usize; 2]) -> Result<(), ScriptError> {
+        let length = lengths[0] + lengths[1];
+        if length <= self.max {
+            return Ok(());
+        }
+        let Self { unit, max } = self;
+        let message = format!("joined {kind}: expected at most {max} {unit}, found {length}");
+        Err(ScriptError::new(message)
+            .help("check the loop that joins them, or keep the parts in an array"))
     }
-    let problem = format!("the joined {kind} would have {length} {unit}: at most {max}");
-    Err(Fault::new(problem).help("check the loop that joins them, or keep the parts apart"))
 }
 
 /// Sizes.
@@ -59,15 +82,15 @@ mod natives {
         length: i64,
         padding: &str,
     ) -> Result<(), Box<EvalAltResult>> {
-        let length = limited("pad", length, "characters", MAX_LENGTH)?;
+        let length = CHARACTERS.check("pad", length)?;
         let missing = length.saturating_sub(string.chars().count());
         if missing == 0 {
             return Ok(());
         }
         let width = padding.chars().count();
         if width == 0 {
-            return Err(Fault::new("`pad` with an empty string")
-                .help("give at least one character")
+            return Err(ScriptError::new("`pad`: the padding is empty")
+                .help("pad with at least one character")
                 .into());
         }
         let mut added = padding.repeat(missing / width);
@@ -83,7 +106,7 @@ mod natives {
         length: i64,
         item: Dynamic,
     ) -> Result<(), Box<EvalAltResult>> {
-        let length = limited("pad", length, "items", MAX_ITEMS)?;
+        let length = ITEMS.check("pad", length)?;
         array.resize(length.max(array.len()), item);
         Ok(())
     }
@@ -91,7 +114,7 @@ mod natives {
     /// Pads a blob with the lowest 8 bits of a number to a number of bytes.
     #[rhai_fn(name = "pad", return_raw)]
     pub fn pad_blob(blob: &mut Blob, length: i64, value: i64) -> Result<(), Box<EvalAltResult>> {
-        let length = limited("pad", length, "bytes", MAX_LENGTH)?;
+        let length = BYTES.check("pad", length)?;
         blob.resize(length.max(blob.len()), value as u8);
         Ok(())
     }
@@ -105,23 +128,20 @@ mod natives {
     /// Makes a blob of the lowest 8 bits of a number.
     #[rhai_fn(name = "blob", return_raw)]
     pub fn blob_of(length: i64, value: i64) -> Result<Blob, Box<EvalAltResult>> {
-        Ok(vec![
-            value as u8;
-            limited("blob", length, "bytes", MAX_LENGTH)?
-        ])
+        Ok(vec![value as u8; BYTES.check("blob", length)?])
     }
 
     /// Joins two strings.
     #[rhai_fn(name = "+", return_raw)]
     pub fn join(a: &str, b: &str) -> Result<ImmutableString, Box<EvalAltResult>> {
-        check_joined("string", [a.len(), b.len()], "bytes", MAX_LENGTH)?;
+        BYTES.check_joined("string", [a.len(), b.len()])?;
         Ok([a, b].concat().into())
     }
 
     /// Adds a string to a variable.
     #[rhai_fn(name = "+=", name = "append", return_raw)]
     pub fn add(a: &mut ImmutableString, b: ImmutableString) -> Result<(), Box<EvalAltResult>> {
-        check_joined("string", [a.len(), b.len()], "bytes", MAX_LENGTH)?;
+        BYTES.check_joined("string", [a.len(), b.len()])?;
         *a += b;
         Ok(())
     }
@@ -136,7 +156,7 @@ mod natives {
     /// Adds the items of an array to a variable.
     #[rhai_fn(name = "+=", name = "append", return_raw)]
     pub fn add_array(a: &mut Array, b: Array) -> Result<(), Box<EvalAltResult>> {
-        check_joined("array", [a.len(), b.len()], "items", MAX_ITEMS)?;
+        ITEMS.check_joined("array", [a.len(), b.len()])?;
         a.extend(b);
         Ok(())
     }
@@ -151,7 +171,7 @@ mod natives {
     /// Adds the bytes of a blob to a variable.
     #[rhai_fn(name = "+=", name = "append", return_raw)]
     pub fn add_blob(a: &mut Blob, b: Blob) -> Result<(), Box<EvalAltResult>> {
-        check_joined("blob", [a.len(), b.len()], "bytes", MAX_LENGTH)?;
+        BYTES.check_joined("blob", [a.len(), b.len()])?;
         a.extend(b);
         Ok(())
     }
@@ -159,14 +179,14 @@ mod natives {
 
 #[cfg(test)]
 mod tests {
-    use crate::script::fault::Diagnosis;
+    use crate::script::diagnostic::Diagnostic;
     use crate::script::language::compiler;
 
     fn evaluated(expression: &str) -> Result<String, String> {
         let value = compiler().eval::<rhai::Dynamic>(expression);
         value
             .map(|value| value.to_string())
-            .map_err(|error| Diagnosis::of(&error, "test").message)
+            .map_err(|error| Diagnostic::from_error(&error, "test").message)
     }
 
     #[test]
@@ -174,29 +194,29 @@ mod tests {
         for (expression, message) in [
             (
                 "let s = ``; s.pad(1000000000, 'x')",
-                "`pad` to 1000000000 characters: at most 268435456",
+                "`pad`: expected at most 268435456 characters, found 1000000000",
             ),
             (
                 "let s = ``; s.pad(5000000000, `xy`)",
-                "`pad` to 5000000000 characters: at most 268435456",
+                "`pad`: expected at most 268435456 characters, found 5000000000",
             ),
             (
                 "let a = []; a.pad(100000000, 0)",
-                "`pad` to 100000000 items: at most 16777216",
+                "`pad`: expected at most 16777216 items, found 100000000",
             ),
             (
                 "let b = blob(); b.pad(100000000000, 0)",
-                "`pad` to 100000000000 bytes: at most 268435456",
+                "`pad`: expected at most 268435456 bytes, found 100000000000",
             ),
             (
                 "blob(100000000000)",
-                "`blob` to 100000000000 bytes: at most 268435456",
+                "`blob`: expected at most 268435456 bytes, found 100000000000",
             ),
             (
                 "blob(100000000000, 7)",
-                "`blob` to 100000000000 bytes: at most 268435456",
+                "`blob`: expected at most 268435456 bytes, found 100000000000",
             ),
-            ("let s = ``; s.pad(5, ``)", "`pad` with an empty string"),
+            ("let s = ``; s.pad(5, ``)", "`pad`: the padding is empty"),
         ] {
             assert_eq!(evaluated(expression), Err(message.into()), "{expression}");
         }
@@ -207,15 +227,15 @@ mod tests {
         for (start, message) in [
             (
                 "`x`",
-                "the joined string would have 536870912 bytes: at most 268435456",
+                "joined string: expected at most 268435456 bytes, found 536870912",
             ),
             (
                 "[0]",
-                "the joined array would have 33554432 items: at most 16777216",
+                "joined array: expected at most 16777216 items, found 33554432",
             ),
             (
                 "blob(1)",
-                "the joined blob would have 536870912 bytes: at most 268435456",
+                "joined blob: expected at most 268435456 bytes, found 536870912",
             ),
         ] {
             for doubling in ["s += s", "s = s + s", "s.append(s)"] {

@@ -2,7 +2,7 @@
 
 use super::measure::Measure;
 use crate::core::result::table::{self, Cell};
-use crate::script::fault::Fault;
+use crate::script::diagnostic::ScriptError;
 use crate::script::host::Host;
 use crate::script::suggest::{nearest, neighbour};
 use rhai::plugin::*;
@@ -18,9 +18,9 @@ pub fn types() -> Module {
     exported_module!(methods)
 }
 
-fn place(table: &table::Table, column: &str) -> Result<usize, Fault> {
+fn place(table: &table::Table, column: &str) -> Result<usize, ScriptError> {
     table.place(column).ok_or_else(|| {
-        let fault = Fault::new(format!("there is no column `{column}`")).at_word(column);
+        let fault = ScriptError::new(format!("there is no column `{column}`")).at_word(column);
         let known = table.columns();
         match nearest(column, known.iter().map(String::as_str)) {
             Some(near) => fault.help(format!("did you mean `{near}`?")),
@@ -90,10 +90,10 @@ mod natives {
             let near = neighbour(&found).map(|near| format!("did you mean {}?", near.display()));
             let help =
                 near.unwrap_or_else(|| "give the path of a CSV, such as outputs/test_a.csv".into());
-            Fault::new(problem).at_word(path).help(help)
+            ScriptError::new(problem).at_word(path).help(help)
         })?;
         if is_of_run(&table, &format!("{}-", host.runner().run_id)) {
-            return Err(Fault::new(format!("{path} is a result of this run: it cannot be its own baseline"))
+            return Err(ScriptError::new(format!("{path} is a result of this run: it cannot be its own baseline"))
                 .at_word(path)
                 .help("read it before `run`, or write this run elsewhere with `-o DIR`; `run` returns what it measured")
                 .into());
@@ -293,7 +293,7 @@ mod methods {
             places.push((place(table, &column)?, place(&other, &column)?));
         }
         if places.is_empty() {
-            return Err(Fault::new("a join needs a column")
+            return Err(ScriptError::new("a join needs a column")
                 .help("for example `a.join(b, [\"request_id\"])`")
                 .into());
         }

@@ -5,7 +5,7 @@ use super::flow::{calls, entries, is_variable, parts, property, times_in, uses, 
 use super::item::OptionKey;
 use crate::script::api;
 use crate::script::schema::Schema;
-use crate::script::source::{Source, Sources};
+use crate::script::source::{ScriptSource, ScriptSources};
 use rhai::{AST, Dynamic, Expr, FnCallExpr};
 
 /// The options that one parameter of a function takes.
@@ -64,7 +64,7 @@ pub fn explained(keys: &[String], docs: &[OptionKey]) -> Vec<OptionKey> {
 
 /// The options that the function `name` of the script `path` takes when it is called with `arity` arguments.
 /// A parameter of which anything else is done than handing it on as options is none.
-pub fn taken(sources: &Sources, path: &str, name: &str, arity: usize) -> Vec<Taken> {
+pub fn taken(sources: &ScriptSources, path: &str, name: &str, arity: usize) -> Vec<Taken> {
     Search {
         sources,
         entered: Vec::new(),
@@ -73,7 +73,7 @@ pub fn taken(sources: &Sources, path: &str, name: &str, arity: usize) -> Vec<Tak
 }
 
 /// The generator of workloads that a function makes of its one parameter, if it does nothing else.
-pub fn generator(sources: &Sources, path: &str, name: &str) -> Option<String> {
+pub fn generator(sources: &ScriptSources, path: &str, name: &str) -> Option<String> {
     let source = sources.get(path)?;
     let body = source.body(name, 1);
     let made = calls(&body)
@@ -119,14 +119,14 @@ fn merge(keys: &mut Vec<Key>, more: Vec<Key>) {
 }
 
 struct Search<'a> {
-    sources: &'a Sources,
+    sources: &'a ScriptSources,
     entered: Vec<(String, String, usize)>,
 }
 
 /// The function that is looked at.
 #[derive(Clone, Copy)]
 struct Within<'s> {
-    source: &'s Source,
+    source: &'s ScriptSource,
     path: &'s str,
     body: &'s AST,
 }

@@ -3,7 +3,7 @@
 use super::doc::Doc;
 use super::item::{Home, Item, Kind, OptionKey, Param, Signature};
 use super::keys::{explained, taken};
-use crate::script::source::{Function, Source, Sources};
+use crate::script::source::{Function, ScriptSource, ScriptSources};
 
 /// What a module says of itself.
 #[derive(Clone, Debug)]
@@ -15,7 +15,7 @@ pub struct ModuleDoc {
 }
 
 /// The modules of the library.
-pub fn modules(sources: &Sources) -> Vec<ModuleDoc> {
+pub fn modules(sources: &ScriptSources) -> Vec<ModuleDoc> {
     sources
         .all()
         .map(|(path, source)| ModuleDoc {
@@ -26,14 +26,14 @@ pub fn modules(sources: &Sources) -> Vec<ModuleDoc> {
 }
 
 /// The public functions of the library, module by module, in their order.
-pub fn items(sources: &Sources) -> Vec<Item> {
+pub fn items(sources: &ScriptSources) -> Vec<Item> {
     sources
         .all()
         .flat_map(|(path, source)| items_of(sources, path, source))
         .collect()
 }
 
-fn items_of(sources: &Sources, path: &str, source: &Source) -> Vec<Item> {
+fn items_of(sources: &ScriptSources, path: &str, source: &ScriptSource) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     for function in source.functions().iter().filter(|f| f.is_public) {
         let signature = signature(function);
@@ -67,7 +67,7 @@ fn signature(function: &Function) -> Signature {
 }
 
 /// The keys are those that are checked.
-fn options(sources: &Sources, path: &str, item: &Item) -> Vec<OptionKey> {
+fn options(sources: &ScriptSources, path: &str, item: &Item) -> Vec<OptionKey> {
     // What comes before the last map are no options: the requests of `load::custom`.
     let last = |s: &Signature| taken(sources, path, &item.name, s.params.len()).pop();
     let keys = item
@@ -81,7 +81,7 @@ fn options(sources: &Sources, path: &str, item: &Item) -> Vec<OptionKey> {
 }
 
 /// What options are for is said by the function, by those whose options it takes, or by its module.
-pub fn docs(sources: &Sources, path: &str, doc: &Doc) -> Vec<OptionKey> {
+pub fn docs(sources: &ScriptSources, path: &str, doc: &Doc) -> Vec<OptionKey> {
     let mut docs = doc.options.clone();
     for other in doc.borrows() {
         let (path, name) = match other.split_once("::") {
@@ -90,7 +90,7 @@ pub fn docs(sources: &Sources, path: &str, doc: &Doc) -> Vec<OptionKey> {
         };
         let functions = sources
             .get(&path)
-            .map(Source::functions)
+            .map(ScriptSource::functions)
             .unwrap_or_default();
         let other = functions
             .iter()

@@ -12,14 +12,13 @@ mod library;
 mod natives;
 mod show;
 
-pub use doc::Doc;
-pub use item::{Home, Item, Kind, OptionKey, Param, Signature};
-pub use keys::{Key, Taken, Use, generator, native as native_keys, taken};
+pub use item::{Home, Item, Kind, Signature};
+pub use keys::{Key, Use, generator, native as native_keys, taken};
 pub use library::ModuleDoc;
 pub use natives::type_name;
 pub use show::Look;
 
-use super::source::Sources;
+use super::source::ScriptSources;
 use super::suggest::nearest;
 use std::path::Path;
 
@@ -34,7 +33,7 @@ pub struct Catalog {
 impl Catalog {
     /// Reads natives and library. Nothing is run.
     pub fn read() -> Self {
-        let sources = Sources::new(Path::new("."));
+        let sources = ScriptSources::new(Path::new("."));
         let mut items = natives::items(&sources);
         items.extend(library::items(&sources));
         Self {

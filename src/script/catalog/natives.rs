@@ -6,11 +6,11 @@ use super::keys;
 use super::library::docs;
 use crate::script::api;
 use crate::script::outline::doc;
-use crate::script::source::Sources;
+use crate::script::source::ScriptSources;
 use rhai::FuncMetadata;
 
 /// What is there without an import, and the methods of the types.
-pub fn items(sources: &Sources) -> Vec<Item> {
+pub fn items(sources: &ScriptSources) -> Vec<Item> {
     let mut engine = rhai::Engine::new_raw();
     api::register(&mut engine);
     let is_said =
@@ -119,7 +119,7 @@ pub fn type_name(rust: &str) -> String {
 }
 
 /// The explained signature first, those that differ in a type only as one, and the options.
-fn finish(sources: &Sources, item: &mut Item) {
+fn finish(sources: &ScriptSources, item: &mut Item) {
     let same = |a: &Signature, b: &Signature| {
         let names = |s: &Signature| {
             s.params

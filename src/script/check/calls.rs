@@ -1,6 +1,6 @@
 //! The calls in a script.
 
-use crate::script::source::Source;
+use crate::script::source::ScriptSource;
 use rhai::{ASTNode, Expr, FnCallExpr, Position, Stmt};
 
 /// How a function is called.
@@ -31,7 +31,7 @@ impl Call {
 }
 
 /// All calls in a script but those of operators, in their order; Rhai keeps functions in none.
-pub fn of(source: &Source) -> Vec<Call> {
+pub fn of(source: &ScriptSource) -> Vec<Call> {
     let mut calls = Vec::new();
     source.ast.walk(&mut |nodes| {
         let call = match nodes.last() {
@@ -64,7 +64,7 @@ pub fn of(source: &Source) -> Vec<Call> {
 }
 
 /// The names under which a script keeps something in a map, where it may be a function.
-pub fn map_keys(source: &Source) -> Vec<String> {
+pub fn map_keys(source: &ScriptSource) -> Vec<String> {
     let mut keys = Vec::new();
     source.ast.walk(&mut |nodes| {
         match nodes.last() {

@@ -2,8 +2,8 @@
 
 use super::Finding;
 use crate::script::api::remainder;
-use crate::script::fault::Fault;
-use crate::script::source::Source;
+use crate::script::diagnostic::ScriptError;
+use crate::script::source::ScriptSource;
 use rhai::{ASTFlags, ASTNode, Expr, FnCallExpr, Position};
 
 /// Properties and functions whose values are whole numbers.
@@ -11,7 +11,7 @@ const WHOLE: [&str; 3] = ["count", "failed", "len"];
 
 /// The divisions of a script whose operands are both known to be whole numbers. One of two literals that leaves a
 /// remainder is a mistake.
-pub fn of(source: &Source) -> Vec<Finding> {
+pub fn of(source: &ScriptSource) -> Vec<Finding> {
     let mut findings = Vec::new();
     source.ast.walk(&mut |nodes| {
         if let Some(ASTNode::Expr(Expr::FnCall(call, position))) = nodes.last() {
@@ -37,7 +37,7 @@ fn finding(call: &FnCallExpr, position: Position) -> Option<Finding> {
         Some("failed") => "`error_rate` is the share of failed requests",
         _ => "`a.to_float() / b` keeps the fraction, `div_floor(a, b)` rounds down",
     };
-    let fault = Fault::new("dividing whole numbers fails if a remainder is left").help(help);
+    let fault = ScriptError::new("dividing whole numbers fails if a remainder is left").help(help);
     Some(Finding::warning(position, fault))
 }
 

@@ -5,8 +5,8 @@ use super::calls::{Call, Style, map_keys};
 use super::options::{Owner, mistakes, refused};
 use super::signature::{Signature, Table, natives, of_module, table, wrong_arguments};
 use crate::script::catalog::{Key, generator, native_keys, taken};
-use crate::script::fault::Fault;
-use crate::script::source::{Source, Sources};
+use crate::script::diagnostic::ScriptError;
+use crate::script::source::{ScriptSource, ScriptSources};
 use crate::script::suggest::{did_you_mean, nearest};
 
 /// What Rhai itself makes of these depends on the moment.
@@ -25,9 +25,9 @@ const KEYWORDS: [&str; 10] = [
 
 /// What one script can call.
 pub struct Known<'a> {
-    sources: &'a Sources,
+    sources: &'a ScriptSources,
     path: &'a str,
-    source: &'a Source,
+    source: &'a ScriptSource,
     /// Its own functions, and those of the script that is run.
     own: Table,
     /// Rhai's and lmrun's.
@@ -38,7 +38,12 @@ pub struct Known<'a> {
 
 impl<'a> Known<'a> {
     /// What `source` can call. `main` is the script that is run.
-    pub fn new(sources: &'a Sources, main: &str, path: &'a str, source: &'a Source) -> Self {
+    pub fn new(
+        sources: &'a ScriptSources,
+        main: &str,
+        path: &'a str,
+        source: &'a ScriptSource,
+    ) -> Self {
         let mut own = table(source.functions());
         for (name, signatures) in sources
             .get(main)
@@ -124,7 +129,7 @@ impl<'a> Known<'a> {
             .get(path)
             .is_some_and(|source| source.functions().iter().any(|f| f.name == name))
         {
-            let fault = Fault::new(format!("`{title}` is private")).at_word(name);
+            let fault = ScriptError::new(format!("`{title}` is private")).at_word(name);
             let fault = fault.help(format!("only `{path}` itself can call it"));
             return Some(Finding::mistake(call.position, fault));
         }
@@ -215,7 +220,8 @@ impl<'a> Known<'a> {
 }
 
 fn unknown(call: &Call, title: &str, help: Option<String>) -> Finding {
-    let fault = Fault::new(format!("there is no function `{title}`")).at_word(&call.expr.name);
+    let fault =
+        ScriptError::new(format!("there is no function `{title}`")).at_word(&call.expr.name);
     let help = help.unwrap_or_else(|| "`lmrun api` lists what scripts can call".into());
     Finding::mistake(call.position, fault.help(help))
 }

@@ -14,10 +14,10 @@ mod texts;
 mod twins;
 mod unused;
 
-use super::fault::{Diagnosis, Fault, Place};
+use super::diagnostic::{Diagnostic, Place, ScriptError};
 use super::modules::Modules;
 use super::program::Program;
-use super::source::{Source, Sources, shadowing};
+use super::source::{ScriptSource, ScriptSources, shadowing};
 use known::Known;
 use miette::Severity;
 use reach::Names;
@@ -29,12 +29,12 @@ use std::path::{Path, PathBuf};
 struct Finding {
     position: Position,
     severity: Severity,
-    fault: Fault,
+    fault: ScriptError,
 }
 
 impl Finding {
     /// What fails when it is run.
-    fn mistake(position: Position, fault: Fault) -> Self {
+    fn mistake(position: Position, fault: ScriptError) -> Self {
         Self {
             position,
             severity: Severity::Error,
@@ -43,7 +43,7 @@ impl Finding {
     }
 
     /// What may be as it is meant.
-    fn warning(position: Position, fault: Fault) -> Self {
+    fn warning(position: Position, fault: ScriptError) -> Self {
         Self {
             position,
             severity: Severity::Warning,
@@ -52,7 +52,7 @@ impl Finding {
     }
 
     /// The finding without a drawing: place, problem, remedy.
-    fn in_one_line(&self, source: &Source) -> String {
+    fn in_one_line(&self, source: &ScriptSource) -> String {
         let place = Place {
             file: source.title.clone(),
             position: self.position,
@@ -88,7 +88,7 @@ pub fn check(paths: &[PathBuf], color: bool) -> Vec<Found> {
     let of = |(at, path): (usize, &PathBuf)| {
         diagnoses(path, &beside(at)).unwrap_or_else(|refused| vec![(Severity::Error, *refused)])
     };
-    let draw = |(severity, diagnosis): (Severity, Diagnosis)| Found {
+    let draw = |(severity, diagnosis): (Severity, Diagnostic)| Found {
         is_mistake: severity == Severity::Error,
         drawing: diagnosis.draw_as(severity, Modules::source, color),
     };
@@ -102,8 +102,9 @@ pub fn check(paths: &[PathBuf], color: bool) -> Vec<Found> {
 /// Returns warnings before a run of the script `title`, whose imports are relative to `folder`: of mistakes
 /// that may make its results wrong or useless.
 pub fn warnings(title: &str, text: &str, folder: &Path) -> Vec<String> {
-    let mut sources = Sources::empty(folder);
-    let loaded = Source::parse(title, text).is_ok_and(|source| sources.add(title, source).is_ok());
+    let mut sources = ScriptSources::empty(folder);
+    let loaded =
+        ScriptSource::parse(title, text).is_ok_and(|source| sources.add(title, source).is_ok());
     if !loaded {
         // Compile errors are reported when the script is run.
         return Vec::new();
@@ -123,7 +124,7 @@ pub fn warnings(title: &str, text: &str, folder: &Path) -> Vec<String> {
 /// The names that a script mentions; none where it cannot be read, which is told when it is looked at.
 fn names_in(path: &Path) -> BTreeSet<String> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    Source::parse("", &text)
+    ScriptSource::parse("", &text)
         .map(|source| Names::of(&source.ast).all)
         .unwrap_or_default()
 }
@@ -132,14 +133,15 @@ fn names_in(path: &Path) -> BTreeSet<String> {
 fn diagnoses(
     path: &Path,
     beside: &BTreeSet<String>,
-) -> Result<Vec<(Severity, Diagnosis)>, Box<Diagnosis>> {
+) -> Result<Vec<(Severity, Diagnostic)>, Box<Diagnostic>> {
     let program = Program::load(path)?;
     let title = path.display().to_string();
-    let broken =
-        |(file, error): (String, Box<rhai::EvalAltResult>)| Box::new(Diagnosis::of(&error, &file));
-    let source =
-        Source::parse(&title, program.text()).map_err(|error| broken((title.clone(), error)))?;
-    let mut sources = Sources::new(program.folder());
+    let broken = |(file, error): (String, Box<rhai::EvalAltResult>)| {
+        Box::new(Diagnostic::from_error(&error, &file))
+    };
+    let source = ScriptSource::parse(&title, program.text())
+        .map_err(|error| broken((title.clone(), error)))?;
+    let mut sources = ScriptSources::new(program.folder());
     sources.add(&title, source).map_err(broken)?;
     let modules = Modules::new(program.folder());
     let found = sources.own().flat_map(|(path, source)| {
@@ -154,11 +156,11 @@ fn diagnoses(
 
 /// What is found in one script. `main` is the one that is run: what it imports can call its functions.
 fn of_source(
-    sources: &Sources,
+    sources: &ScriptSources,
     modules: &Modules,
     main: &str,
     path: &str,
-    source: &Source,
+    source: &ScriptSource,
 ) -> Vec<Finding> {
     let known = Known::new(sources, main, path, source);
     let missing = source.imports.values().filter_map(|import| {
@@ -184,7 +186,7 @@ fn of_source(
 }
 
 /// The findings in a script, in their order.
-fn placed(source: &Source, mut found: Vec<Finding>) -> Vec<(Severity, Diagnosis)> {
+fn placed(source: &ScriptSource, mut found: Vec<Finding>) -> Vec<(Severity, Diagnostic)> {
     found.sort_by_key(|finding| (finding.position.line(), finding.position.position()));
     let place = |position| Place {
         file: source.title.clone(),
@@ -193,7 +195,7 @@ fn placed(source: &Source, mut found: Vec<Finding>) -> Vec<(Severity, Diagnosis)
     let diagnosis = |finding: Finding| {
         (
             finding.severity,
-            Diagnosis::at(place(finding.position), finding.fault),
+            Diagnostic::at(place(finding.position), finding.fault),
         )
     };
     found.into_iter().map(diagnosis).collect()

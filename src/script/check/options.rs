@@ -7,7 +7,7 @@
 use super::Finding;
 use crate::script::api::refused_by_generator;
 use crate::script::catalog::{Key, Use};
-use crate::script::fault::Fault;
+use crate::script::diagnostic::ScriptError;
 use crate::script::options::fits;
 use crate::script::schema::Schema;
 use crate::script::suggest::did_you_mean;
@@ -52,7 +52,7 @@ fn entry(
 ) -> Vec<Finding> {
     let Some(key) = keys.iter().find(|key| key.name == name) else {
         let known: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
-        let fault = Fault::new(format!(
+        let fault = ScriptError::new(format!(
             "unknown option `{}{name}` of `{}`",
             owner.prefix, owner.function
         ));

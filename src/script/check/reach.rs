@@ -1,6 +1,6 @@
 //! Which names a script mentions, and which of its functions are reached from where it is run.
 
-use crate::script::source::{Function, Source};
+use crate::script::source::{Function, ScriptSource};
 use rhai::{AST, ASTNode, Expr, FnPtr, Stmt};
 use std::collections::BTreeSet;
 
@@ -57,7 +57,7 @@ impl Names {
 /// The names that are reached from the `roots` among the functions of a script, from its statements and
 /// closures, and from what else is `known` to be mentioned.
 pub fn reached(
-    source: &Source,
+    source: &ScriptSource,
     functions: &[Function],
     roots: impl Fn(&Function) -> bool,
     known: BTreeSet<String>,

@@ -4,7 +4,7 @@ use super::Finding;
 use super::calls::{Call, Style};
 use crate::script::api;
 use crate::script::catalog::type_name;
-use crate::script::fault::Fault;
+use crate::script::diagnostic::ScriptError;
 use crate::script::source::Function;
 use rhai::Expr;
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,7 +93,7 @@ pub fn wrong_arguments(call: &Call, signatures: &[Signature]) -> Option<Finding>
         .map(|s| s.unfit(&call.expr.args))
         .collect::<Option<_>>()?;
     let name = &signatures.first()?.name;
-    let finding = |position, fault: Fault| {
+    let finding = |position, fault: ScriptError| {
         let mut forms: Vec<String> = signatures.iter().map(|s| s.form(call.style)).collect();
         forms.sort();
         forms.dedup();
@@ -104,7 +104,7 @@ pub fn wrong_arguments(call: &Call, signatures: &[Signature]) -> Option<Finding>
     };
     let Some((param, argument)) = unfit.iter().min_by_key(|(param, _)| &param.name) else {
         let arguments = if given == 1 { "argument" } else { "arguments" };
-        let fault = Fault::new(format!(
+        let fault = ScriptError::new(format!(
             "`{name}` cannot be called with {given} {arguments}"
         ));
         return Some(finding(call.position, fault.at_word(&call.expr.name)));
@@ -119,7 +119,7 @@ pub fn wrong_arguments(call: &Call, signatures: &[Signature]) -> Option<Finding>
         param.name,
         kind_of(argument)?
     );
-    Some(finding(argument.position(), Fault::new(problem)))
+    Some(finding(argument.position(), ScriptError::new(problem)))
 }
 
 /// The functions of a script.

@@ -34,7 +34,7 @@ fn nothing_is_found_in_scripts_that_are_right() {
 /// modules: with the same name twice, one module would call the other's function.
 #[test]
 fn what_the_library_calls_without_a_module_has_a_name_of_its_own() {
-    let sources = Sources::new(Path::new("."));
+    let sources = ScriptSources::new(Path::new("."));
     for (path, source) in sources.all() {
         let plain = calls::of(source)
             .into_iter()

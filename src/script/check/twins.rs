@@ -6,19 +6,19 @@
 
 use super::Finding;
 use super::calls::{self, Call, Style};
-use crate::script::fault::{Fault, Place};
-use crate::script::source::{Source, Sources};
+use crate::script::diagnostic::{Place, ScriptError};
+use crate::script::source::{ScriptSource, ScriptSources};
 
 /// Two calls, the other one in another script.
 struct Twins<'a> {
     call: Call,
     other: Call,
     path: &'a str,
-    source: &'a Source,
+    source: &'a ScriptSource,
 }
 
 /// The calls in the script at `path` that may reach another script's function.
-pub fn of(sources: &Sources, path: &str, source: &Source) -> Vec<Finding> {
+pub fn of(sources: &ScriptSources, path: &str, source: &ScriptSource) -> Vec<Finding> {
     pairs(sources, path, source)
         .into_iter()
         .map(|twins| finding(&twins))
@@ -26,7 +26,7 @@ pub fn of(sources: &Sources, path: &str, source: &Source) -> Vec<Finding> {
 }
 
 /// Returns the warning before a run of `sources`; `None` if no two functions can be confused.
-pub fn warning(sources: &Sources) -> Option<String> {
+pub fn warning(sources: &ScriptSources) -> Option<String> {
     let (source, twins) = sources
         .own()
         .flat_map(|(path, source)| {
@@ -35,7 +35,7 @@ pub fn warning(sources: &Sources) -> Option<String> {
                 .map(move |it| (source, it))
         })
         .next()?;
-    let place = |source: &Source, call: &Call| Place {
+    let place = |source: &ScriptSource, call: &Call| Place {
         file: source.title.clone(),
         position: call.position,
     };
@@ -48,7 +48,7 @@ pub fn warning(sources: &Sources) -> Option<String> {
     ))
 }
 
-fn pairs<'a>(sources: &'a Sources, path: &str, source: &Source) -> Vec<Twins<'a>> {
+fn pairs<'a>(sources: &'a ScriptSources, path: &str, source: &ScriptSource) -> Vec<Twins<'a>> {
     // A copy of it is no other: a script that imports itself, or a file of the library.
     let others = sources
         .all()
@@ -75,7 +75,7 @@ fn pairs<'a>(sources: &'a Sources, path: &str, source: &Source) -> Vec<Twins<'a>
 }
 
 /// Calls without `module::` of functions that the script has itself.
-fn own_calls(source: &Source) -> Vec<Call> {
+fn own_calls(source: &ScriptSource) -> Vec<Call> {
     let functions = source.functions();
     let is_own = |call: &Call| {
         let fits =
@@ -99,7 +99,7 @@ fn finding(twins: &Twins<'_>) -> Finding {
         "`{name}` may be that of `{}`, which calls one named alike",
         twins.path
     );
-    let fault = Fault::new(message).at_word(name).help(
+    let fault = ScriptError::new(message).at_word(name).help(
         "give one of the two another name: Rhai keeps calls without a module apart by name only",
     );
     Finding::warning(twins.call.position, fault)

@@ -3,15 +3,15 @@
 use super::Finding;
 use super::calls;
 use super::reach::{Names, reached};
-use crate::script::fault::Fault;
-use crate::script::source::{Function, Import, Source, Sources};
+use crate::script::diagnostic::ScriptError;
+use crate::script::source::{Function, Import, ScriptSource, ScriptSources};
 use std::collections::BTreeSet;
 
 /// How tests are named.
 const TEST: &str = "test_";
 
 /// Functions that are named like tests, are none, and are not called either.
-pub fn tests(source: &Source) -> Vec<Finding> {
+pub fn tests(source: &ScriptSource) -> Vec<Finding> {
     let calls = calls::of(source);
     let is_called = |f: &Function| calls.iter().any(|call| call.expr.name == f.name.as_str());
     let is_lost = |f: &Function| f.name.starts_with(TEST) && !can_run(f);
@@ -39,14 +39,14 @@ fn lost(f: &Function) -> Finding {
             "a test is public: take `private` away, or give a helper another name",
         )
     };
-    let fault = Fault::new(format!("`{}` is never run: {why}", f.name))
+    let fault = ScriptError::new(format!("`{}` is never run: {why}", f.name))
         .at_word(&f.name)
         .help(help);
     Finding::warning(f.position, fault)
 }
 
 /// Imports whose alias stands before no `::`.
-pub fn imports(source: &Source) -> Vec<Finding> {
+pub fn imports(source: &ScriptSource) -> Vec<Finding> {
     let names = Names::of(&source.ast);
     if evaluates(&names) {
         return Vec::new();
@@ -56,7 +56,7 @@ pub fn imports(source: &Source) -> Vec<Finding> {
         .iter()
         .filter(|(alias, _)| !alias.is_empty() && !names.modules.contains(*alias));
     let finding = |(alias, import): (&String, &Import)| {
-        let fault = Fault::new(format!(
+        let fault = ScriptError::new(format!(
             "`{}` is imported, and nothing of it used",
             import.path
         ));
@@ -71,9 +71,9 @@ pub fn imports(source: &Source) -> Vec<Finding> {
 /// Functions of a script with tests that are reached from none of what `-f` can choose, nor from its
 /// statements, nor from what it imports, nor named by the scripts `beside` it.
 pub fn functions(
-    sources: &Sources,
+    sources: &ScriptSources,
     path: &str,
-    source: &Source,
+    source: &ScriptSource,
     beside: &BTreeSet<String>,
 ) -> Vec<Finding> {
     let functions = source.functions();
@@ -97,8 +97,8 @@ pub fn functions(
 }
 
 fn idle(f: &Function) -> Finding {
-    let fault =
-        Fault::new(format!("`{}` is never used: no test leads to it", f.name)).at_word(&f.name);
+    let fault = ScriptError::new(format!("`{}` is never used: no test leads to it", f.name))
+        .at_word(&f.name);
     Finding::warning(f.position, fault.help("call it, or take it away"))
 }
 

@@ -2,13 +2,13 @@ use super::*;
 use crate::core::{Code, Fleet, Interrupts, Runner};
 use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdogs;
-use crate::script::{EngineChoice, Folders, Parameters};
+use crate::script::{EngineChoice, Folders, Host, HostSettings, Parameters};
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// A session, the folder that its imports are relative to, and its runtime.
+/// A session, the folder of its imports, and its runtime.
 struct Bed {
     session: Session,
     dir: tempfile::TempDir,
@@ -38,19 +38,17 @@ impl Bed {
             kind: "sim".into(),
             program: "lmrun".into(),
         };
-        let [script, outputs] = [dir.path().to_owned(), dir.path().to_owned()];
         let folders = Folders {
-            script,
-            outputs,
+            script: dir.path().to_owned(),
+            outputs: dir.path().to_owned(),
             scratch: dir.path().join("scratch"),
         };
-        let host = Host::new(
-            runtime.handle().clone(),
-            runner,
-            Parameters::default(),
+        let settings = HostSettings {
+            parameters: Parameters::default(),
             folders,
             engine,
-        );
+        };
+        let host = Host::new(runtime.handle().clone(), runner, settings);
         let session = Session::new(&host, dir.path()).expect("the library");
         Self {
             session,
@@ -59,18 +57,18 @@ impl Bed {
         }
     }
 
-    /// What each input gives, in words.
+    /// Evaluates an input and returns the text form of its value or its error.
     fn eval(&mut self, input: &str) -> String {
         match self.session.eval(input) {
-            Ok(Shown::Nothing) => String::new(),
-            Ok(Shown::Text(text)) => text,
-            Ok(Shown::Data(data)) => data.to_string(),
+            Ok(PromptValue::Nothing) => String::new(),
+            Ok(PromptValue::Text(text)) => text,
+            Ok(PromptValue::Data(data)) => data.to_string(),
             Ok(_) => "something else".into(),
-            Err(diagnosis) => format!("error: {}", diagnosis.message),
+            Err(diagnostic) => format!("error: {}", diagnostic.message),
         }
     }
 
-    /// Evaluates all and expects the last to give `expected`.
+    /// Evaluates inputs and compares the text form of the last value.
     fn check(&mut self, inputs: &[&str], expected: &str) {
         let given: Vec<String> = inputs.iter().map(|input| self.eval(input)).collect();
         assert_eq!(
@@ -82,7 +80,7 @@ impl Bed {
 }
 
 #[test]
-fn what_is_declared_stays() {
+fn declarations_persist() {
     let mut bed = Bed::new();
     bed.check(&["let x = 1", "x += 1", "x"], "2");
     bed.check(&["fn f(a) { a + 1 }", "fn g(a) { f(a) * 2 }", "g(1)"], "4");
@@ -99,7 +97,7 @@ fn what_is_declared_stays() {
 }
 
 #[test]
-fn a_failing_input_loses_nothing() {
+fn failed_inputs_change_no_declarations() {
     let mut bed = Bed::new();
     bed.check(
         &[
@@ -117,7 +115,7 @@ fn a_failing_input_loses_nothing() {
 }
 
 #[test]
-fn the_library_is_there_and_imports_stay() {
+fn library_modules_and_imports_persist() {
     let mut bed = Bed::new();
     bed.check(&["load::dummy(#{ requests: 2, gap_s: 1 }).count"], "2");
     std::fs::write(bed.dir.path().join("mine.rhai"), "fn one() { 1 }").expect("a module");
@@ -129,36 +127,33 @@ fn the_library_is_there_and_imports_stay() {
         ],
         "2",
     );
-    bed.check(
-        &["import \"none\" as none"],
-        "error: there is no module `none`",
-    );
+    bed.check(&["import \"none\" as none"], "error: unknown module `none`");
 }
 
 #[test]
-fn errors_stand_at_their_place_among_all_inputs() {
+fn errors_have_their_place_among_all_inputs() {
     let mut bed = Bed::new();
     bed.eval("fn f() {\n    1 + nope()\n}");
-    let diagnosis = bed.session.eval("f()").err().expect("an error");
-    let place = diagnosis.place.as_ref().map(ToString::to_string);
+    let diagnostic = bed.session.eval("f()").err().expect("an error");
+    let place = diagnostic.place.as_ref().map(ToString::to_string);
     assert_eq!(place.as_deref(), Some("prompt:2:9"));
-    insta::assert_snapshot!(bed.session.draw(&diagnosis, false));
+    insta::assert_snapshot!(bed.session.draw(&diagnostic, false));
     assert!(
         bed.session
             .eval("let")
             .err()
-            .is_some_and(|error| error.unusable)
+            .is_some_and(|error| error.is_unusable)
     );
     assert!(
         bed.session
             .eval("nope()")
             .err()
-            .is_some_and(|error| !error.unusable)
+            .is_some_and(|error| !error.is_unusable)
     );
 }
 
 #[test]
-fn an_input_can_be_interrupted_alone() {
+fn interrupts_end_one_input() {
     let mut bed = Bed::new();
     for input in [
         "loop {}",
@@ -171,10 +166,10 @@ fn an_input_can_be_interrupted_alone() {
             std::thread::sleep(Duration::from_millis(300));
             runner.interrupts.now().cancel();
         });
-        let diagnosis = bed.session.eval(input).err().expect("an interrupt");
+        let diagnostic = bed.session.eval(input).err().expect("an interrupt");
         other.join().expect("it cancels");
-        assert_eq!(diagnosis.code, Code::Interrupted, "{input}");
-        assert!(!before.is_cancelled(), "that of another input");
+        assert_eq!(diagnostic.code, Code::Interrupted, "{input}");
+        assert!(!before.is_cancelled(), "the token of another input");
         bed.check(&["1 + 1"], "2");
     }
     bed.check(&["kept"], "7");
@@ -183,12 +178,12 @@ fn an_input_can_be_interrupted_alone() {
 }
 
 #[test]
-fn a_session_is_saved_as_a_script() {
+fn sessions_are_saved_as_scripts() {
     let mut bed = Bed::new();
     for input in [
         "import \"std/load\" as load;",
         "const LIMIT = 3",
-        "/// Whether it is much.\nfn much(n) {\n    n > global::LIMIT\n}",
+        "/// Returns true if it is much.\nfn much(n) {\n    n > global::LIMIT\n}",
         "fn two() { 2 } let work = load::dummy(#{\n    requests: two(),\n    gap_s: 1,\n})",
         "work",
         "work.count",
@@ -209,7 +204,7 @@ fn a_session_is_saved_as_a_script() {
 }
 
 #[test]
-fn last_is_the_last_value_and_no_name_of_the_users() {
+fn last_is_the_last_value_unless_the_user_declares_it() {
     let mut bed = Bed::new();
     bed.check(&["last"], "error: undefined variable: last");
     bed.check(&["40 + 1", "let x = last + 1", "x"], "42");
@@ -220,7 +215,7 @@ fn last_is_the_last_value_and_no_name_of_the_users() {
 }
 
 #[test]
-fn a_saved_script_declares_the_last_value_where_it_is_read() {
+fn saved_scripts_declare_last_where_it_is_read() {
     let mut bed = Bed::new();
     for input in [
         "1 + 1",
@@ -250,16 +245,16 @@ fn a_saved_script_declares_the_last_value_where_it_is_read() {
 }
 
 #[test]
-fn names_are_told_with_their_types() {
+fn variables_have_types_and_keys() {
     let mut bed = Bed::new();
     bed.eval("let x = 1; let settings = #{ chunk_size: 2 }; fn f(a, b) { a }");
     let variables = bed.session.variables();
-    let told: Vec<_> = variables
+    let listed: Vec<_> = variables
         .iter()
         .map(|v| (v.name.as_str(), v.kind.as_str(), v.keys.join(" ")))
         .collect();
     assert_eq!(
-        told,
+        listed,
         [
             ("f", "f(a, b)", String::new()),
             ("settings", "map", "chunk_size".into()),
