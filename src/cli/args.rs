@@ -115,7 +115,8 @@ pub(super) struct RunArgs {
     /// Run only tests whose name matches a regular expression.
     #[arg(short, long, value_name = "REGEX", default_value = TESTS)]
     pub(super) filter: String,
-    /// Evaluate an expression like `lmrun repl`, print its value and exit; `-` reads standard input.
+    /// Evaluate an expression as `lmrun repl` does, print its value and exit; `-` reads standard
+    /// input.
     #[arg(short, long, value_name = "EXPR", allow_hyphen_values = true)]
     #[arg(conflicts_with_all = ["script", "list"])]
     pub(super) eval: Option<String>,
@@ -204,7 +205,7 @@ pub(super) fn seconds(text: &str) -> Result<f64, String> {
         .parse()
         .ok()
         .filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0);
-    seconds.ok_or_else(|| "expected a number of seconds, 0 or more".into())
+    seconds.ok_or_else(|| "expected a number of seconds, zero or more".into())
 }
 
 fn parameter(text: &str) -> Result<(String, String), String> {

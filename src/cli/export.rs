@@ -13,8 +13,8 @@ Examples:
   lmrun export outputs/latest/test_a.csv --to vllm --engine lmcache --experiment 0
   lmrun export outputs/latest/test_a.csv --to guidellm --engine plain -o plain.json
 
-Each number follows the definition of the other tool and is computed from the rows of the CSV. Values
-that neither the rows nor the manifest contain are omitted; `lmrun.remarks` in the output lists them.";
+Each number follows the definition of the other tool and is computed from the rows of the CSV.
+Values that neither the rows nor the manifest contain are omitted; `lmrun.remarks` lists them.";
 
 /// Arguments of `lmrun export`.
 #[derive(Debug, Args)]
@@ -86,8 +86,8 @@ fn write(args: &ExportArgs, text: &str) -> Result<(), String> {
         .map_err(|e| format!("cannot write {}: {e}", path.display()))
 }
 
-/// Escapes the characters in strings of JSON that control a terminal. The names of engines come from
-/// the CSV and may contain some.
+/// Escapes the characters in strings of JSON that control a terminal. The names of engines come
+/// from the CSV and may contain some.
 fn escape_controls(json: &str) -> String {
     let mut escaped = String::new();
     for c in json.chars() {

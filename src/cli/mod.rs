@@ -136,8 +136,8 @@ fn watchdogs() -> Result<Watchdogs, String> {
     Ok(Watchdogs::new(program, WATCHDOG))
 }
 
-/// The number of threads of a run: two workers, those that send, report and draw the screen, the one
-/// that starts engines, and some that block.
+/// The number of threads of a run: two workers, those that send, report and draw the screen, the
+/// one that starts engines, and some that block.
 const THREADS: usize = 16;
 
 const TOO_FEW_THREADS: &str = "cannot start enough threads; \
@@ -157,8 +157,8 @@ fn runtime() -> Result<tokio::runtime::Runtime, &'static str> {
         .enable_all()
         .build();
     let runtime = runtime.map_err(|_| TOO_FEW_THREADS)?;
-    // With a handler, a file that reaches `ulimit -f` is an error of its writer instead of the end of
-    // this process. Engines do not inherit it.
+    // With a handler, a file that reaches `ulimit -f` is an error of its writer instead of the end
+    // of this process. Engines do not inherit it.
     runtime.block_on(async { drop(signal(SignalKind::from_raw(nix::libc::SIGXFSZ))) });
     Ok(runtime)
 }

@@ -8,7 +8,7 @@ const SET_BY_FLAGS: [&str; 2] = ["model", "seed"];
 /// The maximum number of parameters or tests that a message lists.
 const MAX_LISTED: usize = 12;
 
-/// Returns the error for an unknown name in `given`, unless the script computes names of parameters.
+/// Returns the error for an unknown name in `given`, unless the script computes names.
 pub(super) fn unknown(parameters: &ScriptParameters, given: &[&str]) -> Option<String> {
     if parameters.is_incomplete {
         return None;

@@ -1,6 +1,7 @@
 //! Output of commands.
 //!
-//! Errors of writing are ignored: a reader that has closed the pipe, such as `head`, has read enough.
+//! Errors of writing are ignored: a reader that has closed the pipe, such as `head`, has read
+//! enough.
 
 use std::io::Write;
 

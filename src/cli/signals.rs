@@ -91,8 +91,8 @@ impl Turns {
     }
 }
 
-/// Cancels the work at the first signal, and shows what it is `doing` then. Exits at a second signal,
-/// at least one second later; the watchdogs then kill the processes of lmrun.
+/// Cancels the work at the first signal, and shows what it is `doing` then. Exits at a second
+/// signal, at least one second later; the watchdogs then kill the processes of lmrun.
 pub async fn heed(cancel: CancellationToken, doing: &'static str, tell: impl Fn(&str) + Send) {
     let Some(mut incoming) = Incoming::listen() else {
         return;

@@ -1,4 +1,4 @@
-//! Errors of scripts: the message, the place in the user's script, the calls that led there, and help.
+//! Errors of scripts: message, place in the user's script, the calls that led there, and help.
 
 use super::excerpt::excerpt;
 use crate::core::{Code, EngineError, RunError};

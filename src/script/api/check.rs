@@ -25,8 +25,8 @@ fn measured(value: Dynamic) -> Result<Measure, ScriptError> {
 /// Checks.
 #[export_module]
 mod natives {
-    /// Records the result of a check and returns it. A failed check fails the test at its end, so that
-    /// the test continues to measure.
+    /// Records the result of a check and returns it. A failed check fails the test at its end, so
+    /// that the test continues to measure.
     pub fn note(context: NativeCallContext, holds: bool, claim: &str) -> bool {
         Host::of(&context).check(holds, claim.into());
         holds

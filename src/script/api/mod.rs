@@ -69,8 +69,8 @@ pub fn native(path: &str) -> Option<Module> {
     })
 }
 
-/// Returns the schemas of the options that a native takes as its argument `position`. `first` is its
-/// first argument if that is a literal string.
+/// Returns the schemas of the options that a native takes as its argument `position`. `first` is
+/// its first argument if that is a literal string.
 pub fn options(
     module: &str,
     name: &str,

@@ -71,7 +71,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Evaluates an input, which an interrupt can end, and sets [`LAST`] to its value if it has one.
+    /// Evaluates an input, which an interrupt can end. Sets [`LAST`] to its value if it has one.
     ///
     /// # Errors
     /// If it does not compile, fails, or is interrupted.
