@@ -95,9 +95,9 @@ fn escape_controls(json: &str) -> String {
             escaped.push(c);
             continue;
         }
-        for unit in c.encode_utf16(&mut [0; 2]) {
-            escaped += &format!("\\u{unit:04x}");
-        }
+        let mut buffer = [0; 2];
+        let units = c.encode_utf16(&mut buffer).iter();
+        escaped.extend(units.map(|unit| format!("\\u{unit:04x}")));
     }
     escaped
 }

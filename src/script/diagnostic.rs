@@ -238,7 +238,7 @@ impl Diagnostic {
 
     /// Marks the script as one that cannot be run.
     #[must_use]
-    pub(crate) fn as_unusable(self) -> Self {
+    pub(crate) fn into_unusable(self) -> Self {
         Self {
             is_unusable: true,
             ..self

@@ -314,11 +314,10 @@ impl<'a> FunctionBody<'a> {
 
     fn visit_call(&mut self, call: &FnCallExpr, position: Position) {
         match (call.name.as_str(), call.args.first()) {
-            ("eval", _) => self.runs_unknown_code = true,
             ("Fn", Some(Expr::StringConstant(name, _))) => {
                 self.called_indirectly.insert(name.to_string());
             }
-            ("Fn", _) => self.runs_unknown_code = true,
+            ("eval" | "Fn", _) => self.runs_unknown_code = true,
             (name, _) => {
                 self.mentioned.insert(name.into());
             }
@@ -428,12 +427,11 @@ fn argument_texts(text: &str, position: Position) -> Vec<String> {
         match (quote, c) {
             _ if is_escaped => is_escaped = false,
             (Some(_), '\\') => is_escaped = true,
-            (Some(open), c) if open == c => quote = None,
-            (Some(_), _) => {}
+            (Some(open), c) => quote = Some(open).filter(|open| *open != c),
             (None, '"' | '`') => quote = Some(c),
             (None, '(' | '[' | '{') => depth += 1,
             (None, ')' | ']' | '}') => depth -= 1,
-            (None, _) => {}
+            _ => {}
         }
         match (depth, c) {
             (0, ')') => break,

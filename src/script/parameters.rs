@@ -63,7 +63,7 @@ impl Parameters {
             }
             let mut warning = format!("no test read the parameter `{name}`");
             if let Some(near) = nearest(name, read.keys().map(String::as_str)) {
-                warning += &format!("; did you mean `{near}`?");
+                warning = format!("{warning}; did you mean `{near}`?");
             }
             unused.push((name.clone(), warning));
         }

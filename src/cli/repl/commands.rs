@@ -173,7 +173,7 @@ fn documentation(item: &Item) -> String {
     for option in &item.options {
         let mut about = option.doc.clone();
         if let Some(default) = &option.default {
-            about += &format!(" ({default})");
+            about = format!("{about} ({default})");
         }
         options.push((option.name.clone(), about));
     }

@@ -136,7 +136,7 @@ impl KnownNames {
             for option in &item.options {
                 let mut about = option.doc.clone();
                 if let Some(default) = &option.default {
-                    about += &format!(" ({default})");
+                    about = format!("{about} ({default})");
                 }
                 options.push(Candidate::new(&option.name, about));
             }

@@ -49,7 +49,7 @@ impl Repl {
     /// Returns the path of a new SVG in the output folder.
     fn unused_file(&self) -> PathBuf {
         let folder = self.stage.outputs.folder();
-        (1..)
+        (1..=usize::MAX)
             .map(|n| folder.join(format!("{}-{n}.svg", self.stage.name)))
             .find(|path| !path.exists())
             .expect("the numbers of names do not end")

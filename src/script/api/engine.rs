@@ -1,4 +1,4 @@
-//! `core/engine`: specs and handles of engines.
+//! `core/engine`: specs of engines, and handles of started engines.
 
 use crate::core::{Arm, Engine, EngineSpec, Readiness};
 use crate::driver::container::ContainerSpec;
@@ -13,41 +13,41 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The module `core/engine`.
+/// Returns the module `core/engine`.
 pub fn module() -> Module {
     exported_module!(natives)
 }
 
-/// What can be done with specs and handles.
+/// Returns the types with their methods.
 pub fn types() -> Module {
     exported_module!(methods)
 }
 
-/// How to start an engine, in a script. Two specs are the same only if one is a copy of the other.
+/// The spec of an engine in a script. Two specs are equal only if one is a copy of the other.
 pub type Spec = Rc<EngineSpec>;
 
-/// An engine that was started, in a script.
+/// A started engine in a script.
 #[derive(Clone)]
 pub struct Handle(Arc<Engine>);
 
 impl Handle {
-    /// The handle of a started engine.
+    /// Creates the handle of a started engine.
     pub fn new(engine: Arc<Engine>) -> Self {
         Self(engine)
     }
 
-    /// The engine.
+    /// Returns the engine.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.0
     }
 
-    /// What tells it from others.
+    /// Returns a number that is unique among handles of other engines.
     pub fn identity(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
 }
 
-/// An element of the `engines` of `run`.
+/// Converts an element of the argument `engines` of `run`.
 pub fn arm_of(value: &Dynamic) -> Result<Arm, ScriptError> {
     if let Some(spec) = value.clone().try_cast::<Spec>() {
         return Ok(Arm::Spec(Box::new(spec.as_ref().clone())));
@@ -66,7 +66,7 @@ pub fn arm_of(value: &Dynamic) -> Result<Arm, ScriptError> {
     }
 }
 
-/// Runs `work` until the run is interrupted.
+/// Runs `work` to completion, or until the run is interrupted.
 pub fn wait<T>(host: &Host, work: impl Future<Output = T>) -> Result<T, Box<EvalAltResult>> {
     let cancel = host.runner().interrupts.now();
     host.wait(async { cancel.run_until_cancelled(work).await })
@@ -99,8 +99,8 @@ fn wait_for(
 /// Specs of engines.
 #[export_module]
 mod natives {
-    /// An engine spec from its parts: `name`, `kind`, `model`, `command` or `url`, and what else
-    /// the standard library knows of an engine. `function` is who asks.
+    /// Creates an engine spec from its fields, such as `name`, `kind`, `model`, and `command` or
+    /// `url`. `function` is the caller's name in errors.
     #[rhai_fn(return_raw)]
     pub fn spec(function: &str, given: Map) -> Result<Spec, Box<EvalAltResult>> {
         let spec = options::read::<EngineSpec>(function, &given)?;
@@ -110,8 +110,8 @@ mod natives {
         Ok(Rc::new(spec))
     }
 
-    /// What an engine is given as `container`, an image or a map with `image`, as a map in which all is
-    /// right; `()` stays `()`.
+    /// Checks the option `container` and returns it as a map. An image becomes a map with `image`;
+    /// `()` remains `()`.
     #[rhai_fn(return_raw)]
     pub fn container(given: Dynamic) -> Result<Dynamic, Box<EvalAltResult>> {
         if given.is_unit() {
@@ -134,12 +134,12 @@ mod natives {
         Ok(map.into())
     }
 
-    /// The kind of engine that `--engine` chooses.
+    /// Returns the kind of engine that `--engine` chooses.
     pub fn chosen(context: NativeCallContext) -> String {
         Host::of(&context).engine().kind.clone()
     }
 
-    /// The program of the simulator: lmrun itself.
+    /// Returns the program of the simulator: lmrun itself.
     pub fn simulator(context: NativeCallContext) -> String {
         Host::of(&context).engine().program.display().to_string()
     }
@@ -148,7 +148,7 @@ mod natives {
 /// Methods of specs and handles.
 #[export_module]
 mod methods {
-    /// How to start an engine.
+    /// A description of how to start an engine.
     pub type EngineSpec = super::Spec;
     /// An engine that was started.
     pub type Engine = super::Handle;
@@ -163,7 +163,7 @@ mod methods {
         spec.name.clone()
     }
 
-    /// The command that starts it, a word an element.
+    /// The command as an array of arguments.
     ///
     /// ```rhai
     /// print(vllm::engine(#{ model: "m" }).command[1]); // serve
@@ -196,9 +196,10 @@ mod methods {
         i64::from(engine.0.port)
     }
 
-    /// Waits until the engine is ready, has died, or `timeout_s` is over; whether it is ready.
+    /// Waits until the engine is ready, has exited, or `timeout_s` has passed. Returns true if it is
+    /// ready.
     ///
-    /// Ready means that its process lives, its health check answers, and it names its model.
+    /// Ready means that its process runs, its health check passes, and it lists its model.
     ///
     /// ```rhai
     /// let engine = start(sim::engine());
@@ -213,7 +214,8 @@ mod methods {
         wait_for(&context, engine, timeout_s)
     }
 
-    /// Waits until the engine is ready, has died, or `timeout_s` is over; whether it is ready.
+    /// Waits until the engine is ready, has exited, or `timeout_s` has passed. Returns true if it is
+    /// ready.
     #[rhai_fn(name = "wait_until_ready", return_raw, pure)]
     pub fn wait_until_ready_whole(
         context: NativeCallContext,
@@ -223,7 +225,7 @@ mod methods {
         wait_for(&context, engine, timeout_s as f64)
     }
 
-    /// Whether the engine lives and says that it is healthy. Does not wait.
+    /// Returns true if the engine is running and passes its health check, without waiting.
     ///
     /// ```rhai
     /// let engine = start(sim::engine());
@@ -238,8 +240,8 @@ mod methods {
         wait(&Host::of(&context), engine.0.is_healthy())
     }
 
-    /// Ends the engine and everything that came from it: interrupt, then terminate, then kill.
-    /// One that was there before is left as it is.
+    /// Stops the engine and all its processes with SIGINT, SIGTERM and then SIGKILL. An engine at an
+    /// address keeps running.
     ///
     /// ```rhai
     /// let engine = start(sim::engine());
@@ -256,7 +258,7 @@ mod methods {
             .map_err(ScriptError::from)?)
     }
 
-    /// The spec in words.
+    /// The spec as text.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn spec_text(spec: &mut EngineSpec) -> String {
         let started = spec.command.join(" ");

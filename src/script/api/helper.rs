@@ -1,4 +1,4 @@
-//! `core/helper`: processes that engines need beside them. A script has their specs as maps.
+//! `core/helper`: processes that engines need. In scripts, their specs are maps.
 
 use super::engine::wait;
 use crate::core::{Helper, HelperSpec};
@@ -10,17 +10,17 @@ use rhai::{EvalAltResult, Map, Module, NativeCallContext};
 use std::rc::Rc;
 use std::sync::Weak;
 
-/// The module `core/helper`.
+/// Returns the module `core/helper`.
 pub fn module() -> Module {
     exported_module!(natives)
 }
 
-/// What can be done with a helper that was started.
+/// Returns the types with their methods.
 pub fn types() -> Module {
     exported_module!(methods)
 }
 
-/// A helper that `start` keeps running, in a script.
+/// A helper that `start` keeps running.
 #[derive(Clone)]
 pub struct Kept {
     spec: Rc<HelperSpec>,
@@ -43,8 +43,12 @@ impl Kept {
 fn read(function: &str, given: &Map) -> Result<HelperSpec, ScriptError> {
     let spec = options::read::<HelperSpec>(function, given)?;
     if spec.command.is_empty() {
-        return Err(ScriptError::new(format!("`{function}`: the command is empty"))
-            .help("give program and arguments, such as `command: [\"my-store\", \"--port\", \"{port}\"]`"));
+        return Err(
+            ScriptError::new(format!("`{function}`: the command is empty")).help(
+                "give program and arguments, such as \
+                 `command: [\"my-store\", \"--port\", \"{port}\"]`",
+            ),
+        );
     }
     Ok(spec)
 }
@@ -52,8 +56,7 @@ fn read(function: &str, given: &Map) -> Result<HelperSpec, ScriptError> {
 /// Specs of helpers.
 #[export_module]
 mod natives {
-    /// How to start a helper, from its parts: the map itself, when all that is in it is right.
-    /// `function` is who asks.
+    /// Checks the spec of a helper and returns it. `function` is the caller's name in errors.
     #[rhai_fn(return_raw)]
     pub fn spec(function: &str, given: Map) -> Result<Map, Box<EvalAltResult>> {
         super::read(function, &given)?;
@@ -87,7 +90,7 @@ mod methods {
         i64::from(helper.spec.port)
     }
 
-    /// Ends the helper now, or with the last engine that uses it.
+    /// Stops the helper now, or when the last engine that uses it has exited.
     ///
     /// ```rhai
     /// let store = start(redis::server(#{ port: 6400 }));
@@ -104,7 +107,7 @@ mod methods {
             .map_err(ScriptError::from)?)
     }
 
-    /// The helper in words.
+    /// The helper as text.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn text(helper: &mut Helper) -> String {
         format!(

@@ -108,7 +108,7 @@ mod tests {
             ("let a = 5; a /= 2.0; a", 2.5),
         ] {
             let value = compiler().eval::<f64>(expression).expect(expression);
-            assert_eq!(value, quotient, "{expression}");
+            assert!((value - quotient).abs() < 1e-9, "{expression}");
         }
     }
 

@@ -13,7 +13,7 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Map, Module, NativeCallContext};
 use std::time::Duration;
 
-/// The module `core/run`, also global.
+/// Returns the module `core/run`, which is also global.
 pub fn module() -> Module {
     exported_module!(natives)
 }
@@ -40,14 +40,14 @@ fn experiment(
     Ok(Experiment { seen, keys })
 }
 
-/// What every script has.
+/// The natives that every script has.
 #[export_module]
 mod natives {
-    /// Runs an experiment: sends `workload` to every one of `engines` at the same time, and
-    /// returns what was seen, to be indexed by engine.
+    /// Runs an experiment: sends `workload` to all `engines` at the same time. Returns the result,
+    /// which is indexed by engine.
     ///
-    /// An engine made by `vllm::engine` and its like is started for the experiment and closed
-    /// after it; one that `start` returned is left running.
+    /// An engine from `vllm::engine` or a similar function is started for the experiment and closed
+    /// after it; an engine from `start` keeps running.
     ///
     /// ```rhai
     /// let plain = sim::engine();
@@ -68,16 +68,18 @@ mod natives {
         )
     }
 
-    /// The same with options:
-    /// - `warmup` (2): requests to each engine before the workload, which are not measured
-    /// - `may_fail` (false): whether failed requests are expected
-    /// - `limits`: how long each part of a request may take: `connect_s` (10), `first_token_s` (300),
+    /// Runs an experiment with options:
+    /// - `warmup` (2): the number of requests to each engine before the workload, not measured
+    /// - `may_fail` (false): true if failed requests are expected
+    /// - `limits`: the timeouts of a request in seconds: `connect_s` (10), `first_token_s` (300),
     ///   `between_chunks_s` (60) and `total_s` (900)
-    /// - `max_send_lag_s` (`--max-send-lag-s`): how late requests may be sent
-    /// - `max_output_difference` (0.05): the share by which the output tokens of the engines may differ
+    /// - `max_send_lag_s` (`--max-send-lag-s`): the maximum delay of sending in seconds
+    /// - `max_output_difference` (0.05): the maximum relative difference between the output tokens
+    ///   of the engines
     ///
     /// ```rhai
-    /// let seen = run(load::dummy(#{ requests: 2, gap_s: 0.1 }), [plain], #{ warmup: 0, may_fail: true });
+    /// let work = load::dummy(#{ requests: 2, gap_s: 0.1 });
+    /// let seen = run(work, [plain], #{ warmup: 0, may_fail: true });
     /// ```
     #[rhai_fn(name = "run", return_raw)]
     pub fn run_with(
@@ -90,8 +92,9 @@ mod natives {
         experiment(&Host::of(&context), &workload, &engines, options)
     }
 
-    /// Starts an engine and returns at once; only for another that is starting on the same GPU it waits
-    /// until that is ready. It runs until it is closed, or the test ends.
+    /// Starts an engine and returns without waiting until it is ready. Only if another engine is
+    /// starting on the same GPU, waits until that one is ready. The engine runs until it is closed
+    /// or the test ends.
     ///
     /// ```rhai
     /// let engine = start(sim::engine());
@@ -108,8 +111,8 @@ mod natives {
         Ok(Handle::new(started.map_err(ScriptError::from)?))
     }
 
-    /// Starts a helper, a map from `helper::command` and its like, and returns when it is ready. It runs
-    /// until it is closed, or the test ends, and engines that name the same helper use this one.
+    /// Starts a helper, a map from `helper::command` or a similar function, and waits until it is
+    /// ready. It runs until it is closed or the test ends. Engines with the same helper use it.
     ///
     /// Options: those of `helper::command`.
     ///
@@ -125,11 +128,12 @@ mod natives {
         Kept::start(&Host::of(&context), &helper)
     }
 
-    /// The path of an empty folder of the test, under the output folder. It is removed, with
-    /// all that is in it, when the test ends. The same name is the same folder.
+    /// Creates an empty folder for the test and returns its path. The folder is removed when the
+    /// test ends. Calls with the same name return the same folder.
     ///
     /// ```rhai
-    /// let config = #{ local_cpu: false, local_disk: "file://" + scratch("disk"), max_local_disk_size: 20 };
+    /// let disk = "file://" + scratch("disk");
+    /// let config = #{ local_cpu: false, local_disk: disk, max_local_disk_size: 20 };
     /// ```
     #[rhai_fn(return_raw)]
     pub fn scratch(context: NativeCallContext, name: &str) -> Result<String, Box<EvalAltResult>> {
@@ -142,7 +146,7 @@ mod natives {
         utf8(&folder)
     }
 
-    /// The value that the command line gives with `-P name=value`, else `default`.
+    /// Returns the value of `-P name=value`, or `default` if the command line has none.
     ///
     /// ```rhai
     /// let gap_s = param("gap_s", 8);
@@ -156,7 +160,7 @@ mod natives {
         Ok(Host::of(&context).parameter(name, default)?)
     }
 
-    /// The value of the environment variable `name`, else `default`.
+    /// Returns the value of the environment variable `name`, or `default` if it is not set.
     ///
     /// ```rhai
     /// let home = env("HOME", "/root");
@@ -165,7 +169,7 @@ mod natives {
         std::env::var(name).unwrap_or_else(|_| default.into())
     }
 
-    /// Waits for some seconds.
+    /// Waits for a number of seconds.
     ///
     /// ```rhai
     /// sleep(0.5);
@@ -177,13 +181,13 @@ mod natives {
                 .help("give seconds, zero or more")
                 .into());
         }
-        // A timer is made on the runtime, not here.
+        // A timer must be created on the runtime.
         wait(&Host::of(&context), async {
             tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
         })
     }
 
-    /// Waits for some seconds.
+    /// Waits for a number of seconds.
     #[rhai_fn(name = "sleep", return_raw)]
     pub fn sleep_whole(context: NativeCallContext, seconds: i64) -> Result<(), Box<EvalAltResult>> {
         sleep(context, seconds as f64)

@@ -1,4 +1,4 @@
-//! What an experiment saw, as scripts read it.
+//! Results of experiments in scripts.
 
 use super::engine::{Handle, Spec};
 use super::measure::Measure;
@@ -8,12 +8,12 @@ use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, Module};
 use std::rc::Rc;
 
-/// The types and their methods.
+/// Returns the types with their methods.
 pub fn types() -> Module {
     exported_module!(methods)
 }
 
-/// What tells the engines of an experiment apart.
+/// The identity of an engine of an experiment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Key {
     /// A spec.
@@ -23,7 +23,7 @@ pub enum Key {
 }
 
 impl Key {
-    /// The key of an engine, `None` of anything else.
+    /// Returns the key of an engine, `None` for other values.
     pub fn of(value: &Dynamic) -> Option<Self> {
         if let Some(spec) = value.clone().try_cast::<Spec>() {
             return Some(Self::Spec(Rc::as_ptr(&spec).addr()));
@@ -35,12 +35,12 @@ impl Key {
     }
 }
 
-/// What `run` returns.
+/// The result of `run`.
 #[derive(Clone, Debug)]
 pub struct Experiment {
-    /// What was seen.
+    /// The result.
     pub seen: ExperimentResult,
-    /// The engines, in their order.
+    /// The engines, in the order of the call.
     pub keys: Vec<Key>,
 }
 
@@ -75,23 +75,23 @@ fn by_key(
     })?)
 }
 
-/// A row as a map, with the column names of the CSV.
+/// Converts a row to a map with the column names of the CSV.
 fn as_map(row: &Row) -> Dynamic {
     let json = serde_json::to_string(row).unwrap_or_default();
     serde_json::from_str(&json).unwrap_or(Dynamic::UNIT)
 }
 
-/// What was seen.
+/// The methods of results.
 #[export_module]
 mod methods {
-    /// What an experiment saw: index it by engine.
+    /// The result of an experiment, indexed by engine.
     pub type ExperimentResult = super::Experiment;
-    /// What an experiment saw of one engine.
+    /// The result of one engine.
     pub type EngineResult = crate::core::EngineResult;
     /// The values of one measure.
     pub type Distribution = super::Measure;
 
-    /// What was seen of the engine that was started from `engine`.
+    /// The result of the engine that was started from `engine`.
     ///
     /// ```rhai
     /// print(seen[plain].ttft.p50);
@@ -105,7 +105,7 @@ mod methods {
         by_key(seen, Key::of(&Dynamic::from(engine)), &what)
     }
 
-    /// What was seen of `engine`.
+    /// The result of `engine`.
     #[rhai_fn(index_get, return_raw, pure)]
     pub fn by_handle(
         seen: &mut ExperimentResult,
@@ -114,7 +114,7 @@ mod methods {
         by_key(seen, Key::of(&Dynamic::from(engine)), "this engine")
     }
 
-    /// What was seen of each engine, in the order of `run`.
+    /// The results of all engines, in the order of `run`.
     ///
     /// ```rhai
     /// for engine in seen.engines { print(engine.name); }
@@ -159,7 +159,7 @@ mod methods {
         Measure::of_engine(engine, "latency", |row| row.latency)
     }
 
-    /// Output tokens a second between the first and the last token.
+    /// Output tokens per second between the first and the last token.
     ///
     /// ```rhai
     /// print(seen[plain].throughput.mean);
@@ -179,7 +179,7 @@ mod methods {
         Measure::of_engine(engine, "tpot_s", |row| row.tpot_s)
     }
 
-    /// How late requests were sent, seconds.
+    /// The delay of sending requests, seconds.
     ///
     /// ```rhai
     /// print(seen[plain].send_lag.max);
@@ -189,7 +189,7 @@ mod methods {
         Measure::of_engine(engine, "send_lag_s", |row| row.send_lag_s)
     }
 
-    /// Prompt tokens that a cache held, by request.
+    /// Cached prompt tokens of each request.
     ///
     /// ```rhai
     /// print(seen[cached].cached_tokens.values);
@@ -201,7 +201,8 @@ mod methods {
         })
     }
 
-    /// Cached prompt tokens over all prompt tokens; `()` where the engine does not tell.
+    /// The hit rate: cached prompt tokens over all prompt tokens; `()` if the engine does not report
+    /// them.
     ///
     /// ```rhai
     /// print(seen[cached].cached_share);
@@ -211,7 +212,7 @@ mod methods {
         EngineResult::cached_share(engine).map_or(Dynamic::UNIT, Dynamic::from)
     }
 
-    /// Requests without a complete answer.
+    /// The number of requests without a complete response.
     ///
     /// ```rhai
     /// check::equal(seen[plain].failed, 0, "failed requests");
@@ -221,7 +222,7 @@ mod methods {
         EngineResult::failed(engine) as i64
     }
 
-    /// Failed requests over all requests, from 0.0 to 1.0; `()` without requests.
+    /// Failed requests over all requests, from 0.0 to 1.0; `()` if there are no requests.
     ///
     /// ```rhai
     /// check::at_most(seen[plain].error_rate, 0.01, "error rate");
@@ -241,7 +242,7 @@ mod methods {
         engine.rows.iter().map(as_map).collect()
     }
 
-    /// The engine in words.
+    /// The result as text.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn engine_text(engine: &mut EngineResult) -> String {
         format!(
@@ -252,7 +253,7 @@ mod methods {
         )
     }
 
-    /// What is measured, and of which engine.
+    /// The measure and its engine.
     ///
     /// ```rhai
     /// print(seen[plain].ttft.what); // TTFT of `plain`
@@ -262,7 +263,7 @@ mod methods {
         measure.what()
     }
 
-    /// How many requests have the measure.
+    /// The number of requests that have the measure.
     ///
     /// ```rhai
     /// print(seen[plain].ttft.count);

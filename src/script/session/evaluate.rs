@@ -120,7 +120,7 @@ impl Session {
     /// # Errors
     /// If it cannot be read, or as [`Session::eval`].
     pub(crate) fn load(&mut self, path: &Path) -> Result<(), Diagnostic> {
-        let text = program::read(path).map_err(Diagnostic::as_unusable)?;
+        let text = program::read(path).map_err(Diagnostic::into_unusable)?;
         let title = path.display().to_string();
         let start = self.text.lines().count();
         self.loaded.push(LoadedFile {
@@ -185,7 +185,7 @@ impl Session {
             Err(error) => {
                 let diagnostic = Diagnostic::from_error(&error.into(), PROMPT);
                 let diagnostic = with_compile_hint(diagnostic, &text);
-                Err(self.move_into_files(diagnostic).as_unusable())
+                Err(self.move_into_files(diagnostic).into_unusable())
             }
         }
     }
