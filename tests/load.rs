@@ -110,12 +110,12 @@ fn mistakes_are_named_as_they_were_written() {
         (
             &["--rate", "1", "--header", "Authorization: x"],
             2,
-            "`--header` would be written into the manifest",
+            "`--header` would be written to the manifest",
         ),
         (
             &["--rate", "1", "--header", "a b: x"],
             2,
-            "`--header` has `a b`, which is not a header",
+            "`--header` has an invalid header `a b`",
         ),
         (
             &["--rate", "1", "--extra-body", "[1]"],

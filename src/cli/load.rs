@@ -4,29 +4,24 @@ use super::args::{Shown, seconds, seed};
 use super::asked::Asked;
 use super::{complain, exit, signals};
 use crate::core::run::load;
-use crate::core::run::single::refusal_of_ignore_eos;
+use crate::core::run::single::SingleRequest;
 use crate::core::selfcheck::Calibration;
 use crate::core::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
-use crate::core::{
-    CHAT_PATH, COMPLETIONS_PATH, Code, Event, ExperimentResult, MAX_SEND_LAG_S, Server,
-};
+use crate::core::{Code, EngineSpec, Event, ExperimentResult, MAX_SEND_LAG_S, Server};
 use crate::driver::address::Address;
 use crate::driver::http::Shards;
 use crate::driver::text::printable_message;
 use crate::driver::{limits, probe};
 use crate::report::{RequestLog, Watch, experiment_table, result_width};
 use clap::{Args, ValueEnum};
-use serde_json::Map;
-use std::collections::BTreeMap;
+use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::Builder;
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 const EXAMPLES: &str = "\
@@ -221,11 +216,10 @@ fn create(rows: &PathBuf) -> Result<RequestLog, String> {
 impl Sending {
     /// Sends it, prints the results, and returns the exit code.
     async fn send(mut self, args: &LoadArgs) -> u8 {
-        let (abort, aborted) = watch::channel(None);
-        let server = self.server(args, aborted);
+        let server = self.server(args);
         let code = match self.cancel.run_until_cancelled(server).await {
             None => Code::Interrupted.exit(),
-            Some(Ok(server)) => self.measure(args, server, &abort).await,
+            Some(Ok(server)) => self.measure(args, server).await,
             Some(Err(problem)) => {
                 eprintln!("error: {}", printable_message(&problem));
                 Code::Engine.exit()
@@ -235,48 +229,45 @@ impl Sending {
         code
     }
 
-    /// The server with the options that the flags give.
-    async fn server(
-        &self,
-        args: &LoadArgs,
-        aborted: watch::Receiver<Option<String>>,
-    ) -> Result<Server, String> {
+    /// Returns the server with the options that the flags give.
+    async fn server(&self, args: &LoadArgs) -> Result<Arc<Server>, String> {
         let options = &self.workload.request;
         let model = model_of(args, &self.address, options).await?;
-        let server = server(args, &model, self.address.clone(), aborted);
-        let refusal = match args.asked.ignore_eos() {
-            Some(true) => return Ok(server),
-            Some(false) => return Ok(server.without_ignore_eos()),
-            None => refusal_of_ignore_eos(server.clone(), options, &self.shards, &run_id()).await,
-        };
-        let Some(words) = refusal else {
+        let server = Arc::new(server(args, &model, self.address.clone()));
+        if server.accepts_ignore_eos().is_some() {
             return Ok(server);
+        }
+        let question = SingleRequest {
+            server: server.clone(),
+            limits: args.asked.limits(),
+            request_id: format!("{}-ignore-eos", run_id()),
+            prompt: "Hello".into(),
+            options: options.clone(),
         };
-        self.warn(format!(
-            "the server refuses `ignore_eos`, so that its answers may be shorter than `--max-tokens`; \
-             `--no-ignore-eos` skips the question ({})",
-            printable_message(&words)
-        ));
-        Ok(server.without_ignore_eos())
+        let refusal = question.ignore_eos_refusal(&self.shards).await;
+        server.set_accepts_ignore_eos(refusal.is_none());
+        if let Some(message) = refusal {
+            self.warn(format!(
+                "the server refuses `ignore_eos`, so that its answers may be shorter than `--max-tokens`; \
+                 `--no-ignore-eos` skips the question ({})",
+                printable_message(&message)
+            ));
+        }
+        Ok(server)
     }
 
-    async fn measure(
-        &mut self,
-        args: &LoadArgs,
-        server: Server,
-        abort: &watch::Sender<Option<String>>,
-    ) -> u8 {
-        let give_up = |reason: &str| drop(abort.send_replace(Some(reason.into())));
+    async fn measure(&mut self, args: &LoadArgs, server: Arc<Server>) -> u8 {
         let config = &self.workload;
         let load = load::Load {
             config,
             server,
+            limits: args.asked.limits(),
             run_id: run_id(),
             max_send_lag_s: args.max_send_lag_s,
         };
         let mut unwritten = None;
         let (log, events, cancel) = (&mut self.log, &self.events, &self.cancel);
-        let seen = load::run(load, &self.shards, cancel, give_up, |told| {
+        let seen = load::run(load, &self.shards, cancel, |told| {
             let event = match told {
                 load::Told::Began(live) => Event::ExperimentStarted(Arc::new(live)),
                 load::Told::Ended(row, seen) => {
@@ -355,28 +346,17 @@ fn run_id() -> String {
     format!("lmrun-{}", std::process::id())
 }
 
-fn server(
-    args: &LoadArgs,
-    model: &str,
-    address: Address,
-    abort: watch::Receiver<Option<String>>,
-) -> Server {
-    Server {
-        name: address.authority().into(),
-        kind: "openai".into(),
-        simulated: false,
-        model: model.into(),
-        address,
-        headers: BTreeMap::new(),
-        stream_end: args.asked.stream_end(),
-        chat_path: CHAT_PATH.into(),
-        completions_path: COMPLETIONS_PATH.into(),
-        reports_only_hits: false,
-        extra_body: Map::new(),
-        limits: args.asked.limits(),
-        keeps_alive: Arc::new(AtomicBool::new(true)),
-        abort,
-    }
+fn server(args: &LoadArgs, model: &str, address: Address) -> Server {
+    let spec = json!({
+        "name": address.authority(),
+        "kind": "openai",
+        "model": model,
+        "url": String::from(address.clone()),
+        "stream_end": args.asked.stream_end(),
+        "ignore_eos": args.asked.ignore_eos(),
+    });
+    let spec: EngineSpec = serde_json::from_value(spec).expect("all required fields are given");
+    Server::new(Arc::new(spec), address)
 }
 
 async fn model_of(

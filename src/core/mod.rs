@@ -17,7 +17,7 @@ pub use engine::error::EngineError;
 pub use engine::fleet::Fleet;
 pub use engine::helper::{Helper, HelperSpec};
 pub use engine::lifecycle::{Engine, Readiness};
-pub use engine::server::{CHAT_PATH, COMPLETIONS_PATH, Server};
+pub(crate) use engine::server::Server;
 pub use engine::service::Site;
 pub use engine::spec::EngineSpec;
 pub use result::client_health::{ClientHealth, MAX_SEND_LAG_S, Spread};

@@ -3,18 +3,14 @@
 use crate::core::engine::gpu_release::Vram;
 use crate::core::engine::helper::{self, Helper};
 use crate::core::engine::service::{Ask, Launch, Missing, Owned, POLL, Place, QUESTION, Site};
-use crate::core::{EngineError, EngineSpec, RequestLimits, Server};
-use crate::driver::address::Address;
+use crate::core::{EngineError, EngineSpec, Server};
+use crate::driver::gpu;
 use crate::driver::logs::LogFile;
 use crate::driver::probe::{self, ProbeError, TokenizeEndpoint};
 use crate::driver::process_tree::Graces;
-use crate::driver::{gpu, secrets};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 /// Who owns the models of a simulator, as it says itself.
@@ -44,16 +40,13 @@ pub enum Readiness {
 /// A started engine. Dropping it kills it.
 pub struct Engine {
     /// What it was started from.
-    pub spec: EngineSpec,
+    pub spec: Arc<EngineSpec>,
     /// Where it listens.
     pub port: u16,
-    address: Address,
-    key: Option<String>,
+    /// The server that requests are sent to.
+    pub(crate) server: Arc<Server>,
     owned: Owned,
     vram: Vram,
-    abort: watch::Sender<Option<String>>,
-    keeps_alive: Arc<AtomicBool>,
-    takes_ignore_eos: OnceLock<bool>,
     helpers: Mutex<Vec<Arc<Helper>>>,
 }
 
@@ -70,81 +63,21 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let vram = Vram::before(&spec);
         let owned = Owned::start(launch(&spec, port), site).await?;
-        let (address, key) = (spec.address(port), spec.api_key());
-        secrets::register(key.iter().map(|key| ("API_KEY", key.as_str())));
-        let abort = watch::channel(None).0;
-        let keeps_alive = Arc::new(AtomicBool::new(true));
-        let takes_ignore_eos = spec.ignore_eos.map_or_else(OnceLock::new, OnceLock::from);
-        let helpers = Mutex::new(helpers);
+        let spec = Arc::new(spec);
+        let server = Arc::new(Server::new(spec.clone(), spec.address(port)));
         Ok(Self {
             spec,
             port,
-            address,
-            key,
+            server,
             owned,
             vram,
-            abort,
-            keeps_alive,
-            takes_ignore_eos,
-            helpers,
+            helpers: Mutex::new(helpers),
         })
     }
 
     /// Where it answers.
     pub fn base(&self) -> String {
-        self.address.base()
-    }
-
-    /// The headers that every request to it carries, its API key among them.
-    fn headers(&self) -> BTreeMap<String, String> {
-        let bearer = self
-            .key
-            .as_ref()
-            .map(|key| ("authorization".to_owned(), format!("Bearer {key}")));
-        self.spec
-            .headers
-            .clone()
-            .into_iter()
-            .chain(bearer)
-            .collect()
-    }
-
-    /// Returns true if it takes the field `ignore_eos`; `None` while that is not known.
-    pub fn takes_ignore_eos(&self) -> Option<bool> {
-        self.takes_ignore_eos.get().copied()
-    }
-
-    /// Notes whether it takes the field `ignore_eos`.
-    pub fn set_takes_ignore_eos(&self, takes: bool) {
-        let _ = self.takes_ignore_eos.set(takes); // the first answer counts
-    }
-
-    /// Where requests to it go, and how long they may take. They are sent, whatever became of
-    /// those before them.
-    pub fn server(&self, limits: RequestLimits) -> Server {
-        self.abort.send_replace(None);
-        let spec = &self.spec;
-        let server = Server {
-            name: spec.name.as_str().into(),
-            kind: spec.kind.as_str().into(),
-            simulated: spec.simulated,
-            model: spec.model.as_str().into(),
-            address: self.address.clone(),
-            headers: self.headers(),
-            stream_end: spec.stream_end,
-            chat_path: spec.chat_path.clone(),
-            completions_path: spec.completions_path.clone(),
-            reports_only_hits: spec.reports_only_hits,
-            extra_body: spec.extra_body.clone(),
-            limits,
-            keeps_alive: self.keeps_alive.clone(),
-            abort: self.abort.subscribe(),
-        };
-        if self.takes_ignore_eos() == Some(false) {
-            server.without_ignore_eos()
-        } else {
-            server
-        }
+        self.server.base_url()
     }
 
     /// Resident memory of its processes, MiB; `None` where they are not this machine's.
@@ -170,11 +103,6 @@ impl Engine {
         self.owned.log_files()
     }
 
-    /// Gives up every request that is under way to it.
-    pub fn give_up(&self, reason: &str) {
-        self.abort.send_replace(Some(reason.into()));
-    }
-
     /// Waits until it is ready, has died, or `limit` is over.
     pub async fn wait_until_ready(&self, limit: Duration) -> Readiness {
         let mut helpers = self.helper_deaths();
@@ -193,7 +121,7 @@ impl Engine {
         let url = format!("{}{}", self.base(), self.spec.tokenize_path);
         let endpoint = TokenizeEndpoint {
             url: &url,
-            headers: &self.headers(),
+            headers: self.server.headers(),
             model: &self.spec.model,
         };
         endpoint.count(text, QUESTION).await.ok()
@@ -222,7 +150,7 @@ impl Engine {
 
     async fn check_health(&self) -> Result<(), Missing> {
         let url = format!("{}{}", self.base(), self.spec.health_path);
-        let answer = probe::get_with(&url, &self.headers(), QUESTION).await;
+        let answer = probe::get_with(&url, self.server.headers(), QUESTION).await;
         answer.map(drop).map_err(|e| self.missing(&e))
     }
 
@@ -283,7 +211,7 @@ impl Engine {
         if self.owned.is_closed() {
             return Ok(());
         }
-        self.give_up("the engine was closed");
+        self.server.abort_requests("the engine was closed");
         let members = self.owned.members();
         let closed = self.owned.close().await;
         if let Some(held) = self.vram.given_back(&members).await {
@@ -329,7 +257,7 @@ pub async fn all_ready(engines: Vec<Arc<Engine>>) -> Result<(), EngineError> {
 impl Ask for Engine {
     async fn ask(&self) -> Result<(), Missing> {
         self.check_health().await?;
-        let served = probe::models_with(&self.base(), &self.headers(), QUESTION).await;
+        let served = probe::models_with(&self.base(), self.server.headers(), QUESTION).await;
         let served = served.map_err(|e| self.missing(&e))?;
         let Some(model) = served.iter().find(|model| model.id == self.spec.model) else {
             let ids: Vec<&str> = served.iter().map(|model| model.id.as_str()).collect();

@@ -1,7 +1,7 @@
 //! What is needed to start an engine. Which values, the standard library knows.
 
-use crate::core::engine::server::check_headers;
-use crate::core::{CHAT_PATH, COMPLETIONS_PATH, HelperSpec, Seconds};
+use crate::core::engine::server::{CHAT_PATH, COMPLETIONS_PATH, check_headers};
+use crate::core::{HelperSpec, Seconds};
 use crate::driver::address::Address;
 use crate::driver::container::{ContainerSpec, Gpus};
 use crate::driver::http::StreamEnd;

@@ -4,7 +4,7 @@ use crate::core::result::client_health::Effort;
 use crate::core::result::same_work;
 use crate::core::run::limits::too_many_at_once;
 use crate::core::run::memory::MemoryWatch;
-use crate::core::run::send::{self, Completed, Completions, EngineRun};
+use crate::core::run::send::{self, Completed, Completions, EngineRun, RunIds, SharedLoad};
 use crate::core::selfcheck::Calibration;
 use crate::core::workload::{Lexicon, WorkloadConfig};
 use crate::core::{
@@ -199,20 +199,21 @@ impl Runner {
         };
         let requests = Arc::new(config.generate(&lexicon));
         let serial = self.serial.fetch_add(1, Relaxed);
-        let prefix = |engine_id| format!("{}-{serial}-{engine_id}", self.run_id);
-        let lane = |(id, engine): (usize, &Arc<Engine>)| {
-            let server = engine.server(options.limits);
-            EngineRun::new(
-                expr_id,
-                id,
-                prefix(id),
-                server,
-                config,
-                requests.clone(),
-                &lexicon,
-            )
+        let load = SharedLoad {
+            config,
+            requests,
+            lexicon,
+            limits: options.limits,
         };
-        let lanes: Vec<EngineRun> = engines.iter().enumerate().map(lane).collect();
+        let mut lanes = Vec::new();
+        for (engine_id, engine) in engines.iter().enumerate() {
+            let ids = RunIds {
+                expr_id,
+                engine_id,
+                id_prefix: format!("{}-{serial}-{engine_id}", self.run_id),
+            };
+            lanes.push(EngineRun::new(ids, engine.server.clone(), &load));
+        }
         if let Some(problem) = too_many_at_once(&lanes) {
             return Err(RunError::TooMany(problem));
         }
@@ -320,7 +321,11 @@ impl Runner {
         memory: &MemoryWatch,
     ) -> Vec<Vec<Row>> {
         let mut rows: Vec<Vec<Row>> = lanes.iter().map(|_| Vec::new()).collect();
-        let give_up = |reason: &str| engines.iter().for_each(|engine| engine.give_up(reason));
+        let give_up = |reason: &str| {
+            for engine in engines {
+                engine.server.abort_requests(reason);
+            }
+        };
         let cancel = self.interrupts.now();
         let mut ends = Completions::of(requests, &cancel, give_up);
         while let Some(Completed {
@@ -346,7 +351,7 @@ impl Runner {
             tasks.spawn(async move {
                 let error = engine.died().await;
                 let text = error.headline();
-                engine.give_up(&text);
+                engine.server.abort_requests(&text);
                 let text = format!("{text}: requests to `{}` are given up", engine.spec.name);
                 let _ = events.send(Event::Warned { text });
                 found.lock().push(error);

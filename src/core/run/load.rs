@@ -2,19 +2,21 @@
 
 use crate::core::result::client_health::Effort;
 use crate::core::run::memory;
-use crate::core::run::send::{self, Completions, EngineRun};
+use crate::core::run::send::{self, Completions, EngineRun, RunIds, SharedLoad};
 use crate::core::workload::WorkloadConfig;
 use crate::core::{EngineResult, ExperimentResult, Live, Row, Server};
-use crate::driver::http::{Exchange, Shards};
+use crate::driver::http::{Exchange, RequestLimits, Shards};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// A load to one server.
-pub struct Load<'a> {
+pub(crate) struct Load<'a> {
     /// The workload.
     pub config: &'a WorkloadConfig,
     /// The server that it is sent to.
-    pub server: Server,
+    pub server: Arc<Server>,
+    /// The time limits of a request.
+    pub limits: RequestLimits,
     /// The start of every `x-request-id`.
     pub run_id: String,
     /// The delay with which requests may be sent before the numbers are invalid, seconds.
@@ -22,7 +24,7 @@ pub struct Load<'a> {
 }
 
 /// What happens to a load.
-pub enum Told<'a> {
+pub(crate) enum Told<'a> {
     /// Its requests are sent from now on.
     Began(Live),
     /// A request has ended: its row, and the moments in which it came.
@@ -31,31 +33,36 @@ pub enum Told<'a> {
     Warned(String),
 }
 
-/// Sends `load` from `shards`, and tells what happens. `give_up` is told the reason when `cancel`
-/// ends it.
-pub async fn run(
+/// Sends `load` from `shards`, and tells what happens.
+pub(crate) async fn run(
     load: Load<'_>,
     shards: &Shards,
     cancel: &CancellationToken,
-    give_up: impl FnOnce(&str),
     mut tell: impl FnMut(Told<'_>),
 ) -> ExperimentResult {
     let Load {
         config,
         server,
+        limits,
         run_id,
         max_send_lag_s,
     } = load;
-    let (name, simulated) = (server.name.clone(), server.simulated);
-    let lexicon = &config.lexicon;
-    let requests = Arc::new(config.generate(lexicon));
-    let mut lanes = [EngineRun::new(
-        0, 0, run_id, server, config, requests, lexicon,
-    )];
+    let shared = SharedLoad {
+        config,
+        requests: Arc::new(config.generate(&config.lexicon)),
+        lexicon: config.lexicon.clone(),
+        limits,
+    };
+    let ids = RunIds {
+        expr_id: 0,
+        engine_id: 0,
+        id_prefix: run_id,
+    };
+    let mut lanes = [EngineRun::new(ids, server.clone(), &shared)];
     let effort = Effort::since_now(shards);
     let requests = send::send(&mut lanes, shards);
     tell(Told::Began(live(config.title(), &lanes[0])));
-    let mut ends = Completions::of(requests, cancel, give_up);
+    let mut ends = Completions::of(requests, cancel, |reason| server.abort_requests(reason));
     let mut rows = Vec::with_capacity(lanes[0].requests.len());
     while let Some(request) = ends.next().await {
         let row = lanes[0].row(&request.job, &memory::NONE.into(), &request.exchange);
@@ -66,7 +73,11 @@ pub async fn run(
     if let Some(text) = lanes[0].impossible_count(&rows) {
         tell(Told::Warned(text));
     }
-    let engines = vec![EngineResult::new(name, simulated, rows)];
+    let engines = vec![EngineResult::new(
+        server.spec.name.as_str().into(),
+        server.spec.simulated,
+        rows,
+    )];
     ExperimentResult::new(0, config.title(), engines, &spent, max_send_lag_s)
 }
 
@@ -87,17 +98,15 @@ mod tests {
     use crate::core::workload::{
         Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
     };
-    use crate::core::{CHAT_PATH, COMPLETIONS_PATH, ReasonCode};
-    use crate::driver::address::Address;
+    use crate::core::{EngineSpec, ReasonCode};
     use crate::driver::clock::Stamp;
-    use crate::driver::http::{RequestLimits, RequestSource, SendJob, StreamEnd, Target};
+    use crate::driver::http::{RequestSource, SendJob, Target};
     use bytes::Bytes;
     use parking_lot::Mutex;
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::time::Duration;
-    use tokio::sync::watch;
 
     /// Keeps a sending thread until it is told to let go.
     struct Blocker {
@@ -127,24 +136,12 @@ mod tests {
         }
     }
 
-    fn server(listener: &TcpListener, abort: &watch::Sender<Option<String>>) -> Server {
+    fn server(listener: &TcpListener) -> Server {
         let url = format!("http://{}", listener.local_addr().expect("its address"));
-        Server {
-            name: "e".into(),
-            kind: "k".into(),
-            simulated: false,
-            model: "m".into(),
-            address: Address::try_from(url).expect("a URL"),
-            headers: std::collections::BTreeMap::new(),
-            stream_end: StreamEnd::Done,
-            chat_path: CHAT_PATH.into(),
-            completions_path: COMPLETIONS_PATH.into(),
-            reports_only_hits: false,
-            extra_body: serde_json::Map::new(),
-            limits: RequestLimits::default(),
-            keeps_alive: Arc::default(),
-            abort: abort.subscribe(),
-        }
+        let spec = serde_json::json!({ "name": "e", "kind": "k", "model": "m", "url": url });
+        let spec: EngineSpec = serde_json::from_value(spec).expect("a spec");
+        let address = spec.address(0);
+        Server::new(Arc::new(spec), address)
     }
 
     /// One request.
@@ -197,8 +194,7 @@ mod tests {
 
     fn run_with(serve: impl FnOnce(&TcpListener, &Shards, &Server) + Send) -> ExperimentResult {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let (abort, _) = watch::channel(None);
-        let server = server(&listener, &abort);
+        let server = Arc::new(server(&listener));
         let shards = Shards::start(1).expect("a thread");
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -207,14 +203,14 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| serve(&listener, &shards, &server));
             let (config, cancel) = (config(), CancellationToken::new());
-            let (server, run_id) = (server.clone(), "r".into());
             let load = Load {
                 config: &config,
-                server,
-                run_id,
+                server: server.clone(),
+                limits: RequestLimits::default(),
+                run_id: "r".into(),
                 max_send_lag_s: 0.005,
             };
-            let work = run(load, &shards, &cancel, |_| {}, |_| {});
+            let work = run(load, &shards, &cancel, |_| {});
             runtime.block_on(work)
         })
     }
@@ -224,7 +220,7 @@ mod tests {
         let seen = run_with(|listener, shards, server| {
             let (blocks, begin) = channel();
             let (end, lets_go) = channel();
-            let target = server.target(&RequestOptions::default());
+            let target = server.target(&RequestOptions::default(), RequestLimits::default());
             let blocker: Arc<dyn RequestSource> = Arc::new(Blocker {
                 target,
                 blocks,

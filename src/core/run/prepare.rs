@@ -2,9 +2,9 @@
 
 use crate::core::engine::lifecycle::all_ready;
 use crate::core::run::experiment::{Arm, RunOptions, Runner};
-use crate::core::run::single::{self, Single};
+use crate::core::run::single::SingleRequest;
 use crate::core::workload::{CountedBy, Lexicon, RequestOptions, TextOptions, WorkloadConfig};
-use crate::core::{Engine, EngineError, Event};
+use crate::core::{Engine, EngineError, EngineSpec, Event};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
@@ -59,10 +59,11 @@ impl Runner {
             ..options.clone()
         };
         for number in 0..run.warmup {
-            let warmup = Single {
-                server: engine.server(run.limits),
+            let warmup = SingleRequest {
+                server: engine.server.clone(),
+                limits: run.limits,
                 request_id: format!("{}-warmup-{number}", self.run_id),
-                text: "Warm up, please. ".repeat(40 + number),
+                prompt: "Warm up, please. ".repeat(40 + number),
                 options: options.clone(),
             };
             if let Some(failure) = warmup.send(&self.shards).await {
@@ -77,25 +78,30 @@ impl Runner {
 
     /// Finds out whether an engine takes `ignore_eos`, if that is not known, and warns if it does not.
     async fn try_ignore_eos(&self, engine: &Engine, options: &RequestOptions, run: RunOptions) {
-        if engine.takes_ignore_eos().is_some() {
+        if engine.server.accepts_ignore_eos().is_some() {
             return;
         }
         let known = self
             .take_ignore_eos
             .lock()
             .iter()
-            .find(|(spec, _)| *spec == engine.spec)
+            .find(|(spec, _)| *spec == *engine.spec)
             .map(|(_, takes)| *takes);
         if let Some(takes) = known {
-            return engine.set_takes_ignore_eos(takes);
+            return engine.server.set_accepts_ignore_eos(takes);
         }
-        let server = engine.server(run.limits);
-        let refusal =
-            single::refusal_of_ignore_eos(server, options, &self.shards, &self.run_id).await;
-        engine.set_takes_ignore_eos(refusal.is_none());
+        let question = SingleRequest {
+            server: engine.server.clone(),
+            limits: run.limits,
+            request_id: format!("{}-ignore-eos", self.run_id),
+            prompt: "Hello".into(),
+            options: options.clone(),
+        };
+        let refusal = question.ignore_eos_refusal(&self.shards).await;
+        engine.server.set_accepts_ignore_eos(refusal.is_none());
         self.take_ignore_eos
             .lock()
-            .push((engine.spec.clone(), refusal.is_none()));
+            .push((EngineSpec::clone(&engine.spec), refusal.is_none()));
         if let Some(words) = refusal {
             let name = &engine.spec.name;
             let text = format!(
@@ -131,7 +137,7 @@ impl Runner {
             .lexicons
             .lock()
             .iter()
-            .find(|(spec, _)| *spec == engine.spec)
+            .find(|(spec, _)| *spec == *engine.spec)
             .map(|(_, known)| known.clone());
         if known.is_some() {
             return known;
@@ -141,7 +147,7 @@ impl Runner {
         let fitted = Arc::new(fitted.of_model(&engine.spec.model));
         self.lexicons
             .lock()
-            .push((engine.spec.clone(), fitted.clone()));
+            .push((EngineSpec::clone(&engine.spec), fitted.clone()));
         Some(fitted)
     }
 }

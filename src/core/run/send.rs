@@ -8,21 +8,44 @@ use crate::core::workload::{
     Answers, DependencyTracker, Lexicon, Ready, Request, RequestOptions, Said, WorkloadConfig,
 };
 use crate::driver::clock::Stamp;
-use crate::driver::http::{Exchange, Failure, RequestSource, SendJob, Shards, Target, TextPolicy};
+use crate::driver::http::{
+    Exchange, Failure, RequestLimits, RequestSource, SendJob, Shards, Target, TextPolicy,
+};
 use crate::driver::secrets;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
-/// An engine and what it is asked.
+/// The numbers and names of an engine's run.
+pub(crate) struct RunIds {
+    /// The number of the experiment.
+    pub(crate) expr_id: usize,
+    /// The number of the engine within the experiment.
+    pub(crate) engine_id: usize,
+    /// The prefix of every `x-request-id`.
+    pub(crate) id_prefix: String,
+}
+
+/// The part of an experiment that all of its engines share.
+pub(crate) struct SharedLoad<'a> {
+    /// The workload.
+    pub(crate) config: &'a WorkloadConfig,
+    /// The requests of the workload, made with `lexicon`.
+    pub(crate) requests: Arc<Vec<Request>>,
+    /// The words of the texts.
+    pub(crate) lexicon: Arc<Lexicon>,
+    /// The time limits of a request.
+    pub(crate) limits: RequestLimits,
+}
+
+/// An engine and the requests that are sent to it.
 pub struct EngineRun {
-    /// The engine.
-    server: Server,
+    server: Arc<Server>,
+    limits: RequestLimits,
     /// What it is asked, in order.
     pub requests: Arc<Vec<Request>>,
     /// What its rows have in common.
@@ -47,37 +70,31 @@ pub struct Completed {
 }
 
 impl EngineRun {
-    /// `requests` of `config`, made with `lexicon`, to one engine; all engines share them.
-    pub fn new(
-        expr_id: usize,
-        engine_id: usize,
-        id_prefix: String,
-        server: Server,
-        config: &WorkloadConfig,
-        requests: Arc<Vec<Request>>,
-        lexicon: &Arc<Lexicon>,
-    ) -> Self {
+    /// The requests of `load`, to be sent to `server`.
+    pub(crate) fn new(ids: RunIds, server: Arc<Server>, load: &SharedLoad<'_>) -> Self {
+        let spec = &server.spec;
         let context = RowContext {
-            expr_id,
-            engine_id,
-            engine: server.name.clone(),
-            engine_kind: server.kind.clone(),
-            simulated: server.simulated,
-            model: server.model.clone(),
-            context_len_from: lexicon.counted_for(&server.model),
-            reports_only_hits: server.reports_only_hits,
+            expr_id: ids.expr_id,
+            engine_id: ids.engine_id,
+            engine: spec.name.as_str().into(),
+            engine_kind: spec.kind.as_str().into(),
+            simulated: spec.simulated,
+            model: spec.model.as_str().into(),
+            context_len_from: load.lexicon.counted_for(&spec.model),
+            reports_only_hits: spec.reports_only_hits,
             start: Stamp::now(),
         };
         Self {
             server,
-            said: vec![0; requests.len()],
-            requests,
+            limits: load.limits,
+            said: vec![0; load.requests.len()],
+            requests: load.requests.clone(),
             context,
             counts: Arc::default(),
-            lexicon: lexicon.clone(),
-            concurrency: config.arrivals.concurrency,
-            options: config.request.clone(),
-            id_prefix,
+            lexicon: load.lexicon.clone(),
+            concurrency: load.config.arrivals.concurrency,
+            options: load.config.request.clone(),
+            id_prefix: ids.id_prefix,
         }
     }
 
@@ -138,12 +155,11 @@ impl EngineRun {
                 } else {
                     TextPolicy::Discard
                 },
-                ..self.server.target(&self.options)
+                ..self.server.target(&self.options, self.limits)
             },
             start: self.context.start,
             requests: self.requests.clone(),
-            model: self.server.model.clone(),
-            engine_body: self.server.extra_body.clone(),
+            server: self.server.clone(),
             options: self.options.clone(),
             lexicon: self.lexicon.clone(),
             id_prefix: self.id_prefix.clone(),
@@ -158,7 +174,7 @@ impl EngineRun {
     pub fn impossible_count(&self, rows: &[Row]) -> Option<String> {
         let max_tokens = |row: &Row| {
             self.options
-                .max_tokens(&self.requests[row.request_id], &self.server.extra_body)
+                .max_tokens(&self.requests[row.request_id], self.server.extra_body())
         };
         same_work::impossible_count(rows, max_tokens)
     }
@@ -272,8 +288,7 @@ struct SendPlan {
     target: Target,
     start: Stamp,
     requests: Arc<Vec<Request>>,
-    model: Arc<str>,
-    engine_body: Map<String, Value>,
+    server: Arc<Server>,
     options: RequestOptions,
     lexicon: Arc<Lexicon>,
     id_prefix: String,
@@ -328,13 +343,17 @@ impl RequestSource for SendPlan {
 
     fn body(&self, index: usize) -> Bytes {
         let said = self.conversation(index);
-        self.options
-            .body(&self.model, &self.requests[index], &said, &self.engine_body)
+        self.options.body(
+            &self.server.spec.model,
+            &self.requests[index],
+            &said,
+            self.server.extra_body(),
+        )
     }
 
     fn max_tokens(&self, index: usize) -> Option<u64> {
         self.options
-            .max_tokens(&self.requests[index], &self.engine_body)
+            .max_tokens(&self.requests[index], self.server.extra_body())
     }
 
     fn sending(&self) {

@@ -93,17 +93,16 @@ impl Checker {
         }
         let busy = self.make_busy(&step).await;
         let mut exchanges = HashMap::new();
-        let server = engine.server(RequestLimits::default());
-        let give_up = |reason: &str| engine.give_up(reason);
         let run_id = format!("selfcheck-{}", std::process::id());
         let config = workload(&step);
         let load = load::Load {
             config: &config,
-            server,
+            server: engine.server.clone(),
+            limits: RequestLimits::default(),
             run_id,
             max_send_lag_s: MAX_SEND_LAG_S,
         };
-        let seen = load::run(load, &self.shards, &self.cancel, give_up, |told| {
+        let seen = load::run(load, &self.shards, &self.cancel, |told| {
             if let load::Told::Ended(row, seen) = told {
                 exchanges.insert(row.x_request_id.clone(), seen.clone());
             }
