@@ -31,7 +31,7 @@ pub(crate) struct SheetLine {
 }
 
 /// A row of a page: a part of a text. The first row of a text has the line with its word.
-struct Row<'a> {
+struct SheetRow<'a> {
     line: Option<&'a SheetLine>,
     text: String,
 }
@@ -42,7 +42,7 @@ impl Sheet {
         let mut rows = Vec::new();
         for line in &self.lines {
             for (i, text) in textwrap::wrap(&line.text, LETTERS).iter().enumerate() {
-                rows.push(Row {
+                rows.push(SheetRow {
                     line: (i == 0).then_some(line),
                     text: text.to_string(),
                 });
@@ -51,7 +51,7 @@ impl Sheet {
         rows.chunks(LINES).map(|rows| self.page(rows)).collect()
     }
 
-    fn page(&self, rows: &[Row<'_>]) -> (String, f64) {
+    fn page(&self, rows: &[SheetRow<'_>]) -> (String, f64) {
         let height = HEAD + LEADING * rows.len() as f64;
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \

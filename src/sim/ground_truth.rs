@@ -41,12 +41,12 @@ impl StampRecorder {
     }
 
     /// Starts the stamps of the answer to a request that has just been read.
-    pub(crate) fn start_answer(self: &Arc<Self>, headers: &HeaderMap) -> AnswerStamps {
+    pub(crate) fn start_answer(self: &Arc<Self>, headers: &HeaderMap) -> AnswerStamper {
         let id = headers
             .get("x-request-id")
             .and_then(|id| id.to_str().ok())
             .unwrap_or_default();
-        AnswerStamps {
+        AnswerStamper {
             recorder: Arc::clone(self),
             stamps: StreamStamps {
                 id: id.to_owned(),
@@ -71,12 +71,12 @@ impl StampRecorder {
 }
 
 /// Stamps the chunks of one answer, and hands the stamps to the recorder when dropped.
-pub(crate) struct AnswerStamps {
+pub(crate) struct AnswerStamper {
     recorder: Arc<StampRecorder>,
     stamps: StreamStamps,
 }
 
-impl AnswerStamps {
+impl AnswerStamper {
     /// Stamps a chunk that was due at `due` and is written now.
     pub(crate) fn stamp_chunk(&mut self, due: Nanos) {
         self.stamps.due_ns.push(self.recorder.offset_ns + due);
@@ -84,7 +84,7 @@ impl AnswerStamps {
     }
 }
 
-impl Drop for AnswerStamps {
+impl Drop for AnswerStamper {
     fn drop(&mut self) {
         let stamps = std::mem::take(&mut self.stamps);
         self.recorder.answers.lock().push(stamps);

@@ -1,6 +1,6 @@
 //! The destinations of the tokens of an answer.
 
-use crate::sim::ground_truth::AnswerStamps;
+use crate::sim::ground_truth::AnswerStamper;
 use crate::sim::scheduler::{DueToken, Nanos};
 use crate::sim::sse::{AnswerPart, EventWriter, PromptUsage, TokenUsage};
 use crate::sim::text::AnswerText;
@@ -62,7 +62,7 @@ pub(crate) struct AnswerStream {
     events: EventWriter,
     pending: Vec<u8>,
     sent_bytes: usize,
-    stamps: Option<AnswerStamps>,
+    stamps: Option<AnswerStamper>,
     answers: u32,
     finished: u32,
     opened: bool,
@@ -77,7 +77,7 @@ impl AnswerStream {
     pub(crate) fn new(
         socket: Arc<TcpStream>,
         events: EventWriter,
-        stamps: Option<AnswerStamps>,
+        stamps: Option<AnswerStamper>,
     ) -> (Arc<Mutex<Self>>, oneshot::Receiver<()>) {
         let (done, written) = oneshot::channel();
         let stream = Self {
