@@ -144,7 +144,7 @@ impl Runner {
         }
         let count = async |text: &str| engine.count_tokens(text).await;
         let fitted = Lexicon::fit(CountedBy::Engine, count).await?;
-        let fitted = Arc::new(fitted.of_model(&engine.spec.model));
+        let fitted = Arc::new(fitted.with_model(&engine.spec.model));
         self.lexicons
             .lock()
             .push((EngineSpec::clone(&engine.spec), fitted.clone()));

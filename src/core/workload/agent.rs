@@ -68,7 +68,7 @@ impl Generate for Agent {
         arrivals.saturating_mul(self.branch_at + branched)
     }
 
-    fn make(&self, plan: &mut Plan) {
+    fn generate(&self, plan: &mut Plan) {
         for agent in 0..plan.count {
             let mut last = None;
             for step in 0..self.branch_at {

@@ -56,7 +56,7 @@ impl Generate for Chat {
         arrivals * self.turns
     }
 
-    fn make(&self, plan: &mut Plan) {
+    fn generate(&self, plan: &mut Plan) {
         let mut random = random(plan.seed, "think");
         let words = |seed: u64, what, number, tokens| Part::Words {
             seed: seed_of(seed, what, number),

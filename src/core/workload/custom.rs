@@ -74,7 +74,7 @@ impl Generate for Custom {
         }
     }
 
-    fn usual_gap_s(&self) -> Option<f64> {
+    fn default_gap_s(&self) -> Option<f64> {
         None
     }
 
@@ -86,7 +86,7 @@ impl Generate for Custom {
         self.given.iter().any(|given| given.output_len.is_some())
     }
 
-    fn make(&self, plan: &mut Plan) {
+    fn generate(&self, plan: &mut Plan) {
         for (i, given) in self.given.iter().enumerate() {
             let messages = given.messages();
             let of_length = |message: &Message| estimate_tokens(&message.text(plan.lexicon));

@@ -51,15 +51,15 @@ impl Generate for Dummy {
         Err(ConfigError::new("query_len", problem))
     }
 
-    fn usual_count(&self) -> u64 {
+    fn default_count(&self) -> u64 {
         10
     }
 
-    fn usual_gap_s(&self) -> Option<f64> {
+    fn default_gap_s(&self) -> Option<f64> {
         Some(8.0)
     }
 
-    fn make(&self, plan: &mut Plan) {
+    fn generate(&self, plan: &mut Plan) {
         let longest = MAX_CONTEXT_LEN - self.query_len;
         for i in 0..plan.count {
             let context_len = self

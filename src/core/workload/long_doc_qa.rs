@@ -69,7 +69,7 @@ impl Generate for LongDocQa {
         self.documents * (1 + self.repeats)
     }
 
-    fn make(&self, plan: &mut Plan) {
+    fn generate(&self, plan: &mut Plan) {
         let mut asked = vec![0; self.documents as usize];
         let first = (0..self.documents).map(|document| (0, document));
         for (round, document) in first.chain(

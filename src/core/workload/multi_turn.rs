@@ -37,7 +37,7 @@ impl Generate for MultiTurn {
         ])
     }
 
-    fn usual_gap_s(&self) -> Option<f64> {
+    fn default_gap_s(&self) -> Option<f64> {
         Some(8.0)
     }
 
@@ -45,7 +45,7 @@ impl Generate for MultiTurn {
         Some(("`turns`", self.turns))
     }
 
-    fn make(&self, plan: &mut Plan) {
+    fn generate(&self, plan: &mut Plan) {
         for turn in 0..plan.count {
             let context_len = if turn == 0 { self.context_len } else { 0 };
             let parts = vec![

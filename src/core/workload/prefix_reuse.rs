@@ -56,7 +56,7 @@ impl Generate for PrefixReuse {
         check_exponent(self.zipf_exponent)
     }
 
-    fn make(&self, plan: &mut Plan) {
+    fn generate(&self, plan: &mut Plan) {
         let mut random = random(plan.seed, "reuse");
         let mut used = vec![0; self.prefixes as usize];
         for i in 0..plan.count {

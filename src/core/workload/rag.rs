@@ -66,7 +66,7 @@ impl Generate for Rag {
         check_exponent(self.zipf_exponent)
     }
 
-    fn make(&self, plan: &mut Plan) {
+    fn generate(&self, plan: &mut Plan) {
         let mut random = random(plan.seed, "retrieved");
         let system = Part::Words {
             seed: seed_of(plan.seed, "system", 0),

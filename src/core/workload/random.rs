@@ -41,7 +41,7 @@ impl Generate for Random {
         self.output_len.is_some()
     }
 
-    fn make(&self, plan: &mut Plan) {
+    fn generate(&self, plan: &mut Plan) {
         let mut random = random(plan.seed, "lengths");
         let prefix = Part::Words {
             seed: seed_of(plan.seed, "prefix", 0),

@@ -1,4 +1,4 @@
-//! Texts that are written out only when they are sent, and how many tokens they have.
+//! Texts that are built only when they are sent, and their numbers of tokens.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -8,37 +8,37 @@ use std::sync::Arc;
 /// A piece of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The text itself.
+    /// A text.
     Literal(String),
-    /// The text itself, which others have too.
+    /// A text that other messages share.
     Shared(Arc<str>),
     /// A text, repeated.
     Repeated {
-        /// What is repeated.
+        /// The text.
         unit: &'static str,
-        /// How often.
+        /// The number of repetitions.
         times: usize,
     },
-    /// Words drawn from the lexicon, one token each. The same seed begins with the same words.
+    /// Random words of the lexicon, one token each. The same seed gives the same first words.
     Words {
-        /// What draws them.
+        /// The seed.
         seed: u64,
-        /// How many.
+        /// The number of words.
         tokens: u64,
     },
 }
 
-/// Who speaks, and what.
+/// A message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// `system`, `user` or `assistant`.
     pub role: Arc<str>,
-    /// The text, in pieces that stand one behind the other.
+    /// The consecutive parts of the text.
     pub parts: Vec<Part>,
 }
 
 impl Message {
-    /// A message of the user.
+    /// Creates a message of the user.
     pub fn user(parts: Vec<Part>) -> Self {
         Self {
             role: "user".into(),
@@ -46,7 +46,7 @@ impl Message {
         }
     }
 
-    /// A message that sets the scene.
+    /// Creates a system message.
     pub fn system(parts: Vec<Part>) -> Self {
         Self {
             role: "system".into(),
@@ -54,7 +54,7 @@ impl Message {
         }
     }
 
-    /// The whole text.
+    /// Returns the whole text.
     pub fn text(&self, lexicon: &Lexicon) -> String {
         let mut text = String::new();
         for part in &self.parts {
@@ -69,7 +69,7 @@ impl Message {
     }
 }
 
-/// Who counted the tokens of a text.
+/// The source of a token count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CountedBy {
@@ -77,12 +77,12 @@ pub enum CountedBy {
     Rule,
     /// The model's tokenizer, from its file.
     Tokenizer,
-    /// The engine, asked.
+    /// The engine's tokenizer.
     Engine,
 }
 
 impl CountedBy {
-    /// As rows have it.
+    /// Returns its name in rows.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rule => "rule",
@@ -92,30 +92,30 @@ impl CountedBy {
     }
 }
 
-/// Short common English words: one token each, with the space before them, for every tokenizer
-/// that was met.
+/// Short common English words. With the space before it, each is one token for all tested
+/// tokenizers.
 const WORDS: &str = include_str!("words.txt");
 
-/// Fewer words than this make no text.
-const FEWEST: usize = 100;
+/// The minimum number of words.
+const MIN_WORDS: usize = 100;
 
 /// The sentence of the DUMMY workload.
 pub const FILLER: &str = "This is some dummy text. ";
 
-/// The words that texts are made of: each is one token.
+/// The words of generated texts, one token each.
 #[derive(Clone, Debug)]
 pub struct Lexicon {
     words: Vec<&'static str>,
-    /// Tokens of the DUMMY sentence where it is repeated.
+    /// The tokens of [`FILLER`] when it is repeated.
     pub filler_tokens: u64,
-    /// By whose count.
+    /// The source of the count.
     pub counted_by: CountedBy,
-    /// Of which model, where an engine counted.
+    /// The model of the engine that counted.
     model: Option<Arc<str>>,
 }
 
 impl Default for Lexicon {
-    /// By the rule.
+    /// Returns all words, counted by rule.
     fn default() -> Self {
         Self {
             words: WORDS.split_whitespace().collect(),
@@ -127,16 +127,16 @@ impl Default for Lexicon {
 }
 
 impl Lexicon {
-    /// The words that `count` counts as one token each; `None` where it does not answer, or where
-    /// texts of them have another length than their words say.
+    /// Finds the words that `count` counts as one token each. Returns `None` if it does not answer,
+    /// or if texts of these words do not have one token per word.
     pub async fn fit(
         counted_by: CountedBy,
         mut count: impl AsyncFnMut(&str) -> Option<u64>,
     ) -> Option<Self> {
         let all = Self::default().words;
-        // What a tokenizer adds to every text, such as a mark for its beginning.
-        let once = count(&spaced(&all[..FEWEST])).await?;
-        let added = (2 * once).checked_sub(count(&spaced(&all[..FEWEST]).repeat(2)).await?)?;
+        // The tokens that a tokenizer adds to every text, such as a start token.
+        let once = count(&spaced(&all[..MIN_WORDS])).await?;
+        let added = (2 * once).checked_sub(count(&spaced(&all[..MIN_WORDS]).repeat(2)).await?)?;
         let mut words = Vec::new();
         let mut untried = vec![&all[..]];
         while let Some(some) = untried.pop() {
@@ -147,11 +147,9 @@ impl Lexicon {
                 untried.extend([right, left]);
             }
         }
-        let filler = [FILLER.repeat(10), FILLER.repeat(110)];
-        let filler_tokens = (count(&filler[1])
-            .await?
-            .checked_sub(count(&filler[0]).await?)?)
-            / 100;
+        let few = count(&FILLER.repeat(10)).await?;
+        let many = count(&FILLER.repeat(110)).await?;
+        let filler_tokens = many.checked_sub(few)? / 100;
         let fitted = Self {
             words,
             filler_tokens: filler_tokens.max(1),
@@ -159,23 +157,23 @@ impl Lexicon {
             model: None,
         };
         let mut sample = String::new();
-        if fitted.words.len() < FEWEST {
+        if fitted.words.len() < MIN_WORDS {
             return None;
         }
         fitted.write(0, 1000, &mut sample);
         (count(&sample).await? == 1000 + added).then_some(fitted)
     }
 
-    /// The same, as counted by an engine that serves `model`.
+    /// Returns the lexicon, counted by an engine that serves `model`.
     #[must_use]
-    pub fn of_model(self, model: &str) -> Self {
+    pub fn with_model(self, model: &str) -> Self {
         Self {
             model: Some(model.into()),
             ..self
         }
     }
 
-    /// Who counted, as rows of requests to `model` have it.
+    /// Returns the source of the count for rows of requests to `model`.
     pub fn counted_for(&self, model: &str) -> &'static str {
         match &self.model {
             Some(counted) if **counted != *model => "other_model",
@@ -198,11 +196,10 @@ fn spaced(words: &[&str]) -> String {
     words.iter().flat_map(|word| [" ", word]).collect()
 }
 
-/// How many tokens a text has, by rule: a word is one token for every ten letters or
-/// part of ten; every other character that is not a space is one.
+/// Estimates the tokens of a text: one token for every ten letters of a word or part of ten, and
+/// one for every other character that is not a space.
 ///
-/// Close to what common tokenizers make of English; the server's own count, which a row
-/// carries too, is the true one.
+/// For English it is close to common tokenizers. Rows also have the exact count of the server.
 pub fn estimate_tokens(text: &str) -> u64 {
     const LETTERS: u64 = 10;
     let mut tokens = 0;
@@ -256,7 +253,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn words_are_a_token_each_and_begin_alike(seed: u64, tokens in 0u64..500, more in 0u64..100) {
+        fn words_are_one_token_each_and_longer_texts_start_with_shorter_ones(seed: u64, tokens in 0u64..500, more in 0u64..100) {
             let text = words(seed, tokens);
             prop_assert_eq!(estimate_tokens(&text), tokens);
             prop_assert!(words(seed, tokens + more).starts_with(&text));
@@ -268,8 +265,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn words_of_several_tokens_are_left_out() {
-        // A tokenizer with a mark for the beginning, which splits words that begin with an s.
+    async fn fit_skips_words_of_several_tokens() {
+        // A tokenizer with a start token, which splits words that begin with an s.
         let count = |text: &str| {
             1 + text
                 .split_whitespace()
@@ -278,18 +275,19 @@ mod tests {
         };
         let fitted = fit(count).await.expect("a fit");
         assert!(
-            fitted.words.len() > FEWEST && !fitted.words.iter().any(|word| word.starts_with('s'))
+            fitted.words.len() > MIN_WORDS
+                && !fitted.words.iter().any(|word| word.starts_with('s'))
         );
         assert_eq!(fitted.filler_tokens, 6, "`some` has two");
     }
 
     #[tokio::test]
-    async fn the_count_of_one_model_is_not_that_of_another() {
+    async fn counts_of_another_model_are_marked() {
         let count = async |text: &str| Some(text.split_whitespace().count() as u64);
         let fitted = Lexicon::fit(CountedBy::Engine, count)
             .await
             .expect("a fit")
-            .of_model("m");
+            .with_model("m");
         assert_eq!(
             (fitted.counted_for("m"), fitted.counted_for("n")),
             ("engine", "other_model")
@@ -298,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_tokenizer_of_letters_fits_nothing() {
+    async fn a_tokenizer_of_letters_does_not_fit() {
         assert!(fit(|text| text.len() as u64).await.is_none());
         assert!(
             Lexicon::fit(CountedBy::Engine, async |_: &str| None)

@@ -69,7 +69,7 @@ pub struct Stage {
 
 /// What a generator says of its arrivals itself.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Own {
+pub struct GeneratorArrivals {
     /// Seconds between them where no rate is given; `None` where its requests have their own times.
     pub gap_s: Option<f64>,
     /// How many there are, where its config says so, and the words in which it does.
@@ -87,7 +87,7 @@ impl Arrivals {
     ///
     /// # Errors
     /// Where two options contradict each other, or one makes no workload or has no effect.
-    pub fn checked(self, own: Own) -> Result<Self, ConfigError> {
+    pub fn checked(self, own: GeneratorArrivals) -> Result<Self, ConfigError> {
         self.check_contradictions()?;
         self.check_values()?;
         self.check_count(own.count)?;

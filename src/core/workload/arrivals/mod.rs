@@ -5,4 +5,4 @@ mod config;
 mod tests;
 mod times;
 
-pub use config::{Arrivals, Own, Spacing};
+pub use config::{Arrivals, GeneratorArrivals, Spacing};

@@ -4,7 +4,7 @@ use crate::core::Seconds;
 use proptest::prelude::*;
 
 /// A generator with a gap, and no count of its own.
-const OPEN: Own = Own {
+const OPEN: GeneratorArrivals = GeneratorArrivals {
     gap_s: Some(8.0),
     count: None,
 };
@@ -90,7 +90,7 @@ fn contradictions_are_named() {
 
 #[test]
 fn a_count_of_its_own_needs_no_other_and_is_served_in_time() {
-    let own = Own {
+    let own = GeneratorArrivals {
         gap_s: Some(8.0),
         count: Some(("`users`", 10)),
     };
@@ -155,7 +155,7 @@ fn schedules_beyond_the_longest_span_are_refused() {
 
 #[test]
 fn what_would_have_no_effect_is_refused() {
-    let timed = Own {
+    let timed = GeneratorArrivals {
         gap_s: None,
         count: None,
     };

@@ -1,4 +1,4 @@
-//! The moments of arrivals.
+//! The times of arrivals.
 
 use super::super::seed::random;
 use super::config::{Arrivals, Spacing, Stage};
@@ -6,24 +6,25 @@ use crate::core::Seconds;
 use rand_distr::{Distribution, Gamma};
 
 impl Arrivals {
-    /// The moments of `count` arrivals, ascending.
+    /// Returns the times of `count` arrivals, ascending, seconds.
     pub fn times(&self, count: u64, seed: u64) -> Vec<f64> {
         if self.rate().is_infinite() && self.stages.is_empty() {
             return vec![self.offset_s.0; count as usize];
         }
         let stages = self.timetable(count);
-        let points = self.points(count, seed).into_iter();
-        points
+        self.points(count, seed)
+            .into_iter()
             .map(|n| self.offset_s.0 + time_of(&stages, n))
             .collect()
     }
 
-    /// The rates, one after the other, for `count` requests.
+    /// Returns the consecutive rates of `count` requests.
     pub(super) fn timetable(&self, count: u64) -> Vec<Stage> {
         if !self.stages.is_empty() {
             return self.stages.clone();
         }
-        let (qps, to_qps) = (self.rate(), self.to_qps);
+        let qps = self.rate();
+        let to_qps = self.to_qps;
         let mean = f64::midpoint(qps, to_qps.unwrap_or(qps));
         let duration_s = self.duration_s.unwrap_or(Seconds(count as f64 / mean));
         vec![Stage {
@@ -33,7 +34,7 @@ impl Arrivals {
         }]
     }
 
-    /// `count` points between 0 and `count` at a mean distance of one.
+    /// Returns `count` points between 0 and `count` at a mean distance of one.
     fn points(&self, count: u64, seed: u64) -> Vec<f64> {
         let burst = self.burst.unwrap_or(1).max(1);
         let groups = count.div_ceil(burst);
@@ -44,7 +45,8 @@ impl Arrivals {
         (0..count).map(|i| starts[(i / burst) as usize]).collect()
     }
 
-    /// The shape of gamma-distributed gaps, where they are random: 1 makes them exponential.
+    /// Returns the shape of gamma-distributed gaps, or `None` for constant gaps. With 1 they are
+    /// exponential.
     fn shape(&self) -> Option<f64> {
         match self.arrivals {
             Spacing::Constant => None,
@@ -55,22 +57,22 @@ impl Arrivals {
 }
 
 impl Stage {
-    /// How many requests it brings.
+    /// Returns its number of requests.
     pub(super) fn requests(&self) -> f64 {
         self.duration_s.0 * f64::midpoint(self.qps, self.to_qps.unwrap_or(self.qps))
     }
 
-    /// When the stage has brought `n` requests: the root of `n = qps t + (to_qps - qps) t² / 2
-    /// duration`.
+    /// Returns the time of request `n`, seconds: the root of
+    /// `n = qps t + (to_qps - qps) t² / 2 duration`.
     fn time_of(&self, n: f64) -> f64 {
         let slope = (self.to_qps.unwrap_or(self.qps) - self.qps) / self.duration_s.0;
-        // This form of the root is exact also where the slope is zero.
+        // This form of the root is also exact for a slope of zero.
         let root = self.qps + (self.qps * self.qps + 2.0 * slope * n).max(0.0).sqrt();
         if n == 0.0 { 0.0 } else { 2.0 * n / root }
     }
 }
 
-/// When `stages` one after the other have brought `n` requests.
+/// Returns the time of request `n` of consecutive `stages`, seconds.
 fn time_of(stages: &[Stage], mut n: f64) -> f64 {
     let mut start_s = 0.0;
     for stage in stages {
@@ -83,23 +85,23 @@ fn time_of(stages: &[Stage], mut n: f64) -> f64 {
     start_s
 }
 
-/// `points` between 0 and `span` with random gaps.
+/// Returns points between 0 and `span` with random gaps.
 ///
-/// The gaps are scaled to fill the span exactly, with one behind the last: exponential ones then
-/// are a Poisson process that is known to bring so many.
+/// The gaps, with one after the last point, are scaled to fill the span exactly: exponential ones
+/// then are a Poisson process with this number of points.
 fn random_points(points: u64, span: f64, shape: f64, seed: u64) -> Vec<f64> {
     let mut random = random(seed, "arrivals");
-    // The shape was checked to be positive.
-    let Ok(gamma) = Gamma::new(shape, 1.0) else {
-        return vec![0.0; points as usize];
-    };
+    let gamma = Gamma::new(shape, 1.0).expect("the shape is positive");
     let gaps: Vec<f64> = (0..=points).map(|_| gamma.sample(&mut random)).collect();
     let all: f64 = gaps.iter().sum();
-    // Tiny shapes can draw nothing but zeros.
+    // With a tiny shape all gaps can be zero.
     let scale = if all > 0.0 { span / all } else { 0.0 };
-    let sums = gaps.iter().scan(0.0, |sum, gap| {
-        *sum += gap * scale;
-        Some(f64::min(*sum, span))
-    });
-    sums.take(points as usize).collect()
+    let mut sum = 0.0;
+    gaps.iter()
+        .take(points as usize)
+        .map(|gap| {
+            sum += gap * scale;
+            f64::min(sum, span)
+        })
+        .collect()
 }

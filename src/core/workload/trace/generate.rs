@@ -94,7 +94,7 @@ impl Generate for Trace {
         Ok(())
     }
 
-    fn usual_gap_s(&self) -> Option<f64> {
+    fn default_gap_s(&self) -> Option<f64> {
         let is_timed = self.rows.iter().all(|row| row.at_s.is_some());
         (!is_timed).then_some(1.0)
     }
@@ -114,7 +114,7 @@ impl Generate for Trace {
         true
     }
 
-    fn make(&self, plan: &mut Plan) {
+    fn generate(&self, plan: &mut Plan) {
         for (number, row) in self.rows.iter().enumerate() {
             let continues = matches!(
                 row.prompt,
