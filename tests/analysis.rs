@@ -50,7 +50,7 @@ fn a_mistake_in_a_main_is_shown_at_its_line() {
     let script = "import \"std/results\" as results;\nfn main() { results::read(\"original.csv\").column(\"TTTF\") }\n";
     let ran = sandbox().file("a.rhai", script).run(&["a.rhai"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, "FAILED main\n"));
-    ran.assert_stderr("there is no column `TTTF`");
+    ran.assert_stderr("unknown column `TTTF`");
     ran.assert_stderr("did you mean `TTFT`?");
     let missing = sandbox()
         .file("a.rhai", &script.replace("original", "other"))

@@ -197,7 +197,7 @@ fn a_result_cannot_be_its_own_baseline() {
     let sandbox = Sandbox::new().file("t.rhai", &script);
     let own = sandbox.run(&["t.rhai", "-P", "baseline=out/test_one.csv"]);
     own.assert_code(1);
-    let expected = "out/test_one.csv is a result of this run: it cannot be its own baseline";
+    let expected = "out/test_one.csv is a result of this run and cannot be its own baseline";
     own.assert_stderr(expected);
 
     std::fs::rename(sandbox.path("out"), sandbox.path("yesterday")).expect("renamed");

@@ -154,12 +154,12 @@ pub(super) struct RunArgs {
     pub(super) seed: u64,
     /// The amount of output.
     #[command(flatten)]
-    pub(super) shown: Shown,
+    pub(super) shown: VerbosityFlags,
 }
 
 /// The amount of output.
 #[derive(Clone, Copy, Debug, Args)]
-pub(super) struct Shown {
+pub(super) struct VerbosityFlags {
     /// Show only results and failures.
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
@@ -168,7 +168,7 @@ pub(super) struct Shown {
     verbose: bool,
 }
 
-impl Shown {
+impl VerbosityFlags {
     /// Returns true with `--verbose`.
     pub(super) fn is_verbose(self) -> bool {
         self.verbose

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 /// The flags of `lmrun load` for requests and responses.
 #[derive(Debug, Args)]
-pub struct Asked {
+pub(super) struct Asked {
     /// API endpoint to request.
     #[arg(long, value_enum, default_value_t = Endpoints::Chat)]
     endpoint: Endpoints,
@@ -58,7 +58,7 @@ enum LastEvent {
 
 impl Asked {
     /// Returns the options of the requests.
-    pub fn options(&self) -> RequestOptions {
+    pub(super) fn options(&self) -> RequestOptions {
         RequestOptions {
             endpoint: match self.endpoint {
                 Endpoints::Chat => Endpoint::Chat,
@@ -72,7 +72,7 @@ impl Asked {
     }
 
     /// Returns whether to send `ignore_eos`; `None` if a first request decides.
-    pub fn ignore_eos(&self) -> Option<bool> {
+    pub(super) fn ignore_eos(&self) -> Option<bool> {
         match (self.ignore_eos, self.no_ignore_eos) {
             (true, _) => Some(true),
             (_, true) => Some(false),
@@ -81,7 +81,7 @@ impl Asked {
     }
 
     /// Returns the last event of a complete stream.
-    pub fn stream_end(&self) -> StreamEnd {
+    pub(super) fn stream_end(&self) -> StreamEnd {
         match self.stream_end {
             LastEvent::Done => StreamEnd::Done,
             LastEvent::FinishReason => StreamEnd::FinishReason,
@@ -89,7 +89,7 @@ impl Asked {
     }
 
     /// Returns the timeouts of a request.
-    pub fn limits(&self) -> RequestLimits {
+    pub(super) fn limits(&self) -> RequestLimits {
         read_limits(&self.limit).expect("each was checked by its parser")
     }
 }

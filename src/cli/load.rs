@@ -1,6 +1,6 @@
 //! `lmrun load`: a load without a script, on the same path as a test's.
 
-use super::args::{Shown, seconds, seed};
+use super::args::{VerbosityFlags, seconds, seed};
 use super::asked::Asked;
 use super::{complain, exit, signals};
 use crate::core::run::load;
@@ -76,7 +76,7 @@ pub struct LoadArgs {
     max_send_lag_s: f64,
     /// What is shown.
     #[command(flatten)]
-    shown: Shown,
+    shown: VerbosityFlags,
 }
 
 /// How requests are spaced.
@@ -175,7 +175,7 @@ pub fn run(args: &LoadArgs) -> u8 {
     };
     let warnings = events.clone();
     let tell = move |text: &str| drop(warnings.send(Event::Warned { text: text.into() }));
-    runtime.spawn(signals::heed(
+    runtime.spawn(signals::cancel_on_signal(
         cancel.clone(),
         "giving up what is under way",
         tell,

@@ -214,7 +214,7 @@ impl TestLoop<'_> {
     fn run(&self, stage: Stage) -> u8 {
         let host = &stage.host;
         let runner = host.runner().clone();
-        stage.runtime.spawn(signals::heed(
+        stage.runtime.spawn(signals::cancel_on_signal(
             stage.cancel.clone(),
             "closing the engines",
             move |text| runner.emit(Event::Warned { text: text.into() }),

@@ -50,7 +50,7 @@ pub(super) fn run(args: &SelfCheckArgs) -> u8 {
         Ok(checker) => checker,
         Err(problem) => return complain(&problem),
     };
-    runtime.spawn(signals::heed(
+    runtime.spawn(signals::cancel_on_signal(
         checker.cancel.clone(),
         "ending the check",
         // The line of the current step has no line break.

@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 /// The time in which a second signal counts as the first: timeout(1) signals its child and then its
 /// group.
-const SAME: Duration = Duration::from_secs(1);
+const REPEAT_TIME: Duration = Duration::from_secs(1);
 
 /// The kind of a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum StopSignal {
     /// Ctrl-C.
     Interrupt,
     /// SIGTERM or SIGHUP.
@@ -22,7 +22,7 @@ pub enum Kind {
 }
 
 /// The incoming signals.
-pub struct Incoming {
+pub(super) struct Incoming {
     interrupts: Signal,
     terminations: Signal,
     hangups: Option<Signal>,
@@ -30,7 +30,7 @@ pub struct Incoming {
 
 impl Incoming {
     /// Starts to listen, on a runtime. Returns `None` if the system refuses.
-    pub fn listen() -> Option<Self> {
+    pub(super) fn listen() -> Option<Self> {
         let hangups = if is_hangup_ignored() {
             None
         } else {
@@ -45,7 +45,7 @@ impl Incoming {
     }
 
     /// Waits for the next signal.
-    pub async fn next(&mut self) -> Kind {
+    pub(super) async fn next(&mut self) -> StopSignal {
         let hangup = async {
             match &mut self.hangups {
                 Some(hangups) => hangups.recv().await,
@@ -53,75 +53,79 @@ impl Incoming {
             }
         };
         tokio::select! {
-            _ = self.interrupts.recv() => Kind::Interrupt,
-            _ = self.terminations.recv() => Kind::Termination,
-            _ = hangup => Kind::Termination,
+            _ = self.interrupts.recv() => StopSignal::Interrupt,
+            _ = self.terminations.recv() => StopSignal::Termination,
+            _ = hangup => StopSignal::Termination,
         }
     }
 }
 
 /// The position of a signal among those received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
+pub(super) enum SignalOrder {
     /// The first.
     First,
     /// The first signal, sent again within a second.
-    Same,
+    Repeated,
     /// A second signal.
     Second,
 }
 
 /// Distinguishes a second signal from one that was sent twice.
 #[derive(Default)]
-pub struct Turns {
+pub(super) struct SignalCounter {
     first: Option<Instant>,
 }
 
-impl Turns {
+impl SignalCounter {
     /// Records a signal, and returns its position.
-    pub fn next(&mut self) -> Turn {
+    pub(super) fn next(&mut self) -> SignalOrder {
         match self.first {
             None => {
                 self.first = Some(Instant::now());
-                Turn::First
+                SignalOrder::First
             }
-            Some(first) if first.elapsed() < SAME => Turn::Same,
-            Some(_) => Turn::Second,
+            Some(first) if first.elapsed() < REPEAT_TIME => SignalOrder::Repeated,
+            Some(_) => SignalOrder::Second,
         }
     }
 }
 
 /// Cancels the work at the first signal, and shows what it is `doing` then. Exits at a second
 /// signal, at least one second later; the watchdogs then kill the processes of lmrun.
-pub async fn heed(cancel: CancellationToken, doing: &'static str, tell: impl Fn(&str) + Send) {
+pub(super) async fn cancel_on_signal(
+    cancel: CancellationToken,
+    doing: &'static str,
+    tell: impl Fn(&str) + Send,
+) {
     let Some(mut incoming) = Incoming::listen() else {
         return;
     };
-    let mut turns = Turns::default();
+    let mut turns = SignalCounter::default();
     loop {
         incoming.next().await;
         match turns.next() {
-            Turn::First => {
+            SignalOrder::First => {
                 tell(&format!(
                     "interrupted: {doing}; interrupt again to exit at once"
                 ));
                 cancel.cancel();
             }
-            Turn::Same => {}
-            Turn::Second => kill(),
+            SignalOrder::Repeated => {}
+            SignalOrder::Second => kill(),
         }
     }
 }
 
 /// Exits at once. The watchdogs kill the processes of lmrun.
-pub fn kill() -> ! {
+pub(super) fn kill() -> ! {
     say("killed");
     std::process::exit(i32::from(Code::Interrupted.exit()))
 }
 
 /// Writes a line to standard error, unless that would block: a stalled terminal must not delay the
 /// exit.
-pub fn say(text: &str) {
+pub(super) fn say(text: &str) {
     let stderr = std::io::stderr();
     let mut polled = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
     if poll(&mut polled, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {

@@ -224,9 +224,9 @@ fn open_bracket(text: &str, bracket: char) -> Option<usize> {
 }
 
 /// The completions of the editor.
-pub(super) struct Completions(pub(super) Arc<KnownNames>);
+pub(super) struct NameCompleter(pub(super) Arc<KnownNames>);
 
-impl Completer for Completions {
+impl Completer for NameCompleter {
     fn complete(&mut self, line: &str, position: usize) -> CompletionResult {
         let (start, candidates) = self.0.complete(&line[..position]);
         let mut suggestions = Vec::new();

@@ -1,6 +1,6 @@
 //! The line editor. Only this file, completion, highlighting and the menu know reedline.
 
-use super::complete::{Completions, KnownNames};
+use super::complete::{KnownNames, NameCompleter};
 use super::highlight::Colors;
 use super::menu::CountedMenu;
 use crate::report::color;
@@ -51,7 +51,7 @@ impl Editor {
             .with_break_signal(stop)
             .with_ansi_colors(color())
             .with_validator(Box::new(InputValidator))
-            .with_completer(Box::new(Completions(names)))
+            .with_completer(Box::new(NameCompleter(names)))
             .with_quick_completions(true)
             .with_partial_completions(true)
             .with_highlighter(Box::new(Colors))

@@ -1,6 +1,6 @@
 //! Signals at the prompt: Ctrl-C ends an input, SIGTERM and SIGHUP end the session.
 
-use crate::cli::signals::{Incoming, Kind, Turn, Turns, kill, say};
+use crate::cli::signals::{Incoming, SignalCounter, SignalOrder, StopSignal, kill, say};
 use crate::cli::stage::Stage;
 use crate::core::{Code, Event, Runner};
 use parking_lot::Mutex;
@@ -22,7 +22,7 @@ pub(super) struct PromptSignals {
     interrupt_ends_session: AtomicBool,
     editor_break: Arc<AtomicBool>,
     is_closing: AtomicBool,
-    turns: Mutex<Turns>,
+    turns: Mutex<SignalCounter>,
 }
 
 impl PromptSignals {
@@ -81,8 +81,8 @@ impl PromptSignals {
     async fn handle_all(self: Arc<Self>, mut incoming: Incoming) {
         loop {
             match incoming.next().await {
-                Kind::Interrupt => self.interrupt(),
-                Kind::Termination => self.terminate(),
+                StopSignal::Interrupt => self.interrupt(),
+                StopSignal::Termination => self.terminate(),
             }
         }
     }
@@ -108,9 +108,9 @@ impl PromptSignals {
 
     fn terminate(self: &Arc<Self>) {
         match self.turns.lock().next() {
-            Turn::First => {}
-            Turn::Same => return,
-            Turn::Second => kill(),
+            SignalOrder::First => {}
+            SignalOrder::Repeated => return,
+            SignalOrder::Second => kill(),
         }
         say("\ninterrupted: closing the engines; interrupt again to kill them");
         self.session.cancel();

@@ -8,23 +8,23 @@ use crate::script::suggest::{nearest, neighbour};
 use rhai::plugin::*;
 use rhai::{Array, Dynamic, EvalAltResult, FnPtr, Map, Module, NativeCallContext};
 
-/// The module `core/table`.
+/// Returns the module `core/table`.
 pub fn module() -> Module {
     exported_module!(natives)
 }
 
-/// The type and its methods.
+/// Returns the type with its methods.
 pub fn types() -> Module {
     exported_module!(methods)
 }
 
 fn place(table: &table::Table, column: &str) -> Result<usize, ScriptError> {
     table.place(column).ok_or_else(|| {
-        let fault = ScriptError::new(format!("there is no column `{column}`")).at_word(column);
+        let error = ScriptError::new(format!("unknown column `{column}`")).at_word(column);
         let known = table.columns();
         match nearest(column, known.iter().map(String::as_str)) {
-            Some(near) => fault.help(format!("did you mean `{near}`?")),
-            None => fault.help(format!("the columns are {}", known.join(", "))),
+            Some(near) => error.help(format!("did you mean `{near}`?")),
+            None => error.help(format!("the columns are {}", known.join(", "))),
         }
     })
 }
@@ -56,10 +56,12 @@ fn cell(value: &Dynamic) -> Cell {
 
 /// Returns true if a request of the table was sent by the run whose request ids begin like this.
 fn is_of_run(table: &table::Table, prefix: &str) -> bool {
-    let begins = |cell: &Cell| matches!(cell, Cell::Text(id) if id.starts_with(prefix));
+    let Some(at) = table.place("x_request_id") else {
+        return false;
+    };
     table
-        .place("x_request_id")
-        .is_some_and(|at| table.rows().any(|row| begins(&row[at])))
+        .rows()
+        .any(|row| matches!(&row[at], Cell::Text(id) if id.starts_with(prefix)))
 }
 
 fn row(columns: &[String], cells: &[Cell]) -> Map {
@@ -73,7 +75,7 @@ fn row(columns: &[String], cells: &[Cell]) -> Map {
 /// Tables from files.
 #[export_module]
 mod natives {
-    /// The CSV at `path`, which is relative to the folder that lmrun runs in, or to the script's.
+    /// Reads the CSV at `path`, which is relative to the working directory or to the script's folder.
     ///
     /// ```rhai
     /// let rows = table::read("outputs/test_a.csv");
@@ -93,22 +95,26 @@ mod natives {
             ScriptError::new(problem).at_word(path).help(help)
         })?;
         if is_of_run(&table, &format!("{}-", host.runner().run_id)) {
-            return Err(ScriptError::new(format!("{path} is a result of this run: it cannot be its own baseline"))
+            let message = format!("{path} is a result of this run and cannot be its own baseline");
+            return Err(ScriptError::new(message)
                 .at_word(path)
-                .help("read it before `run`, or write this run elsewhere with `-o DIR`; `run` returns what it measured")
+                .help(
+                    "read it before `run`, or write the results of this run to another folder \
+                     with `-o DIR`; `run` returns its results",
+                )
                 .into());
         }
         Ok(table)
     }
 }
 
-/// What can be done with a table. None of it changes the table.
+/// Methods of tables. None of them changes the table.
 #[export_module]
 mod methods {
     /// Rows under named columns.
     pub type Table = crate::core::result::table::Table;
 
-    /// How many rows there are.
+    /// The number of rows.
     ///
     /// ```rhai
     /// let rows = results::read("outputs/test_a.csv");
@@ -130,7 +136,7 @@ mod methods {
         Table::columns(table).iter().map(Into::into).collect()
     }
 
-    /// Whether there is a column of this name.
+    /// Returns true if the table has a column of this name.
     ///
     /// ```rhai
     /// let rows = results::read("outputs/test_a.csv");
@@ -178,13 +184,15 @@ mod methods {
     /// ```
     #[rhai_fn(return_raw, pure)]
     pub fn points(table: &mut Table, x: &str, y: &str) -> Result<Map, Box<EvalAltResult>> {
-        let (x, y) = (place(table, x)?, place(table, y)?);
+        let x = place(table, x)?;
+        let y = place(table, y)?;
         let both = Table::rows(table).filter(|row| row[x] != Cell::Empty && row[y] != Cell::Empty);
         let (xs, ys): (Array, Array) = both.map(|row| (value(&row[x]), value(&row[y]))).unzip();
         Ok([("x".into(), xs.into()), ("y".into(), ys.into())].into())
     }
 
-    /// The numbers of a column as a distribution: `p50`, `p(95)`, `mean`, `count`, and what `check::faster` takes.
+    /// The numbers of a column as a distribution with `p50`, `p(95)`, `mean` and `count`, also for
+    /// `check::faster`.
     ///
     /// ```rhai
     /// let rows = results::read("outputs/test_a.csv");
@@ -278,8 +286,8 @@ mod methods {
         Table::merged(table, &other)
     }
 
-    /// Each row beside those of `other` that have the same values in the columns `on`. Other columns of
-    /// `other` whose names are taken get `_other`.
+    /// Joins each row with those of `other` that have equal values in the columns `on`. Other columns
+    /// of `other` get the suffix `_other` if their name is taken.
     ///
     /// ```rhai
     /// let rows = results::read("outputs/test_a.csv");
