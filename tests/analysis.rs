@@ -47,7 +47,10 @@ fn main() {
 
 #[test]
 fn a_mistake_in_a_main_is_shown_at_its_line() {
-    let script = "import \"std/results\" as results;\nfn main() { results::read(\"original.csv\").column(\"TTTF\") }\n";
+    let script = r#"
+        import "std/results" as results;
+        fn main() { results::read("original.csv").column("TTTF") }
+    "#;
     let ran = sandbox().file("a.rhai", script).run(&["a.rhai"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, "FAILED main\n"));
     ran.assert_stderr("unknown column `TTTF`");
@@ -60,7 +63,10 @@ fn a_mistake_in_a_main_is_shown_at_its_line() {
 
 #[test]
 fn a_script_with_tests_does_not_run_its_main() {
-    let script = "fn main() { print(\"main\"); }\nfn test_a() { print(\"a\"); }\n";
+    let script = r#"
+        fn main() { print("main"); }
+        fn test_a() { print("a"); }
+    "#;
     let sandbox = Sandbox::new().file("a.rhai", script);
     let ran = sandbox.run(&["a.rhai"]);
     assert!(
@@ -178,7 +184,7 @@ fn test_exported() {
         ],
     );
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
-    assert!(sandbox.read("aiperf.json").contains("\"request_latency\""));
+    assert!(sandbox.read("aiperf.json").contains(r#""request_latency""#));
     let ran = exported(
         &sandbox,
         &["out/test_exported.csv", "--to", "guidellm", "--engine", "x"],

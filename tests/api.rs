@@ -67,18 +67,18 @@ fn imports() -> String {
     });
     let import = |name: std::ffi::OsString| {
         let name = name.to_string_lossy();
-        format!("import \"std/{name}\" as {name};")
+        format!(r#"import "std/{name}" as {name};"#)
     };
     names.map(import).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 /// What examples may speak of: an experiment with two engines.
-const EXPERIMENT: &str = "
-    let plain = sim::engine(#{ name: \"plain\" });
-    let cached = sim::engine(#{ name: \"cached\", gpu: 1, prefix_caching: true });
+const EXPERIMENT: &str = r#"
+    let plain = sim::engine(#{ name: "plain" });
+    let cached = sim::engine(#{ name: "cached", gpu: 1, prefix_caching: true });
     let work = load::dummy(#{ requests: 3, gap_s: 0.2, context_len: 4096, max_tokens: 2 });
     let seen = run(work, [plain, cached]);
-";
+"#;
 
 #[test]
 fn every_example_is_free_of_mistakes_and_passes_on_the_simulator() {

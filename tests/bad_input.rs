@@ -2,8 +2,11 @@
 
 use crate::common::{Finished, Sandbox, Simulator, finish};
 
-const IMPORTS: &str =
-    "import \"std/load\" as load;\nimport \"std/sim\" as sim;\nimport \"std/vllm\" as vllm;\n";
+const IMPORTS: &str = r#"
+import "std/load" as load;
+import "std/sim" as sim;
+import "std/vllm" as vllm;
+"#;
 
 /// Runs one test whose body is `body`, with the usual imports.
 fn failing(body: &str) -> (Sandbox, Finished) {
@@ -119,7 +122,12 @@ fn a_runtime_error_deep_in_an_import() {
     let sandbox = Sandbox::new()
         .file(
             "t.rhai",
-            "import \"lib/inner\" as inner;\nfn test_a() {\n    inner::outer(3);\n}\n",
+            r#"
+            import "lib/inner" as inner;
+            fn test_a() {
+                inner::outer(3);
+            }
+            "#,
         )
         .file(
             "lib/inner.rhai",
@@ -140,11 +148,11 @@ fn an_error_in_the_library_is_drawn_at_the_users_line() {
 #[test]
 fn an_error_in_a_long_line_is_drawn_with_what_is_around_it() {
     let long = "x".repeat(60_000);
-    let (_, run) = failing(&format!("let a = \"{long}\" + nope(1) + \"{long}\";"));
+    let (_, run) = failing(&format!(r#"let a = "{long}" + nope(1) + "{long}";"#));
     let drawing = drawing(&run);
     assert!(drawing.contains("[t.rhai:5:60018]"), "{drawing}");
     assert!(
-        drawing.contains(&format!("…{}\" + nope(1) + \"x", &long[..146])),
+        drawing.contains(&format!(r#"…{}" + nope(1) + "x"#, &long[..146])),
         "{drawing}"
     );
     assert!(
@@ -161,24 +169,45 @@ fn a_function_that_is_not_there() {
 
 #[test]
 fn a_module_that_is_not_there() {
-    let sandbox = Sandbox::new().file("t.rhai", "import \"std/lod\" as load;\nfn test_a() {}\n");
+    let sandbox = Sandbox::new().file(
+        "t.rhai",
+        r#"
+        import "std/lod" as load;
+        fn test_a() {}
+    "#,
+    );
     insta::assert_snapshot!(drawing(&sandbox.run(&["t.rhai"])));
 }
 
 #[test]
 fn modules_that_import_each_other() {
     let sandbox = Sandbox::new()
-        .file("t.rhai", "import \"a\" as a;\nfn test_a() {}\n")
-        .file("a.rhai", "import \"b\" as b;\n")
-        .file("b.rhai", "import \"a\" as a;\n");
+        .file(
+            "t.rhai",
+            r#"
+            import "a" as a;
+            fn test_a() {}
+        "#,
+        )
+        .file(
+            "a.rhai",
+            r#"
+            import "b" as b;
+        "#,
+        )
+        .file(
+            "b.rhai",
+            r#"
+            import "a" as a;
+        "#,
+        );
     insta::assert_snapshot!(drawing(&sandbox.run(&["t.rhai"])));
 }
 
 #[test]
 fn an_engine_command_that_does_not_exist() {
-    let (_, run) = failing(
-        "run(load::dummy(), [vllm::engine(#{ program: \"no-such-vllm\", model: \"m\" })]);",
-    );
+    let (_, run) =
+        failing(r#"run(load::dummy(), [vllm::engine(#{ program: "no-such-vllm", model: "m" })]);"#);
     run.assert_code(3);
     insta::assert_snapshot!(drawing(&run));
 }
@@ -186,7 +215,9 @@ fn an_engine_command_that_does_not_exist() {
 #[test]
 fn an_engine_that_dies_during_start_shows_the_end_of_its_log() {
     let (sandbox, run) = failing(
-        "run(load::dummy(), [vllm::engine(#{ program: [\"sh\", \"-c\", \"echo no such model; exit 7\"], model: \"m\" })]);",
+        r#"
+        run(load::dummy(), [vllm::engine(#{ program: ["sh", "-c", "echo no such model; exit 7"], model: "m" })]);
+        "#,
     );
     run.assert_code(3);
     insta::assert_snapshot!(drawing(&run).replace(&sandbox.ports[0].to_string(), "PORT1"));
@@ -197,7 +228,9 @@ fn an_engine_that_dies_during_start_shows_the_end_of_its_log() {
 #[test]
 fn an_engine_that_never_gets_ready() {
     let (sandbox, run) = failing(
-        "run(load::dummy(), [vllm::engine(#{ program: [\"sh\", \"-c\", \"echo loading; sleep 60\"], model: \"m\", ready_timeout_s: 1 })]);",
+        r#"
+        run(load::dummy(), [vllm::engine(#{ program: ["sh", "-c", "echo loading; sleep 60"], model: "m", ready_timeout_s: 1 })]);
+        "#,
     );
     run.assert_code(3);
     insta::assert_snapshot!(drawing(&run).replace(&sandbox.ports[0].to_string(), "PORT1"));
@@ -234,7 +267,7 @@ fn a_port_in_use_is_found_before_the_engine_starts() {
 
 #[test]
 fn a_lmcache_config_that_is_not_there() {
-    let (_, run) = failing("sim::engine(#{ lmcache: \"nowhere.yaml\" });");
+    let (_, run) = failing(r#"sim::engine(#{ lmcache: "nowhere.yaml" });"#);
     assert!(
         drawing(&run).contains("missing file `nowhere.yaml`"),
         "{}",
@@ -259,8 +292,11 @@ fn requests_that_fail_fail_the_test() {
 
 #[test]
 fn without_a_daemon_the_remedy_is_said() {
-    let script = "import \"std/load\" as load; import \"std/sim\" as sim;
-        fn test_a() { run(load::dummy(#{ requests: 1 }), [sim::engine(#{ container: \"no-such/image\" })]); }";
+    let script = r#"
+        import "std/load" as load;
+        import "std/sim" as sim;
+        fn test_a() { run(load::dummy(#{ requests: 1 }), [sim::engine(#{ container: "no-such/image" })]); }
+    "#;
     let sandbox = Sandbox::new().file("t.rhai", script);
     let nowhere = format!("unix://{}", sandbox.path("no.sock").display());
     let run = finish(sandbox.command(&["t.rhai"]).env("DOCKER_HOST", &nowhere));

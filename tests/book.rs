@@ -358,10 +358,13 @@ fn first_cells(text: &str, heading: &str) -> Vec<String> {
 fn real_run() -> (Vec<String>, serde_json::Value) {
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        "import \"std/load\" as load; import \"std/sim\" as sim;
-         fn test_columns() {
-             run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }), [sim::engine()]);
-         }",
+        r#"
+        import "std/load" as load;
+        import "std/sim" as sim;
+        fn test_columns() {
+            run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }), [sim::engine()]);
+        }
+        "#,
     );
     let [p1, p2] = sandbox.ports.map(|port| port.to_string());
     let mut args = vec!["t.rhai", "-o", "out", "-p", &p1, &p2];

@@ -90,7 +90,10 @@ fn a_function_that_another_of_the_scripts_uses_is_not_unused() {
         .file("a.rhai", "fn test_a() {}\nfn twice(x) { x * 2 }\n")
         .file(
             "b.rhai",
-            "import \"a\" as a;\nfn test_b() { a::twice(1) }\n",
+            r#"
+            import "a" as a;
+            fn test_b() { a::twice(1) }
+            "#,
         );
     let check = |scripts: &[&str]| {
         let mut command = lmrun();
@@ -157,10 +160,19 @@ fn a_run_warns_of_a_division_that_may_lose_a_remainder() {
 
 /// A script and a module of its own that call functions named alike, and how they are run.
 fn twins() -> Sandbox {
-    Sandbox::new().file("half.rhai", "fn half(x) { part(x) }\nprivate fn part(x) { x / 2 }\n").file(
-        "t.rhai",
-        "import \"half\" as half;\nfn test_a() { part(half::half(12)); }\nfn part(x) { x / 3 }\n",
-    )
+    Sandbox::new()
+        .file(
+            "half.rhai",
+            "fn half(x) { part(x) }\nprivate fn part(x) { x / 2 }\n",
+        )
+        .file(
+            "t.rhai",
+            r#"
+        import "half" as half;
+        fn test_a() { part(half::half(12)); }
+        fn part(x) { x / 3 }
+        "#,
+        )
 }
 
 #[test]
@@ -185,7 +197,11 @@ fn a_run_warns_once_of_functions_that_are_taken_for_each_other() {
 fn a_run_of_scripts_that_keep_apart_does_not_warn() {
     let sandbox = twins().file(
         "t.rhai",
-        "import \"half\" as half;\nfn test_a() { other(half::half(12)); }\nfn other(x) { x / 3 }\n",
+        r#"
+        import "half" as half;
+        fn test_a() { other(half::half(12)); }
+        fn other(x) { x / 3 }
+        "#,
     );
     let run = sandbox.run(&["t.rhai"]);
     assert_eq!(

@@ -14,7 +14,7 @@ fn sandbox() -> Sandbox {
         )
         .program("llama-server", "echo 'version: 4242 (abc)' >&2")
         .program("vllm", "echo 'INFO 11-24 starting 1.2'; echo 0.24.0+cpu")
-        .program("lmcache", "echo \"No module named 'torch'\" >&2; exit 1")
+        .program("lmcache", r#"echo "No module named 'torch'" >&2; exit 1"#)
 }
 
 fn doctor(sandbox: &Sandbox, args: &[&str]) -> Finished {
@@ -111,7 +111,7 @@ fn the_screen_has_a_remedy_below_each_miss() {
 /// A script of Python's is not started: its package tells.
 #[test]
 fn the_python_of_a_script_is_asked_for_its_package() {
-    let vllm = sandbox().program("python3", "echo \"$@\" >>asked; echo 1.2.3");
+    let vllm = sandbox().program("python3", r#"echo "$@" >>asked; echo 1.2.3"#);
     // A script may not be run by a script: by way of `env`.
     let script = format!(
         "#!/usr/bin/env {}\nimport torch\n",

@@ -13,11 +13,15 @@ use std::time::{Duration, Instant};
 
 /// A test that sends `requests` requests, `rate` per second, to an engine that answers at once.
 fn script(requests: usize, rate: usize) -> String {
-    format!(
-        "import \"std/sim\" as sim;\nimport \"std/load\" as load;\n\
-         fn test_long() {{\n    run(load::dummy(#{{ requests: {requests}, gap_s: 1.0 / {rate}.0, context_len: 20, \
-         max_tokens: 2 }}), [sim::engine(#{{ flags: #{{ \"ttft-s\": 0.01, \"itl-s\": 0.001 }} }})]);\n}}\n"
-    )
+    r#"
+        import "std/sim" as sim;
+        import "std/load" as load;
+        fn test_long() {
+            run(load::dummy(#{ requests: REQUESTS, gap_s: 1.0 / RATE.0, context_len: 20, max_tokens: 2 }), [sim::engine(#{ flags: #{ "ttft-s": 0.01, "itl-s": 0.001 } })]);
+        }
+        "#
+        .replace("REQUESTS", &requests.to_string())
+        .replace("RATE", &rate.to_string())
 }
 
 fn send(child: &Child, signal: Signal) {
@@ -132,7 +136,7 @@ fn a_hangup_ends_a_run_in_order_unless_it_was_ignored() {
     assert_eq!(ended(&mut child, Duration::from_secs(30)), Some(130));
     assert_eq!((sandbox.left_running(), rows(&csv)), (Vec::new(), 2000));
     let manifest = sandbox.read("out/test_long.manifest.json");
-    assert!(!manifest.contains("\"outcome\": null"), "{manifest}");
+    assert!(!manifest.contains(r#""outcome": null"#), "{manifest}");
 
     let sandbox = Sandbox::new().file("t.rhai", &script(60, 20));
     let mut child = under(&["nohup"], &sandbox.command(&["t.rhai"]))
@@ -287,7 +291,7 @@ fn rows_that_cannot_be_written_end_a_load() {
 
 #[test]
 fn a_limit_on_the_size_of_files_ends_a_run_with_whole_rows() {
-    let limited = ["bash", "-c", "ulimit -f 48; exec \"$@\"", "-"];
+    let limited = ["bash", "-c", r#"ulimit -f 48; exec "$@""#, "-"];
     let sandbox = Sandbox::new().file("t.rhai", &script(400, 100));
     let run = output(under(&limited, &sandbox.command(&["t.rhai"])));
     run.assert_code(5);

@@ -141,13 +141,15 @@ fn test_a() {{ {body} }}
 
 #[test]
 fn an_engine_is_asked_once_what_it_counts_as_a_token() {
-    let once = tokenized("run(work(), [serve(\"m\", [])]);");
+    let once = tokenized(r#"run(work(), [serve("m", [])]);"#);
     assert!(once > 3, "{once}");
     let twice = tokenized(
-        "let engine = serve(\"m\", []);
-         for i in 0..2 { run(work(), [engine]); }
-         let handle = start(engine);
-         for i in 0..2 { run(work(), [handle, serve(\"another\", [])]); }",
+        r#"
+        let engine = serve("m", []);
+        for i in 0..2 { run(work(), [engine]); }
+        let handle = start(engine);
+        for i in 0..2 { run(work(), [handle, serve("another", [])]); }
+        "#,
     );
     assert_eq!(twice, once);
 }
@@ -156,22 +158,26 @@ fn an_engine_is_asked_once_what_it_counts_as_a_token() {
 #[test]
 fn engines_on_one_gpu_start_one_after_the_other() {
     tokenized(
-        "let first = start(serve(\"m\", [7]));
-         let second = start(serve(\"another\", [7]));
-         run(work(), [first, second]);",
+        r#"
+        let first = start(serve("m", [7]));
+        let second = start(serve("another", [7]));
+        run(work(), [first, second]);
+        "#,
     );
     let lines = |gpus: [u32; 2]| {
         let [first, second] = gpus;
         let sandbox = Sandbox::new().file(
             "t.rhai",
-            &format!(
-                "import \"std/sim\" as sim;
-                 fn test_a() {{
-                     let options = |name, gpu| #{{ name: name, gpu: gpu, startup_s: 0.5 }};
-                     start(sim::engine(options.call(\"a\", {first})));
-                     start(sim::engine(options.call(\"b\", {second}))).wait_until_ready(30);
-                 }}"
-            ),
+            &r#"
+                import "std/sim" as sim;
+                fn test_a() {
+                    let options = |name, gpu| #{ name: name, gpu: gpu, startup_s: 0.5 };
+                    start(sim::engine(options.call("a", FIRST)));
+                    start(sim::engine(options.call("b", SECOND))).wait_until_ready(30);
+                }
+                "#
+            .replace("FIRST", &first.to_string())
+            .replace("SECOND", &second.to_string()),
         );
         let run = sandbox.run(&["t.rhai"]);
         run.assert_code(0);
@@ -187,11 +193,14 @@ fn engines_on_one_gpu_start_one_after_the_other() {
 fn a_port_is_one_engines() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        "import \"std/load\" as load; import \"std/sim\" as sim;
-         fn test_a() {
-             let engine = |name, gpu| sim::engine(#{ name: name, gpu: gpu, port: param(\"port\", 0), startup_s: 1 });
-             run(load::dummy(#{ requests: 1 }), [engine.call(\"a\", 0), engine.call(\"b\", 1)]);
-         }",
+        r#"
+        import "std/load" as load;
+        import "std/sim" as sim;
+        fn test_a() {
+            let engine = |name, gpu| sim::engine(#{ name: name, gpu: gpu, port: param("port", 0), startup_s: 1 });
+            run(load::dummy(#{ requests: 1 }), [engine.call("a", 0), engine.call("b", 1)]);
+        }
+        "#,
     );
     let run = sandbox.run(&["t.rhai", "-P", &format!("port={}", sandbox.ports[0])]);
     run.assert_code(3);
@@ -232,12 +241,14 @@ http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_
 fn engines_of_one_kind_do_not_change_those_of_another() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        "import \"std/sglang\" as sglang;
-         import \"std/vllm\" as vllm;
-         fn test_kinds() {
-             for i in 0..3 { vllm::engine(); }
-             print(sglang::engine().command[2]);
-         }",
+        r#"
+        import "std/sglang" as sglang;
+        import "std/vllm" as vllm;
+        fn test_kinds() {
+            for i in 0..3 { vllm::engine(); }
+            print(sglang::engine().command[2]);
+        }
+        "#,
     );
     let run = sandbox.run(&["t.rhai", "-m", "m"]);
     run.assert_code(0);

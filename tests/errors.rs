@@ -114,7 +114,7 @@ fn copy_files(sandbox: &Sandbox) {
 fn run(sandbox: &Sandbox, name: &str, script: &str) -> Finished {
     let port = format!("port={}", sandbox.ports[1]);
     let mut args = vec![name, "--engine", "sim", "-q"];
-    if script.contains("param(\"port\"") {
+    if script.contains(r#"param("port""#) {
         args.extend(["-P", &port]);
     }
     sandbox.run(&args)

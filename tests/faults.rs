@@ -10,13 +10,22 @@ use std::time::Duration;
 
 type Row = HashMap<String, String>;
 
-const IMPORTS: &str = "import \"std/check\" as check; import \"std/load\" as load; import \"std/sim\" as sim;
+const IMPORTS: &str = r#"
+    import "std/check" as check;
+    import "std/load" as load;
+    import "std/sim" as sim;
     private fn engine(name, gpu, options) {
-        sim::engine(#{ name: name, gpu: gpu, flags: #{ \"itl-s\": 0.002, \"warmup-s\": 0, jitter: 0 } } + options)
+        sim::engine(#{ name: name, gpu: gpu, flags: #{ "itl-s": 0.002, "warmup-s": 0, jitter: 0 } } + options)
     }
     private fn work(requests) {
         load::dummy(#{ requests: requests, gap_s: 0.1, context_len: 60, max_tokens: 8, ignore_eos: true })
-    }\n";
+    }
+"#;
+
+/// Returns a sandbox with the script `t.rhai`.
+fn with_imports(script: &str) -> Sandbox {
+    Sandbox::new().file("t.rhai", &format!("{IMPORTS}{script}"))
+}
 
 /// One fault and what comes of it. The engine gets four requests.
 struct Case {
@@ -51,16 +60,16 @@ const fn case(
 
 /// Runs a faulty engine and a sound one side by side.
 fn side_by_side(case: &Case) -> (Sandbox, Finished) {
-    let sandbox = Sandbox::new().file(
-        "t.rhai",
-        &format!(
-            "{IMPORTS}fn test_a() {{
-                 let faulty = engine(\"faulty\", 0, #{{ fault: \"{}\", {} }});
-                 run(work(4), [faulty, engine(\"sound\", 1, #{{}})],
-                     #{{ warmup: 0, limits: #{{ first_token_s: 4, between_chunks_s: 4 }} }});
-             }}",
-            case.fault, case.options
-        ),
+    let sandbox = with_imports(
+        &r#"
+            fn test_a() {
+                let faulty = engine("faulty", 0, #{ fault: "FAULT", OPTIONS });
+                run(work(4), [faulty, engine("sound", 1, #{})],
+                    #{ warmup: 0, limits: #{ first_token_s: 4, between_chunks_s: 4 } });
+            }
+            "#
+        .replace("FAULT", case.fault)
+        .replace("OPTIONS", case.options),
     );
     let run = sandbox.run(&["t.rhai"]);
     (sandbox, run)
@@ -316,14 +325,13 @@ fn many_tokens_a_chunk_are_not_taken_for_one() {
 
 #[test]
 fn with_its_count_in_every_chunk_the_gaps_between_tokens_are_known() {
-    let sandbox = Sandbox::new().file(
-        "t.rhai",
-        &format!(
-            "{IMPORTS}fn test_a() {{
-                 let four = engine(\"four\", 0, #{{ fault: \"tokens-per-chunk=4\" }});
-                 run(load::dummy(#{{ requests: 2, gap_s: 0, context_len: 60, max_tokens: 9, continuous_usage_stats: true }}), [four]);
-             }}"
-        ),
+    let sandbox = with_imports(
+        r#"
+            fn test_a() {
+                let four = engine("four", 0, #{ fault: "tokens-per-chunk=4" });
+                run(load::dummy(#{ requests: 2, gap_s: 0, context_len: 60, max_tokens: 9, continuous_usage_stats: true }), [four]);
+            }
+            "#,
     );
     let run = sandbox.run(&["t.rhai"]);
     run.assert_code(0);
@@ -342,15 +350,14 @@ fn with_its_count_in_every_chunk_the_gaps_between_tokens_are_known() {
 
 #[test]
 fn every_limit_of_a_request_can_be_set() {
-    let sandbox = Sandbox::new().file(
-        "t.rhai",
-        &format!(
-            "{IMPORTS}fn test_a() {{
-                 let slow = engine(\"slow\", 0, #{{ flags: #{{ \"itl-s\": 0.3 }} }});
-                 run(work(1), [slow], #{{ warmup: 0, may_fail: true, limits: #{{ total_s: 1 }} }});
-                 run(work(1), [slow], #{{ limits: #{{ first_tokn_s: 1 }} }});
-             }}"
-        ),
+    let sandbox = with_imports(
+        r#"
+            fn test_a() {
+                let slow = engine("slow", 0, #{ flags: #{ "itl-s": 0.3 } });
+                run(work(1), [slow], #{ warmup: 0, may_fail: true, limits: #{ total_s: 1 } });
+                run(work(1), [slow], #{ limits: #{ first_tokn_s: 1 } });
+            }
+            "#,
     );
     let run = sandbox.run(&["t.rhai"]);
     run.assert_code(1);
@@ -363,9 +370,10 @@ fn every_limit_of_a_request_can_be_set() {
 /// A log that is flooded at a GiB a minute holds up neither the engine nor lmrun, nor fills memory.
 #[test]
 fn a_flooded_log_is_nobodys_burden() {
-    let sandbox = Sandbox::new().file(
-        "t.rhai",
-        &format!("{IMPORTS}fn test_a() {{ run(work(40), [engine(\"faulty\", 0, #{{ fault: \"flood-log=17MiB\" }})]); }}"),
+    let sandbox = with_imports(
+        r#"
+        fn test_a() { run(work(40), [engine("faulty", 0, #{ fault: "flood-log=17MiB" })]); }
+        "#,
     );
     let mut child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     let mut peak_kib = 0;
@@ -386,15 +394,13 @@ fn a_flooded_log_is_nobodys_burden() {
     assert!(peak_kib < 256 << 10, "lmrun took {peak_kib} KiB");
 }
 
-const LONG: &str =
-    "fn test_long() { run(work(400), [engine(\"a\", 0, #{ OPTIONS }), engine(\"b\", 1, #{})]); }
-    fn test_never_reached() {}";
+const LONG: &str = r#"
+    fn test_long() { run(work(400), [engine("a", 0, #{ OPTIONS }), engine("b", 1, #{})]); }
+    fn test_never_reached() {}
+"#;
 
 fn long(options: &str) -> (Sandbox, Child) {
-    let sandbox = Sandbox::new().file(
-        "t.rhai",
-        &format!("{IMPORTS}{}", LONG.replace("OPTIONS", options)),
-    );
+    let sandbox = with_imports(&LONG.replace("OPTIONS", options));
     let child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     eventually("rows are on disk", || rows_so_far(&sandbox) > 6);
     (sandbox, child)
@@ -423,7 +429,7 @@ fn engine_at(port: u16) -> u32 {
 #[test]
 fn the_second_ctrl_c_kills_at_once() {
     // In order, its end would take two minutes.
-    let (sandbox, child) = long("fault: \"ignore-interrupts\", grace_s: 60");
+    let (sandbox, child) = long(r#"fault: "ignore-interrupts", grace_s: 60"#);
     send(child.id(), Signal::SIGINT);
     eventually("it was told", || {
         std::fs::read_to_string(sandbox.path("out/test_long.csv"))
@@ -443,7 +449,7 @@ fn the_second_ctrl_c_kills_at_once() {
 
 #[test]
 fn what_is_far_from_its_parents_does_not_outlive_a_killed_lmrun() {
-    let (sandbox, mut child) = long("fault: [\"orphan\", \"grandchild\", \"ignore-interrupts\"]");
+    let (sandbox, mut child) = long(r#"fault: ["orphan", "grandchild", "ignore-interrupts"]"#);
     child.kill().expect("SIGKILL");
     child.wait().expect("its end");
     eventually("nothing is left", || sandbox.left_running().is_empty());
@@ -519,16 +525,15 @@ fn lmrun_that_is_stopped_for_a_while_says_how_late_it_was() {
 
 #[test]
 fn port_zero_is_any_free_one() {
-    let sandbox = Sandbox::new().file(
-        "t.rhai",
-        &format!(
-            "{IMPORTS}fn test_a() {{
-                 let engines = [];
-                 for name in [\"a\", \"b\"] {{ engines.push(start(engine(name, 0, #{{ port: 0 }}))); }}
-                 check::that(engines[0].port != engines[1].port && engines[0].port > 0, \"ports\");
-                 for engine in engines {{ check::that(engine.wait_until_ready(60), \"ready\"); }}
-             }}"
-        ),
+    let sandbox = with_imports(
+        r#"
+            fn test_a() {
+                let engines = [];
+                for name in ["a", "b"] { engines.push(start(engine(name, 0, #{ port: 0 }))); }
+                check::that(engines[0].port != engines[1].port && engines[0].port > 0, "ports");
+                for engine in engines { check::that(engine.wait_until_ready(60), "ready"); }
+            }
+            "#,
     );
     let run = sandbox.run(&["t.rhai"]);
     run.assert_code(0);
@@ -536,17 +541,16 @@ fn port_zero_is_any_free_one() {
 
 #[test]
 fn a_handle_that_died_unseen_fails_its_test() {
-    let sandbox = Sandbox::new().file(
-        "t.rhai",
-        &format!(
-            "{IMPORTS}fn test_a() {{
-                 let engine = start(engine(\"faulty\", 0, #{{}}));
-                 check::that(engine.wait_until_ready(60), \"ready\");
-                 run(work(1), [engine], #{{ warmup: 0 }});
-                 sleep(3);
-             }}
-             fn test_b() {{ print(\"the next one runs\"); }}"
-        ),
+    let sandbox = with_imports(
+        r#"
+            fn test_a() {
+                let engine = start(engine("faulty", 0, #{}));
+                check::that(engine.wait_until_ready(60), "ready");
+                run(work(1), [engine], #{ warmup: 0 });
+                sleep(3);
+            }
+            fn test_b() { print("the next one runs"); }
+            "#,
     );
     let child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     eventually("its row", || {
@@ -566,16 +570,17 @@ fn what_has_left_no_trace_ends_with_the_test_all_the_same() {
     let mark = format!("6{}", std::process::id());
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        &format!(
-            "import \"std/helper\" as helper;
-             fn test_a() {{
-                 start(helper::command(#{{ name: \"leaves\", port: {}, command: [\"sh\", \"-c\",
-                     \"env -i setsid --fork sleep {mark}; exec python3 -m http.server {{port}} --bind 127.0.0.1\"] }}));
-                 sleep(1);
-             }}
-             fn test_b() {{ print(\"the next one runs\"); }}",
-            free_port()
-        ),
+        &r#"
+            import "std/helper" as helper;
+            fn test_a() {
+                start(helper::command(#{ name: "leaves", port: FREE_PORT, command: ["sh", "-c",
+                    "env -i setsid --fork sleep MARK; exec python3 -m http.server {port} --bind 127.0.0.1"] }));
+                sleep(1);
+            }
+            fn test_b() { print("the next one runs"); }
+            "#
+            .replace("FREE_PORT", &free_port().to_string())
+            .replace("MARK", &mark),
     );
     let run = sandbox.run(&["t.rhai"]);
     run.assert_code(0);
@@ -590,14 +595,14 @@ fn what_has_left_no_trace_ends_with_the_test_all_the_same() {
 
 #[test]
 fn half_of_the_requests_failed_is_an_error_rate_of_a_half() {
-    let script = format!(
-        "{IMPORTS}fn test_a() {{
-             let faulty = engine(\"faulty\", 0, #{{ fault: \"refuse=503/2\" }});
-             let seen = run(work(4), [faulty], #{{ warmup: 0, may_fail: true }});
-             check::at_most(seen[faulty].error_rate, 0.01, \"error rate\");
-         }}"
-    );
-    let run = Sandbox::new().file("t.rhai", &script).run(&["t.rhai"]);
+    let script = r#"
+        fn test_a() {
+            let faulty = engine("faulty", 0, #{ fault: "refuse=503/2" });
+            let seen = run(work(4), [faulty], #{ warmup: 0, may_fail: true });
+            check::at_most(seen[faulty].error_rate, 0.01, "error rate");
+        }
+        "#;
+    let run = with_imports(script).run(&["t.rhai"]);
     run.assert_code(1);
     run.assert_stdout("FAILED: error rate: at most 0.01, seen 0.5");
 }

@@ -8,11 +8,16 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
 
-const IMPORTS: &str =
-    "import \"std/check\" as check; import \"std/helper\" as helper; import \"std/lmcache\" as lmcache;
-    import \"std/load\" as load; import \"std/sim\" as sim; import \"std/vllm\" as vllm;
+const IMPORTS: &str = r#"
+    import "std/check" as check;
+    import "std/helper" as helper;
+    import "std/lmcache" as lmcache;
+    import "std/load" as load;
+    import "std/sim" as sim;
+    import "std/vllm" as vllm;
     private fn work() { load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }) }
-    private fn llm(name, options) { vllm::engine(#{ name: name, model: \"m\" } + options) }\n";
+    private fn llm(name, options) { vllm::engine(#{ name: name, model: "m" } + options) }
+"#;
 
 /// A sandbox with other programs of the names that the library starts: all are the simulator, which
 /// answers HTTP on its port.
@@ -21,15 +26,15 @@ fn sandbox(body: &str) -> Sandbox {
     Sandbox::new()
         .program(
             "vllm",
-            &(note("vllm") + "exec \"$LMRUN\" sim --port \"$6\" --model \"$8\""),
+            &(note("vllm") + r#"exec "$LMRUN" sim --port "$6" --model "$8""#),
         )
         .program(
             "lmcache_server",
-            &(note("lmcache_server") + "exec \"$LMRUN\" sim --port \"$2\""),
+            &(note("lmcache_server") + r#"exec "$LMRUN" sim --port "$2""#),
         )
         .program(
             "store",
-            &(note("store") + "exec \"$LMRUN\" sim --port \"$1\""),
+            &(note("store") + r#"exec "$LMRUN" sim --port "$1""#),
         )
         .file("t.rhai", &format!("{IMPORTS}{body}"))
 }
@@ -60,7 +65,7 @@ fn lifecycle(run: &Finished) -> Vec<String> {
 
 fn store(port: u16) -> String {
     format!(
-        "helper::command(#{{ name: \"store\", command: [\"store\", \"{{port}}\"], port: {port}, ready_path: \"/health\" }})"
+        r#"helper::command(#{{ name: "store", command: ["store", "{{port}}"], port: {port}, ready_path: "/health" }})"#
     )
 }
 
@@ -68,9 +73,10 @@ fn store(port: u16) -> String {
 fn a_helper_stands_before_its_engines_and_falls_after_them() {
     let port = free_port();
     let store = store(port);
-    let sandbox = sandbox(&format!(
-        "fn test_a() {{ let store = {store}; run(work(), [llm(\"a\", #{{ helpers: [store] }}), llm(\"b\", #{{ helpers: [store] }})]); }}"
-    ));
+    let sandbox = sandbox(&r#"
+        fn test_a() { let store = STORE; run(work(), [llm("a", #{ helpers: [store] }), llm("b", #{ helpers: [store] })]); }
+        "#
+        .replace("STORE", &store));
     let run = run(&sandbox);
     run.assert_code(0);
     assert_eq!(started(&sandbox), ["store", "vllm", "vllm"]);
@@ -94,22 +100,26 @@ fn a_helper_stands_before_its_engines_and_falls_after_them() {
 #[test]
 fn a_helper_that_is_kept_outlives_engines_and_ends_with_the_test() {
     let (kept, closed) = (free_port(), free_port());
-    let sandbox = sandbox(&format!(
-        "fn test_a() {{
-             let store = {}; let other = start({});
-             let kept = start(store);
-             check::equal(kept.port, {kept}, \"port\");
-             let engine = llm(\"a\", #{{ helpers: [store] }});
-             run(work(), [engine]);
-             run(work(), [engine]);
-             other.close();
-             other.close();
-             print(`before the end: ${{kept}}`);
-         }}
-         fn test_b() {{ print(\"second\"); }}",
-        store(kept),
-        store(closed),
-    ));
+    let sandbox = sandbox(
+        &r#"
+        fn test_a() {
+            let store = STORE;
+            let other = start(OTHER);
+            let kept = start(store);
+            check::equal(kept.port, PORT, "port");
+            let engine = llm("a", #{ helpers: [store] });
+            run(work(), [engine]);
+            run(work(), [engine]);
+            other.close();
+            other.close();
+            print(`before the end: ${kept}`);
+        }
+        fn test_b() { print("second"); }
+        "#
+        .replace("STORE", &store(kept))
+        .replace("OTHER", &store(closed))
+        .replace("PORT", &kept.to_string()),
+    );
     let run = run(&sandbox);
     run.assert_code(0);
     assert_eq!(
@@ -132,17 +142,20 @@ fn a_helper_that_is_kept_outlives_engines_and_ends_with_the_test() {
 #[test]
 fn a_helper_that_engines_still_use_ends_with_the_last_of_them() {
     let port = free_port();
-    let sandbox = sandbox(&format!(
-        "fn test_a() {{
-             let store = {}; let kept = start(store);
-             let engine = start(llm(\"a\", #{{ helpers: [store] }}));
-             engine.wait_until_ready(60);
-             kept.close();
-             run(work(), [engine]);
-             engine.close();
-         }}",
-        store(port)
-    ));
+    let sandbox = sandbox(
+        &r#"
+        fn test_a() {
+            let store = STORE;
+            let kept = start(store);
+            let engine = start(llm("a", #{ helpers: [store] }));
+            engine.wait_until_ready(60);
+            kept.close();
+            run(work(), [engine]);
+            engine.close();
+        }
+        "#
+        .replace("STORE", &store(port)),
+    );
     let run = run(&sandbox);
     run.assert_code(0);
     assert_eq!(
@@ -158,7 +171,9 @@ fn the_store_that_a_configuration_names_is_started_once_for_all_that_have_it() {
     let port = free_port();
     let yaml = format!("remote_url: \"lm://localhost:{port}\"\nremote_serde: naive\n");
     let sandbox = sandbox(
-        "fn test_a() { run(work(), [llm(\"a\", #{ lmcache: \"c.yaml\" }), llm(\"b\", #{ lmcache: \"c.yaml\" })]); }",
+        r#"
+        fn test_a() { run(work(), [llm("a", #{ lmcache: "c.yaml" }), llm("b", #{ lmcache: "c.yaml" })]); }
+        "#,
     )
     .file("c.yaml", &yaml);
     let run = run(&sandbox);
@@ -174,12 +189,14 @@ fn the_store_that_a_configuration_names_is_started_once_for_all_that_have_it() {
 #[test]
 fn a_store_elsewhere_or_one_that_runs_already_is_not_started() {
     let sandbox = sandbox(
-        "fn test_a() {
-             let config = |host| #{ remote_url: `lm://${host}:65432` };
-             run(work(), [llm(\"a\", #{ lmcache: config.call(\"store.example\") })]);
-             run(work(), [llm(\"a\", #{ lmcache: config.call(\"localhost\"), remote_server: false })]);
-             run(work(), [sim::engine(#{ lmcache: config.call(\"localhost\") })]);
-         }",
+        r#"
+        fn test_a() {
+            let config = |host| #{ remote_url: `lm://${host}:65432` };
+            run(work(), [llm("a", #{ lmcache: config.call("store.example") })]);
+            run(work(), [llm("a", #{ lmcache: config.call("localhost"), remote_server: false })]);
+            run(work(), [sim::engine(#{ lmcache: config.call("localhost") })]);
+        }
+        "#,
     );
     let run = run(&sandbox);
     run.assert_code(0);
@@ -189,11 +206,13 @@ fn a_store_elsewhere_or_one_that_runs_already_is_not_started() {
 #[test]
 fn engines_of_one_name_keep_their_own_configurations() {
     let sandbox = sandbox(
-        "fn test_a() {
-             let small = llm(\"a\", #{ lmcache: #{ max_local_cpu_size: 1 } });
-             llm(\"a\", #{ lmcache: #{ max_local_cpu_size: 2 } });
-             llm(\"a\", #{ lmcache: #{ max_local_cpu_size: 1 } });
-         }",
+        r#"
+        fn test_a() {
+            let small = llm("a", #{ lmcache: #{ max_local_cpu_size: 1 } });
+            llm("a", #{ lmcache: #{ max_local_cpu_size: 2 } });
+            llm("a", #{ lmcache: #{ max_local_cpu_size: 1 } });
+        }
+        "#,
     );
     let run = run(&sandbox);
     run.assert_code(0);
@@ -215,7 +234,7 @@ fn a_configuration_that_cannot_be_read_is_an_error_before_anything_starts() {
         ),
     ] {
         let sandbox =
-            sandbox("fn test_a() { llm(\"a\", #{ lmcache: \"c.yaml\" }); }").file("c.yaml", yaml);
+            sandbox(r#"fn test_a() { llm("a", #{ lmcache: "c.yaml" }); }"#).file("c.yaml", yaml);
         let run = run(&sandbox);
         assert_eq!((run.code, started(&sandbox)), (1, Vec::new()));
         assert!(error(&run).contains(expected), "{}", run.stderr);
@@ -252,11 +271,12 @@ fn a_port_that_somebody_else_has_is_no_helpers() {
 #[test]
 fn a_helper_that_never_answers_as_it_should_is_not_ready() {
     let port = free_port();
-    let sandbox = sandbox(&format!(
-        "fn test_a() {{ start(helper::command(#{{
-             name: \"store\", command: [\"store\", \"{{port}}\"], port: {port}, ready_answer: [\"PING\\r\\n\", \"+PONG\"], ready_timeout_s: 1,
-         }})); }}"
-    ));
+    let sandbox = sandbox(&r#"
+        fn test_a() { start(helper::command(#{
+            name: "store", command: ["store", "{port}"], port: PORT, ready_answer: ["PING\r\n", "+PONG"], ready_timeout_s: 1,
+        })); }
+        "#
+        .replace("PORT", &port.to_string()));
     let run = run(&sandbox);
     run.assert_code(3);
     assert!(
@@ -272,13 +292,13 @@ fn a_helper_that_never_answers_as_it_should_is_not_ready() {
 #[test]
 fn a_helper_that_dies_is_noticed_and_said() {
     let port = free_port();
-    let sandbox = sandbox(&format!(
-        "fn test_a() {{
-             let work = load::dummy(#{{ requests: 100, gap_s: 0.05, context_len: 60, max_tokens: 2 }});
-             run(work, [llm(\"needs it\", #{{ helpers: [{}] }}), sim::engine(#{{ name: \"other\", gpu: 1 }})]);
-         }}",
-        store(port)
-    ));
+    let sandbox = sandbox(&r#"
+        fn test_a() {
+            let work = load::dummy(#{ requests: 100, gap_s: 0.05, context_len: 60, max_tokens: 2 });
+            run(work, [llm("needs it", #{ helpers: [STORE] }), sim::engine(#{ name: "other", gpu: 1 })]);
+        }
+        "#
+        .replace("STORE", &store(port)));
     let child = sandbox
         .command_with_programs(&["t.rhai"])
         .spawn()
@@ -331,16 +351,19 @@ fn a_helper_that_dies_is_noticed_and_said() {
 #[test]
 fn a_kept_helper_that_dies_is_told_at_once_and_fails_the_test() {
     let port = free_port();
-    let sandbox = sandbox(&format!(
-        "fn test_a() {{
-             start({} + #{{ command: [\"sh\", \"-c\", \"timeout 3 store {port}; exit 7\"] }});
-             let work = load::dummy(#{{ requests: 100, gap_s: 0.05, context_len: 60, max_tokens: 2 }});
-             run(work, [sim::engine()], #{{ warmup: 0 }});
-             print(\"not reached\");
-         }}
-         fn test_b() {{ print(\"the next one runs\"); }}",
-        store(port)
-    ));
+    let sandbox = sandbox(
+        &r#"
+        fn test_a() {
+            start(STORE + #{ command: ["sh", "-c", "timeout 3 store PORT; exit 7"] });
+            let work = load::dummy(#{ requests: 100, gap_s: 0.05, context_len: 60, max_tokens: 2 });
+            run(work, [sim::engine()], #{ warmup: 0 });
+            print("not reached");
+        }
+        fn test_b() { print("the next one runs"); }
+        "#
+        .replace("STORE", &store(port))
+        .replace("PORT", &port.to_string()),
+    );
     let run = run(&sandbox);
     run.assert_code(3);
     let said = "helper `store` ended while it served (exit status: 7)";
@@ -367,15 +390,16 @@ fn a_kept_helper_that_dies_is_told_at_once_and_fails_the_test() {
 #[test]
 fn a_helper_that_died_is_not_used_again() {
     let port = free_port();
-    let sandbox = sandbox(&format!(
-        "fn test_a() {{
-             let dies = {} + #{{ command: [\"sh\", \"-c\", \"echo going; timeout 2 store {port}; exit 7\"] }};
-             start(dies);
-             sleep(4);
-             run(work(), [llm(\"a\", #{{ helpers: [dies] }})]);
-         }}",
-        store(port)
-    ));
+    let sandbox = sandbox(&r#"
+        fn test_a() {
+            let dies = STORE + #{ command: ["sh", "-c", "echo going; timeout 2 store PORT; exit 7"] };
+            start(dies);
+            sleep(4);
+            run(work(), [llm("a", #{ helpers: [dies] })]);
+        }
+        "#
+        .replace("STORE", &store(port))
+        .replace("PORT", &port.to_string()));
     let run = run(&sandbox);
     run.assert_code(3);
     assert!(
@@ -389,15 +413,15 @@ fn a_helper_that_died_is_not_used_again() {
 fn a_helper_without_a_command_or_with_an_unknown_option_is_refused() {
     for (options, expected) in [
         (
-            "#{ name: \"a\", port: 1 }",
+            r#"#{ name: "a", port: 1 }"#,
             "`helper::command` needs the option `command`",
         ),
         (
-            "#{ name: \"a\", command: [], port: 1 }",
+            r#"#{ name: "a", command: [], port: 1 }"#,
             "`helper::command`: the command is empty",
         ),
         (
-            "#{ nmae: \"a\" }",
+            r#"#{ nmae: "a" }"#,
             "unknown option `nmae` of `helper::command`",
         ),
     ] {
@@ -406,13 +430,15 @@ fn a_helper_without_a_command_or_with_an_unknown_option_is_refused() {
     }
 }
 
-const SCRATCH: &str = "private fn fill() {
-        let folder = scratch(\"disk\");
-        check::equal(scratch(\"disk\"), folder, \"the same folder\");
-        start(helper::command(#{ name: \"filler\", port: PORT, command: [\"sh\", \"-c\", `echo kv >${folder}/kv; exec store {port}`] }));
+const SCRATCH: &str = r#"
+    private fn fill() {
+        let folder = scratch("disk");
+        check::equal(scratch("disk"), folder, "the same folder");
+        start(helper::command(#{ name: "filler", port: PORT, command: ["sh", "-c", `echo kv >${folder}/kv; exec store {port}`] }));
         sleep(0.1);
-        print(\"filled\");
-    }\n";
+        print("filled");
+    }
+"#;
 
 fn scratch_sandbox(body: &str, port: u16) -> Sandbox {
     sandbox(&format!(
@@ -425,9 +451,11 @@ fn scratch_sandbox(body: &str, port: u16) -> Sandbox {
 fn a_scratch_folder_goes_with_its_test_and_no_path_is_one() {
     let port = free_port();
     let sandbox = scratch_sandbox(
-        "fn test_1() { fill(); throw \"on purpose\"; }
-         fn test_2() { check::that(scratch(\"disk\") != \"\", \"a fresh one\"); }
-         fn test_3() { scratch(\"../precious\"); }",
+        r#"
+        fn test_1() { fill(); throw "on purpose"; }
+        fn test_2() { check::that(scratch("disk") != "", "a fresh one"); }
+        fn test_3() { scratch("../precious"); }
+        "#,
         port,
     );
     let run = run(&sandbox);

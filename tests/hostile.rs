@@ -8,8 +8,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const IMPORTS: &str =
-    "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/vllm\" as vllm;\n";
+const IMPORTS: &str = r#"
+    import "std/load" as load;
+    import "std/sim" as sim;
+    import "std/vllm" as vllm;
+"#;
 const RUN: &str = "run(load::dummy(#{ requests: 2, gap_s: 0, context_len: 20, max_tokens: 2 }), [sim::engine()]);";
 /// The first ten columns of a result.
 const HEADER: &str = "expr_id,timestamp,engine_id,request_id,TTFT,throughput,latency,context_len,query_len,gpu_memory";
@@ -74,8 +77,8 @@ fn paths_that_are_not_utf8_work_or_are_named() {
 #[test]
 fn the_name_of_an_engine_writes_nothing_elsewhere() {
     for name in ["../../evil", "/tmp/lmrun-evil", ".evil"] {
-        let body =
-            format!("vllm::engine(#{{ name: \"{name}\", lmcache: #{{ chunk_size: 256 }} }});");
+        let body = r#"vllm::engine(#{ name: "NAME", lmcache: #{ chunk_size: 256 } });"#
+            .replace("NAME", name);
         let sandbox = Sandbox::new().file("in/it/t.rhai", &test(&body));
         let run = sandbox.run(&["in/it/t.rhai"]);
         run.assert_code(1);
@@ -86,7 +89,7 @@ fn the_name_of_an_engine_writes_nothing_elsewhere() {
         );
     }
     for name in ["a\\nb", "a\\x1b[31m", "a\\u202eb"] {
-        let body = format!("sim::engine(#{{ name: \"{name}\" }});");
+        let body = r#"sim::engine(#{ name: "NAME" });"#.replace("NAME", name);
         let run = Sandbox::new().file("t.rhai", &test(&body)).run(&["t.rhai"]);
         run.assert_code(1);
         run.assert_stderr("`name` has to be one line of printable text");
@@ -135,7 +138,14 @@ fn pipes_and_links_in_the_place_of_files_are_refused() {
         .file("untouched", "untouched")
         .file("a.csv", &format!("{HEADER}\n0,0,0,0,1,1,1,1,1,\n"))
         .file("out/x", "")
-        .file("imports.rhai", "import \"lib\" as lib; fn test_a() {}")
+        .file(
+            "imports.rhai",
+            r#"
+            import "lib" as lib;
+
+            fn test_a() {}
+        "#,
+        )
         .file("runs.rhai", &test(RUN));
     let folder = sandbox.dir.path();
     pipe(&folder.join("pipe.csv"));
@@ -182,10 +192,12 @@ fn pipes_and_links_in_the_place_of_files_are_refused() {
 
 #[test]
 fn secrets_are_not_drawn() {
-    let body = "sim::engine(#{ env: #{ HF_TOKEN: \"hf_drawn-0815\", STORE: \"redis://:drawn-4711@h\" }, nmae: 1 });";
+    let body = r#"
+        sim::engine(#{ env: #{ HF_TOKEN: "hf_drawn-0815", STORE: "redis://:drawn-4711@h" }, nmae: 1 });
+    "#;
     let run = Sandbox::new().file("t.rhai", &test(body)).run(&["t.rhai"]);
     assert_ne!(run.code, 0);
-    run.assert_stderr("HF_TOKEN: \"*************\"");
+    run.assert_stderr(r#"HF_TOKEN: "*************""#);
     assert!(
         !run.stderr.contains("hf_drawn") && !run.stderr.contains("drawn-4711"),
         "{}",
@@ -213,16 +225,17 @@ fn a_formula_in_an_answer_is_none_in_the_csv() {
             r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"=HYPERLINK(\"http://x\")"}]}"#;
         ("200 OK", format!("data: {event}\n\ndata: [DONE]\n\n"))
     });
-    let script = format!(
-        "import \"std/openai\" as openai; import \"std/load\" as load;
-         fn test_a() {{ run(load::dummy(#{{ requests: 1 }}), [openai::engine(#{{ url: \"{}\", model: \"m\" }})]); }}",
-        server.url()
-    );
+    let script = r#"
+        import "std/openai" as openai;
+        import "std/load" as load;
+        fn test_a() { run(load::dummy(#{ requests: 1 }), [openai::engine(#{ url: "URL", model: "m" })]); }
+        "#
+        .replace("URL", &server.url());
     let sandbox = Sandbox::new().file("t.rhai", &script);
     let run = sandbox.run(&["t.rhai"]);
     run.assert_code(0);
     assert_eq!(
         sandbox.rows("out/test_a.csv")[0]["finish_reason"],
-        "'=HYPERLINK(\"http://x\")"
+        r#"'=HYPERLINK("http://x")"#
     );
 }

@@ -4,21 +4,28 @@
 use crate::common::{Finished, LMRUN, Sandbox, eventually, finish, free_port, lmrun, root, wait};
 use std::process::Command;
 
-const IMPORTS: &str =
-    "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/vllm\" as vllm;\n";
+const IMPORTS: &str = r#"
+    import "std/load" as load;
+    import "std/sim" as sim;
+    import "std/vllm" as vllm;
+"#;
+
+/// Returns a sandbox with the script `t.rhai`.
+fn with_imports(script: &str) -> Sandbox {
+    Sandbox::new().file("t.rhai", &format!("{IMPORTS}{script}"))
+}
 
 /// A test that sends `requests` requests, one every `gap_s`.
 fn sandbox(requests: usize, gap_s: f64) -> Sandbox {
-    Sandbox::new().file(
-        "t.rhai",
-        &format!(
-            "{IMPORTS}fn test_a() {{
-                 let work = load::dummy(#{{ requests: {requests}, gap_s: {gap_s:.3}, context_len: 20, max_tokens: 2 }});
-                 run(work, [sim::engine(#{{ flags: #{{ \"itl-s\": 0.002, jitter: 0 }} }})], #{{ warmup: 0 }});
-             }}
-             fn test_b() {{}}"
-        ),
-    )
+    with_imports(&r#"
+            fn test_a() {
+                let work = load::dummy(#{ requests: REQUESTS, gap_s: GAP_S, context_len: 20, max_tokens: 2 });
+                run(work, [sim::engine(#{ flags: #{ "itl-s": 0.002, jitter: 0 } })], #{ warmup: 0 });
+            }
+            fn test_b() {}
+            "#
+            .replace("REQUESTS", &requests.to_string())
+            .replace("GAP_S", &format!("{gap_s:.3}")))
 }
 
 #[test]
@@ -41,7 +48,7 @@ fn an_output_folder_that_is_removed_ends_the_run() {
 /// The same run with limits that a shell sets.
 fn limited(sandbox: &Sandbox, limits: &str) -> Finished {
     let [p1, p2] = sandbox.ports.map(|port| port.to_string());
-    let script = format!("{limits} && exec \"$0\" t.rhai -o out -p {p1} {p2} --max-send-lag-s 10");
+    let script = format!(r#"{limits} && exec "$0" t.rhai -o out -p {p1} {p2} --max-send-lag-s 10"#);
     let mut command = Command::new("sh");
     command
         .current_dir(sandbox.dir.path())
@@ -76,17 +83,16 @@ fn a_low_number_of_open_files_is_raised_or_said_before_anything_is_sent() {
 
 /// Sends so many requests at the same moment and has all of them answered at the same time.
 fn many_streams(streams: usize, itl_s: f64) -> String {
-    let sandbox = Sandbox::new().file(
-        "t.rhai",
-        &format!(
-            "{IMPORTS}fn test_a() {{
-                 let flags = #{{ \"itl-s\": {itl_s:.3}, \"ttft-s\": 0.1, \"max-num-seqs\": {streams}, \"gpu-kv-tokens\": {} }};
-                 let work = load::dummy(#{{ requests: {streams}, gap_s: 0, context_len: 20, max_tokens: 20, ignore_eos: true }});
-                 run(work, [sim::engine(#{{ flags: flags }})], #{{ warmup: 0 }});
-             }}",
-            streams * 64 + 40_000
-        ),
-    );
+    let sandbox = with_imports(&r#"
+            fn test_a() {
+                let flags = #{ "itl-s": ITL_S, "ttft-s": 0.1, "max-num-seqs": STREAMS, "gpu-kv-tokens": KV_TOKENS };
+                let work = load::dummy(#{ requests: STREAMS, gap_s: 0, context_len: 20, max_tokens: 20, ignore_eos: true });
+                run(work, [sim::engine(#{ flags: flags })], #{ warmup: 0 });
+            }
+            "#
+            .replace("ITL_S", &format!("{itl_s:.3}"))
+            .replace("STREAMS", &streams.to_string())
+            .replace("KV_TOKENS", &(streams * 64 + 40_000).to_string()));
     let run = sandbox.run(&["t.rhai"]);
     run.assert_code(0);
     let rows = sandbox.rows("out/test_a.csv");
@@ -150,7 +156,7 @@ fn secrets_are_written_nowhere() {
     let port = free_port();
     let sandbox = Sandbox::new()
         .program("vllm", &format!("{tells}[ \"$8\" = dies ] && exit 3\nexec \"$LMRUN\" sim --port \"$6\" --model \"$8\" --fault refuse=401/2"))
-        .program("store", &format!("{tells}exec \"$LMRUN\" sim --port \"$1\""))
+        .program("store", &format!(r#"{tells}exec "$LMRUN" sim --port "$1""#))
         .file(
             "t.rhai",
             &format!(

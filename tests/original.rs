@@ -129,7 +129,7 @@ fn a_cache_is_faster_on_the_simulator() {
 fn a_conversation_shows_whether_answers_are_saved() {
     let text = std::fs::read_to_string(script()).expect("the script");
     let configs = root().join("scripts/configs").display().to_string();
-    let text = text.replace("\"configs/", &format!("\"{configs}/"));
+    let text = text.replace(r#""configs/"#, &format!(r#""{configs}/"#));
     let forgetting = text.replace("lmcache_save_decode.yaml", "lmcache_local_cpu.yaml");
     let args = [
         "--engine",
@@ -168,10 +168,12 @@ fn a_conversation_shows_whether_answers_are_saved() {
 fn servers_on_different_ports_have_different_health() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        "import \"std/lmcache\" as lmcache;
-         fn test_a() {
-             for options in [#{}, #{ port: 5556 }, #{ port: 5556, http_port: 8399 }] { print(lmcache::server(options).ready_path); }
-         }",
+        r#"
+        import "std/lmcache" as lmcache;
+        fn test_a() {
+            for options in [#{}, #{ port: 5556 }, #{ port: 5556, http_port: 8399 }] { print(lmcache::server(options).ready_path); }
+        }
+        "#,
     );
     let run = sandbox.run(&["t.rhai"]);
     let places: Vec<&str> = run

@@ -84,7 +84,7 @@ async fn a_grandchild_that_left_the_session_is_ended_too() {
         let dir = tempfile::tempdir().expect("a folder");
         let pid_file = dir.path().join("child.pid");
         let left = format!(
-            "{how} sh -c 'echo $$ >{}; trap \"\" INT TERM; sleep 60 & wait; wait' & wait; sleep 60",
+            r#"{how} sh -c 'echo $$ >{}; trap "" INT TERM; sleep 60 & wait; wait' & wait; sleep 60"#,
             pid_file.display()
         );
         let process = start(&left, dir.path()).await;
@@ -303,15 +303,15 @@ impl Run {
             "{}\nexec \"$LMRUN\" sim --port \"$1\"",
             daemons.replace("MARK", &mark)
         );
-        let test = format!(
-            "import \"std/helper\" as helper;
-             fn test_a() {{
-                 start(helper::command(#{{ name: \"leaves\", command: [\"leaves\", \"{{port}}\"], port: {}, ready_path: \"/health\" }}));
-                 sleep(param(\"for_s\", 600));
-             }}
-             fn test_next() {{ print(\"the next run\"); }}",
-            free_port()
-        );
+        let test = r#"
+            import "std/helper" as helper;
+            fn test_a() {
+                start(helper::command(#{ name: "leaves", command: ["leaves", "{port}"], port: FREE_PORT, ready_path: "/health" }));
+                sleep(param("for_s", 600));
+            }
+            fn test_next() { print("the next run"); }
+            "#
+            .replace("FREE_PORT", &free_port().to_string());
         let sandbox = Sandbox::new()
             .program("leaves", &engine)
             .file("t.rhai", &test);
@@ -499,17 +499,20 @@ impl Drop for Stranger {
 fn slow(engine: &str) -> Sandbox {
     Sandbox::new().program("slow", engine).file(
         "t.rhai",
-        "import \"std/command\" as command; import \"std/load\" as load;
-         fn test_a() {
-             let slow = command::engine(#{ name: \"slow\", model: \"m\", command: [\"slow\", \"{port}\"] });
-             run(load::dummy(#{ requests: 60, gap_s: 0.1, context_len: 20, max_tokens: 2 }), [slow], #{ warmup: 0, may_fail: true });
-         }",
+        r#"
+        import "std/command" as command;
+        import "std/load" as load;
+        fn test_a() {
+            let slow = command::engine(#{ name: "slow", model: "m", command: ["slow", "{port}"] });
+            run(load::dummy(#{ requests: 60, gap_s: 0.1, context_len: 20, max_tokens: 2 }), [slow], #{ warmup: 0, may_fail: true });
+        }
+        "#,
     )
 }
 
 #[test]
 fn a_stranger_on_the_port_is_not_taken_for_the_engine() {
-    let sandbox = slow("touch \"$SANDBOX/started\"; exec sleep 30");
+    let sandbox = slow(r#"touch "$SANDBOX/started"; exec sleep 30"#);
     let child = sandbox
         .command_with_programs(&["t.rhai"])
         .spawn()
@@ -534,7 +537,7 @@ fn a_stranger_on_the_port_is_not_taken_for_the_engine() {
 #[test]
 fn a_stranger_that_takes_the_port_during_an_experiment_fails_it() {
     let sandbox =
-        slow("\"$LMRUN\" sim --model m --port \"$1\" & echo $! >\"$SANDBOX/pid\"; exec sleep 60");
+        slow(r#""$LMRUN" sim --model m --port "$1" & echo $! >"$SANDBOX/pid"; exec sleep 60"#);
     let child = sandbox
         .command_with_programs(&["t.rhai"])
         .spawn()
@@ -556,8 +559,7 @@ fn a_stranger_that_takes_the_port_during_an_experiment_fails_it() {
 
 #[test]
 fn a_server_that_has_left_its_engine_is_still_the_engines() {
-    let sandbox =
-        slow("env -i setsid --fork \"$LMRUN\" sim --model m --port \"$1\"; exec sleep 60");
+    let sandbox = slow(r#"env -i setsid --fork "$LMRUN" sim --model m --port "$1"; exec sleep 60"#);
     let run = finish(sandbox.command_with_programs(&["t.rhai"]));
     run.assert_code(0);
     assert!(!run.stderr.contains("cannot be seen"), "{}", run.stderr);

@@ -74,11 +74,14 @@ fn any_test_that_leaves_its_engine_open_runs_on_it() {
     let sim = Simulator::start(&[]);
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        "import \"std/engine\" as engine; import \"std/load\" as load;
-         fn test_any() {
-             run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }),
-                 [engine::chosen(#{ name: \"any\", simulated: true })]);
-         }",
+        r#"
+        import "std/engine" as engine;
+        import "std/load" as load;
+        fn test_any() {
+            run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }),
+                [engine::chosen(#{ name: "any", simulated: true })]);
+        }
+        "#,
     );
     let url = format!("url=http://127.0.0.1:{}", sim.port);
     let run = sandbox.run(&["t.rhai", "--engine", "openai", "-m", "m", "-P", &url]);
@@ -275,15 +278,17 @@ fn a_certificate_of_an_authority_is_refused_with_a_remedy() {
 fn a_strict_server_at_an_address_is_tested_with_fixed_lengths() {
     let server = Server::start(strict);
     let script = |options: &str| {
-        format!(
-            "import \"std/load\" as load; import \"std/openai\" as openai;
-             fn test_strict() {{
-                 let there = openai::engine(#{{ stream_end: \"finish_reason\", headers: #{{ \"x-tenant\": \"a\" }} {options} }});
-                 for i in 0..2 {{
-                     run(load::random(#{{ requests: 2, qps: 50, input_len: 20, output_len: 4 }}), [there]);
-                 }}
-             }}"
-        )
+        r#"
+            import "std/load" as load;
+            import "std/openai" as openai;
+            fn test_strict() {
+                let there = openai::engine(#{ stream_end: "finish_reason", headers: #{ "x-tenant": "a" } OPTIONS });
+                for i in 0..2 {
+                    run(load::random(#{ requests: 2, qps: 50, input_len: 20, output_len: 4 }), [there]);
+                }
+            }
+            "#
+            .replace("OPTIONS", options)
     };
     let sandbox = Sandbox::new()
         .file("ask.rhai", &script(""))

@@ -174,7 +174,7 @@ fn started(sandbox: &Sandbox) -> Terminal {
     let terminal = Terminal::open(sandbox, &[]);
     terminal.sees(PROMPT);
     terminal.enter(
-        "let plain = start(sim::engine(#{ name: \"plain\" }))",
+        r#"let plain = start(sim::engine(#{ name: "plain" }))"#,
         "tail -f",
     );
     terminal.enter("plain.wait_until_ready(30)", "true");
@@ -265,7 +265,7 @@ fn an_interrupt_keeps_the_engine_and_what_was_measured() {
     let manifest =
         std::fs::read_to_string(csv.with_extension("manifest.json")).expect("the manifest");
     assert!(
-        manifest.contains("\"outcome\": null"),
+        manifest.contains(r#""outcome": null"#),
         "a session has none to wait for: {manifest}"
     );
     let rows = sandbox.rows(csv.to_str().expect("a path"));
@@ -294,7 +294,7 @@ fn what_was_measured_is_drawn_on_the_terminal_and_in_files() {
     terminal.enter(":plot seen[plain].ttft", "⠀⠀");
     terminal.enter(":plot seen[plain] t.svg", "saved t.svg");
     terminal.enter(
-        ":plot plot::bars(#{ names: [\"a\"], series: [#{ name: \"s\", y: [2] }] })",
+        r#":plot plot::bars(#{ names: ["a"], series: [#{ name: "s", y: [2] }] })"#,
         "FILE.svg",
     );
     terminal.enter(
@@ -327,7 +327,7 @@ fn helpers_stand_among_the_engines() {
     let command = format!(r#"["{LMRUN}", "sim", "--port", "{{port}}"]"#);
     let port = sandbox.ports[1];
     let store = format!(
-        "start(helper::command(#{{ name: \"store\", command: {command}, port: {port} }}));"
+        r#"start(helper::command(#{{ name: "store", command: {command}, port: {port} }}));"#
     );
     let run = fed(
         &sandbox,
@@ -386,7 +386,7 @@ fn an_engine_is_ready_when_it_says_so_and_last_holds_it() {
     let terminal = Terminal::open(&sandbox, &[]);
     terminal.sees(PROMPT);
     terminal.enter(
-        "start(sim::engine(#{ name: \"plain\", startup_s: 2 }))",
+        r#"start(sim::engine(#{ name: "plain", startup_s: 2 }))"#,
         "tail -f",
     );
     terminal.sees(PROMPT);
@@ -416,7 +416,7 @@ fn a_log_is_of_this_process_and_ctrl_c_leaves_it() {
     let terminal = started(&sandbox);
     terminal.enter("plain.close()", "closed in");
     terminal.enter(
-        "let plain = start(sim::engine(#{ name: \"plain\" }))",
+        r#"let plain = start(sim::engine(#{ name: "plain" }))"#,
         "tail -f",
     );
     terminal.enter("plain.wait_until_ready(30)", "true");
@@ -440,7 +440,8 @@ fn a_log_is_of_this_process_and_ctrl_c_leaves_it() {
 fn a_second_interrupt_ends_lmrun_at_once() {
     let sandbox = Sandbox::new();
     let terminal = started(&sandbox);
-    let slow = "sim::engine(#{ name: \"slow\", startup_s: 60, grace_s: 50, fault: \"ignore-interrupts\" })";
+    let slow =
+        r#"sim::engine(#{ name: "slow", startup_s: 60, grace_s: 50, fault: "ignore-interrupts" })"#;
     terminal.press(&format!(
         "run(load::dummy(#{{ requests: 1, {WORK}, [{slow}])\r"
     ));
@@ -482,7 +483,7 @@ fn a_saved_session_is_a_test_that_passes() {
         PROMPT,
     );
     terminal.enter("let seen = run(work(2), [plain])", "plain (simulated)");
-    terminal.enter("check::equal(seen[plain].failed, 0, \"failed\")", "passed");
+    terminal.enter(r#"check::equal(seen[plain].failed, 0, "failed")"#, "passed");
     terminal.enter(":save test_saved.rhai", "saved: lmrun test_saved.rhai");
     terminal.press("\u{4}");
     assert_eq!(terminal.ends(), 0);
@@ -512,11 +513,23 @@ fn a_script_of_another_folder_finds_what_lies_beside_it() {
     let sandbox = Sandbox::new()
         .file(
             "sub/s.rhai",
-            "import \"mine\" as mine;\nfn f() { mine::f() }\nfn g() {\n    nope()\n}",
+            r#"
+            import "mine" as mine;
+            fn f() { mine::f() }
+            fn g() {
+                nope()
+            }
+            "#,
         )
         .file("sub/mine.rhai", "fn f() { 42 }");
-    let input = ":load sub/s.rhai\nf()\nimport \"core/files\" as files; files::existing(\"mine.rhai\").len() > 0\ng()\n";
-    let run = fed(&sandbox, &["repl"], input);
+    let input = [
+        ":load sub/s.rhai",
+        "f()",
+        r#"import "core/files" as files; files::existing("mine.rhai").len() > 0"#,
+        "g()\n",
+    ]
+    .join("\n");
+    let run = fed(&sandbox, &["repl"], &input);
     assert_eq!(run.stdout, "42\ntrue\n", "{}", run.stderr);
     assert!(
         run.stderr.contains("[sub/s.rhai:4:5]") && run.stderr.contains("called from prompt"),
@@ -561,8 +574,9 @@ fn one_expression_has_its_value_and_its_exit_code() {
     );
     assert_eq!(evaluated(&sandbox, "let").code, 2);
     assert_eq!(evaluated(&sandbox, "nope()").code, 1);
-    assert_eq!(evaluated(&sandbox, "check::that(false, \"a\")").code, 1);
-    let missing = "run(load::dummy(#{ requests: 1 }), [command::engine(#{ name: \"x\", command: [\"/no/such\"], model: \"m\" })])";
+    assert_eq!(evaluated(&sandbox, r#"check::that(false, "a")"#).code, 1);
+    let missing = r#"run(load::dummy(#{ requests: 1 }),
+        [command::engine(#{ name: "x", command: ["/no/such"], model: "m" })])"#;
     let missing = evaluated(&sandbox, missing);
     missing.assert_code(3);
     let many = evaluated(

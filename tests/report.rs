@@ -5,7 +5,7 @@ use crate::common::results::{FAILED, page, page_with, report, results};
 /// The words of the part of a page that tells how a test went.
 fn verdict(page: &str) -> Option<String> {
     let part = page
-        .split_once("<div class=\"verdict")?
+        .split_once(r#"<div class="verdict"#)?
         .1
         .split_once("</div>")?
         .0;
@@ -30,7 +30,7 @@ fn the_page_begins_with_the_verdict_and_its_checks() {
          FAILED cached: at least 0.5, seen 0.2 (after experiment 1) warning a &amp; b"
     );
     assert!(
-        page.find("class=\"verdict") < page.find("Simulated."),
+        page.find(r#"class="verdict"#) < page.find("Simulated."),
         "it stands at the top"
     );
 }

@@ -22,8 +22,14 @@ fn tests_rhai() -> String {
 fn the_list_is_one_test_a_line_and_starts_nothing() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        "throw \"the top level must not run\";\n/// Second sentence is left out. Really.\nfn test_b() {}\nfn test_a() {}\n\
-         private fn test_hidden() {}\nfn other() {}\n",
+        r#"
+        throw "the top level must not run";
+        /// Second sentence is left out. Really.
+        fn test_b() {}
+        fn test_a() {}
+        private fn test_hidden() {}
+        fn other() {}
+        "#,
     );
     let listed = sandbox.run(&["t.rhai", "-l"]);
     assert_eq!(
@@ -157,8 +163,11 @@ fn growing_contexts_and_two_caches_at_once() {
 fn a_model_names_the_file_and_a_trailing_slash_does_not_matter() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        "import \"std/load\" as load; import \"std/sim\" as sim;
-         fn test_one() { run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }), [sim::engine()]); }",
+        r#"
+        import "std/load" as load;
+        import "std/sim" as sim;
+        fn test_one() { run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }), [sim::engine()]); }
+        "#,
     );
     let run = finish(
         sandbox
@@ -189,15 +198,19 @@ fn a_model_names_the_file_and_a_trailing_slash_does_not_matter() {
 fn a_failing_test_does_not_stop_the_next_and_keeps_its_rows() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/check\" as check;
-         fn test_1() {
-             let engine = sim::engine();
-             let seen = run(load::dummy(#{ requests: 2, gap_s: 0, context_len: 60, max_tokens: 2 }), [engine]);
-             check::at_least(seen[engine].ttft.p50, 1000.0, \"TTFT\");
-             check::equal(seen[engine].failed, 0, \"failed\");
-             check::that(true, \"not with sk-abcdef\");
-         }
-         fn test_2() { print(\"second\"); }",
+        r#"
+        import "std/load" as load;
+        import "std/sim" as sim;
+        import "std/check" as check;
+        fn test_1() {
+            let engine = sim::engine();
+            let seen = run(load::dummy(#{ requests: 2, gap_s: 0, context_len: 60, max_tokens: 2 }), [engine]);
+            check::at_least(seen[engine].ttft.p50, 1000.0, "TTFT");
+            check::equal(seen[engine].failed, 0, "failed");
+            check::that(true, "not with sk-abcdef");
+        }
+        fn test_2() { print("second"); }
+        "#,
     );
     let run = finish(sandbox.command(&["t.rhai"]).env("MY_API_KEY", "sk-abcdef"));
     run.assert_code(1);
@@ -224,20 +237,24 @@ fn a_failing_test_does_not_stop_the_next_and_keeps_its_rows() {
 fn a_handle_stays_until_it_is_closed_or_the_test_ends() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/check\" as check;
-         fn test_handle() {
-             let engine = start(sim::engine(#{ prefix_caching: true }));
-             check::that(engine.wait_until_ready(60), \"ready\");
-             check::that(engine.is_healthy(), \"healthy\");
-             let work = load::dummy(#{ requests: 1, gap_s: 0, context_len: 600, max_tokens: 2 });
-             let first = run(work, [engine]);
-             let second = run(work, [engine]);
-             check::equal(first[engine].cached_tokens.max, 0.0, \"cold\");
-             check::at_least(second[engine].cached_tokens.max, 500.0, \"warm: the same engine\");
-             engine.close();
-             check::that(!engine.is_healthy(), \"closed\");
-             start(sim::engine());
-         }",
+        r#"
+        import "std/load" as load;
+        import "std/sim" as sim;
+        import "std/check" as check;
+        fn test_handle() {
+            let engine = start(sim::engine(#{ prefix_caching: true }));
+            check::that(engine.wait_until_ready(60), "ready");
+            check::that(engine.is_healthy(), "healthy");
+            let work = load::dummy(#{ requests: 1, gap_s: 0, context_len: 600, max_tokens: 2 });
+            let first = run(work, [engine]);
+            let second = run(work, [engine]);
+            check::equal(first[engine].cached_tokens.max, 0.0, "cold");
+            check::at_least(second[engine].cached_tokens.max, 500.0, "warm: the same engine");
+            engine.close();
+            check::that(!engine.is_healthy(), "closed");
+            start(sim::engine());
+        }
+        "#,
     );
     let run = sandbox.run(&["t.rhai"]);
     run.assert_code(0);
@@ -246,9 +263,11 @@ fn a_handle_stays_until_it_is_closed_or_the_test_ends() {
 
 #[test]
 fn an_unknown_parameter_is_refused_before_anything_starts() {
-    let script = "private fn number(name, usual) { param(name, usual) }
-        fn test_a() { print(number(\"gap_s\", 8) + 1); }
-        fn test_b() { param(\"turns\", 1); }";
+    let script = r#"
+        private fn number(name, usual) { param(name, usual) }
+        fn test_a() { print(number("gap_s", 8) + 1); }
+        fn test_b() { param("turns", 1); }
+    "#;
     let sandbox = Sandbox::new().file("t.rhai", script);
     let run = sandbox.run(&["t.rhai", "-P", "gap=3"]);
     let error = "error: unknown parameter `gap`; did you mean `gap_s`?\n";
@@ -279,7 +298,7 @@ fn an_unknown_parameter_is_refused_before_anything_starts() {
 
 #[test]
 fn a_parameter_of_another_test_is_a_warning() {
-    let script = "fn test_a() {} fn test_b() { param(\"turns\", 1); }";
+    let script = r#"fn test_a() {} fn test_b() { param("turns", 1); }"#;
     let run = Sandbox::new()
         .file("t.rhai", script)
         .run(&["t.rhai", "-f", "test_a", "-P", "turns=3"]);
@@ -295,7 +314,7 @@ fn a_parameter_of_another_test_is_a_warning() {
 
 #[test]
 fn a_parameter_with_a_computed_name_is_not_refused() {
-    let script = "fn test_a() { for name in [\"a\", \"b\"] { print(param(`${name}_s`, 8)); } }";
+    let script = r#"fn test_a() { for name in ["a", "b"] { print(param(`${name}_s`, 8)); } }"#;
     let run = Sandbox::new()
         .file("t.rhai", script)
         .run(&["t.rhai", "-P", "a_s=3", "-P", "c_s=3"]);
@@ -306,10 +325,12 @@ fn a_parameter_with_a_computed_name_is_not_refused() {
 
 #[test]
 fn the_verbose_list_has_parameters_and_defaults() {
-    let script = "/// Answers come.
-        fn test_a() { param(\"requests\", max(2, 3)); common(); }
+    let script = r#"
+        /// Answers come.
+        fn test_a() { param("requests", max(2, 3)); common(); }
         fn test_b() {}
-        private fn common() { param(\"gap_s\", 0.5) }";
+        private fn common() { param("gap_s", 0.5) }
+    "#;
     let listed = Sandbox::new()
         .file("t.rhai", script)
         .run(&["t.rhai", "-l", "-v"]);
@@ -317,11 +338,14 @@ fn the_verbose_list_has_parameters_and_defaults() {
     assert_eq!((listed.code, listed.stdout.as_str()), (0, expected));
 }
 
-const LONG: &str = "import \"std/load\" as load; import \"std/sim\" as sim;
+const LONG: &str = r#"
+    import "std/load" as load;
+    import "std/sim" as sim;
     fn test_long() {
-        run(load::dummy(#{ requests: 600, gap_s: 0.1, context_len: 60, max_tokens: 2 }), [sim::engine(), sim::engine(#{ name: \"b\" })]);
+        run(load::dummy(#{ requests: 600, gap_s: 0.1, context_len: 60, max_tokens: 2 }), [sim::engine(), sim::engine(#{ name: "b" })]);
     }
-    fn test_never_reached() {}";
+    fn test_never_reached() {}
+"#;
 
 fn rows_so_far(sandbox: &Sandbox) -> usize {
     sandbox.lines("out/test_long.csv")
@@ -350,7 +374,7 @@ fn ctrl_c_keeps_the_rows_closes_the_engines_and_exits_with_130() {
 
 #[test]
 fn ctrl_c_ends_an_endless_loop() {
-    let sandbox = Sandbox::new().file("t.rhai", "fn test_loop() { print(\"looping\"); loop { } }");
+    let sandbox = Sandbox::new().file("t.rhai", r#"fn test_loop() { print("looping"); loop { } }"#);
     let child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     std::thread::sleep(Duration::from_millis(500));
     kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM).expect("the signal");
@@ -385,17 +409,22 @@ fn no_engine_outlives_a_killed_lmrun() {
 fn checks_are_on_disk_at_once_and_a_killed_run_has_no_outcome() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/check\" as check;
-         fn test_long() {
-             check::that(true, \"before\");
-             run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }), [sim::engine()]);
-             check::that(false, \"after\");
-             loop { }
-         }",
+        r#"
+        import "std/load" as load;
+        import "std/sim" as sim;
+        import "std/check" as check;
+        fn test_long() {
+            check::that(true, "before");
+            run(load::dummy(#{ requests: 1, gap_s: 0, context_len: 60, max_tokens: 2 }), [sim::engine()]);
+            check::that(false, "after");
+            loop { }
+        }
+        "#,
     );
     let mut child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     let path = sandbox.path("out/test_long.manifest.json");
-    let is_checked = || std::fs::read_to_string(&path).is_ok_and(|text| text.contains("\"after\""));
+    let is_checked =
+        || std::fs::read_to_string(&path).is_ok_and(|text| text.contains(r#""after""#));
     eventually("the check is on disk while the test goes on", is_checked);
     child.kill().expect("SIGKILL");
     child.wait().expect("its end");
@@ -415,11 +444,14 @@ fn checks_are_on_disk_at_once_and_a_killed_run_has_no_outcome() {
 fn an_engine_that_dies_fails_its_requests_and_not_the_others() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        "import \"std/load\" as load; import \"std/sim\" as sim;
-         fn test_long() {
-             run(load::dummy(#{ requests: 40, gap_s: 0.1, context_len: 60, max_tokens: 2 }),
-                 [sim::engine(#{ name: \"victim\" }), sim::engine(#{ name: \"other\" })]);
-         }",
+        r#"
+        import "std/load" as load;
+        import "std/sim" as sim;
+        fn test_long() {
+            run(load::dummy(#{ requests: 40, gap_s: 0.1, context_len: 60, max_tokens: 2 }),
+                [sim::engine(#{ name: "victim" }), sim::engine(#{ name: "other" })]);
+        }
+        "#,
     );
     let child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     eventually("rows", || rows_so_far(&sandbox) > 6);
@@ -467,15 +499,16 @@ fn on_gpus(gpus: [&str; 2]) -> Finished {
     let engine = |name, gpus| unrecognized_simulator(name, &format!("gpus: {gpus}"));
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        &format!(
-            "import \"std/command\" as command; import \"std/load\" as load;
-             fn test_a() {{
-                 let work = load::dummy(#{{ requests: 2, gap_s: 0, context_len: 60, max_tokens: 2 }});
-                 run(work, [{}, {}]);
-             }}",
-            engine("one", gpus[0]),
-            engine("two", gpus[1])
-        ),
+        &r#"
+            import "std/command" as command;
+            import "std/load" as load;
+            fn test_a() {
+                let work = load::dummy(#{ requests: 2, gap_s: 0, context_len: 60, max_tokens: 2 });
+                run(work, [FIRST, SECOND]);
+            }
+            "#
+        .replace("FIRST", &engine("one", gpus[0]))
+        .replace("SECOND", &engine("two", gpus[1])),
     );
     let run = sandbox.run(&["t.rhai"]);
     run.assert_code(0);

@@ -41,8 +41,11 @@ fn a_run_that_sends_more_than_was_held_says_so() {
         json!({ "host": host.trim(), "cores": cores, "at_unix_s": 0, "rate": 2.0, "streams": 100 });
     let sandbox = Sandbox::new().file("cache/lmrun/selfcheck.json", &known.to_string()).file(
         "t.rhai",
-        "import \"std/load\" as load; import \"std/sim\" as sim;
-         fn test_many() { run(load::dummy(#{ requests: 5, gap_s: 0.01, context_len: 60, max_tokens: 2 }), [sim::engine()]); }",
+        r#"
+        import "std/load" as load;
+        import "std/sim" as sim;
+        fn test_many() { run(load::dummy(#{ requests: 5, gap_s: 0.01, context_len: 60, max_tokens: 2 }), [sim::engine()]); }
+        "#,
     );
     let run = sandbox.run(&["t.rhai"]);
     run.assert_code(0);

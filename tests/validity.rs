@@ -11,7 +11,9 @@ use std::process::Child;
 use std::time::Duration;
 
 /// Two experiments, of 30 requests in 1.5 seconds each.
-const SCRIPT: &str = "import \"std/load\" as load; import \"std/sim\" as sim;
+const SCRIPT: &str = r#"
+    import "std/load" as load;
+    import "std/sim" as sim;
     fn test_late() {
         let engine = start(sim::engine());
         engine.wait_until_ready(30);
@@ -19,7 +21,8 @@ const SCRIPT: &str = "import \"std/load\" as load; import \"std/sim\" as sim;
             let work = load::dummy(#{ requests: 30, gap_s: 0.05, context_len: 60, max_tokens: 2 });
             run(work, [engine], #{ max_send_lag_s: 0.1 });
         }
-    }";
+    }
+"#;
 
 /// Stops a process for long enough that most of its requests are late.
 fn stall(child: &Child) {
@@ -98,7 +101,7 @@ fn an_invalid_experiment_is_marked_wherever_its_numbers_are_shown() {
     for table in [
         "<h3>Summary</h3>",
         "<h3>INVALID: Experiment 0",
-        "<table class=\"sum\"",
+        r#"<table class="sum""#,
     ] {
         assert!(page.contains(table), "{table}");
     }
@@ -115,12 +118,15 @@ fn an_invalid_experiment_is_marked_wherever_its_numbers_are_shown() {
 fn rows_are_valid_when_their_test_has_ended_and_of_a_killed_run_it_is_unknown() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        "import \"std/load\" as load; import \"std/sim\" as sim;
-         fn test_a() { run(load::dummy(#{ requests: 3, gap_s: 0.05, context_len: 60, max_tokens: 2 }), [sim::engine()]); }
-         fn test_b() {
-             run(load::dummy(#{ requests: 3, gap_s: 0.05, context_len: 60, max_tokens: 2 }), [sim::engine()]);
-             loop { }
-         }",
+        r#"
+        import "std/load" as load;
+        import "std/sim" as sim;
+        fn test_a() { run(load::dummy(#{ requests: 3, gap_s: 0.05, context_len: 60, max_tokens: 2 }), [sim::engine()]); }
+        fn test_b() {
+            run(load::dummy(#{ requests: 3, gap_s: 0.05, context_len: 60, max_tokens: 2 }), [sim::engine()]);
+            loop { }
+        }
+        "#,
     );
     let mut child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     eventually("rows", || rows_of(&sandbox.path("out/test_b.csv"), 0) == 3);
@@ -168,15 +174,17 @@ fn compared(second: u32, options: &str) -> (Sandbox, Finished) {
     };
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        &format!(
-            "import \"std/command\" as command; import \"std/load\" as load;
-             fn test_a() {{
-                 let work = load::dummy(#{{ requests: 2, gap_s: 0, context_len: 60, ignore_eos: true }});
-                 run(work, [{}, {}], {options});
-             }}",
-            engine("long", 50),
-            engine("short", second)
-        ),
+        &r#"
+            import "std/command" as command;
+            import "std/load" as load;
+            fn test_a() {
+                let work = load::dummy(#{ requests: 2, gap_s: 0, context_len: 60, ignore_eos: true });
+                run(work, [LONG, SECOND], OPTIONS);
+            }
+            "#
+            .replace("LONG", &engine("long", 50))
+            .replace("SECOND", &engine("short", second))
+            .replace("OPTIONS", options),
     );
     let run = sandbox.run(&["t.rhai"]);
     (sandbox, run)

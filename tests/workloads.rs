@@ -5,8 +5,16 @@ use std::collections::HashMap;
 
 type Row = HashMap<String, String>;
 
-const IMPORTS: &str =
-    "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/check\" as check;\n";
+const IMPORTS: &str = r#"
+    import "std/load" as load;
+    import "std/sim" as sim;
+    import "std/check" as check;
+"#;
+
+/// Returns a sandbox with the script `t.rhai`.
+fn with_imports(script: &str) -> Sandbox {
+    Sandbox::new().file("t.rhai", &format!("{IMPORTS}{script}"))
+}
 
 /// Runs `body` as a test; returns the sandbox, what was printed, and the rows.
 fn run(body: &str) -> (Sandbox, Finished, Vec<Row>) {
@@ -153,10 +161,10 @@ fn the_questions_wait_for_the_first_round() {
 
 #[test]
 fn lengths_are_exact_where_the_engine_counts() {
-    let (_, ran, rows) = run(
-        "run(load::random(#{ input_len: #{ uniform: [20, 400] }, requests: 6, gap_s: 0, max_tokens: 2 }), [sim::engine()]);
-         run(load::random(#{ input_len: 100, requests: 1, gap_s: 0, max_tokens: 2, tokenizer: \"rule\" }), [sim::engine()]);",
-    );
+    let (_, ran, rows) = run(r#"
+        run(load::random(#{ input_len: #{ uniform: [20, 400] }, requests: 6, gap_s: 0, max_tokens: 2 }), [sim::engine()]);
+        run(load::random(#{ input_len: 100, requests: 1, gap_s: 0, max_tokens: 2, tokenizer: "rule" }), [sim::engine()]);
+        "#);
     ran.assert_code(0);
     let extra: Vec<f64> = rows[..6]
         .iter()
@@ -176,12 +184,12 @@ fn lengths_are_exact_where_the_engine_counts() {
 
 #[test]
 fn requests_are_what_the_options_say() {
-    let (_, ran, rows) = run(
-        "let engine = sim::engine();
-         run(load::custom([#{ prompt: \"one two three\", output_len: 5 }], #{ endpoint: \"completions\", headers: #{ \"x-tag\": \"a\" } }), [engine]);
-         run(load::custom([#{ messages: [#{ role: \"system\", content: \"be brief\" }, #{ role: \"user\", content: \"hi\" }] }],
-                          #{ max_tokens: 3, min_tokens: 3, stop: [\"zzz\"], cache_salt: \"s\" }), [engine]);",
-    );
+    let (_, ran, rows) = run(r#"
+        let engine = sim::engine();
+        run(load::custom([#{ prompt: "one two three", output_len: 5 }], #{ endpoint: "completions", headers: #{ "x-tag": "a" } }), [engine]);
+        run(load::custom([#{ messages: [#{ role: "system", content: "be brief" }, #{ role: "user", content: "hi" }] }],
+                         #{ max_tokens: 3, min_tokens: 3, stop: ["zzz"], cache_salt: "s" }), [engine]);
+        "#);
     assert_eq!(
         (ran.code, rows.len()),
         (0, 2),
@@ -209,11 +217,11 @@ fn requests_are_what_the_options_say() {
 
 #[test]
 fn a_salt_keeps_prompts_apart() {
-    let (_, ran, rows) = run(
-        "let engine = start(sim::engine(#{ prefix_caching: true }));
-         engine.wait_until_ready(30);
-         for salt in [\"a\", \"a\", \"b\"] { run(load::dummy(#{ requests: 1, context_len: 600, max_tokens: 2, cache_salt: salt }), [engine]); }",
-    );
+    let (_, ran, rows) = run(r#"
+        let engine = start(sim::engine(#{ prefix_caching: true }));
+        engine.wait_until_ready(30);
+        for salt in ["a", "a", "b"] { run(load::dummy(#{ requests: 1, context_len: 600, max_tokens: 2, cache_salt: salt }), [engine]); }
+        "#);
     assert_eq!(
         (ran.code, rows.len()),
         (0, 3),
@@ -232,9 +240,10 @@ fn a_salt_keeps_prompts_apart() {
 #[test]
 fn an_api_key_is_written_nowhere() {
     const KEY: &str = "sk-very-secret-0815";
-    let sandbox = Sandbox::new().file(
-        "t.rhai",
-        &format!("{IMPORTS}fn test_a() {{ run(load::dummy(#{{ requests: 1, context_len: 20, max_tokens: 2, api_key_env: \"MY_KEY\" }}), [sim::engine()]); }}"),
+    let sandbox = with_imports(
+        r#"
+        fn test_a() { run(load::dummy(#{ requests: 1, context_len: 20, max_tokens: 2, api_key_env: "MY_KEY" }), [sim::engine()]); }
+        "#,
     );
     let ran = finish(sandbox.command(&["t.rhai"]).env("MY_KEY", KEY));
     ran.assert_code(0);
@@ -245,7 +254,7 @@ fn an_api_key_is_written_nowhere() {
     );
     let manifest = sandbox.read("out/test_a.manifest.json");
     assert!(
-        manifest.contains("\"MY_KEY\""),
+        manifest.contains(r#""MY_KEY""#),
         "its name is kept: {manifest}"
     );
     for entry in std::fs::read_dir(sandbox.path("out")).expect("the folder") {

@@ -13,21 +13,28 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-const IMPORTS: &str =
-    "import \"std/load\" as load; import \"std/sim\" as sim; import \"std/vllm\" as vllm;\n";
+const IMPORTS: &str = r#"
+    import "std/load" as load;
+    import "std/sim" as sim;
+    import "std/vllm" as vllm;
+"#;
+
+/// Returns a sandbox with the script `t.rhai`.
+fn with_imports(script: &str) -> Sandbox {
+    Sandbox::new().file("t.rhai", &format!("{IMPORTS}{script}"))
+}
 
 /// A test that sends `requests` requests, one every `gap_s`.
 fn sandbox(requests: usize, gap_s: f64) -> Sandbox {
-    Sandbox::new().file(
-        "t.rhai",
-        &format!(
-            "{IMPORTS}fn test_a() {{
-                 let work = load::dummy(#{{ requests: {requests}, gap_s: {gap_s:.3}, context_len: 20, max_tokens: 2 }});
-                 run(work, [sim::engine(#{{ flags: #{{ \"itl-s\": 0.002, jitter: 0 }} }})], #{{ warmup: 0 }});
-             }}
-             fn test_b() {{}}"
-        ),
-    )
+    with_imports(&r#"
+            fn test_a() {
+                let work = load::dummy(#{ requests: REQUESTS, gap_s: GAP_S, context_len: 20, max_tokens: 2 });
+                run(work, [sim::engine(#{ flags: #{ "itl-s": 0.002, jitter: 0 } })], #{ warmup: 0 });
+            }
+            fn test_b() {}
+            "#
+            .replace("REQUESTS", &requests.to_string())
+            .replace("GAP_S", &format!("{gap_s:.3}")))
 }
 
 /// A small file system of its own at a path, as long as this lives.

@@ -60,17 +60,17 @@ fn lengths_are_those_of_a_real_tokenizer() {
     let tokenizer = lmrun::driver::tokenizer::Tokenizer::load(&model).expect("a tokenizer");
     let sandbox = Sandbox::new().file(
         "t.rhai",
-        &format!(
-            "import \"std/load\" as load;
-             fn test_a() {{
-                 for r in load::rag(#{{ requests: 3, separator: \"\", tokenizer: \"{0}\" }}).generate() {{ print(`${{r.context_len + r.query_len}}|${{r.prompt}}`); }}
-                 for r in load::random(#{{ requests: 3, input_len: #{{ lognormal: [900, 300] }} }}).generate() {{ print(`${{r.query_len}}|${{r.prompt}}`); }}
-                 for r in load::trace(\"{1}\", #{{ tokenizer: \"{0}\" }}).generate() {{ print(`${{r.query_len}}|${{r.prompt}}`); }}
-                 for r in load::dummy(#{{ requests: 1, query_len: 0 }}).generate() {{ print(`${{r.context_len}}|${{r.prompt.split(\" Index\")[0]}}`); }}
-             }}",
-            model.display(),
-            root().join("scripts/data/mooncake_sessions.jsonl").display()
-        ),
+        &r#"
+            import "std/load" as load;
+            fn test_a() {
+                for r in load::rag(#{ requests: 3, separator: "", tokenizer: "MODEL" }).generate() { print(`${r.context_len + r.query_len}|${r.prompt}`); }
+                for r in load::random(#{ requests: 3, input_len: #{ lognormal: [900, 300] } }).generate() { print(`${r.query_len}|${r.prompt}`); }
+                for r in load::trace("TRACE", #{ tokenizer: "MODEL" }).generate() { print(`${r.query_len}|${r.prompt}`); }
+                for r in load::dummy(#{ requests: 1, query_len: 0 }).generate() { print(`${r.context_len}|${r.prompt.split(" Index")[0]}`); }
+            }
+            "#
+            .replace("MODEL", &model.display().to_string())
+            .replace("TRACE", &root().join("scripts/data/mooncake_sessions.jsonl").display().to_string()),
     );
     let ran = sandbox.run(&["t.rhai"]);
     ran.assert_code(0);

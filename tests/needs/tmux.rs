@@ -105,7 +105,7 @@ fn a_note_stands_above_what_is_typed() {
     let sandbox = Sandbox::new();
     let tmux = Tmux::open(&sandbox);
     tmux.after(&[
-        "start(sim::engine(#{ name: \"plain\", startup_s: 2 }))",
+        r#"start(sim::engine(#{ name: "plain", startup_s: 2 }))"#,
         "Enter",
     ]);
     eventually("the engine starts", || tmux.screen().ends_with("\nlmrun>"));
