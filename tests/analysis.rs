@@ -21,7 +21,7 @@ fn shipped(name: &str) -> String {
 }
 
 #[test]
-fn a_script_without_tests_runs_its_main_and_says_nothing_else() {
+fn script_without_tests_runs_main() {
     let script = r#"
 import "std/results" as results;
 
@@ -46,7 +46,7 @@ fn main() {
 }
 
 #[test]
-fn a_mistake_in_a_main_is_shown_at_its_line() {
+fn error_in_main_is_shown_at_its_line() {
     let script = r#"
         import "std/results" as results;
         fn main() { results::read("original.csv").column("TTTF") }
@@ -62,7 +62,7 @@ fn a_mistake_in_a_main_is_shown_at_its_line() {
 }
 
 #[test]
-fn a_script_with_tests_does_not_run_its_main() {
+fn script_with_tests_does_not_run_main() {
     let script = r#"
         fn main() { print("main"); }
         fn test_a() { print("a"); }
@@ -78,7 +78,7 @@ fn a_script_with_tests_does_not_run_its_main() {
 }
 
 #[test]
-fn the_figures_of_the_original_are_drawn() {
+fn process_result_draws_the_figures_of_the_python_tests() {
     let sandbox = sandbox();
     let ran = sandbox.run(&[&shipped("process_result.rhai"), "-P", "file=original.csv"]);
     assert_eq!(
@@ -92,7 +92,7 @@ fn the_figures_of_the_original_are_drawn() {
 }
 
 #[test]
-fn with_and_without_a_cache_are_summed_up_in_a_row() {
+fn process_redis_compares_with_and_without_cache() {
     let ran = sandbox().run(&[&shipped("process_redis.rhai"), "-P", "file=original.csv"]);
     // Latencies 1.5, 0.5, 1.7 and 3.0, 4.0; TTFTs 0.5, 0.1, 0.7 and 1.0, 2.0; 1 / throughput.
     let expected = "latency mean s, cache; latency mean s, none; latency p90 s, cache; latency p90 s, none; \
@@ -107,7 +107,7 @@ fn with_and_without_a_cache_are_summed_up_in_a_row() {
 }
 
 #[test]
-fn figures_are_saved_by_what_their_name_ends_in() {
+fn plot_save_chooses_the_format_by_extension() {
     let script = r#"
 import "std/plot" as plot;
 fn figure() { plot::bars(#{ names: ["8k", "16k"], y: "TTFT (s)", series: [#{ name: "a<b", y: [1.5, ()] }] }) }
@@ -136,7 +136,7 @@ fn test_option() { plot::cdf(#{ tilte: "a", series: [] }); }
 }
 
 #[test]
-fn a_run_is_exported() {
+fn export_of_a_run() {
     let script = r#"
 import "std/load" as load;
 import "std/sim" as sim;

@@ -81,7 +81,7 @@ const EXPERIMENT: &str = r#"
 "#;
 
 #[test]
-fn every_example_is_free_of_mistakes_and_passes_on_the_simulator() {
+fn doc_examples_pass_on_the_simulator() {
     let needs_a_program = |code: &str| code.contains("start(redis::");
     let (started, others): (Vec<_>, Vec<_>) = examples()
         .into_iter()
@@ -127,7 +127,7 @@ fn every_example_is_free_of_mistakes_and_passes_on_the_simulator() {
 }
 
 #[test]
-fn the_reference_is_that_of_today() {
+fn reference_pages_are_up_to_date() {
     let renew = format!("the reference is stale: `cargo run -- api --book {REFERENCE}` renews it");
     let (today, there) = (written("--book"), files(&root().join(REFERENCE)));
     let names = |files: &[(String, String)]| {
@@ -143,7 +143,7 @@ fn the_reference_is_that_of_today() {
 }
 
 #[test]
-fn every_function_has_a_definition() {
+fn definitions_list_every_function() {
     let files = written("--definitions");
     let of = |name: &str| {
         files
@@ -160,7 +160,7 @@ fn every_function_has_a_definition() {
 }
 
 #[test]
-fn one_function_in_full_and_the_nearest_to_a_slip() {
+fn api_shows_one_function_and_suggests_similar_names() {
     insta::assert_snapshot!(run(&["api", "check::faster"]).stdout);
     let slip = run(&["api", "load::dumy"]);
     assert_eq!(
@@ -182,7 +182,7 @@ fn one_function_in_full_and_the_nearest_to_a_slip() {
 }
 
 #[test]
-fn a_new_test_has_no_mistakes_and_passes() {
+fn new_test_passes() {
     let sandbox = Sandbox::new();
     let new = |args: &[&str]| finish(sandbox.lmrun(&["new", "test"]).args(args));
     assert_eq!(new(&["mine"]).code, 0);
@@ -204,7 +204,7 @@ fn a_new_test_has_no_mistakes_and_passes() {
 }
 
 #[test]
-fn shells_are_told_of_all_verbs() {
+fn completions_and_man_page_list_all_verbs() {
     for shell in ["bash", "zsh", "fish"] {
         let text = run(&["completions", shell]).stdout;
         assert!(

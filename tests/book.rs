@@ -130,7 +130,7 @@ fn bench_of(block: &Block) -> Sandbox {
 }
 
 #[test]
-fn every_script_compiles_and_has_a_test() {
+fn scripts_in_the_book_compile() {
     for block in blocks_marked(&["rhai", "rhai,run"]) {
         let sandbox = bench_of(&block);
         lmrun(&block.place, sandbox.dir.path(), &["block.rhai", "-l"]);
@@ -138,7 +138,7 @@ fn every_script_compiles_and_has_a_test() {
 }
 
 #[test]
-fn nothing_is_found_in_any_script() {
+fn check_finds_nothing_in_scripts() {
     for block in blocks_marked(&["rhai", "rhai,run"]) {
         let sandbox = bench_of(&block);
         lmrun(
@@ -213,7 +213,7 @@ fn words(command: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_command_line_is_understood() {
+fn command_lines_parse() {
     for block in blocks_marked(&["console", "console,run", "sh", "text"]) {
         for command in block
             .text
@@ -229,7 +229,7 @@ fn every_command_line_is_understood() {
 }
 
 #[test]
-fn every_shell_script_and_every_yaml_is_well_formed() {
+fn shell_scripts_and_yaml_are_well_formed() {
     for block in blocks_marked(&["bash"]) {
         let checked = std::process::Command::new("bash")
             .args(["-n", "-c", &block.text])
@@ -283,7 +283,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_relative_link_leads_somewhere() {
+fn relative_links_are_valid() {
     let mut seen = 0;
     let changelog = ("CHANGELOG.md".to_owned(), text_of("CHANGELOG.md"));
     for (page, text) in pages().into_iter().chain([changelog]) {
@@ -325,7 +325,7 @@ fn every_relative_link_leads_somewhere() {
 }
 
 #[test]
-fn the_summary_lists_every_page_once() {
+fn summary_lists_every_page_once() {
     let summary = links(&text_of("book/src/SUMMARY.md"));
     let listed: Vec<String> = summary
         .iter()
@@ -385,7 +385,7 @@ fn real_run() -> (Vec<String>, serde_json::Value) {
 }
 
 #[test]
-fn every_column_and_every_key_of_the_manifest_is_described() {
+fn columns_and_manifest_keys_are_described() {
     let (header, manifest) = real_run();
     let described = text_of("outputs/README.md");
     assert_eq!(first_cells(&described, "## The CSV"), header);
@@ -418,7 +418,7 @@ fn long_options(help: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_option_is_described() {
+fn options_are_described() {
     let help = assert_cmd::Command::cargo_bin("lmrun")
         .expect("lmrun")
         .arg("--help")
@@ -439,7 +439,7 @@ fn every_option_is_described() {
 }
 
 #[test]
-fn the_readers_of_this_file_can_fail() {
+fn book_parsers_can_fail() {
     let page = "a [x](y.md) `b`\n```rhai,run\n[z](w.md)\n```\n## It's `so`, here\n";
     assert_eq!(links(page), ["y.md"]);
     let found = blocks("p", page);

@@ -19,32 +19,32 @@ fn seen(script: &str) -> String {
 }
 
 #[test]
-fn a_function_or_a_module_that_is_not_there() {
+fn unknown_functions_and_modules() {
     insta::assert_snapshot!(seen("functions.rhai"));
 }
 
 #[test]
-fn arguments_that_a_function_does_not_take() {
+fn wrong_arguments() {
     insta::assert_snapshot!(seen("arguments.rhai"));
 }
 
 #[test]
-fn options_that_a_function_does_not_know() {
+fn unknown_options() {
     insta::assert_snapshot!(seen("keys.rhai"));
 }
 
 #[test]
-fn values_that_an_option_does_not_take() {
+fn invalid_values() {
     insta::assert_snapshot!(seen("values.rhai"));
 }
 
 #[test]
-fn what_is_not_used_and_what_is_taken_for_another() {
+fn warnings_of_unused_and_clashing_names() {
     insta::assert_snapshot!(seen("warnings.rhai"));
 }
 
 #[test]
-fn what_does_not_compile_or_must_not_be_named_so() {
+fn compile_errors_and_shadowed_names() {
     insta::assert_snapshot!(format!(
         "{}\n{}",
         seen("broken.rhai"),
@@ -53,12 +53,12 @@ fn what_does_not_compile_or_must_not_be_named_so() {
 }
 
 #[test]
-fn divisions_that_may_lose_a_remainder() {
+fn integer_divisions() {
     insta::assert_snapshot!(seen("divisions.rhai"));
 }
 
 #[test]
-fn what_looks_odd_and_is_right() {
+fn valid_script_has_no_warnings() {
     let ran = check(&["-D", "right.rhai"]);
     assert_eq!(
         (ran.code, ran.stderr.as_str(), ran.stdout.as_str()),
@@ -67,7 +67,7 @@ fn what_looks_odd_and_is_right() {
 }
 
 #[test]
-fn warnings_alone_are_let_pass_unless_they_are_denied() {
+fn deny_warnings_fails_the_check() {
     let allowed = check(&["warnings.rhai"]);
     assert_eq!(
         (allowed.code, allowed.stdout.as_str()),
@@ -85,7 +85,7 @@ fn warnings_alone_are_let_pass_unless_they_are_denied() {
 }
 
 #[test]
-fn a_function_that_another_of_the_scripts_uses_is_not_unused() {
+fn function_used_by_another_script_is_not_unused() {
     let sandbox = Sandbox::new()
         .file("a.rhai", "fn test_a() {}\nfn twice(x) { x * 2 }\n")
         .file(
@@ -109,7 +109,7 @@ fn a_function_that_another_of_the_scripts_uses_is_not_unused() {
 }
 
 #[test]
-fn what_is_found_in_a_script_that_several_import_is_told_once() {
+fn shared_import_is_reported_once() {
     let both = check(&["functions.rhai", "warnings.rhai"]);
     assert_eq!(
         both.stderr.matches("`std/gpus` is imported").count(),
@@ -126,7 +126,7 @@ fn what_is_found_in_a_script_that_several_import_is_told_once() {
 
 /// What `check` calls a mistake in a value, a run calls the same.
 #[test]
-fn a_run_refuses_what_is_called_a_mistake() {
+fn run_fails_where_check_reports_invalid_values() {
     let text = std::fs::read_to_string(root().join("tests/check/values.rhai")).expect("the script");
     let (head, body) = text.split_once("fn test_values() {\n").expect("the test");
     let calls: Vec<&str> = body
@@ -145,7 +145,7 @@ fn a_run_refuses_what_is_called_a_mistake() {
 }
 
 #[test]
-fn a_run_warns_of_a_division_that_may_lose_a_remainder() {
+fn run_warns_of_integer_division() {
     let script = "fn test_a() { let m = #{ failed: 5 }; m.failed / [1, 2].len() }";
     let run = Sandbox::new().file("t.rhai", script).run(&["t.rhai"]);
     let warning = "warning: t.rhai:1:48: dividing whole numbers fails if a remainder is left (`error_rate` is the share \
@@ -176,7 +176,7 @@ fn twins() -> Sandbox {
 }
 
 #[test]
-fn a_run_warns_once_of_functions_that_are_taken_for_each_other() {
+fn run_warns_once_of_a_name_clash() {
     let run = twins().run(&["t.rhai"]);
     let told = "warning: `part` at half.rhai:1:14 and at t.rhai:2:15 may be taken for each other, as Rhai keeps calls \
                 without a module apart by name only: give one of the two functions another name (`lmrun check` \
@@ -194,7 +194,7 @@ fn a_run_warns_once_of_functions_that_are_taken_for_each_other() {
 }
 
 #[test]
-fn a_run_of_scripts_that_keep_apart_does_not_warn() {
+fn run_without_name_clash_does_not_warn() {
     let sandbox = twins().file(
         "t.rhai",
         r#"

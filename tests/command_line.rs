@@ -35,7 +35,7 @@ fn are_answered(cases: &[(&[&str], i32, &str)]) {
 }
 
 #[test]
-fn a_test_that_is_not_there_has_its_nearest() {
+fn unknown_test_has_a_suggestion() {
     are_answered(&[
         (
             &["scripts/tests.rhai", "-f", "cash"][..],
@@ -62,7 +62,7 @@ fn a_test_that_is_not_there_has_its_nearest() {
 }
 
 #[test]
-fn a_verb_a_script_or_a_file_that_is_not_there_has_its_nearest() {
+fn unknown_verb_script_or_file_has_a_suggestion() {
     are_answered(&[
         (
             &["scripts/test.rhai"],
@@ -129,7 +129,7 @@ fn a_verb_a_script_or_a_file_that_is_not_there_has_its_nearest() {
 }
 
 #[test]
-fn of_many_tests_only_the_number_is_told() {
+fn many_tests_are_counted_and_not_listed() {
     let script = (0..9)
         .map(|i| format!("fn test_{i}() {{}}"))
         .collect::<Vec<_>>()
@@ -147,7 +147,7 @@ fn of_many_tests_only_the_number_is_told() {
 }
 
 #[test]
-fn every_flag_says_what_it_takes() {
+fn invalid_flag_values_show_what_is_expected() {
     const RESULTS: &str = "error: outputs/test_a.csv holds no results: it has no column `expr_id`; give a CSV of a \
                            run, with at least expr_id, timestamp, engine_id, request_id, TTFT, throughput, latency, \
                            context_len, query_len, gpu_memory";
@@ -221,7 +221,7 @@ fn every_flag_says_what_it_takes() {
 }
 
 #[test]
-fn the_simulator_says_what_its_flags_take() {
+fn invalid_sim_flags_show_what_is_expected() {
     for (args, said) in [
         (
             &["--jitter", "-1"][..],

@@ -32,7 +32,7 @@ fn doctor(sandbox: &Sandbox, args: &[&str]) -> Finished {
 }
 
 #[test]
-fn it_finds_versions_and_who_has_a_port() {
+fn doctor_reports_versions_and_port_owners() {
     let sandbox = sandbox();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = listener
@@ -87,7 +87,7 @@ fn it_finds_versions_and_who_has_a_port() {
 }
 
 #[test]
-fn the_screen_has_a_remedy_below_each_miss() {
+fn doctor_shows_a_remedy_for_each_missing_program() {
     let run = doctor(&sandbox(), &["-p", &free_port().to_string()]);
     run.assert_code(0);
     let lines: Vec<&str> = run.stdout.lines().collect();
@@ -110,7 +110,7 @@ fn the_screen_has_a_remedy_below_each_miss() {
 
 /// A script of Python's is not started: its package tells.
 #[test]
-fn the_python_of_a_script_is_asked_for_its_package() {
+fn doctor_asks_the_interpreter_for_the_package_version() {
     let vllm = sandbox().program("python3", r#"echo "$@" >>asked; echo 1.2.3"#);
     // A script may not be run by a script: by way of `env`.
     let script = format!(
@@ -128,7 +128,7 @@ fn the_python_of_a_script_is_asked_for_its_package() {
 }
 
 #[test]
-fn no_run_works_without_files() {
+fn doctor_reports_a_low_open_file_limit() {
     let sandbox = sandbox();
     let lmrun = LMRUN;
     let limited = format!(
@@ -147,7 +147,7 @@ fn no_run_works_without_files() {
 }
 
 #[test]
-fn a_program_that_prints_without_end_is_read_in_part_and_ended() {
+fn doctor_stops_a_program_with_endless_output() {
     let mark = format!("4{}", std::process::id());
     let endless = format!(
         "PATH=/usr/bin:/bin; env -i setsid --fork sleep {mark}; echo 'version: 4243 (abc)'; exec yes"

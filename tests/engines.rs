@@ -3,7 +3,7 @@
 use crate::common::Sandbox;
 
 #[test]
-fn the_command_of_each_engine() {
+fn commands_of_all_engines() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"
@@ -60,7 +60,7 @@ fn test_commands() {
 }
 
 #[test]
-fn any_program_serves_and_its_streams_may_end_without_done() {
+fn stream_end_without_done_is_accepted() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"
@@ -140,7 +140,7 @@ fn test_a() {{ {body} }}
 }
 
 #[test]
-fn an_engine_is_asked_once_what_it_counts_as_a_token() {
+fn tokenizer_is_probed_once_per_engine() {
     let once = tokenized(r#"run(work(), [serve("m", [])]);"#);
     assert!(once > 3, "{once}");
     let twice = tokenized(
@@ -156,7 +156,7 @@ fn an_engine_is_asked_once_what_it_counts_as_a_token() {
 
 /// Two that start at once would see each other's weights.
 #[test]
-fn engines_on_one_gpu_start_one_after_the_other() {
+fn engines_on_one_gpu_start_in_sequence() {
     tokenized(
         r#"
         let first = start(serve("m", [7]));
@@ -190,7 +190,7 @@ fn engines_on_one_gpu_start_one_after_the_other() {
 
 /// One that is starting has not bound its port, and another of its model would answer in its place.
 #[test]
-fn a_port_is_one_engines() {
+fn two_engines_on_one_port_are_refused() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"
@@ -238,7 +238,7 @@ http.server.ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Handler).serve_
 "#;
 
 #[test]
-fn engines_of_one_kind_do_not_change_those_of_another() {
+fn engine_kinds_are_independent() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"

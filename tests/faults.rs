@@ -131,7 +131,7 @@ fn check(case: &Case) {
 const NO_ROWS: &str = "no rows";
 
 #[test]
-fn engines_that_do_not_start() {
+fn faults_at_start() {
     for case in [
         case(
             "die-at-start",
@@ -173,7 +173,7 @@ fn engines_that_do_not_start() {
 }
 
 #[test]
-fn engines_that_do_not_live_as_they_should() {
+fn faults_of_running_engines() {
     for case in [
         // The two that die with it are cut off or never sent.
         case(
@@ -209,7 +209,7 @@ fn engines_that_do_not_live_as_they_should() {
 }
 
 #[test]
-fn answers_that_are_refused_or_do_not_come() {
+fn faults_of_answers() {
     for case in [
         case(
             "refuse=429",
@@ -266,7 +266,7 @@ fn answers_that_are_refused_or_do_not_come() {
 }
 
 #[test]
-fn streams_that_are_not_as_they_should_be() {
+fn faults_of_streams() {
     let over = "not an event of the API: an event of over 8 MiB";
     for case in [
         case(
@@ -308,7 +308,7 @@ fn streams_that_are_not_as_they_should_be() {
 }
 
 #[test]
-fn many_tokens_a_chunk_are_not_taken_for_one() {
+fn several_tokens_per_chunk_leave_itl_empty() {
     let (sandbox, run) = side_by_side(&case("tokens-per-chunk=4", 0, 4, "", ""));
     run.assert_code(0);
     for row in of(&sandbox.rows("out/test_a.csv"), "faulty") {
@@ -324,7 +324,7 @@ fn many_tokens_a_chunk_are_not_taken_for_one() {
 }
 
 #[test]
-fn with_its_count_in_every_chunk_the_gaps_between_tokens_are_known() {
+fn continuous_usage_gives_itl_with_several_tokens_per_chunk() {
     let sandbox = with_imports(
         r#"
             fn test_a() {
@@ -349,7 +349,7 @@ fn with_its_count_in_every_chunk_the_gaps_between_tokens_are_known() {
 }
 
 #[test]
-fn every_limit_of_a_request_can_be_set() {
+fn request_limits_can_be_set() {
     let sandbox = with_imports(
         r#"
             fn test_a() {
@@ -369,7 +369,7 @@ fn every_limit_of_a_request_can_be_set() {
 
 /// A log that is flooded at a GiB a minute holds up neither the engine nor lmrun, nor fills memory.
 #[test]
-fn a_flooded_log_is_nobodys_burden() {
+fn flooded_log_does_not_slow_or_fill_memory() {
     let sandbox = with_imports(
         r#"
         fn test_a() { run(work(40), [engine("faulty", 0, #{ fault: "flood-log=17MiB" })]); }
@@ -427,7 +427,7 @@ fn engine_at(port: u16) -> u32 {
 }
 
 #[test]
-fn the_second_ctrl_c_kills_at_once() {
+fn second_ctrl_c_kills_engines_at_once() {
     // In order, its end would take two minutes.
     let (sandbox, child) = long(r#"fault: "ignore-interrupts", grace_s: 60"#);
     send(child.id(), Signal::SIGINT);
@@ -448,7 +448,7 @@ fn the_second_ctrl_c_kills_at_once() {
 }
 
 #[test]
-fn what_is_far_from_its_parents_does_not_outlive_a_killed_lmrun() {
+fn orphans_and_grandchildren_exit_after_sigkill_of_lmrun() {
     let (sandbox, mut child) = long(r#"fault: ["orphan", "grandchild", "ignore-interrupts"]"#);
     child.kill().expect("SIGKILL");
     child.wait().expect("its end");
@@ -456,7 +456,7 @@ fn what_is_far_from_its_parents_does_not_outlive_a_killed_lmrun() {
 }
 
 #[test]
-fn without_its_watchdog_engines_still_end_with_lmrun() {
+fn engines_exit_after_sigkill_of_lmrun_and_watchdog() {
     let (sandbox, mut child) = long("");
     let watchdogs = all_processes().filter(|process| {
         process
@@ -486,7 +486,7 @@ fn without_its_watchdog_engines_still_end_with_lmrun() {
 }
 
 #[test]
-fn an_engine_that_is_stopped_for_a_while_goes_on() {
+fn stopped_engine_continues_and_the_pause_is_measured() {
     let (sandbox, child) = long("");
     let engine = engine_at(sandbox.ports[0]);
     send(engine, Signal::SIGSTOP);
@@ -503,7 +503,7 @@ fn an_engine_that_is_stopped_for_a_while_goes_on() {
 }
 
 #[test]
-fn lmrun_that_is_stopped_for_a_while_says_how_late_it_was() {
+fn stopped_lmrun_records_send_lag() {
     let (sandbox, child) = long("");
     send(child.id(), Signal::SIGSTOP);
     std::thread::sleep(Duration::from_secs(2));
@@ -524,7 +524,7 @@ fn lmrun_that_is_stopped_for_a_while_says_how_late_it_was() {
 }
 
 #[test]
-fn port_zero_is_any_free_one() {
+fn port_zero_selects_a_free_port() {
     let sandbox = with_imports(
         r#"
             fn test_a() {
@@ -540,7 +540,7 @@ fn port_zero_is_any_free_one() {
 }
 
 #[test]
-fn a_handle_that_died_unseen_fails_its_test() {
+fn engine_killed_between_experiments_fails_the_test() {
     let sandbox = with_imports(
         r#"
             fn test_a() {
@@ -566,7 +566,7 @@ fn a_handle_that_died_unseen_fails_its_test() {
 
 /// Neither session nor parent nor environment tells whose it is.
 #[test]
-fn what_has_left_no_trace_ends_with_the_test_all_the_same() {
+fn daemon_without_environment_exits_with_the_test() {
     let mark = format!("6{}", std::process::id());
     let sandbox = Sandbox::new().file(
         "t.rhai",
@@ -594,7 +594,7 @@ fn what_has_left_no_trace_ends_with_the_test_all_the_same() {
 }
 
 #[test]
-fn half_of_the_requests_failed_is_an_error_rate_of_a_half() {
+fn error_rate_of_failed_requests() {
     let script = r#"
         fn test_a() {
             let faulty = engine("faulty", 0, #{ fault: "refuse=503/2" });

@@ -70,7 +70,7 @@ fn store(port: u16) -> String {
 }
 
 #[test]
-fn a_helper_stands_before_its_engines_and_falls_after_them() {
+fn helper_starts_before_and_closes_after_its_engines() {
     let port = free_port();
     let store = store(port);
     let sandbox = sandbox(&r#"
@@ -98,7 +98,7 @@ fn a_helper_stands_before_its_engines_and_falls_after_them() {
 }
 
 #[test]
-fn a_helper_that_is_kept_outlives_engines_and_ends_with_the_test() {
+fn started_helper_runs_until_test_end() {
     let (kept, closed) = (free_port(), free_port());
     let sandbox = sandbox(
         &r#"
@@ -140,7 +140,7 @@ fn a_helper_that_is_kept_outlives_engines_and_ends_with_the_test() {
 }
 
 #[test]
-fn a_helper_that_engines_still_use_ends_with_the_last_of_them() {
+fn closed_helper_runs_until_its_last_engine_closes() {
     let port = free_port();
     let sandbox = sandbox(
         &r#"
@@ -167,7 +167,7 @@ fn a_helper_that_engines_still_use_ends_with_the_last_of_them() {
 }
 
 #[test]
-fn the_store_that_a_configuration_names_is_started_once_for_all_that_have_it() {
+fn remote_store_is_started_once_for_all_engines() {
     let port = free_port();
     let yaml = format!("remote_url: \"lm://localhost:{port}\"\nremote_serde: naive\n");
     let sandbox = sandbox(
@@ -187,7 +187,7 @@ fn the_store_that_a_configuration_names_is_started_once_for_all_that_have_it() {
 }
 
 #[test]
-fn a_store_elsewhere_or_one_that_runs_already_is_not_started() {
+fn external_remote_store_is_not_started() {
     let sandbox = sandbox(
         r#"
         fn test_a() {
@@ -204,7 +204,7 @@ fn a_store_elsewhere_or_one_that_runs_already_is_not_started() {
 }
 
 #[test]
-fn engines_of_one_name_keep_their_own_configurations() {
+fn engines_with_equal_names_have_separate_configurations() {
     let sandbox = sandbox(
         r#"
         fn test_a() {
@@ -224,7 +224,7 @@ fn engines_of_one_name_keep_their_own_configurations() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_read_is_an_error_before_anything_starts() {
+fn invalid_lmcache_configuration_is_refused() {
     for (yaml, expected) in [
         ("- a\n", "c.yaml is not a YAML mapping"),
         ("a: [1\n", "c.yaml is not valid YAML: "),
@@ -255,7 +255,7 @@ fn error(run: &Finished) -> String {
 }
 
 #[test]
-fn a_port_that_somebody_else_has_is_no_helpers() {
+fn helper_port_in_use_is_refused() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("its address").port();
     let sandbox = sandbox(&format!("fn test_a() {{ start({}); }}", store(port)));
@@ -269,7 +269,7 @@ fn a_port_that_somebody_else_has_is_no_helpers() {
 }
 
 #[test]
-fn a_helper_that_never_answers_as_it_should_is_not_ready() {
+fn helper_with_wrong_answer_is_not_ready() {
     let port = free_port();
     let sandbox = sandbox(&r#"
         fn test_a() { start(helper::command(#{
@@ -290,7 +290,7 @@ fn a_helper_that_never_answers_as_it_should_is_not_ready() {
 
 /// The engine that needs it is given up, the one beside it finishes.
 #[test]
-fn a_helper_that_dies_is_noticed_and_said() {
+fn killed_helper_stops_requests_of_its_engines() {
     let port = free_port();
     let sandbox = sandbox(&r#"
         fn test_a() {
@@ -349,7 +349,7 @@ fn a_helper_that_dies_is_noticed_and_said() {
 
 /// Which engines want a helper that none of them names, nobody knows: all go on.
 #[test]
-fn a_kept_helper_that_dies_is_told_at_once_and_fails_the_test() {
+fn exited_started_helper_fails_the_test() {
     let port = free_port();
     let sandbox = sandbox(
         &r#"
@@ -388,7 +388,7 @@ fn a_kept_helper_that_dies_is_told_at_once_and_fails_the_test() {
 
 /// Kept over experiments, it may die between them.
 #[test]
-fn a_helper_that_died_is_not_used_again() {
+fn exited_helper_is_not_reused() {
     let port = free_port();
     let sandbox = sandbox(&r#"
         fn test_a() {
@@ -410,7 +410,7 @@ fn a_helper_that_died_is_not_used_again() {
 }
 
 #[test]
-fn a_helper_without_a_command_or_with_an_unknown_option_is_refused() {
+fn invalid_helper_options_are_refused() {
     for (options, expected) in [
         (
             r#"#{ name: "a", port: 1 }"#,
@@ -448,7 +448,7 @@ fn scratch_sandbox(body: &str, port: u16) -> Sandbox {
 }
 
 #[test]
-fn a_scratch_folder_goes_with_its_test_and_no_path_is_one() {
+fn scratch_folder_is_removed_with_its_test() {
     let port = free_port();
     let sandbox = scratch_sandbox(
         r#"
@@ -498,7 +498,7 @@ fn walk(folder: &std::path::Path) -> Vec<String> {
 }
 
 #[test]
-fn ctrl_c_ends_kept_helpers_and_removes_scratch_folders() {
+fn ctrl_c_closes_helpers_and_removes_scratch_folders() {
     let port = free_port();
     let sandbox = scratch_sandbox("fn test_1() { fill(); sleep(600); }", port);
     let run = struck(&sandbox, Signal::SIGINT);
@@ -508,7 +508,7 @@ fn ctrl_c_ends_kept_helpers_and_removes_scratch_folders() {
 }
 
 #[test]
-fn what_a_killed_run_left_the_next_one_removes() {
+fn next_run_removes_scratch_folders_of_a_killed_run() {
     let port = free_port();
     let sandbox = scratch_sandbox("fn test_1() { fill(); sleep(600); }\nfn other() {}", port);
     struck(&sandbox, Signal::SIGKILL);

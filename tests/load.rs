@@ -25,7 +25,7 @@ fn run(args: &[&str]) -> Finished {
 }
 
 #[test]
-fn a_signal_ends_it_in_order_and_keeps_the_rows() {
+fn load_keeps_rows_after_a_signal() {
     let sim = Simulator::start(&[]);
     let folder = tempfile::tempdir().expect("a folder");
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
@@ -70,7 +70,7 @@ fn a_signal_ends_it_in_order_and_keeps_the_rows() {
 }
 
 #[test]
-fn mistakes_are_named_as_they_were_written() {
+fn load_errors_name_the_flag() {
     let silent = format!("http://127.0.0.1:{}", free_port());
     for (args, code, said) in [
         (
@@ -156,7 +156,7 @@ fn mistakes_are_named_as_they_were_written() {
 }
 
 #[test]
-fn what_fails_is_counted_and_said() {
+fn load_counts_failed_requests() {
     let sim = Simulator::start(&["--fault", "refuse=503/2"]);
     let run = run(&[
         "--url",
@@ -173,7 +173,7 @@ fn what_fails_is_counted_and_said() {
 }
 
 #[test]
-fn a_server_that_refuses_ignore_eos_is_asked_without() {
+fn load_omits_ignore_eos_if_refused() {
     let server = Server::start(strict);
     let url = server.url();
     let load = |more: &[&str]| {
@@ -210,7 +210,7 @@ fn a_server_that_refuses_ignore_eos_is_asked_without() {
 }
 
 #[test]
-fn requests_look_as_the_flags_say() {
+fn load_flags_set_request_fields() {
     let server = Server::start(|request| {
         let is_tenant = request.head.contains("x-tenant: a");
         if is_tenant {
@@ -249,7 +249,7 @@ fn requests_look_as_the_flags_say() {
 }
 
 #[test]
-fn a_limit_ends_a_request_that_takes_longer() {
+fn load_timeout_ends_a_request() {
     let sim = Simulator::start(&["--fault", "no-answer"]);
     let ran = run(&[
         "--url",
@@ -267,7 +267,7 @@ fn a_limit_ends_a_request_that_takes_longer() {
 }
 
 #[test]
-fn a_count_of_tokens_that_cannot_be_is_warned_of() {
+fn impossible_token_count_is_a_warning() {
     let server = Server::start(|_| {
         let token = r#"{"choices":[{"delta":{"content":"a"},"finish_reason":"length"}]}"#;
         let usage = r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":500}}"#;

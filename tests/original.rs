@@ -30,7 +30,7 @@ fn script() -> String {
 }
 
 #[test]
-fn every_test_function_is_there() {
+fn all_python_tests_are_ported() {
     let listed = Sandbox::new().run(&[&script(), "-l", "-f", "."]).stdout;
     let names: Vec<&str> = listed
         .lines()
@@ -57,7 +57,7 @@ const QUICK: [&str; 10] = [
 ];
 
 #[test]
-fn all_pass_on_the_simulator_which_needs_no_helper() {
+fn all_tests_pass_on_the_simulator() {
     let sandbox = Sandbox::new();
     let script = script();
     // A helper could not be started: its programs are not there.
@@ -93,7 +93,7 @@ fn all_pass_on_the_simulator_which_needs_no_helper() {
 
 /// A context of full length is so much slower to compute than to fetch that it shows on any machine.
 #[test]
-fn a_cache_is_faster_on_the_simulator() {
+fn cached_engine_is_faster_on_the_simulator() {
     let sandbox = Sandbox::new();
     let quick = [
         "-P",
@@ -126,7 +126,7 @@ fn a_cache_is_faster_on_the_simulator() {
 /// With answers of more than a chunk, the engine that saves them finds each of them; one that does
 /// not fails the same claim.
 #[test]
-fn a_conversation_shows_whether_answers_are_saved() {
+fn save_decode_caches_answers() {
     let text = std::fs::read_to_string(script()).expect("the script");
     let configs = root().join("scripts/configs").display().to_string();
     let text = text.replace(r#""configs/"#, &format!(r#""{configs}/"#));
@@ -165,7 +165,7 @@ fn a_conversation_shows_whether_answers_are_saved() {
 
 /// Two servers of LMCache are asked at two places whether they are ready.
 #[test]
-fn servers_on_different_ports_have_different_health() {
+fn lmcache_server_ready_path_depends_on_ports() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"
@@ -281,7 +281,7 @@ fn cache_of(engine: &Value) -> String {
 }
 
 #[test]
-fn the_commands_of_each_are_those_of_today() {
+fn commands_of_all_tests() {
     // One starts nothing, the other starts its engine before it plans anything.
     let tests = NAMES
         .iter()
@@ -291,7 +291,7 @@ fn the_commands_of_each_are_those_of_today() {
 }
 
 #[test]
-fn a_models_own_settings_are_in_its_commands() {
+fn commands_include_model_settings() {
     let of = |model| planned("test_lmcache_local_cpu", &["-m", model]);
     insta::assert_snapshot!(
         [
@@ -303,7 +303,7 @@ fn a_models_own_settings_are_in_its_commands() {
 }
 
 #[test]
-fn code_of_a_model_runs_only_if_it_is_asked_for() {
+fn trust_remote_code_is_off_by_default() {
     let planned = |parameters: &[&str]| {
         let args = [&["-m", "THUDM/glm-4-9b-chat"][..], parameters].concat();
         planned("test_lmcache_local_cpu", &args)
@@ -322,7 +322,7 @@ fn code_of_a_model_runs_only_if_it_is_asked_for() {
 }
 
 #[test]
-fn what_a_test_gives_goes_before_what_its_model_wants() {
+fn options_of_a_test_override_model_settings() {
     let planned = planned("test_chunk_prefill", &["-m", "THUDM/glm-4-9b-chat"]);
     assert_eq!(
         planned.matches("--enable-chunked-prefill").count(),
@@ -336,7 +336,7 @@ fn what_a_test_gives_goes_before_what_its_model_wants() {
 }
 
 #[test]
-fn what_is_planned_is_what_is_run() {
+fn planned_requests_are_sent() {
     // The other vLLM notes how it was started, and is the simulator.
     let sandbox = Sandbox::new().program(
         "vllm",

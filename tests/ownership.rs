@@ -56,7 +56,7 @@ async fn exit_of(process: &ProcessTree) -> String {
 }
 
 #[tokio::test]
-async fn output_is_kept_and_its_tail_shown() {
+async fn process_output_is_logged_with_its_tail() {
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::write(dir.path().join("out.log"), "before\n").expect("a log");
     let script = "echo $GREETING-$HOME; printf '\\033[31mred\\n'; exit 3";
@@ -69,7 +69,7 @@ async fn output_is_kept_and_its_tail_shown() {
 }
 
 #[tokio::test]
-async fn the_signal_that_ended_a_process_is_named() {
+async fn exit_by_signal_names_the_signal() {
     let dir = tempfile::tempdir().expect("a folder");
     for (signal, said) in [("KILL", "signal: 9 (SIGKILL)"), ("40", "signal: 40")] {
         let process = start(&format!("kill -{signal} $$"), dir.path()).await;
@@ -78,7 +78,7 @@ async fn the_signal_that_ended_a_process_is_named() {
 }
 
 #[tokio::test]
-async fn a_grandchild_that_left_the_session_is_ended_too() {
+async fn close_kills_grandchildren_in_other_sessions() {
     // One whose parent lives, one without a parent, and one without parent and environment.
     for how in ["setsid", "setsid --fork", "env -i setsid --fork"] {
         let dir = tempfile::tempdir().expect("a folder");
@@ -117,7 +117,7 @@ fn lives(pid: i32) -> bool {
 }
 
 #[tokio::test]
-async fn a_stopped_process_can_still_end_in_order() {
+async fn close_continues_a_stopped_process() {
     let dir = tempfile::tempdir().expect("a folder");
     let script = "trap 'echo bye; exit 0' INT; kill -STOP $$; sleep 60 & wait";
     let mut line = line(script, dir.path());
@@ -138,7 +138,7 @@ async fn a_stopped_process_can_still_end_in_order() {
 }
 
 #[tokio::test]
-async fn secrets_are_taken_out_of_the_log_at_the_end() {
+async fn close_removes_secrets_from_the_log() {
     let dir = tempfile::tempdir().expect("a folder");
     let mut line = line("echo the token is $HF_TOKEN", dir.path());
     line.env.insert("HF_TOKEN".into(), "hf_very_secret".into());
@@ -149,7 +149,7 @@ async fn secrets_are_taken_out_of_the_log_at_the_end() {
 }
 
 #[tokio::test]
-async fn dropping_kills() {
+async fn drop_kills_the_process_tree() {
     let dir = tempfile::tempdir().expect("a folder");
     let process = start("env -i setsid --fork sleep 60; sleep 60", dir.path()).await;
     wait_for("the daemon", || process.members().len() == 3).await;
@@ -172,7 +172,7 @@ async fn refused(line: &CommandLine, watchdogs: &Watchdogs) -> StartError {
 }
 
 #[tokio::test]
-async fn what_cannot_be_started_is_named() {
+async fn start_errors_name_the_program() {
     let dir = tempfile::tempdir().expect("a folder");
     let orphaned = dir.path().join("engine").display().to_string();
     std::fs::write(&orphaned, "#!/no/such/python\n").expect("a program");
@@ -216,7 +216,7 @@ async fn what_cannot_be_started_is_named() {
 /// Twenty chains. Each link leaves the session, starts one like itself, and ends a moment later: some are
 /// started between the look at all and the kill.
 #[tokio::test]
-async fn what_is_born_while_it_is_killed_dies_too() {
+async fn close_kills_processes_started_during_the_kill() {
     let dir = tempfile::tempdir().expect("a folder");
     let link = dir.path().join("link").display().to_string();
     let next = format!("sleep 0.05; [ $1 -lt 400 ] && setsid sh {link} $(($1 + 1)) &");
@@ -235,7 +235,7 @@ async fn what_is_born_while_it_is_killed_dies_too() {
 }
 
 #[tokio::test]
-async fn a_question_to_a_program_has_limits() {
+async fn program_output_is_limited_in_time_and_size() {
     let watchdogs = watchdogs();
     let ask = async |script: &str, limit_s| {
         let argv = ["sh", "-c", script].map(String::from);
@@ -360,7 +360,7 @@ impl Run {
 }
 
 #[test]
-fn daemons_without_a_trace_end_with_a_killed_lmrun() {
+fn watchdog_kills_daemons_after_sigkill_of_lmrun() {
     let mut run = Run::start(TWENTY, 20);
     run.kill_lmrun();
     eventually("nothing is left", || run.left().is_empty());
@@ -371,7 +371,7 @@ fn daemons_without_a_trace_end_with_a_killed_lmrun() {
 }
 
 #[test]
-fn orphans_that_end_are_collected_at_once() {
+fn watchdog_reaps_orphans() {
     let mut run = Run::start(
         "for i in $(seq 200); do env -i setsid --fork true; done; setsid --fork sleep MARK",
         1,
@@ -391,7 +391,7 @@ fn orphans_that_end_are_collected_at_once() {
 }
 
 #[test]
-fn a_stopped_watchdog_wakes_when_lmrun_is_killed() {
+fn stopped_watchdog_continues_after_sigkill_of_lmrun() {
     let mut run = Run::start(TWENTY, 20);
     run.strike_watchdogs(Signal::SIGSTOP);
     run.kill_lmrun();
@@ -399,7 +399,7 @@ fn a_stopped_watchdog_wakes_when_lmrun_is_killed() {
 }
 
 #[test]
-fn a_killed_watchdog_takes_its_engine_along_and_lmrun_ends_the_rest() {
+fn lmrun_kills_orphans_of_a_killed_watchdog() {
     let mut run = Run::start_for(8, TWENTY, 20);
     run.strike_watchdogs(Signal::SIGKILL);
     eventually("nothing is left", || run.left().is_empty());
@@ -415,7 +415,7 @@ fn a_killed_watchdog_takes_its_engine_along_and_lmrun_ends_the_rest() {
 }
 
 #[test]
-fn what_both_killed_leave_doctor_names_and_the_next_run_ends() {
+fn next_run_kills_orphans_that_doctor_lists() {
     // One that kept its environment, and others that the watchdog records.
     let mut run = Run::start(&format!("setsid --fork sleep MARK; {TWENTY}"), 21);
     let record = run.sandbox.path("cache/lmrun/processes");
@@ -511,7 +511,7 @@ fn slow(engine: &str) -> Sandbox {
 }
 
 #[test]
-fn a_stranger_on_the_port_is_not_taken_for_the_engine() {
+fn unrelated_process_on_the_port_is_not_the_engine() {
     let sandbox = slow(r#"touch "$SANDBOX/started"; exec sleep 30"#);
     let child = sandbox
         .command_with_programs(&["t.rhai"])
@@ -535,7 +535,7 @@ fn a_stranger_on_the_port_is_not_taken_for_the_engine() {
 }
 
 #[test]
-fn a_stranger_that_takes_the_port_during_an_experiment_fails_it() {
+fn unrelated_process_that_takes_the_port_fails_the_experiment() {
     let sandbox =
         slow(r#""$LMRUN" sim --model m --port "$1" & echo $! >"$SANDBOX/pid"; exec sleep 60"#);
     let child = sandbox
@@ -558,7 +558,7 @@ fn a_stranger_that_takes_the_port_during_an_experiment_fails_it() {
 }
 
 #[test]
-fn a_server_that_has_left_its_engine_is_still_the_engines() {
+fn daemon_on_the_port_belongs_to_its_engine() {
     let sandbox = slow(r#"env -i setsid --fork "$LMRUN" sim --model m --port "$1"; exec sleep 60"#);
     let run = finish(sandbox.command_with_programs(&["t.rhai"]));
     run.assert_code(0);

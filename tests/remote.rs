@@ -45,7 +45,7 @@ fn run_at(url: &str, args: &[&str]) -> (Sandbox, Finished) {
 }
 
 #[test]
-fn it_serves_a_test_and_is_left_as_it_was() {
+fn remote_server_is_used_and_not_stopped() {
     let mut sim = Simulator::start(&[]);
     let url = format!("http://127.0.0.1:{}/v1", sim.port);
     let (sandbox, run) = run_at(&url, &["-m", "m", "-f", "spec|handle"]);
@@ -70,7 +70,7 @@ fn it_serves_a_test_and_is_left_as_it_was() {
 }
 
 #[test]
-fn any_test_that_leaves_its_engine_open_runs_on_it() {
+fn engine_option_openai_selects_the_remote_server() {
     let sim = Simulator::start(&[]);
     let sandbox = Sandbox::new().file(
         "t.rhai",
@@ -90,7 +90,7 @@ fn any_test_that_leaves_its_engine_open_runs_on_it() {
 }
 
 #[test]
-fn its_end_is_noticed_by_the_requests_that_fail() {
+fn requests_fail_after_the_remote_server_exits() {
     let mut sim = Simulator::start(&[]);
     let sandbox = Sandbox::new().file("t.rhai", TEST);
     let url = format!("url=http://127.0.0.1:{}", sim.port);
@@ -114,7 +114,7 @@ fn its_end_is_noticed_by_the_requests_that_fail() {
 }
 
 #[test]
-fn what_does_not_fit_is_said_at_once() {
+fn remote_configuration_errors_are_reported_at_start() {
     let sim = Simulator::start(&[]);
     let url = format!("http://127.0.0.1:{}", sim.port);
     let silent = format!("http://127.0.0.1:{}", free_port());
@@ -167,7 +167,7 @@ fn what_does_not_fit_is_said_at_once() {
 }
 
 #[test]
-fn the_key_is_sent_and_written_nowhere() {
+fn api_key_is_sent_and_not_written() {
     const KEY: &str = "sk-tell-nobody";
     let server = guarded(KEY);
     let sandbox = Sandbox::new().file("t.rhai", TEST);
@@ -206,7 +206,7 @@ fn the_key_is_sent_and_written_nowhere() {
 }
 
 #[test]
-fn what_is_spoken_through_tls_is_measured_the_same() {
+fn tls_requests_are_measured() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let port = serve_tls(&made);
     let sandbox = Sandbox::new()
@@ -244,7 +244,7 @@ fn what_is_spoken_through_tls_is_measured_the_same() {
 
 /// `openssl req -x509` without more makes such a certificate.
 #[test]
-fn a_certificate_of_an_authority_is_refused_with_a_remedy() {
+fn ca_certificate_as_server_certificate_is_refused() {
     let key = rcgen::KeyPair::generate().expect("a key");
     let mut of_authority = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("a name");
     of_authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
@@ -275,7 +275,7 @@ fn a_certificate_of_an_authority_is_refused_with_a_remedy() {
 
 /// The server could be a running `transformers serve`.
 #[test]
-fn a_strict_server_at_an_address_is_tested_with_fixed_lengths() {
+fn strict_server_is_warned_of_once() {
     let server = Server::start(strict);
     let script = |options: &str| {
         r#"

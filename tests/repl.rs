@@ -197,7 +197,7 @@ fn results(sandbox: &Sandbox, extension: &str) -> Option<PathBuf> {
 const WORK: &str = "context_len: 20, max_tokens: 4 })";
 
 #[test]
-fn prompt_typed_text_and_menu_stay_on_the_screen() {
+fn screen_keeps_prompt_input_and_menu() {
     let sandbox = Sandbox::new();
     let terminal = Terminal::open(&sandbox, &[]);
     terminal.sees(PROMPT);
@@ -232,7 +232,7 @@ fn prompt_typed_text_and_menu_stay_on_the_screen() {
 }
 
 #[test]
-fn an_interrupt_keeps_the_engine_and_what_was_measured() {
+fn ctrl_c_keeps_engine_and_results() {
     let sandbox = Sandbox::new();
     let terminal = started(&sandbox);
     terminal.enter(
@@ -279,7 +279,7 @@ fn an_interrupt_keeps_the_engine_and_what_was_measured() {
 }
 
 #[test]
-fn what_was_measured_is_drawn_on_the_terminal_and_in_files() {
+fn plot_draws_on_the_terminal_and_into_files() {
     let sandbox = Sandbox::new();
     let terminal = started(&sandbox);
     terminal.enter(
@@ -322,7 +322,7 @@ fn what_was_measured_is_drawn_on_the_terminal_and_in_files() {
 }
 
 #[test]
-fn helpers_stand_among_the_engines() {
+fn engines_command_lists_helpers() {
     let sandbox = Sandbox::new();
     let command = format!(r#"["{LMRUN}", "sim", "--port", "{{port}}"]"#);
     let port = sandbox.ports[1];
@@ -348,7 +348,7 @@ fn helpers_stand_among_the_engines() {
 }
 
 #[test]
-fn a_failing_line_keeps_what_there_was_and_the_end_of_input_ends_all() {
+fn failed_line_keeps_state_and_end_of_input_closes() {
     let sandbox = Sandbox::new();
     let terminal = started(&sandbox);
     terminal.enter("let x = 40; nope()", "function not found: nope ()");
@@ -370,7 +370,7 @@ fn a_failing_line_keeps_what_there_was_and_the_end_of_input_ends_all() {
 }
 
 #[test]
-fn signals_end_the_session_and_its_engines() {
+fn signals_close_session_and_engines() {
     for signal in [Signal::SIGTERM, Signal::SIGHUP] {
         let sandbox = Sandbox::new();
         let terminal = started(&sandbox);
@@ -381,7 +381,7 @@ fn signals_end_the_session_and_its_engines() {
 }
 
 #[test]
-fn an_engine_is_ready_when_it_says_so_and_last_holds_it() {
+fn ready_engine_is_announced_and_last_is_set() {
     let sandbox = Sandbox::new();
     let terminal = Terminal::open(&sandbox, &[]);
     terminal.sees(PROMPT);
@@ -411,7 +411,7 @@ fn an_engine_is_ready_when_it_says_so_and_last_holds_it() {
 }
 
 #[test]
-fn a_log_is_of_this_process_and_ctrl_c_leaves_it() {
+fn log_command_follows_until_ctrl_c() {
     let sandbox = Sandbox::new();
     let terminal = started(&sandbox);
     terminal.enter("plain.close()", "closed in");
@@ -437,7 +437,7 @@ fn a_log_is_of_this_process_and_ctrl_c_leaves_it() {
 }
 
 #[test]
-fn a_second_interrupt_ends_lmrun_at_once() {
+fn second_ctrl_c_exits_the_prompt_at_once() {
     let sandbox = Sandbox::new();
     let terminal = started(&sandbox);
     let slow =
@@ -454,7 +454,7 @@ fn a_second_interrupt_ends_lmrun_at_once() {
 }
 
 #[test]
-fn tab_completes_and_help_explains() {
+fn tab_completes_and_help_shows_docs() {
     let sandbox = Sandbox::new();
     let terminal = Terminal::open(&sandbox, &[]);
     terminal.sees(PROMPT);
@@ -475,7 +475,7 @@ fn tab_completes_and_help_explains() {
 }
 
 #[test]
-fn a_saved_session_is_a_test_that_passes() {
+fn saved_session_is_a_passing_test() {
     let sandbox = Sandbox::new();
     let terminal = started(&sandbox);
     terminal.enter(
@@ -495,7 +495,7 @@ fn a_saved_session_is_a_test_that_passes() {
 }
 
 #[test]
-fn a_script_is_loaded_and_loaded_again() {
+fn load_command_reloads_a_script() {
     let sandbox = Sandbox::new().file("s.rhai", "const N = 2;\nfn twice(x) { x * global::N }");
     let terminal = Terminal::open(&sandbox, &["s.rhai"]);
     terminal.sees(PROMPT);
@@ -509,7 +509,7 @@ fn a_script_is_loaded_and_loaded_again() {
 }
 
 #[test]
-fn a_script_of_another_folder_finds_what_lies_beside_it() {
+fn loaded_script_imports_from_its_folder() {
     let sandbox = Sandbox::new()
         .file(
             "sub/s.rhai",
@@ -565,7 +565,7 @@ fn evaluated(sandbox: &Sandbox, expression: &str) -> Finished {
 }
 
 #[test]
-fn one_expression_has_its_value_and_its_exit_code() {
+fn expression_prints_value_and_sets_exit_code() {
     let sandbox = Sandbox::new();
     let title = evaluated(&sandbox, "load::dummy(#{ requests: 2 }).title");
     assert_eq!(
@@ -592,7 +592,7 @@ fn one_expression_has_its_value_and_its_exit_code() {
 }
 
 #[test]
-fn standard_input_is_read_line_by_line_up_to_the_first_failure() {
+fn standard_input_stops_at_the_first_failure() {
     let sandbox = Sandbox::new();
     let fed = |args: &[&str], text: &str| fed(&sandbox, args, text);
     for args in [&["repl"][..], &["-e", "-"]] {

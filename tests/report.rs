@@ -22,7 +22,7 @@ fn verdict(page: &str) -> Option<String> {
 }
 
 #[test]
-fn the_page_begins_with_the_verdict_and_its_checks() {
+fn page_begins_with_outcome_and_checks() {
     let (_folder, page) = page_with(FAILED);
     assert_eq!(
         verdict(&page).expect("a verdict"),
@@ -36,7 +36,7 @@ fn the_page_begins_with_the_verdict_and_its_checks() {
 }
 
 #[test]
-fn what_a_manifest_does_not_tell_is_not_claimed() {
+fn outcome_is_omitted_if_the_manifest_has_none() {
     let told = |manifest: &str| verdict(&page_with(manifest).1);
     let passed = r#"{ "checks": [], "outcome": { "passed": true }, "took_s": 1.0 }"#;
     assert_eq!(
@@ -60,7 +60,7 @@ fn what_a_manifest_does_not_tell_is_not_claimed() {
 }
 
 #[test]
-fn names_stay_text_and_nothing_is_asked_of_a_network() {
+fn names_are_escaped_and_no_network_is_used() {
     let page = page(&results(40));
     assert!(
         !page.contains("<script>document") && !page.contains("<b>broke"),
@@ -94,13 +94,13 @@ fn names_stay_text_and_nothing_is_asked_of_a_network() {
 }
 
 #[test]
-fn ten_thousand_requests_are_less_than_three_mebibytes() {
+fn page_of_10000_requests_is_below_3_mib() {
     let page = page(&results(10_000));
     assert!(page.len() < 3 << 20, "{}", page.len());
 }
 
 #[test]
-fn the_originals_results_have_figures_too() {
+fn results_of_the_python_tests_have_figures() {
     let folder = tempfile::tempdir().expect("a folder");
     let csv = folder.path().join("test_old.csv");
     let rows =
@@ -117,7 +117,7 @@ fn the_originals_results_have_figures_too() {
 }
 
 #[test]
-fn what_is_no_result_is_told_with_its_place() {
+fn report_of_other_files_is_refused() {
     let folder = results(4);
     let run = report(&folder.path().join("notes.csv"));
     run.assert_code(2);

@@ -58,7 +58,7 @@ fn text(sandbox: &Sandbox, file: &str) -> String {
 }
 
 #[test]
-fn a_script_that_fails_before_its_first_row_leaves_earlier_results() {
+fn failed_run_without_rows_keeps_earlier_results() {
     let sandbox = sandbox();
     let first = sandbox.run(&["t.rhai"]);
     first.assert_code(0);
@@ -83,7 +83,7 @@ fn a_script_that_fails_before_its_first_row_leaves_earlier_results() {
 }
 
 #[test]
-fn earlier_results_move_to_a_folder_of_their_own_with_their_reports() {
+fn earlier_results_move_aside_with_their_reports() {
     let sandbox = sandbox();
     assert_eq!(sandbox.run(&["t.rhai"]).code, 0);
     let report = finish(
@@ -119,7 +119,7 @@ fn earlier_results_move_to_a_folder_of_their_own_with_their_reports() {
 }
 
 #[test]
-fn runs_without_an_output_folder_never_share_a_file() {
+fn default_output_folders_are_not_shared() {
     let sandbox = sandbox();
     let models =
         ["acme/A", "acme/B"].map(|model| without_output(&sandbox, &["t.rhai", "-m", model]));
@@ -160,7 +160,7 @@ fn runs_without_an_output_folder_never_share_a_file() {
 }
 
 #[test]
-fn a_second_run_in_the_same_folder_is_refused() {
+fn second_run_in_the_same_folder_is_refused() {
     let sandbox = sandbox();
     let slow = ["t.rhai", "-P", "requests=100", "-P", "gap_s=0.2"];
     let mut first = sandbox.command(&slow).spawn().expect("lmrun runs");
@@ -186,7 +186,7 @@ fn a_second_run_in_the_same_folder_is_refused() {
 }
 
 #[test]
-fn a_result_cannot_be_its_own_baseline() {
+fn result_is_refused_as_its_own_baseline() {
     let script = format!(
         "import \"std/results\" as results;\nimport \"std/check\" as check;\n{}",
         SCRIPT.replace(

@@ -19,7 +19,7 @@ fn tests_rhai() -> String {
 }
 
 #[test]
-fn the_list_is_one_test_a_line_and_starts_nothing() {
+fn list_prints_tests_and_starts_nothing() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"
@@ -44,7 +44,7 @@ fn the_list_is_one_test_a_line_and_starts_nothing() {
 }
 
 #[test]
-fn the_main_job_on_the_simulator() {
+fn lmcache_local_cpu_on_the_simulator() {
     let sandbox = Sandbox::new();
     let script = tests_rhai();
     // What is fast on a machine that does other things too is not a test's business.
@@ -129,7 +129,7 @@ fn the_main_job_on_the_simulator() {
 }
 
 #[test]
-fn growing_contexts_and_two_caches_at_once() {
+fn vary_length_and_cache_compatibility_on_the_simulator() {
     let sandbox = Sandbox::new();
     let script = tests_rhai();
     let quick = ["-P", "gap_s=1", "-P", "requests=3", "-P", "max_tokens=2"];
@@ -160,7 +160,7 @@ fn growing_contexts_and_two_caches_at_once() {
 }
 
 #[test]
-fn a_model_names_the_file_and_a_trailing_slash_does_not_matter() {
+fn model_name_is_part_of_the_csv_name() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"
@@ -195,7 +195,7 @@ fn a_model_names_the_file_and_a_trailing_slash_does_not_matter() {
 }
 
 #[test]
-fn a_failing_test_does_not_stop_the_next_and_keeps_its_rows() {
+fn failed_test_keeps_rows_and_the_next_runs() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"
@@ -234,7 +234,7 @@ fn a_failing_test_does_not_stop_the_next_and_keeps_its_rows() {
 }
 
 #[test]
-fn a_handle_stays_until_it_is_closed_or_the_test_ends() {
+fn started_engine_runs_until_close_or_test_end() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"
@@ -262,7 +262,7 @@ fn a_handle_stays_until_it_is_closed_or_the_test_ends() {
 }
 
 #[test]
-fn an_unknown_parameter_is_refused_before_anything_starts() {
+fn unknown_parameter_is_refused() {
     let script = r#"
         private fn number(name, usual) { param(name, usual) }
         fn test_a() { print(number("gap_s", 8) + 1); }
@@ -297,7 +297,7 @@ fn an_unknown_parameter_is_refused_before_anything_starts() {
 }
 
 #[test]
-fn a_parameter_of_another_test_is_a_warning() {
+fn parameter_of_another_test_is_a_warning() {
     let script = r#"fn test_a() {} fn test_b() { param("turns", 1); }"#;
     let run = Sandbox::new()
         .file("t.rhai", script)
@@ -313,7 +313,7 @@ fn a_parameter_of_another_test_is_a_warning() {
 }
 
 #[test]
-fn a_parameter_with_a_computed_name_is_not_refused() {
+fn computed_parameter_name_is_not_refused() {
     let script = r#"fn test_a() { for name in ["a", "b"] { print(param(`${name}_s`, 8)); } }"#;
     let run = Sandbox::new()
         .file("t.rhai", script)
@@ -324,7 +324,7 @@ fn a_parameter_with_a_computed_name_is_not_refused() {
 }
 
 #[test]
-fn the_verbose_list_has_parameters_and_defaults() {
+fn verbose_list_shows_parameters_and_defaults() {
     let script = r#"
         /// Answers come.
         fn test_a() { param("requests", max(2, 3)); common(); }
@@ -352,7 +352,7 @@ fn rows_so_far(sandbox: &Sandbox) -> usize {
 }
 
 #[test]
-fn ctrl_c_keeps_the_rows_closes_the_engines_and_exits_with_130() {
+fn ctrl_c_keeps_rows_and_closes_engines() {
     let sandbox = Sandbox::new().file("t.rhai", LONG);
     let child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     eventually("rows are on disk while the run goes on", || {
@@ -388,7 +388,7 @@ fn ctrl_c_ends_an_endless_loop() {
 }
 
 #[test]
-fn no_engine_outlives_a_killed_lmrun() {
+fn engines_exit_after_sigkill_of_lmrun() {
     let sandbox = Sandbox::new().file("t.rhai", LONG);
     let mut child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     eventually("rows", || rows_so_far(&sandbox) > 3);
@@ -406,7 +406,7 @@ fn no_engine_outlives_a_killed_lmrun() {
 }
 
 #[test]
-fn checks_are_on_disk_at_once_and_a_killed_run_has_no_outcome() {
+fn checks_are_written_at_once() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"
@@ -441,7 +441,7 @@ fn checks_are_on_disk_at_once_and_a_killed_run_has_no_outcome() {
 }
 
 #[test]
-fn an_engine_that_dies_fails_its_requests_and_not_the_others() {
+fn killed_engine_fails_only_its_requests() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"
@@ -522,7 +522,7 @@ fn on_gpus(gpus: [&str; 2]) -> Finished {
 }
 
 #[test]
-fn two_engines_on_one_gpu_at_the_same_time_are_warned_of() {
+fn shared_gpu_is_a_warning() {
     let warning = "`one` and `two` are measured at the same time on GPU 1: each slows the other";
     let shared = on_gpus(["[0, 1]", "[1]"]);
     shared.assert_stderr(warning);
@@ -536,7 +536,7 @@ fn two_engines_on_one_gpu_at_the_same_time_are_warned_of() {
 }
 
 #[test]
-fn a_script_may_begin_with_a_byte_order_mark() {
+fn byte_order_mark_is_ignored() {
     let sandbox = Sandbox::new()
         .file(
             "t.rhai",

@@ -30,7 +30,7 @@ fn shown(flags: &[&str]) -> (Sandbox, Finished) {
 }
 
 #[test]
-fn usually_results_are_apart_from_what_happens() {
+fn results_go_to_stdout_and_progress_to_stderr() {
     let (sandbox, ran) = shown(&[]);
     for part in [
         "TTFT p50 s",
@@ -64,7 +64,7 @@ fn usually_results_are_apart_from_what_happens() {
 }
 
 #[test]
-fn quietly_only_results_and_failures_are_shown() {
+fn quiet_shows_results_and_failures() {
     let (_, ran) = shown(&["-q"]);
     assert!(
         ran.stdout.contains("TTFT p50 s") && ran.stdout.contains("  FAILED: one is two"),
@@ -90,7 +90,7 @@ fn quietly_only_results_and_failures_are_shown() {
 }
 
 #[test]
-fn on_demand_every_request_is_shown() {
+fn verbose_shows_every_request() {
     let (_, ran) = shown(&["-v"]);
     let requests = |engine: &str| {
         ran.stderr
@@ -104,7 +104,7 @@ fn on_demand_every_request_is_shown() {
 }
 
 #[test]
-fn quiet_and_verbose_exclude_each_other() {
+fn quiet_conflicts_with_verbose() {
     let ran = Sandbox::new().run(&["x.rhai", "-q", "-v"]);
     ran.assert_code(2);
     ran.assert_stderr("cannot be used with");

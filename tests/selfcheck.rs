@@ -4,7 +4,7 @@ use crate::common::*;
 use serde_json::{Value, json};
 
 #[test]
-fn the_client_is_compared_with_the_simulators_own_stamps() {
+fn selfcheck_compares_client_and_simulator_timestamps() {
     let cache = tempfile::tempdir().expect("a folder");
     let run = lmrun()
         .args(["selfcheck", "--json", "--up-to", "10"])
@@ -34,7 +34,7 @@ fn the_client_is_compared_with_the_simulators_own_stamps() {
 }
 
 #[test]
-fn a_run_that_sends_more_than_was_held_says_so() {
+fn run_warns_above_the_calibrated_rate() {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
     let cores = std::thread::available_parallelism().expect("cores").get();
     let known =

@@ -54,7 +54,7 @@ fn late_run() -> (Sandbox, Finished) {
 }
 
 #[test]
-fn an_invalid_experiment_is_marked_wherever_its_numbers_are_shown() {
+fn invalid_experiment_is_marked_in_all_outputs() {
     let (sandbox, run) = late_run();
     run.assert_code(5);
     let tables: Vec<&str> = run.stdout.split("TTFT p50 s").collect();
@@ -115,7 +115,7 @@ fn an_invalid_experiment_is_marked_wherever_its_numbers_are_shown() {
 }
 
 #[test]
-fn rows_are_valid_when_their_test_has_ended_and_of_a_killed_run_it_is_unknown() {
+fn valid_column_is_set_at_the_end_of_a_test() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"
@@ -144,7 +144,7 @@ fn rows_are_valid_when_their_test_has_ended_and_of_a_killed_run_it_is_unknown() 
 }
 
 #[test]
-fn the_table_of_a_load_is_marked_too() {
+fn load_table_marks_invalid_results() {
     let sim = Simulator::start(&[]);
     let mut command = lmrun();
     command.args([
@@ -191,7 +191,7 @@ fn compared(second: u32, options: &str) -> (Sandbox, Finished) {
 }
 
 #[test]
-fn engines_that_generated_different_numbers_of_tokens_are_not_compared() {
+fn unequal_output_tokens_are_invalid() {
     let said = "`short` generated 10.0 % fewer output tokens than `long` (90 vs 100, of 2 requests";
     let (sandbox, run) = compared(45, "#{}");
     run.assert_code(5);
@@ -217,7 +217,7 @@ fn engines_that_generated_different_numbers_of_tokens_are_not_compared() {
 }
 
 #[test]
-fn a_difference_that_is_not_a_share_is_refused() {
+fn max_output_difference_above_one_is_refused() {
     let (_, run) = compared(50, "#{ max_output_difference: 5 }");
     run.assert_code(1);
     run.assert_stderr("expected a share, from 0 to 1, found 5");

@@ -31,7 +31,7 @@ fn number(row: &Row, column: &str) -> f64 {
 }
 
 #[test]
-fn every_workload_keeps_its_claim() {
+fn example_workloads_pass() {
     let sandbox = Sandbox::new();
     let script = root().join("scripts/workloads.rhai").display().to_string();
     let quick = [
@@ -49,7 +49,7 @@ fn every_workload_keeps_its_claim() {
 }
 
 #[test]
-fn turns_follow_each_other_and_carry_the_conversation() {
+fn multi_turn_sends_the_conversation_in_order() {
     let (_, ran, rows) =
         run("run(load::multi_turn(#{ turns: 4, gap_s: 0.2, max_tokens: 10 }), [sim::engine()]);");
     ran.assert_code(0);
@@ -86,7 +86,7 @@ fn turns_follow_each_other_and_carry_the_conversation() {
 }
 
 #[test]
-fn a_turn_without_the_answer_before_it_is_a_row_that_says_so() {
+fn turn_after_a_failed_turn_is_a_failed_row() {
     let (_, ran, rows) = run(
         "run(load::multi_turn(#{ turns: 3, gap_s: 0, context_len: 3000, max_tokens: 4 }), [sim::engine(#{ max_model_len: 500 })], #{ may_fail: true });",
     );
@@ -108,7 +108,7 @@ fn a_turn_without_the_answer_before_it_is_a_row_that_says_so() {
 }
 
 #[test]
-fn a_closed_loop_has_so_many_under_way() {
+fn closed_loop_keeps_concurrency() {
     let (_, ran, rows) = run(
         "run(load::random(#{ input_len: 50, output_len: #{ uniform: [2, 8] }, requests: 20, concurrency: 3 }), [sim::engine()]);",
     );
@@ -137,7 +137,7 @@ fn a_closed_loop_has_so_many_under_way() {
 }
 
 #[test]
-fn the_questions_wait_for_the_first_round() {
+fn long_doc_qa_waits_for_the_first_round() {
     let (_, ran, rows) = run(
         "run(load::long_doc_qa(#{ documents: 3, context_len: 500, repeats: 1, gap_s: 0.1, max_tokens: 4 }), [sim::engine()]);",
     );
@@ -160,7 +160,7 @@ fn the_questions_wait_for_the_first_round() {
 }
 
 #[test]
-fn lengths_are_exact_where_the_engine_counts() {
+fn lengths_are_exact_if_the_engine_counts_tokens() {
     let (_, ran, rows) = run(r#"
         run(load::random(#{ input_len: #{ uniform: [20, 400] }, requests: 6, gap_s: 0, max_tokens: 2 }), [sim::engine()]);
         run(load::random(#{ input_len: 100, requests: 1, gap_s: 0, max_tokens: 2, tokenizer: "rule" }), [sim::engine()]);
@@ -183,7 +183,7 @@ fn lengths_are_exact_where_the_engine_counts() {
 }
 
 #[test]
-fn requests_are_what_the_options_say() {
+fn options_set_request_fields() {
     let (_, ran, rows) = run(r#"
         let engine = sim::engine();
         run(load::custom([#{ prompt: "one two three", output_len: 5 }], #{ endpoint: "completions", headers: #{ "x-tag": "a" } }), [engine]);
@@ -216,7 +216,7 @@ fn requests_are_what_the_options_say() {
 }
 
 #[test]
-fn a_salt_keeps_prompts_apart() {
+fn cache_salt_separates_prompts() {
     let (_, ran, rows) = run(r#"
         let engine = start(sim::engine(#{ prefix_caching: true }));
         engine.wait_until_ready(30);
@@ -238,7 +238,7 @@ fn a_salt_keeps_prompts_apart() {
 }
 
 #[test]
-fn an_api_key_is_written_nowhere() {
+fn api_key_is_not_written() {
     const KEY: &str = "sk-very-secret-0815";
     let sandbox = with_imports(
         r#"

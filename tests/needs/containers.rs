@@ -182,14 +182,14 @@ fn test_no_program() {
 fn engines_run_in_containers() {
     let daemon = Daemon::start();
     daemon.import();
-    they_serve_are_logged_and_removed(&daemon);
-    an_end_is_noticed(&daemon);
-    mistakes_are_explained(&daemon);
-    a_killed_lmrun_leaves_none(&daemon);
-    the_next_run_removes_what_nobody_else_did(&daemon);
+    containers_serve_are_logged_and_removed(&daemon);
+    killed_container_ends_the_run(&daemon);
+    container_errors_have_help(&daemon);
+    watchdog_removes_containers_after_sigkill_of_lmrun(&daemon);
+    next_run_removes_leftover_containers(&daemon);
 }
 
-fn they_serve_are_logged_and_removed(daemon: &Daemon) {
+fn containers_serve_are_logged_and_removed(daemon: &Daemon) {
     let sandbox = Sandbox::new().file("t.rhai", TESTS);
     let run = finish(daemon.command(&sandbox, &["t.rhai", "-f", "spec|handle"]));
     run.assert_code(0);
@@ -213,7 +213,7 @@ fn they_serve_are_logged_and_removed(daemon: &Daemon) {
     assert_eq!(daemon.containers(), Vec::<String>::new());
 }
 
-fn an_end_is_noticed(daemon: &Daemon) {
+fn killed_container_ends_the_run(daemon: &Daemon) {
     let sandbox = Sandbox::new().file("t.rhai", TESTS);
     let child = daemon
         .command(&sandbox, &["t.rhai", "-f", "long"])
@@ -234,7 +234,7 @@ fn an_end_is_noticed(daemon: &Daemon) {
     assert_eq!(daemon.containers(), Vec::<String>::new());
 }
 
-fn mistakes_are_explained(daemon: &Daemon) {
+fn container_errors_have_help(daemon: &Daemon) {
     let sandbox = Sandbox::new().file("t.rhai", TESTS);
     for (test, message, help) in [
         (
@@ -271,7 +271,7 @@ fn mistakes_are_explained(daemon: &Daemon) {
     }
 }
 
-fn a_killed_lmrun_leaves_none(daemon: &Daemon) {
+fn watchdog_removes_containers_after_sigkill_of_lmrun(daemon: &Daemon) {
     let sandbox = Sandbox::new().file("t.rhai", TESTS);
     let mut child = daemon
         .command(&sandbox, &["t.rhai", "-f", "long"])
@@ -287,7 +287,7 @@ fn a_killed_lmrun_leaves_none(daemon: &Daemon) {
     child.wait().expect("its end");
 }
 
-fn the_next_run_removes_what_nobody_else_did(daemon: &Daemon) {
+fn next_run_removes_leftover_containers(daemon: &Daemon) {
     let (alive, killed) = (
         Sandbox::new().file("t.rhai", TESTS),
         Sandbox::new().file("t.rhai", TESTS),

@@ -8,15 +8,9 @@ use std::process::Command;
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        trial(vllm_computes_the_same_numbers, &[VLLM]),
-        trial(
-            guidellm_reads_the_report_and_computes_the_same_metrics,
-            &[GUIDELLM],
-        ),
-        trial(
-            aiperf_reads_the_result_and_computes_the_same_statistics,
-            &[AIPERF],
-        ),
+        trial(vllm_computes_equal_numbers, &[VLLM]),
+        trial(guidellm_computes_equal_metrics, &[GUIDELLM]),
+        trial(aiperf_computes_equal_statistics, &[AIPERF]),
     ]
 }
 
@@ -56,12 +50,12 @@ fn read_back(tool: &str, python: &Path, reader: &str) -> String {
     read.stdout
 }
 
-fn vllm_computes_the_same_numbers() {
+fn vllm_computes_equal_numbers() {
     let said = read_back("vllm", &engines().join("vllm/bin/python"), "vllm_result.py");
     assert!(said.contains("20 numbers are vLLM's own"), "{said}");
 }
 
-fn guidellm_reads_the_report_and_computes_the_same_metrics() {
+fn guidellm_computes_equal_metrics() {
     let said = read_back(
         "guidellm",
         &engines().join("guidellm/bin/python"),
@@ -70,7 +64,7 @@ fn guidellm_reads_the_report_and_computes_the_same_metrics() {
     assert!(said.contains("1205 numbers are guidellm's own"), "{said}");
 }
 
-fn aiperf_reads_the_result_and_computes_the_same_statistics() {
+fn aiperf_computes_equal_statistics() {
     let said = read_back(
         "aiperf",
         &engines().join("aiperf/bin/python"),

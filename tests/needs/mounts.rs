@@ -8,8 +8,8 @@ use std::process::Command;
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        trial(a_full_disk_ends_the_run_and_keeps_whole_rows, &[MOUNT]),
-        trial(without_its_own_proc_nothing_is_started, &[MOUNT]),
+        trial(full_disk_ends_the_run_with_whole_rows, &[MOUNT]),
+        trial(missing_proc_is_refused, &[MOUNT]),
     ]
 }
 
@@ -59,7 +59,7 @@ impl Drop for Tmpfs {
     }
 }
 
-fn a_full_disk_ends_the_run_and_keeps_whole_rows() {
+fn full_disk_ends_the_run_with_whole_rows() {
     let sandbox = sandbox(400, 0.01);
     let _disk = Tmpfs::mount(&sandbox.path("out"), "64k");
     let run = sandbox.run(&["t.rhai", "--log-dir", "logs"]);
@@ -85,7 +85,7 @@ fn a_full_disk_ends_the_run_and_keeps_whole_rows() {
     sandbox.assert_nothing_runs();
 }
 
-fn without_its_own_proc_nothing_is_started() {
+fn missing_proc_is_refused() {
     let sandbox = sandbox(1, 0.0);
     let lmrun = LMRUN;
     for (surroundings, mount) in [("-m", "umount -l /proc; "), ("-pf", "")] {

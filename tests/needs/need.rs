@@ -80,10 +80,7 @@ const ALL: [Need; 14] = [
 ];
 
 pub(crate) fn tests() -> Vec<Trial> {
-    vec![trial(
-        a_test_without_what_it_needs_is_ignored_and_fails_where_that_is_required,
-        &[],
-    )]
+    vec![trial(missing_need_is_ignored_or_fails_if_required, &[])]
 }
 
 impl Need {
@@ -189,9 +186,9 @@ pub(crate) fn engines() -> PathBuf {
     std::env::var_os("LMRUN_ENGINES").map_or(home.join(".cache/lmrun-engines"), PathBuf::from)
 }
 
-fn a_test_without_what_it_needs_is_ignored_and_fails_where_that_is_required() {
+fn missing_need_is_ignored_or_fails_if_required() {
     let this = std::env::current_exe().expect("this program");
-    let test = "mounts::a_full_disk_ends_the_run_and_keeps_whole_rows";
+    let test = "mounts::full_disk_ends_the_run_with_whole_rows";
     let run = |args: &[&str], required: &str| {
         let mut command = Command::new(&this);
         command

@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        trial(its_own_tests_pass, &[PYTHON]),
-        trial(lmrun_itself_is_measured, &[PYTHON]),
+        trial(unit_tests_of_the_comparison_pass, &[PYTHON]),
+        trial(comparison_measures_lmrun, &[PYTHON]),
     ]
 }
 
@@ -22,7 +22,7 @@ fn python(args: &[&str]) -> Output {
         .expect("python3")
 }
 
-fn its_own_tests_pass() {
+fn unit_tests_of_the_comparison_pass() {
     let ran = python(&["-m", "unittest"]);
     assert!(
         ran.status.success(),
@@ -31,7 +31,7 @@ fn its_own_tests_pass() {
     );
 }
 
-fn lmrun_itself_is_measured() {
+fn comparison_measures_lmrun() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path().display().to_string();
     let lmrun = LMRUN;

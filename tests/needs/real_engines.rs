@@ -8,17 +8,14 @@ use std::collections::HashMap;
 /// Runs engines one after another: each needs all the cores, and their ports are fixed.
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        trial(lengths_are_those_of_a_real_tokenizer, &[MODEL]),
+        trial(lengths_match_a_real_tokenizer, &[MODEL]),
+        trial(llamacpp_reuses_the_prefix_of_a_slot, &[MODEL, LLAMACPP]),
+        trial(transformers_serves_and_closes, &[MODEL, TRANSFORMERS]),
         trial(
-            llamacpp_reuses_the_prefix_that_a_slot_has_seen,
-            &[MODEL, LLAMACPP],
-        ),
-        trial(transformers_serves_and_ends, &[MODEL, TRANSFORMERS]),
-        trial(
-            lmcache_server_and_redis_sentinels_run_beside_an_engine,
+            lmcache_server_and_redis_sentinels_run_with_an_engine,
             &[MODEL, LLAMACPP, LMCACHE, REDIS],
         ),
-        trial(vllm_reuses_the_prefix_that_it_has_seen, &[MODEL, VLLM]),
+        trial(vllm_reuses_a_cached_prefix, &[MODEL, VLLM]),
         trial(lmcache_serves_vllm_from_cpu_memory, &[MODEL, VLLM, LMCACHE]),
         trial(
             lmcache_serves_vllm_from_a_folder_after_a_restart,
@@ -55,7 +52,7 @@ fn number(row: &HashMap<String, String>, column: &str) -> f64 {
 
 /// Texts of drawn words have exactly their length, recorded ones the length that the tokenizer counts, and
 /// the fixed sentences are within the stated three per cent.
-fn lengths_are_those_of_a_real_tokenizer() {
+fn lengths_match_a_real_tokenizer() {
     let model = engines().join("models/smollm2-hf");
     let tokenizer = lmrun::driver::tokenizer::Tokenizer::load(&model).expect("a tokenizer");
     let sandbox = Sandbox::new().file(
@@ -94,7 +91,7 @@ fn lengths_are_those_of_a_real_tokenizer() {
     );
 }
 
-fn llamacpp_reuses_the_prefix_that_a_slot_has_seen() {
+fn llamacpp_reuses_the_prefix_of_a_slot() {
     let (sandbox, _) = run(
         "test_llamacpp_prefix_cache",
         &["context_len=600", "gap_s=2", "requests=3"],
@@ -116,7 +113,7 @@ fn llamacpp_reuses_the_prefix_that_a_slot_has_seen() {
     }
 }
 
-fn transformers_serves_and_ends() {
+fn transformers_serves_and_closes() {
     let short = ["gap_s=1", "requests=1", "context_len=20", "max_tokens=3"];
     let (sandbox, _) = run("test_transformers_answers", &short);
     for row in sandbox.rows("out/test_transformers_answers.csv") {
@@ -135,7 +132,7 @@ fn transformers_serves_and_ends() {
     }
 }
 
-fn lmcache_server_and_redis_sentinels_run_beside_an_engine() {
+fn lmcache_server_and_redis_sentinels_run_with_an_engine() {
     let (_bench, run) = run(
         "test_helpers_stand_beside_an_engine",
         &["gap_s=1", "requests=2"],
@@ -166,7 +163,7 @@ fn lmcache_server_and_redis_sentinels_run_beside_an_engine() {
     }
 }
 
-fn vllm_reuses_the_prefix_that_it_has_seen() {
+fn vllm_reuses_a_cached_prefix() {
     let (sandbox, _) = run("test_vllm_prefix_cache", &["requests=3", "gap_s=12"]);
     rows_of_vllm(&sandbox, "test_vllm_prefix_cache", "cached");
 }

@@ -8,11 +8,8 @@ use std::process::{Command, Stdio};
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        trial(the_text_of_the_pdf_is_text, &[PDFTOTEXT]),
-        trial(
-            a_browser_shows_it_in_both_schemes_and_widths_without_a_complaint,
-            &[CHROMIUM],
-        ),
+        trial(pdf_contains_text, &[PDFTOTEXT]),
+        trial(browser_shows_the_page_without_console_messages, &[CHROMIUM]),
     ]
 }
 
@@ -21,7 +18,7 @@ fn shown_by(program: &str, args: &[&str]) -> Finished {
     finish(Command::new(program).args(args).stdin(Stdio::null()))
 }
 
-fn the_text_of_the_pdf_is_text() {
+fn pdf_contains_text() {
     let (folder, _) = page_with(FAILED);
     let pdf = folder.path().join("test_a.pdf");
     let text = shown_by(
@@ -46,7 +43,7 @@ fn the_text_of_the_pdf_is_text() {
     }
 }
 
-fn a_browser_shows_it_in_both_schemes_and_widths_without_a_complaint() {
+fn browser_shows_the_page_without_console_messages() {
     let folder = results(40);
     page(&folder);
     let url = format!("file://{}", folder.path().join("report.html").display());

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 pub(crate) fn tests() -> Vec<Trial> {
     vec![
-        trial(typed_text_and_menu_stay_on_the_screen, &[TMUX]),
-        trial(a_note_stands_above_what_is_typed, &[TMUX]),
+        trial(screen_keeps_typed_text_and_menu, &[TMUX]),
+        trial(notes_are_printed_above_typed_text, &[TMUX]),
     ]
 }
 
@@ -87,7 +87,7 @@ impl Drop for Tmux {
     }
 }
 
-fn typed_text_and_menu_stay_on_the_screen() {
+fn screen_keeps_typed_text_and_menu() {
     let sandbox = Sandbox::new();
     let tmux = Tmux::open(&sandbox);
     let screen = tmux.after(&["let x = 4"]);
@@ -101,7 +101,7 @@ fn typed_text_and_menu_stay_on_the_screen() {
     assert!(screen.ends_with("10 of 19; Tab for the next"), "{screen}");
 }
 
-fn a_note_stands_above_what_is_typed() {
+fn notes_are_printed_above_typed_text() {
     let sandbox = Sandbox::new();
     let tmux = Tmux::open(&sandbox);
     tmux.after(&[

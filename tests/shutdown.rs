@@ -84,7 +84,7 @@ fn output(mut command: Command) -> Finished {
 }
 
 #[test]
-fn timeout_ends_loads_and_tests_in_order() {
+fn timeout_command_closes_loads_and_tests() {
     let sim = Simulator::start(&[]);
     let folder = tempfile::tempdir().expect("a folder");
     for n in 0..4 {
@@ -127,7 +127,7 @@ fn timeout_ends_loads_and_tests_in_order() {
 }
 
 #[test]
-fn a_hangup_ends_a_run_in_order_unless_it_was_ignored() {
+fn sighup_closes_a_run_unless_ignored() {
     let sandbox = Sandbox::new().file("t.rhai", &script(2000, 20));
     let csv = sandbox.path("out/test_long.csv");
     let mut child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
@@ -148,7 +148,7 @@ fn a_hangup_ends_a_run_in_order_unless_it_was_ignored() {
 }
 
 #[test]
-fn a_pipe_that_takes_nothing_holds_back_no_row_and_no_end() {
+fn blocked_pipe_delays_no_rows() {
     const REQUESTS: usize = 3000;
     let sandbox = Sandbox::new().file("t.rhai", &script(REQUESTS, 500));
     let csv = sandbox.path("out/test_long.csv");
@@ -201,7 +201,7 @@ fn a_pipe_that_takes_nothing_holds_back_no_row_and_no_end() {
 }
 
 #[test]
-fn a_terminal_that_is_stopped_or_goes_away_loses_no_row() {
+fn stopped_or_closed_terminal_loses_no_rows() {
     const REQUESTS: usize = 1500;
     let sandbox = Sandbox::new().file("t.rhai", &script(REQUESTS, 150));
     let csv = sandbox.path("out/test_long.csv");
@@ -247,7 +247,7 @@ fn a_terminal_that_is_stopped_or_goes_away_loses_no_row() {
 }
 
 #[test]
-fn rows_of_a_load_are_on_disk_when_it_is_killed() {
+fn load_rows_are_on_disk_after_sigkill() {
     let sim = Simulator::start(&[]);
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("rows.jsonl");
@@ -279,7 +279,7 @@ fn rows_of_a_load_are_on_disk_when_it_is_killed() {
 }
 
 #[test]
-fn rows_that_cannot_be_written_end_a_load() {
+fn load_exits_if_rows_cannot_be_written() {
     let sim = Simulator::start(&[]);
     let run = output(load(
         &sim,
@@ -290,7 +290,7 @@ fn rows_that_cannot_be_written_end_a_load() {
 }
 
 #[test]
-fn a_limit_on_the_size_of_files_ends_a_run_with_whole_rows() {
+fn file_size_limit_ends_a_run_with_whole_rows() {
     let limited = ["bash", "-c", r#"ulimit -f 48; exec "$@""#, "-"];
     let sandbox = Sandbox::new().file("t.rhai", &script(400, 100));
     let run = output(under(&limited, &sandbox.command(&["t.rhai"])));
@@ -324,7 +324,7 @@ fn a_limit_on_the_size_of_files_ends_a_run_with_whole_rows() {
 }
 
 #[test]
-fn too_few_threads_are_told() {
+fn low_thread_limit_is_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let program = folder.path().join("lmrun");
     // The limit does not bind root: root tries it as another user, who may not read root's folders.

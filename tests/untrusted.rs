@@ -50,7 +50,7 @@ fn pipe(path: &Path) {
 }
 
 #[test]
-fn paths_that_are_not_utf8_work_or_are_named() {
+fn non_utf8_paths_work_or_are_reported() {
     let sandbox = Sandbox::new();
     let [p1, p2] = sandbox.ports.map(|port| port.to_string());
     let (script, out) = (
@@ -75,7 +75,7 @@ fn paths_that_are_not_utf8_work_or_are_named() {
 }
 
 #[test]
-fn the_name_of_an_engine_writes_nothing_elsewhere() {
+fn engine_name_cannot_escape_the_output_folder() {
     for name in ["../../evil", "/tmp/lmrun-evil", ".evil"] {
         let body = r#"vllm::engine(#{ name: "NAME", lmcache: #{ chunk_size: 256 } });"#
             .replace("NAME", name);
@@ -97,7 +97,7 @@ fn the_name_of_an_engine_writes_nothing_elsewhere() {
 }
 
 #[test]
-fn messages_about_the_results_of_others_obey_nothing() {
+fn foreign_results_cannot_control_the_terminal() {
     let engine = "a\u{1b}[31mred\u{202e}";
     let rows = format!("{HEADER},engine\n0,0,0,0,1,1,1,1,1,,{engine}\n0,0,1,1,1,1,1,1,1,,b\n");
     let sandbox = Sandbox::new().file("names.csv", &rows).file(
@@ -133,7 +133,7 @@ fn messages_about_the_results_of_others_obey_nothing() {
 }
 
 #[test]
-fn pipes_and_links_in_the_place_of_files_are_refused() {
+fn pipes_and_links_instead_of_files_are_refused() {
     let sandbox = Sandbox::new()
         .file("untouched", "untouched")
         .file("a.csv", &format!("{HEADER}\n0,0,0,0,1,1,1,1,1,\n"))
@@ -191,7 +191,7 @@ fn pipes_and_links_in_the_place_of_files_are_refused() {
 }
 
 #[test]
-fn secrets_are_not_drawn() {
+fn error_drawings_hide_secrets() {
     let body = r#"
         sim::engine(#{ env: #{ HF_TOKEN: "hf_drawn-0815", STORE: "redis://:drawn-4711@h" }, nmae: 1 });
     "#;
@@ -216,7 +216,7 @@ fn secrets_are_not_drawn() {
 }
 
 #[test]
-fn a_formula_in_an_answer_is_none_in_the_csv() {
+fn csv_escapes_formulas() {
     let server = Server::start(|request| {
         if request.head.starts_with("get") {
             return ("200 OK", r#"{"data": [{"id": "m"}]}"#.into());

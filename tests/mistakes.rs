@@ -35,7 +35,7 @@ fn plain(args: &[&str], code: i32, stderr: &str) {
 }
 
 #[test]
-fn no_such_script() {
+fn missing_script() {
     plain(
         &["tt.rhai"],
         2,
@@ -44,7 +44,7 @@ fn no_such_script() {
 }
 
 #[test]
-fn no_script_at_all() {
+fn missing_script_argument() {
     let sandbox = Sandbox::new();
     let run = sandbox.run(&[]);
     run.assert_code(2);
@@ -57,7 +57,7 @@ fn no_script_at_all() {
 }
 
 #[test]
-fn a_bad_regex() {
+fn invalid_filter() {
     let run = Sandbox::new()
         .file("t.rhai", "fn test_a() {}")
         .run(&["t.rhai", "-f", "("]);
@@ -71,7 +71,7 @@ fn a_bad_regex() {
 }
 
 #[test]
-fn no_test_matches() {
+fn filter_without_matches() {
     plain(
         &["t.rhai", "-f", "test_prefix_cash"],
         4,
@@ -80,7 +80,7 @@ fn no_test_matches() {
 }
 
 #[test]
-fn a_script_that_does_not_compile() {
+fn syntax_error() {
     let sandbox = Sandbox::new().file("t.rhai", "fn test_a() {\n    let x = ;\n}\n");
     let run = sandbox.run(&["t.rhai"]);
     run.assert_code(2);
@@ -96,7 +96,7 @@ fn a_script_that_does_not_compile() {
 }
 
 #[test]
-fn an_unwritable_output_folder_is_found_before_any_engine_starts() {
+fn unwritable_output_folder_is_reported_before_start() {
     let sandbox = Sandbox::new()
         .file("t.rhai", "fn test_a() {}\n")
         .file("out", "a file stands in the way\n");
@@ -109,7 +109,7 @@ fn an_unwritable_output_folder_is_found_before_any_engine_starts() {
 }
 
 #[test]
-fn an_unknown_engine() {
+fn unknown_engine() {
     plain(
         &["t.rhai", "--engine", "vlm"],
         2,
@@ -118,7 +118,7 @@ fn an_unknown_engine() {
 }
 
 #[test]
-fn a_runtime_error_deep_in_an_import() {
+fn runtime_error_in_an_import() {
     let sandbox = Sandbox::new()
         .file(
             "t.rhai",
@@ -139,14 +139,14 @@ fn a_runtime_error_deep_in_an_import() {
 }
 
 #[test]
-fn an_error_in_the_library_is_drawn_at_the_users_line() {
+fn library_error_is_drawn_at_the_users_line() {
     let (_, run) = failing("let w = load::dummy(#{ contxt_len: 100 });");
     run.assert_code(1);
     insta::assert_snapshot!(drawing(&run));
 }
 
 #[test]
-fn an_error_in_a_long_line_is_drawn_with_what_is_around_it() {
+fn error_in_a_long_line_is_drawn_with_its_surroundings() {
     let long = "x".repeat(60_000);
     let (_, run) = failing(&format!(r#"let a = "{long}" + nope(1) + "{long}";"#));
     let drawing = drawing(&run);
@@ -162,13 +162,13 @@ fn an_error_in_a_long_line_is_drawn_with_what_is_around_it() {
 }
 
 #[test]
-fn a_function_that_is_not_there() {
+fn unknown_function() {
     let (_, run) = failing("load::dumy(#{});");
     insta::assert_snapshot!(drawing(&run));
 }
 
 #[test]
-fn a_module_that_is_not_there() {
+fn unknown_module() {
     let sandbox = Sandbox::new().file(
         "t.rhai",
         r#"
@@ -180,7 +180,7 @@ fn a_module_that_is_not_there() {
 }
 
 #[test]
-fn modules_that_import_each_other() {
+fn circular_imports() {
     let sandbox = Sandbox::new()
         .file(
             "t.rhai",
@@ -205,7 +205,7 @@ fn modules_that_import_each_other() {
 }
 
 #[test]
-fn an_engine_command_that_does_not_exist() {
+fn missing_engine_program() {
     let (_, run) =
         failing(r#"run(load::dummy(), [vllm::engine(#{ program: "no-such-vllm", model: "m" })]);"#);
     run.assert_code(3);
@@ -213,7 +213,7 @@ fn an_engine_command_that_does_not_exist() {
 }
 
 #[test]
-fn an_engine_that_dies_during_start_shows_the_end_of_its_log() {
+fn engine_exit_during_start_shows_the_log() {
     let (sandbox, run) = failing(
         r#"
         run(load::dummy(), [vllm::engine(#{ program: ["sh", "-c", "echo no such model; exit 7"], model: "m" })]);
@@ -226,7 +226,7 @@ fn an_engine_that_dies_during_start_shows_the_end_of_its_log() {
 }
 
 #[test]
-fn an_engine_that_never_gets_ready() {
+fn engine_ready_timeout() {
     let (sandbox, run) = failing(
         r#"
         run(load::dummy(), [vllm::engine(#{ program: ["sh", "-c", "echo loading; sleep 60"], model: "m", ready_timeout_s: 1 })]);
@@ -237,7 +237,7 @@ fn an_engine_that_never_gets_ready() {
 }
 
 #[test]
-fn a_port_that_another_server_has() {
+fn port_of_another_server() {
     let other = Simulator::start(&[]);
     let (_, run) = failing(&format!(
         "run(load::dummy(), [sim::engine(#{{ port: {} }})]);",
@@ -248,7 +248,7 @@ fn a_port_that_another_server_has() {
 }
 
 #[test]
-fn a_port_in_use_is_found_before_the_engine_starts() {
+fn port_in_use_is_reported_before_start() {
     let sandbox = Sandbox::new();
     let _listener = std::net::TcpListener::bind(("127.0.0.1", sandbox.ports[0])).expect("the port");
     let sandbox = sandbox.file(
@@ -266,7 +266,7 @@ fn a_port_in_use_is_found_before_the_engine_starts() {
 }
 
 #[test]
-fn a_lmcache_config_that_is_not_there() {
+fn missing_lmcache_configuration() {
     let (_, run) = failing(r#"sim::engine(#{ lmcache: "nowhere.yaml" });"#);
     assert!(
         drawing(&run).contains("missing file `nowhere.yaml`"),
@@ -276,7 +276,7 @@ fn a_lmcache_config_that_is_not_there() {
 }
 
 #[test]
-fn requests_that_fail_fail_the_test() {
+fn failed_requests_fail_the_test() {
     let (sandbox, run) = failing(
         "run(load::dummy(#{ requests: 2, gap_s: 0, context_len: 5000, max_tokens: 2 }), [sim::engine(#{ max_model_len: 1000 })]);",
     );
@@ -291,7 +291,7 @@ fn requests_that_fail_fail_the_test() {
 }
 
 #[test]
-fn without_a_daemon_the_remedy_is_said() {
+fn missing_docker_daemon_has_a_remedy() {
     let script = r#"
         import "std/load" as load;
         import "std/sim" as sim;

@@ -29,7 +29,7 @@ fn sandbox(requests: usize, gap_s: f64) -> Sandbox {
 }
 
 #[test]
-fn an_output_folder_that_is_removed_ends_the_run() {
+fn removed_output_folder_ends_the_run() {
     let sandbox = sandbox(600, 0.05);
     let child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     let csv = sandbox.path("out/test_a.csv");
@@ -58,7 +58,7 @@ fn limited(sandbox: &Sandbox, limits: &str) -> Finished {
 }
 
 #[test]
-fn a_low_number_of_open_files_is_raised_or_said_before_anything_is_sent() {
+fn open_file_limit_is_raised_or_refused_before_sending() {
     let sandbox = sandbox(200, 0.0);
     let raised = limited(&sandbox, "ulimit -Sn 64");
     raised.assert_code(0);
@@ -141,7 +141,7 @@ const SECRETS: [&str; 8] = [
 
 /// A secret is in no file and on no screen, wherever it comes from and whatever repeats it.
 #[test]
-fn secrets_are_written_nowhere() {
+fn secrets_are_removed_from_files_and_screens() {
     let tells = "echo \"started with $*, $OPENAI_API_KEY, $HF_TOKEN\"; echo \"at $STORE_URL, $SSH_PASSPHRASE\"\n";
     let [
         inherited,
@@ -209,7 +209,7 @@ fn secrets_are_written_nowhere() {
 }
 
 #[test]
-fn the_simulator_lets_nobody_in_from_outside() {
+fn simulator_listens_on_loopback_only() {
     let port = free_port();
     let mut sim = lmrun()
         .current_dir(root())
