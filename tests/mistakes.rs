@@ -10,6 +10,7 @@ import "std/vllm" as vllm;
 
 /// Runs one test whose body is `body`, with the usual imports.
 fn failing(body: &str) -> (Sandbox, Finished) {
+    let body = body.trim();
     let sandbox = Sandbox::new().file(
         "t.rhai",
         &format!("{IMPORTS}fn test_a() {{\n    {body}\n}}\n"),
