@@ -153,7 +153,7 @@ fn definitions_list_every_function() {
             .expect("the file")
     };
     assert!(of("lmrun.d.rhai").contains("\nfn start(engine: EngineSpec) -> Engine;\n"));
-    assert!(of("lmrun.d.rhai").contains("\nfn get ttft(this: EngineSeen) -> Distribution;\n"));
+    assert!(of("lmrun.d.rhai").contains("\nfn get ttft(this: EngineResult) -> Distribution;\n"));
     assert!(of("load.d.rhai").starts_with("module load;\n"));
     assert!(of("load.d.rhai").contains("\nfn dummy(options: ?) -> ?;\n"));
     assert!(of("__builtin__.d.rhai").contains("module static;"));

@@ -141,7 +141,7 @@ fn many_tests_are_counted_and_not_listed() {
         (run.code, run.stderr.trim_end()),
         (
             4,
-            "error: no test matches `zzz`; `lmrun t.rhai -l` lists the script's 9 tests"
+            "error: no test matches `zzz`; `lmrun t.rhai -l` lists the 9 tests of the script"
         )
     );
 }
@@ -190,7 +190,7 @@ fn invalid_flag_values_show_what_is_expected() {
         ),
         (
             &["new", "test", "a", "-o", "nowhere/a.rhai"],
-            "error: cannot write `nowhere/a.rhai`: No such file or directory (os error 2); choose another with `-o FILE`",
+            "error: cannot write `nowhere/a.rhai`: No such file or directory (os error 2); choose another file with `-o FILE`",
         ),
         (
             &[
