@@ -112,7 +112,7 @@ fn function_used_by_another_script_is_not_unused() {
 fn shared_import_is_reported_once() {
     let both = check(&["functions.rhai", "warnings.rhai"]);
     assert_eq!(
-        both.stderr.matches("`std/gpus` is imported").count(),
+        both.stderr.matches("unused import `std/gpus`").count(),
         1,
         "{}",
         both.stderr
@@ -178,9 +178,9 @@ fn twins() -> Sandbox {
 #[test]
 fn run_warns_once_of_a_name_clash() {
     let run = twins().run(&["t.rhai"]);
-    let told = "warning: `part` at half.rhai:1:14 and at t.rhai:2:15 may be taken for each other, as Rhai keeps calls \
-                without a module apart by name only: give one of the two functions another name (`lmrun check` \
-                shows all such)";
+    let told = "warning: `part` at half.rhai:1:14 and at t.rhai:2:15 may be confused, because Rhai \
+                caches calls without a module by name only: rename one of the two functions (`lmrun \
+                check` lists all such calls)";
     assert_eq!(
         (run.code, run.stderr.matches("warning: `part`").count()),
         (0, 1),

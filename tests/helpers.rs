@@ -230,7 +230,7 @@ fn invalid_lmcache_configuration_is_refused() {
         ("a: [1\n", "c.yaml is not valid YAML: "),
         (
             "remote_url: \"lm://localhost\"\n",
-            "a `remote_url` of LMCache's server is lm://host:port, not lm://localhost",
+            "invalid `remote_url` lm://localhost: expected lm://host:port",
         ),
     ] {
         let sandbox =

@@ -27,7 +27,7 @@ fn page_begins_with_outcome_and_checks() {
     assert_eq!(
         verdict(&page).expect("a verdict"),
         "FAILED: 1 check failed; exit code 1 (12.3 s) passed TTFT: &lt;i&gt;good&lt;&#x2f;i&gt; (after experiment 0) \
-         FAILED cached: at least 0.5, seen 0.2 (after experiment 1) warning a &amp; b"
+         FAILED cached: 0.2 (required at least 0.5) (after experiment 1) warning a &amp; b"
     );
     assert!(
         page.find(r#"class="verdict"#) < page.find("Simulated."),

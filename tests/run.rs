@@ -214,8 +214,8 @@ fn failed_test_keeps_rows_and_the_next_runs() {
     );
     let run = finish(sandbox.command(&["t.rhai"]).env("MY_API_KEY", "sk-abcdef"));
     run.assert_code(1);
-    run.assert_stdout("FAILED: TTFT: at least 1000.0, seen 0.");
-    run.assert_stdout("passed: failed: expected 0, seen 0");
+    run.assert_stdout("FAILED: TTFT: 0.");
+    run.assert_stdout("passed: failed: 0 (expected 0)");
     run.assert_stdout("second\npassed test_2");
     assert_eq!(sandbox.rows("out/test_1.csv").len(), 2);
     let manifest = manifest(&sandbox, "test_1");
@@ -226,7 +226,7 @@ fn failed_test_keeps_rows_and_the_next_runs() {
     assert_eq!(
         manifest["checks"].as_array().expect("checks")[1..],
         [
-            json!({ "passed": true, "what": "failed: expected 0, seen 0", "expr_id": 0 }),
+            json!({ "passed": true, "what": "failed: 0 (expected 0)", "expr_id": 0 }),
             json!({ "passed": true, "what": "not with (removed)", "expr_id": 0 }),
         ]
     );

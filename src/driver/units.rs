@@ -1,5 +1,6 @@
 //! Units of options, as types.
 
+use schemars::JsonSchema;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
@@ -8,7 +9,7 @@ use std::fmt;
 pub const MAX_SECONDS: f64 = 1e9;
 
 /// A duration in seconds, not negative and at most [`MAX_SECONDS`]. `8` is read like `8.0`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, JsonSchema)]
 pub struct Seconds(pub f64);
 
 impl<'de> Deserialize<'de> for Seconds {

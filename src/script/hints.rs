@@ -1,7 +1,7 @@
 //! Advice for errors of Rhai itself: similar names, usage, and equivalents of other languages.
 
 use super::api;
-use super::catalog::{Catalog, Home, Item, Kind};
+use super::catalog::{Catalog, Home, Item, ItemKind};
 use super::diagnostic::Diagnostic;
 use super::modules::{Modules, STD, alias};
 use super::suggest::{look_up, nearest};
@@ -80,7 +80,7 @@ fn unknown_function(call: &str, ast: &AST, modules: &Modules) -> String {
     let catalog = Catalog::read();
     let kind = arguments.split([',', ')']).next().unwrap_or_default();
     let methods: Vec<&Item> = items_of_type(&catalog, kind)
-        .filter(|item| item.kind == Kind::Method)
+        .filter(|item| item.kind == ItemKind::Method)
         .collect();
     if let Some(method) = methods.iter().find(|method| method.name == name) {
         return usage(&[method]);
@@ -131,7 +131,7 @@ fn wrong_value(message: &str) -> Option<String> {
     if let Some(call) = message.strip_prefix("indexer unavailable: ") {
         let kind = call.split([' ', '[']).next()?;
         let indexers: Vec<&Item> = items_of_type(&catalog, kind)
-            .filter(|item| item.kind == Kind::Index)
+            .filter(|item| item.kind == ItemKind::Index)
             .collect();
         return (!indexers.is_empty()).then(|| usage(&indexers));
     }

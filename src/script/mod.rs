@@ -6,6 +6,7 @@
 mod api;
 pub(crate) mod catalog;
 mod check;
+mod common_options;
 mod diagnostic;
 mod doctor;
 mod excerpt;
@@ -14,13 +15,15 @@ mod hints;
 mod host;
 mod language;
 mod modules;
+mod option_error;
+mod option_key;
 mod options;
 mod outline;
 mod parameters;
 mod program;
-mod refusal;
 mod schema;
 mod session;
+mod short_forms;
 mod source;
 mod suggest;
 

@@ -2,6 +2,7 @@
 
 use super::api;
 use super::diagnostic::{ScriptError, is_library};
+use super::short_forms::add_short_forms;
 use super::source::shadowing;
 use super::suggest::nearest;
 use crate::driver::files;
@@ -47,9 +48,13 @@ pub(crate) const STD: [(&str, &str); 22] = [
 
 /// Returns the kinds of engine for `--engine`: the modules that make one from options.
 pub(crate) fn engine_kinds() -> Vec<&'static str> {
-    STD.iter()
-        .filter(|(_, text)| text.contains("\nfn engine(given)"))
-        .map(|(path, _)| alias(path))
+    let (_, selection) = STD
+        .iter()
+        .find(|(path, _)| *path == "std/engine")
+        .expect("std/engine");
+    let names = STD.iter().map(|(path, _)| alias(path));
+    names
+        .filter(|name| selection.contains(&format!(" {name}::engine(options)")))
         .collect()
 }
 
@@ -127,6 +132,9 @@ impl Modules {
         let title = self.title(path);
         let text = Self::source(&title).ok_or_else(|| self.not_found(path))?;
         let mut ast = engine.compile(&text)?;
+        if is_library(path) {
+            add_short_forms(engine, &text, &mut ast)?;
+        }
         if let Some((position, error)) = shadowing(&ast, &text) {
             return Err(EvalAltResult::ErrorRuntime(Dynamic::from(error), position).into());
         }

@@ -1,189 +1,185 @@
-//! Options maps: one a function, every key checked.
+//! Options maps of functions, with checked keys and values.
 
 use super::diagnostic::ScriptError;
-use super::refusal::{in_words, of_option, problem};
-use super::schema::Schema;
+use super::option_error::{in_words, of_option, problem};
+use super::option_key::ValueType;
+use super::schema::field_names;
 use super::suggest::{did_you_mean, look_up};
 use rhai::{Dynamic, Map};
-use serde::de::{DeserializeOwned, Deserializer, Error, Visitor};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Reads `given` as `T`. `function` is whose options they are, as scripts call it.
-pub fn read<T: DeserializeOwned>(function: &str, given: &Map) -> Result<T, ScriptError> {
-    check_keys(function, given, fields::<T>())?;
+/// Reads the options of `function` as `T`.
+pub(crate) fn read<T: DeserializeOwned + JsonSchema>(
+    function: &str,
+    given: &Map,
+) -> Result<T, ScriptError> {
+    check_keys(function, given, &field_names::<T>())?;
     typed(function, json(function, given)?)
 }
 
-/// Reads the options of one function as several structs, one after the other.
-pub struct Parts<'a> {
-    /// Whose options they are.
-    pub function: &'a str,
-    /// All that were given.
-    pub given: Map,
-    left: Map,
-    known: Vec<Schema>,
+/// Reads the options of one function as several structs.
+pub(crate) struct OptionReader<'a> {
+    /// The function, as scripts call it.
+    pub(crate) function: &'a str,
+    /// All given options.
+    pub(crate) given: Map,
+    unread: Map,
+    known: Vec<String>,
 }
 
-impl<'a> Parts<'a> {
-    /// The options of `function`.
-    pub fn of(function: &'a str, given: Map) -> Self {
+impl<'a> OptionReader<'a> {
+    /// A reader of the options of `function`.
+    pub(crate) fn new(function: &'a str, given: Map) -> Self {
         Self {
             function,
-            given: given.clone(),
-            left: given,
+            unread: given.clone(),
+            given,
             known: Vec::new(),
         }
     }
 
-    /// Those of which `T` has a field.
-    pub fn take<T: DeserializeOwned>(&mut self) -> Result<T, ScriptError> {
-        self.known.push(Schema::of::<T>());
-        let (own, left) = std::mem::take(&mut self.left)
+    /// Reads the options that are fields of `T`.
+    pub(crate) fn read<T: DeserializeOwned + JsonSchema>(&mut self) -> Result<T, ScriptError> {
+        let names = field_names::<T>();
+        let (own, unread) = std::mem::take(&mut self.unread)
             .into_iter()
-            .partition(|(key, _)| fields::<T>().contains(&key.as_str()));
-        self.left = left;
+            .partition(|(key, _)| names.iter().any(|name| name == key));
+        self.unread = unread;
+        self.known.extend(names);
         typed(self.function, json(self.function, &own)?)
     }
 
-    /// What was asked for.
-    pub fn known(self) -> Vec<Schema> {
-        self.known
-    }
-
-    /// That none is left.
-    pub fn done(self) -> Result<(), ScriptError> {
-        let known: Vec<&str> = self.known.iter().flat_map(Schema::keys).copied().collect();
-        check_keys(self.function, &self.left, &known)
+    /// Fails if an option is left that no struct has.
+    pub(crate) fn finish(self) -> Result<(), ScriptError> {
+        check_keys(self.function, &self.unread, &self.known)
     }
 }
 
-/// `defaults` with what is `given` in their place. A key that has no default is unknown, and what is given
-/// is of the kind of its default, where that has one.
-pub fn fill(function: &str, given: &Map, defaults: &Map) -> Result<Map, ScriptError> {
-    let known: Vec<&str> = defaults.keys().map(AsRef::as_ref).collect();
+/// Returns the value of each declared option: the given one, or the default.
+///
+/// An entry of `declared` is a default, or a map with `doc` and optionally `value`, `type` and
+/// `options`. A given value must have the declared type, or the type of the default.
+pub(crate) fn fill(function: &str, given: &Map, declared: &Map) -> Result<Map, ScriptError> {
+    let known: Vec<String> = declared.keys().map(ToString::to_string).collect();
     check_keys(function, given, &known)?;
-    given
-        .iter()
-        .try_for_each(|(key, value)| fits(function, key, value, &defaults[key]))?;
-    given
-        .iter()
-        .try_for_each(|(key, value)| check_finite(function, key, value))?;
-    let mut filled = defaults.clone();
-    filled.extend(
-        given
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone())),
-    );
+    let mut filled = Map::new();
+    for (key, entry) in declared {
+        let entry = DeclaredOption::new(function, key, entry)?;
+        if let Some(value) = given.get(key) {
+            check_type(function, key, value, entry.value_type)?;
+            check_finite(function, key, value)?;
+        }
+        let value = given.get(key).unwrap_or(&entry.default);
+        filled.insert(key.clone(), value.clone());
+    }
     Ok(filled)
 }
 
-fn check_keys(function: &str, given: &Map, known: &[&str]) -> Result<(), ScriptError> {
-    match given.keys().find(|key| !known.contains(&key.as_str())) {
-        None => Ok(()),
-        Some(key) => Err(
-            ScriptError::new(format!("unknown option `{key}` of `{function}`"))
-                .at_word(key)
-                .help(did_you_mean(key, "options", known)),
-        ),
+/// An entry of the map that declares options.
+struct DeclaredOption {
+    default: Dynamic,
+    value_type: Option<ValueType>,
+}
+
+impl DeclaredOption {
+    fn new(function: &str, key: &str, entry: &Dynamic) -> Result<Self, ScriptError> {
+        let declaration = entry
+            .as_map_ref()
+            .ok()
+            .filter(|map| map.contains_key("doc"));
+        let Some(declaration) = declaration else {
+            return Ok(Self {
+                default: entry.clone(),
+                value_type: ValueType::of_default(entry),
+            });
+        };
+        let default = declaration.get("value").cloned().unwrap_or_default();
+        let value_type = match declaration.get("type").map(ToString::to_string) {
+            None => ValueType::of_default(&default),
+            Some(name) => Some(ValueType::from_name(&name).ok_or_else(|| {
+                of_option(
+                    function,
+                    key,
+                    &format!("it is declared with unknown type `{name}`"),
+                )
+            })?),
+        };
+        Ok(Self {
+            default,
+            value_type,
+        })
     }
 }
 
-/// Whether `value` can stand in the place of `default`: a number for a number, and so on; a text and an array of
-/// texts are the same.
-pub fn fits(
+fn check_keys(function: &str, given: &Map, known: &[String]) -> Result<(), ScriptError> {
+    let unknown = given
+        .keys()
+        .find(|key| !known.iter().any(|name| name == *key));
+    let Some(key) = unknown else {
+        return Ok(());
+    };
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    Err(
+        ScriptError::new(format!("unknown option `{key}` of `{function}`"))
+            .at_word(key)
+            .help(did_you_mean(key, "options", &known)),
+    )
+}
+
+/// Fails if an option of this type does not accept `value`.
+pub(crate) fn check_type(
     function: &str,
     key: &str,
     value: &Dynamic,
-    default: &Dynamic,
+    value_type: Option<ValueType>,
 ) -> Result<(), ScriptError> {
-    let (expected, fits) = match default {
-        _ if value.is_unit() => return Ok(()),
-        _ if default.is_int() || default.is_float() => {
-            ("a number", value.is_int() || value.is_float())
-        }
-        _ if default.is_bool() => ("`true` or `false`", value.is_bool()),
-        _ if default.is_map() => ("a map", value.is_map()),
-        _ if default.is_string() => ("a string", value.is_string() || value.is_array()),
-        _ if default.is_array() => ("an array", value.is_string() || value.is_array()),
+    let expected = match value_type {
+        Some(value_type) if !value_type.accepts(value) => value_type.description(),
         _ => return Ok(()),
     };
     let problem = format!("expected {expected}, found {}", in_words(value));
-    if fits {
-        Ok(())
-    } else {
-        Err(of_option(function, key, &problem))
-    }
+    Err(of_option(function, key, &problem))
 }
 
-/// Refuses NaN and infinity anywhere in `value`: JSON writes them as `null`, which would read as "not given".
+/// Fails for NaN and infinity anywhere in `value`: JSON has `null` instead, which means "not
+/// given".
 fn check_finite(function: &str, path: &str, value: &Dynamic) -> Result<(), ScriptError> {
     if value.as_float().is_ok_and(|number| !number.is_finite()) {
         let problem = format!("expected a finite number, found {}", in_words(value));
         return Err(of_option(function, path, &problem));
     }
     if let Ok(map) = value.as_map_ref() {
-        map.iter()
-            .try_for_each(|(key, value)| check_finite(function, &format!("{path}.{key}"), value))?;
+        for (key, value) in map.iter() {
+            check_finite(function, &format!("{path}.{key}"), value)?;
+        }
     }
     if let Ok(array) = value.as_array_ref() {
-        let mut items = array.iter().enumerate();
-        items.try_for_each(|(at, item)| check_finite(function, &format!("{path}[{at}]"), item))?;
+        for (at, item) in array.iter().enumerate() {
+            check_finite(function, &format!("{path}[{at}]"), item)?;
+        }
     }
     Ok(())
 }
 
-/// `()` stands for "not given".
+/// The options as JSON, without those that are `()`, which means "not given".
 fn json(function: &str, given: &Map) -> Result<Value, ScriptError> {
-    given
-        .iter()
-        .try_for_each(|(key, value)| check_finite(function, key, value))?;
-    let given: Map = given
-        .iter()
-        .filter(|(_, v)| !v.is_unit())
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect();
-    let unreadable = |e| {
-        ScriptError::new(format!("the options of `{function}` cannot be read: {e}"))
+    let mut values = Map::new();
+    for (key, value) in given {
+        check_finite(function, key, value)?;
+        if !value.is_unit() {
+            values.insert(key.clone(), value.clone());
+        }
+    }
+    serde_json::to_value(Dynamic::from_map(values)).map_err(|e| {
+        ScriptError::new(format!("cannot read the options of `{function}`: {e}"))
             .help(look_up(function))
-    };
-    serde_json::to_value(Dynamic::from_map(given)).map_err(unreadable)
+    })
 }
 
 fn typed<T: DeserializeOwned>(function: &str, value: Value) -> Result<T, ScriptError> {
     serde_path_to_error::deserialize(value).map_err(|e| problem(function, "", &e))
-}
-
-/// The names of the fields of a struct, as its `Deserialize` announces them.
-pub fn fields<T: DeserializeOwned>() -> &'static [&'static str] {
-    let mut names: &'static [&'static str] = &[];
-    // It always fails: all that is wanted is what it asks for.
-    let _ = T::deserialize(Announced(&mut names));
-    names
-}
-
-struct Announced<'a>(&'a mut &'static [&'static str]);
-
-impl<'de> Deserializer<'de> for Announced<'_> {
-    type Error = serde::de::value::Error;
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        _: V,
-    ) -> Result<V::Value, Self::Error> {
-        *self.0 = fields;
-        Err(Error::custom("only the names are wanted"))
-    }
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Self::Error> {
-        Err(Error::custom("not a struct"))
-    }
-
-    serde::forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-    }
 }
 
 #[cfg(test)]
@@ -202,21 +198,21 @@ mod tests {
     #[test]
     fn keys_go_to_the_struct_that_has_them() {
         let given = map(r#"{"requests": 3, "gap_s": 2, "max_tokens": 5}"#);
-        let mut parts = Parts::of("load::dummy", given);
+        let mut parts = OptionReader::new("load::dummy", given);
         let (arrivals, request): (Arrivals, RequestOptions) = (
-            parts.take().expect("arrivals"),
-            parts.take().expect("request options"),
+            parts.read().expect("arrivals"),
+            parts.read().expect("request options"),
         );
         assert_eq!((arrivals.requests, request.max_tokens), (Some(3), 5));
-        assert!(parts.done().is_ok());
+        assert!(parts.finish().is_ok());
     }
 
     #[test]
     fn an_unknown_key_and_a_wrong_type_are_named() {
         let given = map(r#"{"contxt_len": 3}"#);
-        let mut parts = Parts::of("load::dummy", given);
-        parts.take::<Dummy>().expect("nothing of it");
-        let error = parts.done().expect_err("unknown");
+        let mut parts = OptionReader::new("load::dummy", given);
+        parts.read::<Dummy>().expect("nothing of it");
+        let error = parts.finish().expect_err("unknown");
         assert_eq!(
             error.message,
             "unknown option `contxt_len` of `load::dummy`"
@@ -316,7 +312,7 @@ mod tests {
     ];
 
     /// What was read, or a message that says whose option is wrong.
-    fn is_answered<T: DeserializeOwned>(given: &Map) -> Result<(), TestCaseError> {
+    fn is_answered<T: DeserializeOwned + JsonSchema>(given: &Map) -> Result<(), TestCaseError> {
         if let Err(fault) = read::<T>("f", given) {
             prop_assert!(fault.message.contains("`f`"), "{}", fault.message);
         }

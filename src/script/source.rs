@@ -5,6 +5,7 @@ use super::diagnostic::{ScriptError, is_library};
 use super::language::compiler;
 use super::modules::{Modules, STD};
 use super::outline::doc;
+use super::short_forms::OPTIONAL;
 use rhai::{AST, ASTNode, EvalAltResult, Expr, FnAccess, OptimizationLevel, Position, Stmt};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -54,11 +55,15 @@ impl ScriptSource {
         let mut engine = compiler();
         engine.set_optimization_level(OptimizationLevel::None);
         let ast = engine.compile(text)?;
+        let mut functions = functions(&ast, text);
+        if is_library(title) {
+            functions = with_short_forms(functions);
+        }
         Ok(Self {
             title: title.into(),
             text: text.into(),
             imports: imports(&ast),
-            functions: functions(&ast, text),
+            functions,
             ast,
         })
     }
@@ -103,6 +108,30 @@ fn functions(ast: &AST, text: &str) -> Vec<Function> {
         .collect();
     functions.sort_by_key(|f| (f.position.line(), f.position.position()));
     functions
+}
+
+/// Returns the functions with their short forms, each after its long form.
+fn with_short_forms(functions: Vec<Function>) -> Vec<Function> {
+    let mut all = Vec::new();
+    for function in functions {
+        let short = short_form(&function);
+        all.push(function);
+        all.extend(short);
+    }
+    all
+}
+
+/// Returns the form of a public function without the optional last parameter. It has no
+/// documentation.
+fn short_form(function: &Function) -> Option<Function> {
+    let (last, params) = function.params.split_last()?;
+    (function.is_public && last == OPTIONAL).then(|| Function {
+        name: function.name.clone(),
+        params: params.to_vec(),
+        is_public: true,
+        doc: String::new(),
+        position: function.position,
+    })
 }
 
 /// Returns the position of a function's name. Rhai keeps only the position of the body.

@@ -1,22 +1,29 @@
-//! Did you mean.
+//! Suggestions: the known name that is most similar to an unknown one.
 
 use std::path::{Path, PathBuf};
 
-const ALIKE: f64 = 0.8;
+/// The minimum Jaro-Winkler similarity of a suggestion.
+const MIN_SIMILARITY: f64 = 0.8;
 
-/// The candidate most like `word`, if one is like it at all.
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// Returns the candidate most similar to `word`; `None` if none is similar.
+pub(crate) fn nearest<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(word, candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .filter(|(likeness, _)| *likeness >= MIN_SIMILARITY)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
 }
 
-/// The candidates most like `word`, three at most. As many parts of a name between `_` as `word` has are
-/// compared, too, and small letters are like big ones.
-pub fn nearest_few<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+/// Returns up to three candidates similar to `word`, the most similar first. Ignores case, and also
+/// compares `word` with parts of a candidate between `_`.
+pub(crate) fn nearest_few<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Vec<&'a str> {
     let word = word.to_lowercase();
     let parts = word.split('_').count();
     let likeness = |candidate: &str| {
@@ -28,7 +35,7 @@ pub fn nearest_few<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>
             .fold(like(&candidate), f64::max)
     };
     let mut near: Vec<(f64, &str)> = candidates.into_iter().map(|c| (likeness(c), c)).collect();
-    near.retain(|(likeness, _)| *likeness >= ALIKE);
+    near.retain(|(likeness, _)| *likeness >= MIN_SIMILARITY);
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
     near.into_iter()
         .take(3)
@@ -36,8 +43,8 @@ pub fn nearest_few<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>
         .collect()
 }
 
-/// `did you mean …`, else the whole choice.
-pub fn did_you_mean(word: &str, what: &str, candidates: &[&str]) -> String {
+/// Advice for an unknown word: the most similar candidate, otherwise all candidates.
+pub(crate) fn did_you_mean(word: &str, what: &str, candidates: &[&str]) -> String {
     match nearest(word, candidates.iter().copied()) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
         None if candidates.is_empty() => format!("there are no {what}"),
@@ -45,13 +52,13 @@ pub fn did_you_mean(word: &str, what: &str, candidates: &[&str]) -> String {
     }
 }
 
-/// Where a function and its options are described.
-pub fn look_up(function: &str) -> String {
-    format!("`lmrun api {function}` says what it takes")
+/// Advice to read the documentation of a function.
+pub(crate) fn look_up(function: &str) -> String {
+    format!("`lmrun api {function}` describes it")
 }
 
-/// What to do about `problem` of a function's options.
-pub fn remedy(function: &str, problem: &str) -> String {
+/// Advice on `problem` with the options of a function.
+pub(crate) fn remedy(function: &str, problem: &str) -> String {
     let absent = problem.strip_suffix(", which the environment does not have");
     match absent.and_then(|absent| absent.rsplit('`').nth(1)) {
         Some(variable) => format!("set it before lmrun starts: `export {variable}=…`"),
@@ -59,13 +66,13 @@ pub fn remedy(function: &str, problem: &str) -> String {
     }
 }
 
-/// A file in the same folder, or in one of a like name, with a name like this one's. The ending may be
-/// missing, or another where the rest is the same.
-pub fn neighbour(path: &Path) -> Option<PathBuf> {
+/// Returns a file with a similar name in the same folder, or in a folder with a similar name. The
+/// extension may be missing, or differ if the rest of the name is equal.
+pub(crate) fn neighbour(path: &Path) -> Option<PathBuf> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    // Each run has its own folder, so results are not in the folder of all runs.
+    // Results are in the folder of a run, not in the folder of all runs.
     let in_last_run = folder
         .unwrap_or(Path::new(""))
         .join("latest")
@@ -102,8 +109,8 @@ pub fn neighbour(path: &Path) -> Option<PathBuf> {
     Some(path.with_file_name(&entries[at]))
 }
 
-/// Names in backticks.
-pub fn quoted(names: &[&str]) -> String {
+/// The names in backticks, separated by commas.
+pub(crate) fn quoted(names: &[&str]) -> String {
     names
         .iter()
         .map(|name| format!("`{name}`"))
@@ -116,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_corrected_and_nonsense_gets_the_choice() {
+    fn advice_is_the_nearest_candidate_or_all() {
         let options = ["context_len", "requests"];
         assert_eq!(
             did_you_mean("contxt_len", "options", &options),

@@ -52,7 +52,7 @@ pub(crate) const FAILED: &str = r#"{
     "outcome": { "passed": false, "code": 1, "summary": "1 check failed" }, "took_s": 12.34,
     "checks": [
         { "passed": true, "what": "TTFT: <i>good</i>", "expr_id": 0 },
-        { "passed": false, "what": "cached: at least 0.5, seen 0.2", "expr_id": 1 }
+        { "passed": false, "what": "cached: 0.2 (required at least 0.5)", "expr_id": 1 }
     ],
     "warnings": ["a & b"], "experiments": [{}, {}]
 }"#;

@@ -171,11 +171,7 @@ fn documentation(item: &Item) -> String {
     let doc = &item.main().doc;
     let mut options = Vec::new();
     for option in &item.options {
-        let mut about = option.doc.clone();
-        if let Some(default) = &option.default {
-            about = format!("{about} ({default})");
-        }
-        options.push((option.name.clone(), about));
+        options.push((option.name.clone(), option.doc_with_default()));
     }
     let example = match &doc.example {
         Some(example) => format!("  {}", example.trim_end().replace('\n', "\n  ")),

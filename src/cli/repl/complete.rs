@@ -2,7 +2,7 @@
 
 use super::commands::COMMANDS;
 use crate::script::Variable;
-use crate::script::catalog::{Catalog, Home, Item, Kind};
+use crate::script::catalog::{Catalog, Home, Item, ItemKind};
 use parking_lot::Mutex;
 use reedline::{Completer, CompletionResult, Span, Suggestion};
 use std::path::{Path, PathBuf};
@@ -103,7 +103,7 @@ impl KnownNames {
                 Home::Module(path) => !path.starts_with("core/"),
                 Home::Global => true,
             };
-            if is_global && item.kind == Kind::Function {
+            if is_global && item.kind == ItemKind::Function {
                 names.push(Candidate::item(item));
             }
         }
@@ -121,7 +121,7 @@ impl KnownNames {
         let mut members = Vec::new();
         for item in &self.catalog.items {
             if let Home::Type(kind) = &item.home
-                && item.kind != Kind::Index
+                && item.kind != ItemKind::Index
                 && variable.is_none_or(|variable| variable.kind == *kind)
             {
                 members.push(Candidate::new(&item.name, item.summary()));
@@ -134,11 +134,7 @@ impl KnownNames {
         let mut options = Vec::new();
         for item in self.catalog.find(function) {
             for option in &item.options {
-                let mut about = option.doc.clone();
-                if let Some(default) = &option.default {
-                    about = format!("{about} ({default})");
-                }
-                options.push(Candidate::new(&option.name, about));
+                options.push(Candidate::new(&option.name, option.doc_with_default()));
             }
         }
         options

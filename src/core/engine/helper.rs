@@ -6,6 +6,7 @@ use crate::core::{EngineError, Seconds};
 use crate::driver::logs::LogFile;
 use crate::driver::probe;
 use crate::driver::process_tree::Graces;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,35 +14,36 @@ use std::time::Duration;
 
 /// How to start a helper. It is started before the first engine that names it, shared by all
 /// that name the same, and ended after the last of them.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HelperSpec {
-    /// What messages call it.
+    /// Name in messages.
     pub name: String,
-    /// Program and arguments; `{port}` becomes the port.
+    /// Program and arguments, as an array.
     pub command: Vec<String>,
-    /// Added to the environment.
+    /// Environment variables to add, as a map.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Taken out of the environment: names, and starts of names that end in `*`.
+    /// Environment variables to remove: names, or prefixes of names followed by `*`.
     #[serde(default)]
     pub unset_env: Vec<String>,
-    /// Where it listens.
+    /// Address to listen on.
     #[serde(default = "loopback")]
     pub host: String,
-    /// Its port, which also names its logs.
+    /// Port to listen on.
     pub port: u16,
-    /// Where it says over HTTP that it is ready, as `:port/path` or `/path`.
+    /// Path that answers 200 when the helper is ready, such as `/health`, or `:8080/health` on
+    /// another port.
     #[serde(default)]
     pub ready_path: Option<String>,
-    /// What is sent to its port, and how the answer of a ready one begins. Without this and
-    /// without `ready_path`, it is ready when its port takes connections.
+    /// Array of two texts: the helper is ready when it answers the first with the second, such as
+    /// `["PING\r\n", "+PONG"]`.
     #[serde(default)]
     pub ready_answer: Option<(String, String)>,
-    /// How long it may take to get ready.
+    /// Time to get ready, in seconds.
     #[serde(default = "ready_timeout")]
     pub ready_timeout_s: Seconds,
-    /// How long it may take to end after each signal before the next.
+    /// Time to exit after each signal, in seconds.
     #[serde(default = "grace")]
     pub grace_s: Seconds,
 }

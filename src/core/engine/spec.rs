@@ -7,6 +7,7 @@ use crate::driver::container::{ContainerSpec, Gpus};
 use crate::driver::http::StreamEnd;
 use crate::driver::secrets;
 use crate::driver::text::is_printable;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -15,67 +16,68 @@ use std::collections::BTreeMap;
 ///
 /// `{port}` in `command` and `env` becomes the port that the engine is given at its start, and
 /// `{host}` the address that it listens on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EngineSpec {
-    /// How tables and rows call it.
+    /// Name in tables and messages.
     pub name: String,
     /// Which program it is: `vllm`, `llamacpp`, `sim`.
     pub kind: String,
     /// The model, as requests name it.
     pub model: String,
-    /// Program and arguments; none where it answers already.
+    /// Program and arguments, as an array.
     #[serde(default)]
     pub command: Vec<String>,
-    /// The container that the command runs in; none for a process of this machine.
+    /// Container image, or a map of container options (`std/container`).
     #[serde(default)]
     pub container: Option<ContainerSpec>,
     /// Where it answers already: it is neither started nor ended.
     #[serde(default)]
+    #[schemars(with = "Option<String>")]
     pub url: Option<Address>,
-    /// The environment variable that holds its API key. The key itself is written nowhere.
+    /// Environment variable with the API key. The key itself is written nowhere.
     #[serde(default)]
     pub api_key_env: Option<String>,
-    /// Added to the environment.
+    /// Environment variables to add, as a map.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Taken out of the environment: names, and starts of names that end in `*`.
+    /// Environment variables to remove: names, or prefixes of names followed by `*`.
     #[serde(default)]
     pub unset_env: Vec<String>,
     /// Where it listens.
     #[serde(default = "loopback")]
     pub host: String,
-    /// Its port; the next of the run's ports where none is given.
+    /// Port to listen on; 0 for any free port. By default, one of the ports of the run (`--ports`).
     #[serde(default)]
     pub port: Option<u16>,
-    /// The GPUs it uses. Engines that share one start one after the other.
+    /// Indices of the GPUs to use. Engines with a common GPU start one after the other.
     #[serde(default)]
     pub gpus: Vec<u32>,
-    /// Whether its numbers are made up by a model of an engine.
+    /// The engine's times are simulated.
     #[serde(default)]
     pub simulated: bool,
     /// The metric that tells its GPU memory in MiB, by `gpu` label: of a simulated engine.
     #[serde(default)]
     pub memory_metric: Option<String>,
-    /// Where it says that it is healthy.
+    /// Path that answers 200 when the engine is ready.
     #[serde(default = "health")]
     pub health_path: String,
-    /// Where chat completions are.
+    /// Path of chat completions, if not `/v1/chat/completions`.
     #[serde(default = "chat")]
     pub chat_path: String,
-    /// Where plain completions are.
+    /// Path of completions, if not `/v1/completions`.
     #[serde(default = "completions")]
     pub completions_path: String,
-    /// How its streams end.
+    /// End of a stream: "done" for `[DONE]`, "finish_reason" for streams that end without it.
     #[serde(default)]
     pub stream_end: StreamEnd,
-    /// Where it counts the tokens of a text.
+    /// Path that counts tokens, if not `/tokenize`.
     #[serde(default = "tokenize")]
     pub tokenize_path: String,
     /// True if it reports cached tokens only for requests that hit its cache.
     #[serde(default)]
     pub reports_only_hits: bool,
-    /// How long it may take to get ready.
+    /// Time to get ready, in seconds.
     #[serde(default = "ready_timeout")]
     pub ready_timeout_s: Seconds,
     /// How long it may take to end after an interrupt, before it is told to terminate.
@@ -84,17 +86,17 @@ pub struct EngineSpec {
     /// How long it may take to end after that, before it is killed.
     #[serde(default = "grace")]
     pub terminate_grace_s: Seconds,
-    /// Processes that it needs beside it.
+    /// Helper processes to start before the engine, as an array.
     #[serde(default)]
     pub helpers: Vec<HelperSpec>,
-    /// Further HTTP headers of every request to it.
+    /// Additional HTTP headers of every request, as a map.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// True if it takes the field `ignore_eos`. Without a value, lmrun asks it before its first workload with
-    /// fixed lengths.
+    /// The engine supports the field `ignore_eos`, which makes the lengths of answers exact. By
+    /// default, lmrun finds out with a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignore_eos: Option<bool>,
-    /// Fields that every request to it carries; `null` removes a field.
+    /// Additional fields of every request body, as a map; `()` removes a field.
     #[serde(default)]
     pub extra_body: Map<String, Value>,
 }

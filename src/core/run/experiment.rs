@@ -14,8 +14,9 @@ use crate::core::{
 use crate::driver::clock::Stamp;
 use crate::driver::http::Shards;
 use parking_lot::Mutex;
+use schemars::JsonSchema;
 use serde::de::{Error as _, Unexpected};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use thiserror::Error;
@@ -73,18 +74,18 @@ pub(crate) struct ExperimentPlan<'a> {
 }
 
 /// How an experiment is run.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RunOptions {
-    /// Requests to each engine before the workload, which are not measured.
+    /// Number of requests to each engine before the workload, which are not measured.
     pub warmup: usize,
-    /// Whether a failed request is expected, and fails no check.
+    /// Accept failed requests: they do not fail the test.
     pub may_fail: bool,
-    /// How long each part of a request may take.
+    /// Timeouts of each request, in seconds.
     pub limits: RequestLimits,
-    /// How late requests may be sent; the run's limit where it is not given.
+    /// Maximum delay of sending a request, in seconds. By default, `--max-send-lag-s`.
     pub max_send_lag_s: Option<Seconds>,
-    /// The share by which the output tokens of the engines may differ.
+    /// Maximum share by which the output tokens of the engines may differ.
     #[serde(deserialize_with = "share")]
     pub max_output_difference: f64,
 }

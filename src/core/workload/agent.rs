@@ -4,27 +4,28 @@ use super::seed::seed_of;
 use super::text::{Message, Part};
 use super::{After, ConfigError, Generate, Plan, Request, limits};
 use crate::core::Seconds;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The config of the AGENT workload.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Agent {
-    /// How many agents there are; each comes by the arrivals.
+    /// Number of agents, which start at the request rate.
     pub agents: u64,
-    /// Steps of each agent, its task being the first; with branches, of each branch.
+    /// Number of steps of each agent, including the task; with branches, of each branch.
     pub steps: u64,
-    /// Tokens of the system prompt with the tools, which all share.
+    /// Tokens of the shared system prompt with the tools.
     pub system_len: u64,
     /// Tokens of the task.
     pub query_len: u64,
-    /// Tokens of each tool's result.
+    /// Tokens of each result of a tool.
     pub tool_len: u64,
-    /// Seconds that a tool takes.
+    /// Duration of a call of a tool, in seconds.
     pub tool_s: Seconds,
-    /// How many branches go on from the step `branch_at`; 1 for none.
+    /// Number of branches that continue from the same history; 1 for none.
     pub branches: u64,
-    /// The last step that all branches share, from 1.
+    /// Last step that all branches share, counted from 1.
     pub branch_at: u64,
 }
 

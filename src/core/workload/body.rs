@@ -4,47 +4,48 @@ use super::{ConfigError, Request};
 use crate::core::engine::server::check_headers;
 use crate::driver::secrets;
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// How every request of a workload is to be answered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RequestOptions {
-    /// Tokens to generate at the most.
+    /// Maximum number of tokens to generate.
     pub max_tokens: u64,
-    /// Sampling temperature; 0 takes the likeliest token.
+    /// Sampling temperature; 0 is greedy.
     pub temperature: f64,
-    /// Whether to go on to `max_tokens` whatever the model says.
+    /// Generate `max_tokens` tokens regardless of the end of text.
     pub ignore_eos: bool,
-    /// Tokens to generate at least.
+    /// Minimum number of tokens to generate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_tokens: Option<u64>,
-    /// Texts that end the generation.
+    /// Texts that end the generation, as an array.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop: Vec<String>,
-    /// Chat or plain completions.
+    /// Endpoint of the API: "chat", or "completions" with the messages as one plain prompt.
     pub endpoint: Endpoint,
-    /// Whether the engine is to tell the token count with every chunk, which each chunk then has to
-    /// be read for.
+    /// Request the token count with every chunk. It gives the gaps between tokens if a chunk has
+    /// several, and costs the client a few µs per chunk.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub continuous_usage_stats: bool,
-    /// Requests with different salts share no cache.
+    /// Salt of the prefix cache of vLLM: requests with different salts share no cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_salt: Option<String>,
-    /// The environment variable that holds the API key. The key itself is written nowhere.
+    /// Environment variable with the API key. The key itself is written nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key_env: Option<String>,
-    /// Further HTTP headers.
+    /// Additional HTTP headers, as a map.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Further fields of the request body, as the engine names them; `null` removes a field.
+    /// Additional fields of the request body, as a map; `()` removes a field.
     pub extra_body: Map<String, Value>,
 }
 
 /// Which part of the OpenAI API answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
     /// `/v1/chat/completions`.

@@ -5,23 +5,25 @@ use super::text::{Message, Part};
 use super::{After, ConfigError, Generate, Plan, Request, limits};
 use crate::core::Seconds;
 use rand_distr::{Distribution, Exp1};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The config of the CHAT workload.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Chat {
-    /// How many users there are; each comes by the arrivals.
+    /// Number of users, which start at the request rate. With `concurrency`, the number of users at
+    /// the same time is limited.
     pub users: u64,
-    /// How often each speaks.
+    /// Number of questions of each user.
     pub turns: u64,
-    /// Tokens of the system prompt, which all share.
+    /// Tokens of the shared system prompt.
     pub system_len: u64,
-    /// Tokens of what each user has said before the first turn.
+    /// Tokens of the history of each user.
     pub context_len: u64,
     /// Tokens of each question.
     pub query_len: u64,
-    /// Mean seconds from an answer to the next question, exponentially distributed.
+    /// Mean time between an answer and the next question, in seconds, exponentially distributed.
     pub think_s: Seconds,
 }
 

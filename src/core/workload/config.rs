@@ -4,6 +4,7 @@ use super::arrivals::GeneratorArrivals;
 use super::generator::{Generator, Plan};
 use super::limits::{self, CountSource};
 use super::{Arrivals, ConfigError, Lexicon, Request, RequestOptions};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -27,12 +28,13 @@ pub struct WorkloadConfig {
 }
 
 /// The options of texts.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TextOptions {
-    /// The same seed makes the same workload; that of the run where none is given.
+    /// Seed of all random choices. By default, `--seed`.
     pub seed: Option<u64>,
-    /// Who counts tokens: the path of a `tokenizer.json`, `engine`, or `rule`.
+    /// Source of token counts: "engine", "rule" (an estimate), or the path of a `tokenizer.json` or
+    /// of the folder of a model. By default, "engine" for generated words, otherwise "rule".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<String>,
 }

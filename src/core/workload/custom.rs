@@ -3,6 +3,7 @@
 use super::text::{Message, Part, estimate_tokens};
 use super::{After, ConfigError, Generate, Plan, Request, TextOptions};
 use crate::core::Seconds;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -14,27 +15,27 @@ pub struct Custom {
 }
 
 /// One request as a script gives it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct GivenRequest {
-    /// When it is due.
+    /// Time to send it, in seconds.
     pub timestamp: Seconds,
-    /// What the user says.
+    /// Text of the user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<Arc<str>>,
-    /// What is said, in place of `prompt`.
+    /// Messages, instead of `prompt`: `[#{ role:, content: }, …]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<GivenMessage>,
-    /// Tokens to generate, exactly.
+    /// Exact number of tokens to generate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_len: Option<u64>,
-    /// The earlier request whose conversation it goes on with.
+    /// Index of the earlier request whose conversation it continues.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<usize>,
 }
 
 /// One message as a script gives it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GivenMessage {
     /// Who speaks.

@@ -2,6 +2,7 @@
 
 use super::text::{FILLER, Message, Part};
 use super::{ConfigError, Generate, Plan, Request};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const QUESTION: &str = " Question: How are you doing today?";
@@ -10,12 +11,12 @@ const QUESTION: &str = " Question: How are you doing today?";
 const MAX_CONTEXT_LEN: u64 = 32_768;
 
 /// The config of the DUMMY workload.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Dummy {
     /// Tokens of the shared context.
     pub context_len: u64,
-    /// Tokens of the query.
+    /// Tokens of each question.
     pub query_len: u64,
     /// How the context grows.
     #[serde(skip)]

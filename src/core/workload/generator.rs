@@ -91,6 +91,18 @@ pub(super) struct Plan<'a> {
 }
 
 impl Generator {
+    /// Returns the default number of requests; `None` if the generator has a count of its own.
+    pub(crate) fn default_requests(&self) -> Option<u64> {
+        let inner = self.inner();
+        inner.own_count().is_none().then(|| inner.default_count())
+    }
+
+    /// Returns the default time between requests, seconds; `None` if the requests have their own
+    /// times.
+    pub(crate) fn default_gap_s(&self) -> Option<f64> {
+        self.inner().default_gap_s()
+    }
+
     pub(super) fn inner(&self) -> &dyn Generate {
         match self {
             Self::Dummy(dummy) | Self::Vary(dummy) => dummy,

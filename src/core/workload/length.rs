@@ -4,10 +4,11 @@ use super::ConfigError;
 use super::limits::MAX_TOKENS;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, LogNormal, Normal, Uniform};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A length in tokens: a number, or one drawn for each request.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     deny_unknown_fields,

@@ -4,26 +4,28 @@ use super::seed::{random, seed_of};
 use super::text::{Message, Part};
 use super::{ConfigError, Generate, Plan, Request, limits};
 use rand::seq::SliceRandom;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The config of the `LONG_DOC_QA` workload.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LongDocQa {
-    /// How many documents there are.
+    /// Number of documents.
     pub documents: u64,
-    /// Tokens of each.
+    /// Tokens of each document.
     pub context_len: u64,
     /// Tokens of each question.
     pub query_len: u64,
-    /// Questions to each document after the first round.
+    /// Number of questions about each document after the first round.
     pub repeats: u64,
-    /// In which order they come.
+    /// Order of the questions: "shuffled"; "tile" for all documents again and again; "interleave"
+    /// for all questions about one document before the next.
     pub order: Order,
 }
 
 /// The order of the questions after the first round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// At random.

@@ -2,19 +2,20 @@
 
 use super::text::{Message, Part};
 use super::{After, ConfigError, Generate, Plan, Request, limits};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 const QUESTION: &str = " Question: Please write a very long essay (more than 1500 tokens). ";
 
 /// The config of the MULTI workload.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MultiTurn {
-    /// How often the user speaks.
+    /// Number of questions.
     pub turns: u64,
-    /// Tokens of filler before the first question.
+    /// Tokens before the first question.
     pub context_len: u64,
-    /// Tokens of each query.
+    /// Tokens of each question.
     pub query_len: u64,
 }
 

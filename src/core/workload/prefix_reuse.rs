@@ -6,26 +6,28 @@ use super::{ConfigError, Generate, Plan, Request, limits};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Zipf};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The config of the `PREFIX_REUSE` workload.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PrefixReuse {
-    /// How many prefixes there are.
+    /// Number of prefixes.
     pub prefixes: u64,
-    /// Tokens of each.
+    /// Tokens of each prefix.
     pub context_len: u64,
-    /// Tokens of the query, which no other request has.
+    /// Tokens of each question.
     pub query_len: u64,
-    /// How often each prefix is used.
+    /// Distribution of the prefixes over the requests: "uniform", or "zipf" with the k-th prefix in
+    /// proportion to 1 / k^`zipf_exponent`.
     pub reuse: Reuse,
-    /// How steep a Zipf distribution is.
+    /// Exponent of "zipf": the larger, the more unequal.
     pub zipf_exponent: f64,
 }
 
 /// How often each of some things is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reuse {
     /// All alike.

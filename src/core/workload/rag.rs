@@ -9,28 +9,30 @@ use super::text::{Message, Part};
 use super::{ConfigError, Generate, Plan, Request, limits};
 use rand::seq::{SliceRandom, index};
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// The config of the RAG workload.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rag {
-    /// How many documents there are.
+    /// Number of documents.
     pub documents: u64,
-    /// How many each request has.
+    /// Number of documents in each prompt.
     pub retrieved: u64,
     /// Tokens of each document.
     pub document_len: u64,
-    /// Tokens of the system prompt, which all share.
+    /// Tokens of the shared system prompt.
     pub system_len: u64,
-    /// Tokens of the question.
+    /// Tokens of each question.
     pub query_len: u64,
-    /// How often each document is retrieved.
+    /// Distribution of the retrieved documents: "uniform", or "zipf" with the k-th document in
+    /// proportion to 1 / k^`zipf_exponent`.
     pub reuse: Reuse,
-    /// How steep a Zipf distribution is.
+    /// Exponent of "zipf": the larger, the more unequal.
     pub zipf_exponent: f64,
-    /// What stands between the documents; blending caches look for it.
+    /// Text between documents. Caches that blend chunks look for it.
     pub separator: String,
 }
 

@@ -4,17 +4,20 @@ use super::length::Length;
 use super::seed::{random, seed_of};
 use super::text::{Message, Part};
 use super::{ConfigError, Generate, Plan, Request, limits};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The config of the RANDOM workload.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Random {
-    /// Tokens that all requests begin with.
+    /// Tokens of the prefix that all prompts share.
     pub prefix_len: u64,
-    /// Tokens of each prompt behind them.
+    /// Tokens of each prompt after the prefix: a number, `#{ uniform: [min, max] }`, `#{ normal:
+    /// [mean, std] }` or `#{ lognormal: [mean, std] }`.
     pub input_len: Length,
-    /// Tokens that each request generates, exactly; `max_tokens` where it is not given.
+    /// Exact tokens of each answer, like `input_len`. The end of text is ignored. By default,
+    /// `max_tokens` is the limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_len: Option<Length>,
 }

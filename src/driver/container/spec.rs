@@ -4,6 +4,7 @@ use super::docker::LABEL;
 use bollard::models::{
     ContainerCreateBody, DeviceMapping, DeviceRequest, HostConfig, HostConfigLogConfig, PortBinding,
 };
+use schemars::JsonSchema;
 use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -13,42 +14,46 @@ use std::path::PathBuf;
 pub(crate) const HOST_NETWORK: &str = "host";
 
 /// The options of a container. The command, its environment and its port come from the engine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ContainerSpec {
-    /// The name of the image, as for `docker run`.
+    /// Image, as `docker run` names it.
     pub image: String,
-    /// The GPUs in it. By default all, if the engine uses a GPU.
+    /// Visible GPUs: "all", or an array such as `[0, 1]`; in the container they are numbered from
+    /// 0. By default, "all" if the engine uses any.
     #[serde(default)]
+    #[schemars(with = "Option<serde_json::Value>")]
     pub gpus: Option<Gpus>,
-    /// Folders, files and volumes in it, as `from:to[:ro]`.
+    /// Mounts of folders, files and volumes: `"from:to"` or `"from:to:ro"`. An LMCache
+    /// configuration is mounted automatically.
     #[serde(default)]
     pub mounts: Vec<String>,
-    /// Variables added to the environment of the engine.
+    /// Environment variables to add, as a map. They override those of the engine.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
-    /// Variables copied from lmrun's environment. Their values are never written.
+    /// Names of variables to pass from the environment of lmrun, such as `["HF_TOKEN"]`. Their
+    /// values are written nowhere.
     #[serde(default)]
     pub env_from: Vec<String>,
-    /// Its network. If it is not the host's, the engine's port is published.
+    /// Docker network. Unless it is "host", the port of the engine is published.
     #[serde(default = "host_network")]
     pub network: String,
-    /// Its IPC mode, such as `host` for the shared memory of the host.
+    /// IPC namespace: "host" for the shared memory of the host.
     #[serde(default)]
     pub ipc: Option<String>,
-    /// The size of its shared memory, GiB.
+    /// Size of the shared memory, in GiB.
     #[serde(default = "shm_gib")]
     pub shm_gib: u32,
-    /// Devices of the host in it, such as `/dev/kfd`.
+    /// Devices of the host, such as `["/dev/kfd", "/dev/dri"]`.
     #[serde(default)]
     pub devices: Vec<String>,
-    /// The user that it runs as: `user` or `uid:gid`.
+    /// User, as `user` or `uid:gid`.
     #[serde(default)]
     pub user: Option<String>,
-    /// True if an image that is not on this machine is fetched.
+    /// Pull a missing image.
     #[serde(default = "pull")]
     pub pull: bool,
-    /// The maximum time of that, seconds.
+    /// Time to pull an image, in seconds.
     #[serde(default = "pull_timeout_s")]
     pub pull_timeout_s: f64,
 }

@@ -4,6 +4,7 @@ use super::reader::TextPolicy;
 use crate::driver::address::Scheme;
 use crate::driver::units::Seconds;
 use http::{HeaderName, HeaderValue};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -50,7 +51,7 @@ pub fn is_header(name: &str, value: &str) -> bool {
 }
 
 /// The last event of a complete stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StreamEnd {
     /// `[DONE]`, as the API specifies.
@@ -61,7 +62,7 @@ pub enum StreamEnd {
 }
 
 /// The maximum time of each part of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RequestLimits {
     /// From the start of a connection until it is open.

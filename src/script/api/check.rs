@@ -3,7 +3,7 @@
 use super::measure::{self, Measure};
 use crate::script::diagnostic::ScriptError;
 use crate::script::host::Host;
-use crate::script::refusal::in_words;
+use crate::script::option_error::in_words;
 use rhai::plugin::*;
 use rhai::{Dynamic, EvalAltResult, Module, NativeCallContext};
 

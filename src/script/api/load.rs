@@ -1,4 +1,4 @@
-//! `core/load`: workload configs.
+//! `core/load`: workloads.
 
 use crate::core::Event;
 use crate::core::workload::{
@@ -10,8 +10,9 @@ use crate::driver::files;
 use crate::driver::tokenizer::Tokenizer;
 use crate::script::diagnostic::ScriptError;
 use crate::script::host::Host;
-use crate::script::options::{self, Parts};
-use crate::script::refusal::in_words;
+use crate::script::option_error::in_words;
+use crate::script::option_key::OptionKey;
+use crate::script::options::{self, OptionReader};
 use crate::script::schema::Schema;
 use crate::script::suggest::{did_you_mean, neighbour, remedy};
 use rhai::plugin::*;
@@ -21,84 +22,153 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// The module `core/load`.
-pub fn module() -> Module {
+pub(crate) fn module() -> Module {
     exported_module!(natives)
 }
 
-/// What can be done with a workload config.
-pub fn types() -> Module {
+/// The methods of workloads.
+pub(crate) fn types() -> Module {
     exported_module!(methods)
 }
 
-/// A workload config in a script.
-pub type Workload = Rc<WorkloadConfig>;
+/// A workload in a script.
+pub(crate) type Workload = Rc<WorkloadConfig>;
 
-/// Reads the options of one generator.
-type Read = fn(&mut Parts) -> Result<Generator, ScriptError>;
+/// A generator that is made from options alone.
+struct GeneratorOptions {
+    name: &'static str,
+    schema: Schema,
+    read: fn(&mut OptionReader) -> Result<Generator, ScriptError>,
+}
 
 /// The generators that are made from options alone.
-const GENERATORS: [(&str, Read); 9] = [
-    ("dummy", |options| Ok(Generator::Dummy(options.take()?))),
-    ("vary", |options| {
-        Ok(Generator::Vary(Dummy {
-            growth: Growth::Steps,
-            ..options.take()?
-        }))
-    }),
-    ("multi_turn", |options| {
-        Ok(Generator::MultiTurn(options.take::<MultiTurn>()?))
-    }),
-    ("prefix_reuse", |options| {
-        Ok(Generator::PrefixReuse(options.take::<PrefixReuse>()?))
-    }),
-    ("rag", |options| Ok(Generator::Rag(options.take::<Rag>()?))),
-    ("chat", |options| {
-        Ok(Generator::Chat(options.take::<Chat>()?))
-    }),
-    ("agent", |options| {
-        Ok(Generator::Agent(options.take::<Agent>()?))
-    }),
-    ("long_doc_qa", |options| {
-        Ok(Generator::LongDocQa(options.take::<LongDocQa>()?))
-    }),
-    ("random", |options| {
-        Ok(Generator::Random(options.take::<Random>()?))
-    }),
+const GENERATORS: [GeneratorOptions; 9] = [
+    GeneratorOptions {
+        name: "dummy",
+        schema: Schema::new::<Dummy>(),
+        read: |options| Ok(Generator::Dummy(options.read()?)),
+    },
+    GeneratorOptions {
+        name: "vary",
+        schema: Schema::new::<Dummy>(),
+        read: |options| {
+            Ok(Generator::Vary(Dummy {
+                growth: Growth::Steps,
+                ..options.read()?
+            }))
+        },
+    },
+    GeneratorOptions {
+        name: "multi_turn",
+        schema: Schema::new::<MultiTurn>(),
+        read: |options| Ok(Generator::MultiTurn(options.read()?)),
+    },
+    GeneratorOptions {
+        name: "prefix_reuse",
+        schema: Schema::new::<PrefixReuse>(),
+        read: |options| Ok(Generator::PrefixReuse(options.read()?)),
+    },
+    GeneratorOptions {
+        name: "rag",
+        schema: Schema::new::<Rag>(),
+        read: |options| Ok(Generator::Rag(options.read()?)),
+    },
+    GeneratorOptions {
+        name: "chat",
+        schema: Schema::new::<Chat>(),
+        read: |options| Ok(Generator::Chat(options.read()?)),
+    },
+    GeneratorOptions {
+        name: "agent",
+        schema: Schema::new::<Agent>(),
+        read: |options| Ok(Generator::Agent(options.read()?)),
+    },
+    GeneratorOptions {
+        name: "long_doc_qa",
+        schema: Schema::new::<LongDocQa>(),
+        read: |options| Ok(Generator::LongDocQa(options.read()?)),
+    },
+    GeneratorOptions {
+        name: "random",
+        schema: Schema::new::<Random>(),
+        read: |options| Ok(Generator::Random(options.read()?)),
+    },
 ];
 
-/// What the options of the generator `name` are read into, `custom` and `trace` among them.
-pub fn schemas(name: &str) -> Option<Vec<Schema>> {
-    let mut options = Parts::of(name, Map::new());
-    // Whether nothing is enough to make one is of no interest here.
-    match name {
-        "custom" => {}
-        "trace" => drop(options.take::<Trace>()),
-        _ => drop(GENERATORS.iter().find(|(known, _)| *known == name)?.1(
-            &mut options,
-        )),
+fn generator(name: &str) -> Option<&'static GeneratorOptions> {
+    GENERATORS.iter().find(|generator| generator.name == name)
+}
+
+/// The options of the generator `name`: its own, and those that all generators share.
+pub(crate) fn options(name: &str) -> Option<Vec<OptionKey>> {
+    let mut options = match name {
+        "custom" => Vec::new(),
+        "trace" => Schema::new::<Trace>().options(),
+        _ => generator(name)?.schema.options(),
+    };
+    let defaults = default_arrivals(name);
+    for mut option in shared_options()
+        .into_iter()
+        .flat_map(|(_, options)| options)
+    {
+        if let Some(own) = options.iter_mut().find(|own| own.name == option.name) {
+            own.types.extend(option.types);
+            continue;
+        }
+        option.is_shared = true;
+        if let Some((_, default)) = defaults.iter().find(|(name, _)| *name == option.name) {
+            option.is_shared = false;
+            option.default = Some(default.clone());
+        }
+        options.push(option);
     }
-    let shared = [
-        Schema::of::<Arrivals>(),
-        Schema::of::<TextOptions>(),
-        Schema::of::<RequestOptions>(),
-    ];
-    let mut schemas = options.known();
-    schemas.extend(shared);
-    Some(schemas)
+    Some(options)
+}
+
+/// The defaults of `requests` and `gap_s`, which differ by generator.
+fn default_arrivals(name: &str) -> Vec<(&'static str, String)> {
+    let Some(generator) = generator(name) else {
+        return Vec::new();
+    };
+    let mut no_options = OptionReader::new(name, Map::new());
+    let made = (generator.read)(&mut no_options).expect("all options of a generator have defaults");
+    let mut defaults = Vec::new();
+    if let Some(requests) = made.default_requests() {
+        defaults.push(("requests", requests.to_string()));
+    }
+    if let Some(gap_s) = made.default_gap_s() {
+        defaults.push(("gap_s", format!("{gap_s:?}")));
+    }
+    defaults
+}
+
+/// The options that all generators share, in groups.
+pub(crate) fn shared_options() -> Vec<(&'static str, Vec<OptionKey>)> {
+    vec![
+        (
+            "When requests are sent",
+            Schema::new::<Arrivals>().options(),
+        ),
+        (
+            "How requests are answered",
+            Schema::new::<RequestOptions>().options(),
+        ),
+        ("Texts", Schema::new::<TextOptions>().options()),
+    ]
 }
 
 const TRACES: &str = "`lmrun api load::trace` says which formats it reads";
 
-/// What texts are made of, and the tokenizer where its file is given.
+/// The options of texts, and the tokenizer if its path is given.
 struct Texts {
     options: TextOptions,
     tokenizer: Option<Tokenizer>,
 }
 
 impl Texts {
-    fn take(host: &Host, options: &mut Parts<'_>) -> Result<Self, ScriptError> {
+    fn read(host: &Host, options: &mut OptionReader<'_>) -> Result<Self, ScriptError> {
         let function = options.function;
-        let options: TextOptions = options.take()?;
+        let options: TextOptions = options.read()?;
         let path = match options.tokenizer.as_deref() {
             None | Some(TextOptions::RULE | TextOptions::ENGINE) => {
                 return Ok(Self {
@@ -116,7 +186,7 @@ impl Texts {
         })
     }
 
-    /// By the tokenizer, or by the rule.
+    /// The number of tokens by the tokenizer, otherwise by the estimation rule.
     fn count(&self, text: &str) -> u64 {
         let counted = self
             .tokenizer
@@ -125,7 +195,7 @@ impl Texts {
         counted.unwrap_or_else(|| estimate_tokens(text))
     }
 
-    /// The words of the texts of `function`, as far as they are known without an engine.
+    /// The words for generated texts. It is empty if an engine counts tokens.
     fn lexicon(&self, host: &Host, function: &str) -> Result<Arc<Lexicon>, ScriptError> {
         let Some(tokenizer) = &self.tokenizer else {
             return Ok(Arc::default());
@@ -140,12 +210,12 @@ impl Texts {
     }
 }
 
-/// Reads what all generators share, and puts it together.
+/// Reads the shared options and returns the workload.
 fn workload(
     context: &NativeCallContext<'_>,
     generator: Generator,
     texts: &Texts,
-    options: Parts<'_>,
+    options: OptionReader<'_>,
 ) -> Result<Workload, Box<EvalAltResult>> {
     let (host, function) = (Host::of(context), options.function);
     let seed = host
@@ -166,28 +236,32 @@ fn workload(
 fn config(
     generator: Generator,
     text: TextOptions,
-    mut options: Parts<'_>,
+    mut options: OptionReader<'_>,
 ) -> Result<WorkloadConfig, ScriptError> {
-    let (arrivals, request) = (
-        options.take::<Arrivals>()?,
-        options.take::<RequestOptions>()?,
-    );
-    let (function, given) = (options.function, options.given.clone());
-    options.done()?;
+    let arrivals = options.read::<Arrivals>()?;
+    let request = options.read::<RequestOptions>()?;
+    let function = options.function;
+    let given = options.given.clone();
+    options.finish()?;
     WorkloadConfig::new(generator, arrivals, text, request)
         .map_err(|e| config_fault(function, &e, &given))
 }
 
-/// Why the generator `name`, which a script calls as `function`, makes no workload of these options, if so.
-pub fn refused(name: &str, function: &str, mut given: Map) -> Option<ScriptError> {
-    // Whether there is such a variable depends on where the script is run.
+/// Returns the error of the generator `name` with these options; `None` if it accepts them.
+/// `function` is the name in the error.
+pub(crate) fn generator_error(name: &str, function: &str, mut given: Map) -> Option<ScriptError> {
+    // The environment of the run may differ.
     given.remove("api_key_env");
-    let (_, read) = GENERATORS.iter().find(|(known, _)| *known == name)?;
-    let mut options = Parts::of(function, given);
-    let read =
-        read(&mut options).and_then(|generator| Ok((generator, options.take::<TextOptions>()?)));
-    read.and_then(|(generator, text)| config(generator, text, options))
-        .err()
+    let read = generator(name)?.read;
+    let mut options = OptionReader::new(function, given);
+    let generator = match read(&mut options) {
+        Ok(generator) => generator,
+        Err(error) => return Some(error),
+    };
+    match options.read::<TextOptions>() {
+        Ok(text) => config(generator, text, options).err(),
+        Err(error) => Some(error),
+    }
 }
 
 fn trace(
@@ -207,9 +281,9 @@ fn trace(
         }
     };
     let reader = BufReader::new(files::open(&file).map_err(unreadable)?);
-    let mut options = Parts::of(FUNCTION, given);
-    let mut texts = Texts::take(&host, &mut options)?;
-    let trace = options.take::<Trace>()?;
+    let mut options = OptionReader::new(FUNCTION, given);
+    let mut texts = Texts::read(&host, &mut options)?;
+    let trace = options.read::<Trace>()?;
     let trace = trace.read(path.into(), reader, &|text| texts.count(text));
     let trace = trace.map_err(|e| match e.option {
         "file" => ScriptError::new(format!("the trace {}", e.problem))
@@ -220,7 +294,7 @@ fn trace(
     if let Some(text) = trace.noted() {
         host.runner().emit(Event::Warned { text });
     }
-    // Recorded texts are counted when they are read, before there is an engine.
+    // Recorded texts are counted while they are read, before an engine is running.
     let usual = if trace.has_texts() {
         TextOptions::RULE
     } else {
@@ -236,7 +310,7 @@ fn tokenizer_fault(function: &str, path: &str, problem: &str) -> ScriptError {
         .help("give the path of a `tokenizer.json`, \"engine\" or \"rule\"")
 }
 
-/// What is wrong with an option; the value that it has may stand in a variable.
+/// The error of a config, with the value of the option, which the script may not show.
 fn config_fault(function: &str, error: &ConfigError, given: &Map) -> ScriptError {
     let found = given
         .get(error.option)
@@ -285,10 +359,10 @@ fn as_map(request: &Request, lexicon: &Lexicon) -> Map {
     ])
 }
 
-/// Workload configs.
+/// Workloads.
 #[export_module]
 mod natives {
-    /// A workload by its generator's name. The options are described at `load::…`.
+    /// A workload of the generator `name`. `load::…` describes the options.
     #[rhai_fn(return_raw)]
     pub fn workload(
         context: NativeCallContext,
@@ -296,23 +370,21 @@ mod natives {
         given: Map,
     ) -> Result<Workload, Box<EvalAltResult>> {
         let function = format!("load::{name}");
-        let mut options = Parts::of(&function, given);
-        let generator = GENERATORS.iter().find(|(known, _)| *known == name);
-        let (_, read) = generator.ok_or_else(|| {
-            let known = GENERATORS.map(|(known, _)| known);
-            ScriptError::new(format!("there is no generator `{name}`")).help(did_you_mean(
+        let mut options = OptionReader::new(&function, given);
+        let generator = generator(name).ok_or_else(|| {
+            let known = GENERATORS.map(|generator| generator.name);
+            ScriptError::new(format!("unknown generator `{name}`")).help(did_you_mean(
                 name,
                 "generators",
                 &known,
             ))
         })?;
-        let generator = read(&mut options)?;
-        let texts = Texts::take(&Host::of(&context), &mut options)?;
+        let generator = (generator.read)(&mut options)?;
+        let texts = Texts::read(&Host::of(&context), &mut options)?;
         super::workload(&context, generator, &texts, options)
     }
 
-    /// A workload of `requests` as they stand there. Their keys and the options are described at
-    /// `load::custom`.
+    /// A workload of the given `requests`. `load::custom` describes their keys and the options.
     #[rhai_fn(return_raw)]
     pub fn custom(
         context: NativeCallContext,
@@ -335,13 +407,12 @@ mod natives {
         let generator = Generator::Custom(Custom {
             given: given_requests,
         });
-        let mut options = Parts::of(function, given);
-        let texts = Texts::take(&Host::of(&context), &mut options)?;
+        let mut options = OptionReader::new(function, given);
+        let texts = Texts::read(&Host::of(&context), &mut options)?;
         super::workload(&context, generator, &texts, options)
     }
 
-    /// The workload that was recorded in the file `path`. The options are described at
-    /// `load::trace`.
+    /// The recorded workload in the file `path`. `load::trace` describes the options.
     #[rhai_fn(return_raw)]
     pub fn trace(
         context: NativeCallContext,
@@ -351,16 +422,16 @@ mod natives {
         super::trace(&context, path, given)
     }
 
-    /// How many tokens `text` has, by the stated rule of estimation.
+    /// The number of tokens of `text` by the estimation rule.
     pub fn estimate_tokens(text: &str) -> i64 {
         super::estimate_tokens(text) as i64
     }
 }
 
-/// Methods of a workload config.
+/// Methods of workloads.
 #[export_module]
 mod methods {
-    /// A workload config.
+    /// A workload.
     pub type Workload = super::Workload;
 
     /// The requests: an array of maps with `timestamp`, `after`, `session`, `turn`, `context_len`,
@@ -380,7 +451,7 @@ mod methods {
             .collect()
     }
 
-    /// How many requests there are.
+    /// The number of requests.
     ///
     /// ```rhai
     /// print(load::long_doc_qa(#{ documents: 4, repeats: 3 }).count); // 16
@@ -390,7 +461,7 @@ mod methods {
         WorkloadConfig::count(workload) as i64
     }
 
-    /// The config in a few words, as results are headed.
+    /// The options in one line, as in the title of results.
     ///
     /// ```rhai
     /// print(load::dummy(#{ requests: 2 }).title);
@@ -400,7 +471,7 @@ mod methods {
         WorkloadConfig::title(workload)
     }
 
-    /// The config in words.
+    /// The generator and the options as text.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn text(workload: &mut Workload) -> String {
         format!("{}: {}", workload.generator.name(), workload.title())

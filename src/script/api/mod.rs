@@ -16,13 +16,14 @@ mod sizes;
 mod table;
 
 pub(crate) use engine::Handle;
-pub(crate) use load::refused as refused_by_generator;
+pub(crate) use load::generator_error;
 pub(crate) use measure::Measure;
 pub(crate) use numbers::{module as numbers, remainder};
 pub(crate) use plot::save_figures;
 pub(crate) use seen::Experiment;
 pub(crate) use sizes::module as sizes;
 
+use super::option_key::OptionKey;
 use super::schema::Schema;
 use crate::core::workload::GivenRequest;
 use crate::core::{EngineSpec, HelperSpec, RunOptions};
@@ -69,23 +70,36 @@ pub fn native(path: &str) -> Option<Module> {
     })
 }
 
-/// Returns the schemas of the options that a native takes as its argument `position`. `first` is
-/// its first argument if that is a literal string.
-pub fn options(
-    module: &str,
-    name: &str,
-    position: usize,
-    first: Option<&str>,
-) -> Option<Vec<Schema>> {
-    Some(match (module, name, position) {
-        ("core/engine", "spec", 1) => vec![Schema::of::<EngineSpec>()],
-        ("core/engine", "container", 0) => vec![Schema::of::<ContainerSpec>()],
-        ("core/helper", "spec", 1) | ("core/run", "start", 0) => vec![Schema::of::<HelperSpec>()],
-        ("core/load", "workload", 1) => load::schemas(first?)?,
-        ("core/load", "custom", 0) => vec![Schema::of::<GivenRequest>()],
-        ("core/load", "custom" | "trace", 1) => load::schemas(name)?,
-        ("core/plot", _, 0) => plot::schemas(name)?,
-        ("core/run", "run", 2) => vec![Schema::of::<RunOptions>()],
+/// The options of the parameter at `position` of a native, or of a function of the library that only
+/// passes them on to a native.
+pub(crate) fn options(path: &str, name: &str, position: usize) -> Option<Vec<OptionKey>> {
+    let schema = match (path, name, position) {
+        ("std/load", "custom", 0) => Schema::new::<GivenRequest>(),
+        ("std/load", "custom" | "trace", 1) | ("std/load", _, 0) => return load::options(name),
+        ("std/plot", _, 0) => return plot::options(name),
+        ("core/engine", "spec", 1) => Schema::new::<EngineSpec>(),
+        ("std/container", "of", 0) | ("core/engine", "container", 0) => {
+            Schema::new::<ContainerSpec>()
+        }
+        ("std/helper", "command", 0) | ("core/helper", "spec", 1) | ("core/run", "start", 0) => {
+            Schema::new::<HelperSpec>()
+        }
+        ("core/run", "run", 2) => Schema::new::<RunOptions>(),
         _ => return None,
-    })
+    };
+    Some(schema.options())
+}
+
+/// The options that the functions of a module share, each group with its title. The module explains
+/// them.
+pub(crate) fn shared_options(path: &str) -> Vec<(&'static str, Vec<OptionKey>)> {
+    match path {
+        "std/container" => vec![(
+            "Options of `container`",
+            Schema::new::<ContainerSpec>().options(),
+        )],
+        "std/load" => load::shared_options(),
+        "std/plot" => vec![("Options", plot::options("lines").unwrap_or_default())],
+        _ => Vec::new(),
+    }
 }

@@ -2,11 +2,14 @@
 
 use crate::figure::{self, Axis, Figure, FiveNumbers, Ink, Kind, Point, Series, Shape};
 use crate::script::diagnostic::ScriptError;
-use crate::script::options::Parts;
+use crate::script::option_key::OptionKey;
+use crate::script::options::OptionReader;
 use crate::script::schema::Schema;
 use rhai::plugin::*;
 use rhai::{Array, EvalAltResult, Map, Module};
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Returns the module `core/plot`.
@@ -95,27 +98,35 @@ mod natives {
 }
 
 /// The options of every figure.
-#[derive(Default, Deserialize)]
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct FigureOptions {
+    /// Title above the figure.
     title: String,
-    note: String,
-    tag: Option<String>,
+    /// Label of the x axis, such as `"TTFT (s)"`.
     x: String,
+    /// Label of the y axis.
     y: String,
-    log: bool,
+    /// Labels of bars and boxes on the x axis.
     names: Vec<String>,
+    /// Use a logarithmic y axis.
+    log: bool,
+    /// Word beside the title, such as `"simulated"`.
+    tag: Option<String>,
+    /// Description for readers who cannot see the figure.
+    note: String,
 }
 
 /// The series of a figure.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SeriesList<T> {
+    /// Array of maps, each with a `name` and its values.
     series: Vec<T>,
 }
 
 /// Values over values. A missing value has no point.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct PointSeries {
     name: String,
@@ -124,7 +135,7 @@ struct PointSeries {
 }
 
 /// One value for each name.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BarSeries {
     name: String,
@@ -132,7 +143,7 @@ struct BarSeries {
 }
 
 /// Several values for each name.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct BoxSeries {
     name: String,
@@ -140,7 +151,7 @@ struct BoxSeries {
 }
 
 /// The values of a distribution.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct CdfSeries {
     name: String,
@@ -154,26 +165,31 @@ enum Marks {
     Points,
 }
 
-/// Returns the schemas of the options of the function `name`.
-pub(crate) fn schemas(name: &str) -> Option<Vec<Schema>> {
+/// Returns the options of the function `name`.
+pub(crate) fn options(name: &str) -> Option<Vec<OptionKey>> {
     let series = match name {
-        "lines" | "points" => Schema::of::<SeriesList<PointSeries>>(),
-        "bars" => Schema::of::<SeriesList<BarSeries>>(),
-        "boxes" => Schema::of::<SeriesList<BoxSeries>>(),
-        "cdf" => Schema::of::<SeriesList<CdfSeries>>(),
+        "lines" | "points" => Schema::new::<SeriesList<PointSeries>>(),
+        "bars" => Schema::new::<SeriesList<BarSeries>>(),
+        "boxes" => Schema::new::<SeriesList<BoxSeries>>(),
+        "cdf" => Schema::new::<SeriesList<CdfSeries>>(),
         _ => return None,
     };
-    Some(vec![Schema::of::<FigureOptions>(), series])
+    let mut options = Schema::new::<FigureOptions>().options();
+    options.extend(series.options());
+    for option in &mut options {
+        option.is_shared = true;
+    }
+    Some(options)
 }
 
-fn read<T: for<'de> Deserialize<'de>>(
+fn read<T: DeserializeOwned + JsonSchema>(
     function: &str,
     options: Map,
 ) -> Result<(FigureOptions, Vec<T>), ScriptError> {
-    let mut options = Parts::of(function, options);
-    let figure = options.take::<FigureOptions>()?;
-    let list = options.take::<SeriesList<T>>()?;
-    options.done()?;
+    let mut options = OptionReader::new(function, options);
+    let figure = options.read::<FigureOptions>()?;
+    let list = options.read::<SeriesList<T>>()?;
+    options.finish()?;
     Ok((figure, list.series))
 }
 

@@ -68,14 +68,7 @@ mod natives {
         )
     }
 
-    /// Runs an experiment with options:
-    /// - `warmup` (2): the number of requests to each engine before the workload, not measured
-    /// - `may_fail` (false): true if failed requests are expected
-    /// - `limits`: the timeouts of a request in seconds: `connect_s` (10), `first_token_s` (300),
-    ///   `between_chunks_s` (60) and `total_s` (900)
-    /// - `max_send_lag_s` (`--max-send-lag-s`): the maximum delay of sending in seconds
-    /// - `max_output_difference` (0.05): the maximum relative difference between the output tokens
-    ///   of the engines
+    /// Runs an experiment with options.
     ///
     /// ```rhai
     /// let work = load::dummy(#{ requests: 2, gap_s: 0.1 });

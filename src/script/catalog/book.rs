@@ -2,30 +2,38 @@
 
 use super::show::{further, import};
 use super::{Catalog, Home, Item};
+use crate::script::option_key::OptionKey;
 use std::fmt::Write;
 
-const NOTE: &str = "<!-- Made from the doc comments by `lmrun api --book`; `tests/api.rs` says when it is stale. -->";
+const NOTE: &str = "<!-- Generated from doc comments by `lmrun api --book`; `tests/api.rs` fails if it is stale. -->";
 
 impl Catalog {
     /// The pages: file names and texts.
-    pub fn pages(&self) -> Vec<(String, String)> {
+    pub(crate) fn pages(&self) -> Vec<(String, String)> {
         let mut pages = vec![("overview.md".to_owned(), self.overview())];
         pages.push((
             "global.md".into(),
             self.page("Without an import", "", &|home| *home == Home::Global),
         ));
-        let about = "What natives return, and what can be done with it.\n\n";
+        let about = "The types of values, with their properties and methods.\n\n";
         pages.push((
             "types.md".into(),
             self.page("Types", about, &|home| matches!(home, Home::Type(_))),
         ));
         for module in &self.modules {
             let home = Home::Module(module.path.clone());
-            let about = format!(
+            let mut about = format!(
                 "```rhai,part\n{}\n```\n\n{}\n\n",
                 import(&module.path, home.alias()),
                 module.doc.text
             );
+            for (title, options) in &module.shared_options {
+                let _ = write!(
+                    about,
+                    "**{title}**\n\n{}\n",
+                    anchored(title, &table(options))
+                );
+            }
             pages.push((
                 page_of(&home),
                 self.page(&format!("`{}`", module.path), &about, &|other| {
@@ -44,8 +52,9 @@ impl Catalog {
 
     fn overview(&self) -> String {
         let mut text = format!(
-            "# Functions\n\n{NOTE}\n\nAll that a script can call, beside what [Rhai itself](https://rhai.rs/book/) has. \
-             `lmrun api` prints the same, `lmrun api load::dummy` one of them.\n"
+            "# Functions\n\n{NOTE}\n\nAll functions for scripts, besides \
+             [those of Rhai](https://rhai.rs/book/). `lmrun api` prints this list, and \
+             `lmrun api load::dummy` one function.\n"
         );
         let mut last = None;
         for item in &self.items {
@@ -89,16 +98,20 @@ fn section(item: &Item) -> String {
         let _ = writeln!(text, "{}", item.declaration(signature));
     }
     text += "```\n";
-    for (i, signature) in item.signatures.iter().enumerate() {
+    for (i, signature) in item.explained().enumerate() {
         let lead = if i == 0 {
             String::new()
         } else {
             format!("`{}`: ", item.usage(signature))
         };
-        let _ = write!(text, "\n{lead}{}\n", spaced(&signature.doc.text));
+        let _ = write!(text, "\n{lead}{}\n", signature.doc.text);
         if let Some(example) = &signature.doc.example {
             let _ = write!(text, "\n```rhai,part\n{example}\n```\n");
         }
+    }
+    let own = item.own_options();
+    if !own.is_empty() {
+        let _ = write!(text, "\n{}", anchored(&item.name, &table(own)));
     }
     if let Some(further) = further(item) {
         let _ = write!(text, "\n{further}\n");
@@ -106,7 +119,32 @@ fn section(item: &Item) -> String {
     text
 }
 
-/// A blank line before a list, which Markdown wants.
-fn spaced(text: &str) -> String {
-    text.replace("ptions:\n- ", "ptions:\n\n- ")
+/// The text between anchors, so that the guide can include it. `title` is the name of the anchor,
+/// with `_` for each character that is not a letter.
+fn anchored(title: &str, text: &str) -> String {
+    let name = title
+        .to_lowercase()
+        .replace(|c: char| !c.is_alphanumeric(), "_");
+    let name = name.trim_matches('_');
+    format!("<!-- ANCHOR: {name} -->\n{text}<!-- ANCHOR_END: {name} -->\n")
+}
+
+/// Options as a table, a row per option.
+fn table<'a>(options: impl IntoIterator<Item = &'a OptionKey>) -> String {
+    let mut text = "| option | default | description |\n|---|---|---|\n".to_owned();
+    for option in options {
+        let default = option.default.as_deref().unwrap_or_default();
+        let doc = option.doc.replace('|', "\\|");
+        let _ = writeln!(text, "| `{}` | {} | {doc} |", option.name, code(default));
+    }
+    text
+}
+
+/// A default in backticks, unless it is empty or has some.
+fn code(default: &str) -> String {
+    if default.is_empty() || default.contains('`') {
+        default.to_owned()
+    } else {
+        format!("`{default}`")
+    }
 }

@@ -1,11 +1,12 @@
-//! The catalog as definition files, which editors with a language server for Rhai read.
+//! The catalog as definition files for editors with a language server for Rhai.
 
-use super::{Catalog, Home, Item, Kind, Signature};
+use super::show::list;
+use super::{Catalog, Home, Item, ItemKind, ItemSignature};
 use std::fmt::Write;
 
 impl Catalog {
     /// The files: names and texts.
-    pub fn definitions(&self) -> Vec<(String, String)> {
+    pub(crate) fn definitions(&self) -> Vec<(String, String)> {
         let rhai = rhai::Engine::new_raw();
         let built_in = rhai.definitions().include_standard_packages(true);
         let mut files: Vec<_> = built_in
@@ -37,14 +38,14 @@ impl Catalog {
     }
 }
 
-fn definition(item: &Item, signature: &Signature) -> String {
+fn definition(item: &Item, signature: &ItemSignature) -> String {
     let mut text = String::new();
-    for line in comment(signature).lines() {
+    for line in comment(item, signature).lines() {
         let _ = writeln!(text, "{}", format!("/// {line}").trim_end());
     }
     let name = match item.kind {
-        Kind::Property => format!("get {}", item.name),
-        Kind::Index => "index$get$".into(),
+        ItemKind::Property => format!("get {}", item.name),
+        ItemKind::Index => "index$get$".into(),
         _ => item.name.clone(),
     };
     let this = match &item.home {
@@ -65,14 +66,24 @@ fn definition(item: &Item, signature: &Signature) -> String {
     text
 }
 
-fn comment(signature: &Signature) -> String {
-    match &signature.doc.example {
-        Some(example) => format!("{}\n\n```rhai\n{example}\n```", signature.doc.text),
-        None => signature.doc.text.clone(),
+fn comment(item: &Item, signature: &ItemSignature) -> String {
+    let mut text = signature.doc.text.clone();
+    let longest = item
+        .signatures
+        .iter()
+        .map(|signature| signature.params.len())
+        .max();
+    let options = item.own_options();
+    if !options.is_empty() && longest == Some(signature.params.len()) {
+        let _ = write!(text, "\n\nOptions:\n{}", list(options));
     }
+    if let Some(example) = &signature.doc.example {
+        let _ = write!(text, "\n\n```rhai\n{example}\n```");
+    }
+    text
 }
 
-/// A type as definition files write it.
+/// The name of a type in definition files.
 fn kind(kind: Option<&str>) -> String {
     let one = |kind: &str| match kind {
         "string" => "String".to_owned(),

@@ -1,40 +1,28 @@
-//! Doc comments: the first sentence, the rest, the options, the example.
+//! Doc comments: the first sentence, the text, the example.
 
-use super::item::OptionKey;
 use crate::script::outline::first_sentence;
-use regex::Regex;
-use std::sync::LazyLock;
 
-/// A doc comment, taken apart.
+/// A parsed doc comment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Doc {
+pub(crate) struct Doc {
     /// Its first sentence.
-    pub summary: String,
-    /// All its text but the example, in Markdown.
-    pub text: String,
-    /// The options that it lists.
-    pub options: Vec<OptionKey>,
+    pub(crate) summary: String,
+    /// The text without the example, in Markdown.
+    pub(crate) text: String,
     /// The script between ```` ```rhai ```` and ```` ``` ````.
-    pub example: Option<String>,
+    pub(crate) example: Option<String>,
 }
 
 impl Doc {
-    /// Takes a comment without its slashes apart.
-    pub fn parse(comment: &str) -> Self {
-        let (mut text, mut options, mut example) = (Vec::new(), Vec::new(), None);
-        let mut lines = comment.lines().peekable();
+    /// Parses a comment without its slashes.
+    pub(crate) fn parse(comment: &str) -> Self {
+        let mut text = Vec::new();
+        let mut example = None;
+        let mut lines = comment.lines();
         while let Some(line) = lines.next() {
             if line == "```rhai" {
                 let code: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
                 example = Some(code.join("\n"));
-            } else if let Some(item) = line.strip_prefix("- `") {
-                let mut item = item.to_owned();
-                text.push(line);
-                while let Some(more) = lines.next_if(|line| line.starts_with("  ")) {
-                    text.push(more);
-                    item = format!("{item} {}", more.trim());
-                }
-                options.extend(option_keys(&item));
             } else {
                 text.push(line);
             }
@@ -43,43 +31,16 @@ impl Doc {
         Self {
             summary: first_sentence(&text),
             text,
-            options,
             example,
         }
     }
 
-    /// The functions of which it says "those of `one`, `other`."
-    pub fn borrows(&self) -> Vec<&str> {
-        let said = self
-            .text
-            .split_once("those of ")
-            .map_or("", |(_, rest)| rest);
-        let list = said
-            .split(". ")
-            .next()
-            .unwrap_or_default()
-            .split(".\n")
-            .next()
-            .unwrap_or_default();
+    /// The functions in "Options: those of `one`, `other`.", whose options the function takes.
+    pub(crate) fn borrows(&self) -> Vec<&str> {
+        let Some((_, rest)) = self.text.split_once("Options: those of ") else {
+            return Vec::new();
+        };
+        let list = rest.split("\n\n").next().unwrap_or_default();
         list.split('`').skip(1).step_by(2).collect()
     }
-}
-
-/// Reads `` key` (default): doc ``; several keys may share a doc: `` a`, `b`: doc ``.
-fn option_keys(item: &str) -> Vec<OptionKey> {
-    // Compiling it takes far longer than any match.
-    static FORM: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"^((?-u:\w)+(?:`, `(?-u:\w)+)*)`(?: \((.*?)\))?(?:: (.*))?$")
-            .expect("a pattern")
-    });
-    let Some(parts) = FORM.captures(item) else {
-        return Vec::new();
-    };
-    let part = |i| parts.get(i).map(|part| part.as_str().to_owned());
-    let key = |name: &str| OptionKey {
-        name: name.into(),
-        default: part(2),
-        doc: part(3).unwrap_or_default(),
-    };
-    parts[1].split("`, `").map(key).collect()
 }

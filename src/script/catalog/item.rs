@@ -1,22 +1,23 @@
-//! One thing that scripts can call.
+//! A function, method or property of scripts.
 
 use super::doc::Doc;
+use crate::script::option_key::OptionKey;
 use std::fmt;
 
-/// Where it comes from.
+/// The origin of an item.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Home {
-    /// It is there without an import.
+pub(crate) enum Home {
+    /// It needs no import.
     Global,
-    /// It belongs to the values of a type.
+    /// It is a member of a type.
     Type(String),
     /// It is in a module, such as `std/load`.
     Module(String),
 }
 
 impl Home {
-    /// What stands before its name: `load` of `std/load`.
-    pub fn alias(&self) -> &str {
+    /// The prefix of its name: `load` of `std/load`.
+    pub(crate) fn alias(&self) -> &str {
         match self {
             Self::Global => "global",
             Self::Type(name) => name,
@@ -34,9 +35,9 @@ impl fmt::Display for Home {
     }
 }
 
-/// How it is used.
+/// The syntax of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub(crate) enum ItemKind {
     /// `f(x)`, or `module::f(x)`.
     Function,
     /// `x.f()`.
@@ -49,85 +50,74 @@ pub enum Kind {
 
 /// A parameter of a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Param {
+pub(crate) struct ItemParam {
     /// Its name.
-    pub name: String,
-    /// The type that a native takes; the library's functions check for themselves.
-    pub kind: Option<String>,
+    pub(crate) name: String,
+    /// The type, which only natives have.
+    pub(crate) kind: Option<String>,
 }
 
-/// One way to call it.
+/// A form of a call.
 #[derive(Clone, Debug)]
-pub struct Signature {
-    /// Its parameters, without the value of a method.
-    pub params: Vec<Param>,
-    /// What a native returns.
-    pub returns: Option<String>,
-    /// Its doc comment.
-    pub doc: Doc,
+pub(crate) struct ItemSignature {
+    /// The parameters, without the receiver of a method.
+    pub(crate) params: Vec<ItemParam>,
+    /// The type that a native returns.
+    pub(crate) returns: Option<String>,
+    /// The doc comment.
+    pub(crate) doc: Doc,
 }
 
-/// A key of the options map that it takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OptionKey {
-    /// The key.
-    pub name: String,
-    /// The default, as the doc comment writes it.
-    pub default: Option<String>,
-    /// What it is for.
-    pub doc: String,
-}
-
-/// One name that scripts can call.
-#[derive(Clone, Debug)]
-pub struct Item {
-    /// Where it comes from.
-    pub home: Home,
+/// A function, method or property, with all its forms.
+#[derive(Clone)]
+pub(crate) struct Item {
+    /// The origin.
+    pub(crate) home: Home,
     /// Its name.
-    pub name: String,
-    /// How it is used.
-    pub kind: Kind,
-    /// The ways to call it, the one that is explained first.
-    pub signatures: Vec<Signature>,
-    /// The keys of the options map that it takes.
-    pub options: Vec<OptionKey>,
+    pub(crate) name: String,
+    /// The syntax.
+    pub(crate) kind: ItemKind,
+    /// The forms of a call, the documented form first.
+    pub(crate) signatures: Vec<ItemSignature>,
+    /// The options.
+    pub(crate) options: Vec<OptionKey>,
 }
 
 impl Item {
-    /// Its name in full: `run`, `load::dummy`, `Engine.close`.
-    pub fn title(&self) -> String {
+    /// The full name: `run`, `load::dummy`, `Engine.close`.
+    pub(crate) fn title(&self) -> String {
         match &self.home {
             Home::Global => self.name.clone(),
-            Home::Type(kind) if self.kind == Kind::Index => format!("{kind}[…]"),
+            Home::Type(kind) if self.kind == ItemKind::Index => format!("{kind}[…]"),
             Home::Type(kind) => format!("{kind}.{}", self.name),
             Home::Module(_) => format!("{}::{}", self.home.alias(), self.name),
         }
     }
 
-    /// How one signature is called: `load::dummy(options)`.
-    pub fn usage(&self, signature: &Signature) -> String {
+    /// A call with the names of the parameters: `load::dummy(options)`.
+    pub(crate) fn usage(&self, signature: &ItemSignature) -> String {
         let params: Vec<&str> = signature
             .params
             .iter()
             .map(|param| param.name.as_str())
             .collect();
         match (&self.home, self.kind) {
-            (Home::Type(kind), Kind::Index) => format!("{kind}[{}]", params.join(", ")),
-            (_, Kind::Property) => self.title(),
+            (Home::Type(kind), ItemKind::Index) => format!("{kind}[{}]", params.join(", ")),
+            (_, ItemKind::Property) => self.title(),
             _ => format!("{}({})", self.title(), params.join(", ")),
         }
     }
 
-    /// How one signature is called, with types: `start(engine: EngineSpec) -> Engine`.
-    pub fn declaration(&self, signature: &Signature) -> String {
-        let param = |param: &Param| match &param.kind {
+    /// A call with types: `start(engine: EngineSpec) -> Engine`.
+    pub(crate) fn declaration(&self, signature: &ItemSignature) -> String {
+        let param = |param: &ItemParam| match &param.kind {
             Some(kind) => format!("{}: {kind}", param.name),
             None => param.name.clone(),
         };
         let params: Vec<String> = signature.params.iter().map(param).collect();
         let call = match (&self.home, self.kind) {
-            (Home::Type(kind), Kind::Index) => format!("{kind}[{}]", params.join(", ")),
-            (_, Kind::Property) => self.title(),
+            (Home::Type(kind), ItemKind::Index) => format!("{kind}[{}]", params.join(", ")),
+            (_, ItemKind::Property) => self.title(),
             _ => format!("{}({})", self.title(), params.join(", ")),
         };
         match signature.returns.as_deref() {
@@ -136,13 +126,50 @@ impl Item {
         }
     }
 
-    /// The signature that is explained.
-    pub fn main(&self) -> &Signature {
+    /// The options that the documentation of the function lists: not those that its module
+    /// explains, or those of other functions.
+    pub(crate) fn own_options(&self) -> Vec<&OptionKey> {
+        if self.borrows() {
+            return Vec::new();
+        }
+        self.options
+            .iter()
+            .filter(|option| !option.is_shared)
+            .collect()
+    }
+
+    /// The options that its module explains.
+    pub(crate) fn shared_options(&self) -> Vec<&OptionKey> {
+        if self.borrows() {
+            return Vec::new();
+        }
+        self.options
+            .iter()
+            .filter(|option| option.is_shared)
+            .collect()
+    }
+
+    /// Returns true if its documentation refers to the options of other functions.
+    fn borrows(&self) -> bool {
+        self.signatures
+            .iter()
+            .any(|signature| !signature.doc.borrows().is_empty())
+    }
+
+    /// The signatures with documentation.
+    pub(crate) fn explained(&self) -> impl Iterator<Item = &ItemSignature> {
+        self.signatures
+            .iter()
+            .filter(|signature| !signature.doc.text.is_empty())
+    }
+
+    /// The documented form.
+    pub(crate) fn main(&self) -> &ItemSignature {
         &self.signatures[0]
     }
 
-    /// The first sentence of what it does.
-    pub fn summary(&self) -> &str {
+    /// The first sentence of the documentation.
+    pub(crate) fn summary(&self) -> &str {
         &self.main().doc.summary
     }
 }

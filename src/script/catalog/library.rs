@@ -1,32 +1,36 @@
 //! The functions of the library's scripts.
 
 use super::doc::Doc;
-use super::item::{Home, Item, Kind, OptionKey, Param, Signature};
-use super::keys::{explained, taken};
+use super::item::{Home, Item, ItemKind, ItemParam, ItemSignature};
+use super::option_keys::options_of;
+use crate::script::api;
+use crate::script::option_key::OptionKey;
 use crate::script::source::{Function, ScriptSource, ScriptSources};
 
-/// What a module says of itself.
-#[derive(Clone, Debug)]
-pub struct ModuleDoc {
+/// The documentation of a module.
+pub(crate) struct ModuleDoc {
     /// Its import path.
-    pub path: String,
+    pub(crate) path: String,
     /// Its doc comment.
-    pub doc: Doc,
+    pub(crate) doc: Doc,
+    /// The options that its functions share, in groups with titles.
+    pub(crate) shared_options: Vec<(&'static str, Vec<OptionKey>)>,
 }
 
 /// The modules of the library.
-pub fn modules(sources: &ScriptSources) -> Vec<ModuleDoc> {
+pub(crate) fn modules(sources: &ScriptSources) -> Vec<ModuleDoc> {
     sources
         .all()
         .map(|(path, source)| ModuleDoc {
             path: path.into(),
             doc: Doc::parse(&source.doc()),
+            shared_options: api::shared_options(path),
         })
         .collect()
 }
 
 /// The public functions of the library, module by module, in their order.
-pub fn items(sources: &ScriptSources) -> Vec<Item> {
+pub(crate) fn items(sources: &ScriptSources) -> Vec<Item> {
     sources
         .all()
         .flat_map(|(path, source)| items_of(sources, path, source))
@@ -42,71 +46,27 @@ fn items_of(sources: &ScriptSources, path: &str, source: &ScriptSource) -> Vec<I
             None => items.push(Item {
                 home: Home::Module(path.into()),
                 name: function.name.clone(),
-                kind: Kind::Function,
+                kind: ItemKind::Function,
                 signatures: vec![signature],
                 options: Vec::new(),
             }),
         }
     }
     for item in &mut items {
-        item.options = options(sources, path, item);
+        let last = item.main().params.len().saturating_sub(1);
+        item.options = options_of(sources, path, &item.name, last).unwrap_or_default();
     }
     items
 }
 
-fn signature(function: &Function) -> Signature {
-    let param = |name: &String| Param {
+fn signature(function: &Function) -> ItemSignature {
+    let param = |name: &String| ItemParam {
         name: name.clone(),
         kind: None,
     };
-    Signature {
+    ItemSignature {
         params: function.params.iter().map(param).collect(),
         returns: None,
         doc: Doc::parse(&function.doc),
     }
-}
-
-/// The keys are those that are checked.
-fn options(sources: &ScriptSources, path: &str, item: &Item) -> Vec<OptionKey> {
-    // What comes before the last map are no options: the requests of `load::custom`.
-    let last = |s: &Signature| taken(sources, path, &item.name, s.params.len()).pop();
-    let keys = item
-        .signatures
-        .iter()
-        .find_map(last)
-        .map(|taken| taken.keys)
-        .unwrap_or_default();
-    let names: Vec<String> = keys.into_iter().map(|key| key.name).collect();
-    explained(&names, &docs(sources, path, &item.main().doc))
-}
-
-/// What options are for is said by the function, by those whose options it takes, or by its module.
-pub fn docs(sources: &ScriptSources, path: &str, doc: &Doc) -> Vec<OptionKey> {
-    let mut docs = doc.options.clone();
-    for other in doc.borrows() {
-        let (path, name) = match other.split_once("::") {
-            Some((module, name)) => (format!("std/{module}"), name),
-            None => (path.to_owned(), other),
-        };
-        let functions = sources
-            .get(&path)
-            .map(ScriptSource::functions)
-            .unwrap_or_default();
-        let other = functions
-            .iter()
-            .find(|f| f.name == name)
-            .map(|f| Doc::parse(&f.doc));
-        docs.extend(
-            other
-                .map(|other| self::docs(sources, &path, &other))
-                .unwrap_or_default(),
-        );
-    }
-    docs.extend(
-        sources
-            .get(path)
-            .map(|source| Doc::parse(&source.doc()).options)
-            .unwrap_or_default(),
-    );
-    docs
 }

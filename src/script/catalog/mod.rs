@@ -1,38 +1,36 @@
-//! All that a script can call: the global natives, the methods of the types, and the library's
-//! functions, each with its parameters, its options and its doc comment, read from where they are
-//! defined.
+//! All functions, methods and properties of scripts, with parameters, options and documentation, read
+//! from their definitions.
 
 mod book;
 mod definitions;
 mod doc;
-mod flow;
 mod item;
-mod keys;
 mod library;
 mod natives;
+mod option_keys;
 mod show;
 
-pub use item::{Home, Item, Kind, Signature};
-pub use keys::{Key, Use, generator, native as native_keys, taken};
-pub use library::ModuleDoc;
-pub use natives::type_name;
-pub use show::Look;
+pub(crate) use item::{Home, Item, ItemKind, ItemSignature};
+pub(crate) use library::ModuleDoc;
+pub(crate) use natives::type_name;
+pub(crate) use option_keys::options_of;
+pub(crate) use show::Look;
 
 use super::source::ScriptSources;
 use super::suggest::nearest;
 use std::path::Path;
 
-/// All that scripts can call.
-pub struct Catalog {
-    /// The modules that scripts import, in the order of their names.
-    pub modules: Vec<ModuleDoc>,
-    /// What there is, by home: global first, then types, then modules, each in its order.
-    pub items: Vec<Item>,
+/// All functions, methods and properties of scripts.
+pub(crate) struct Catalog {
+    /// The modules, sorted by name.
+    pub(crate) modules: Vec<ModuleDoc>,
+    /// The items: first global ones, then those of types, then those of modules.
+    pub(crate) items: Vec<Item>,
 }
 
 impl Catalog {
-    /// Reads natives and library. Nothing is run.
-    pub fn read() -> Self {
+    /// Reads the natives and the library. Runs no script.
+    pub(crate) fn read() -> Self {
         let sources = ScriptSources::new(Path::new("."));
         let mut items = natives::items(&sources);
         items.extend(library::items(&sources));
@@ -42,9 +40,9 @@ impl Catalog {
         }
     }
 
-    /// What is called `name`: `run`, `load::dummy`, `dummy`, `Engine.close`, `close`; or all of a home: `load`,
-    /// `std/load`, `Engine`.
-    pub fn find(&self, name: &str) -> Vec<&Item> {
+    /// The items with this name (`run`, `load::dummy`, `dummy`, `Engine.close`), or all items of a module
+    /// or a type (`load`, `std/load`, `Engine`).
+    pub(crate) fn find(&self, name: &str) -> Vec<&Item> {
         let name = name.trim_end_matches("()");
         let found: Vec<&Item> = self
             .items
@@ -62,14 +60,14 @@ impl Catalog {
         self.items.iter().filter(|item| item.name == name).collect()
     }
 
-    /// The title most like `name`.
-    pub fn nearest(&self, name: &str) -> Option<String> {
+    /// The title that is most similar to `name`.
+    pub(crate) fn nearest(&self, name: &str) -> Option<String> {
         let titles: Vec<String> = self.items.iter().map(Item::title).collect();
         let bare = self.items.iter().map(|item| item.name.as_str());
         let homes = self.items.iter().map(|item| item.home.alias());
         let candidates = titles.iter().map(String::as_str).chain(bare).chain(homes);
         let near = nearest(name, candidates)?;
-        // A bare name is shown with its home.
+        // A name without a module is shown with its module.
         let full = self
             .items
             .iter()

@@ -1,16 +1,15 @@
-//! The natives that scripts see: what Rhai knows of them from where they are registered.
+//! The natives without an import and the members of types, from their registration in Rhai.
 
 use super::doc::Doc;
-use super::item::{Home, Item, Kind, Param, Signature};
-use super::keys;
-use super::library::docs;
+use super::item::{Home, Item, ItemKind, ItemParam, ItemSignature};
+use super::option_keys::options_of;
 use crate::script::api;
 use crate::script::outline::doc;
 use crate::script::source::ScriptSources;
 use rhai::FuncMetadata;
 
-/// What is there without an import, and the methods of the types.
-pub fn items(sources: &ScriptSources) -> Vec<Item> {
+/// The natives without an import, and the members of types.
+pub(crate) fn items(sources: &ScriptSources) -> Vec<Item> {
     let mut engine = rhai::Engine::new_raw();
     api::register(&mut engine);
     let is_said =
@@ -44,7 +43,7 @@ pub fn items(sources: &ScriptSources) -> Vec<Item> {
     items
 }
 
-/// Global natives stand in the order of their table.
+/// The place of a native in `GLOBALS`, which is their order.
 fn rank(name: &str) -> usize {
     api::GLOBALS
         .iter()
@@ -54,21 +53,21 @@ fn rank(name: &str) -> usize {
 
 fn item(f: &FuncMetadata) -> Item {
     let (kind, name) = match f.name.strip_prefix("get$") {
-        Some(name) => (Kind::Property, name),
-        None if f.name.starts_with("index$") => (Kind::Index, "[]"),
-        None => (Kind::Method, f.name.as_str()),
+        Some(name) => (ItemKind::Property, name),
+        None if f.name.starts_with("index$") => (ItemKind::Index, "[]"),
+        None => (ItemKind::Method, f.name.as_str()),
     };
-    let mut params: Vec<Param> = f.params_info.iter().map(|info| param(info)).collect();
+    let mut params: Vec<ItemParam> = f.params_info.iter().map(|info| param(info)).collect();
     let is_method = f
         .params_info
         .first()
         .is_some_and(|info| info.contains("&mut"));
     let (home, kind) = match is_method.then(|| params.remove(0)) {
         Some(this) => (Home::Type(this.kind.unwrap_or_default()), kind),
-        None => (Home::Global, Kind::Function),
+        None => (Home::Global, ItemKind::Function),
     };
     let comments: Vec<&str> = f.comments.iter().map(AsRef::as_ref).collect();
-    let signature = Signature {
+    let signature = ItemSignature {
         params,
         returns: Some(type_name(&f.return_type)),
         doc: Doc::parse(&doc(&comments)),
@@ -82,16 +81,16 @@ fn item(f: &FuncMetadata) -> Item {
     }
 }
 
-fn param(info: &str) -> Param {
+fn param(info: &str) -> ItemParam {
     let (name, kind) = info.split_once(':').unwrap_or((info, "Dynamic"));
-    Param {
+    ItemParam {
         name: name.trim().into(),
         kind: Some(type_name(kind)),
     }
 }
 
-/// A Rust type in the words of scripts.
-pub fn type_name(rust: &str) -> String {
+/// The name of a Rust type in scripts.
+pub(crate) fn type_name(rust: &str) -> String {
     let bare = rust
         .trim()
         .trim_start_matches('&')
@@ -120,8 +119,8 @@ pub fn type_name(rust: &str) -> String {
 
 /// The explained signature first, those that differ in a type only as one, and the options.
 fn finish(sources: &ScriptSources, item: &mut Item) {
-    let same = |a: &Signature, b: &Signature| {
-        let names = |s: &Signature| {
+    let same = |a: &ItemSignature, b: &ItemSignature| {
+        let names = |s: &ItemSignature| {
             s.params
                 .iter()
                 .map(|param| param.name.clone())
@@ -129,7 +128,7 @@ fn finish(sources: &ScriptSources, item: &mut Item) {
         };
         names(a) == names(b) && a.doc.summary == b.doc.summary
     };
-    let mut merged: Vec<Signature> = Vec::new();
+    let mut merged: Vec<ItemSignature> = Vec::new();
     item.signatures.sort_by_cached_key(|s| {
         (
             s.doc.example.is_none(),
@@ -144,21 +143,13 @@ fn finish(sources: &ScriptSources, item: &mut Item) {
         }
     }
     item.signatures = merged;
-    let known = |position| keys::native("core/run", &item.name, position, None);
-    if item.home == Home::Global
-        && let Some(known) = (0..3).find_map(known)
-    {
-        let known: Vec<String> = known.into_iter().map(|key| key.name).collect();
-        let docs = item
-            .signatures
-            .iter()
-            .flat_map(|s| docs(sources, "", &s.doc))
-            .collect::<Vec<_>>();
-        item.options = keys::explained(&known, &docs);
+    if item.home == Home::Global {
+        let options = (0..3).find_map(|at| options_of(sources, "core/run", &item.name, at));
+        item.options = options.unwrap_or_default();
     }
 }
 
-fn join_types(known: &mut Signature, other: &Signature) {
+fn join_types(known: &mut ItemSignature, other: &ItemSignature) {
     for (param, other) in known.params.iter_mut().zip(&other.params) {
         if param.kind != other.kind {
             param.kind = Some(format!(

@@ -1,17 +1,18 @@
-//! The catalog on a terminal.
+//! The catalog as text for a terminal.
 
-use super::doc::Doc;
+use super::library::ModuleDoc;
 use super::{Catalog, Home, Item};
+use crate::script::option_key::OptionKey;
 use console::{Style, truncate_str};
 use std::fmt::Write;
 
-/// How a terminal wants it.
+/// The properties of the terminal.
 #[derive(Clone, Copy, Debug)]
-pub struct Look {
-    /// Whether it shows colours.
-    pub color: bool,
-    /// Lists are cut to so many columns.
-    pub width: usize,
+pub(crate) struct Look {
+    /// True if it supports colors.
+    pub(crate) color: bool,
+    /// The maximum width of a line in a list, in columns.
+    pub(crate) width: usize,
 }
 
 impl Look {
@@ -23,7 +24,7 @@ impl Look {
         self.style().bold().apply_to(text).to_string()
     }
 
-    /// Colours what stands in backticks.
+    /// Colors the text in backticks.
     fn prose(self, text: &str) -> String {
         if !self.color {
             return text.to_owned();
@@ -37,8 +38,8 @@ impl Look {
 }
 
 impl Catalog {
-    /// All there is, a line each, by home.
-    pub fn list(&self, look: Look) -> String {
+    /// All items, a line per item.
+    pub(crate) fn list(&self, look: Look) -> String {
         let mut homes: Vec<&Home> = self.items.iter().map(|item| &item.home).collect();
         homes.dedup();
         let mut text = String::new();
@@ -47,12 +48,12 @@ impl Catalog {
             text += &lines(self.items.iter().filter(|item| item.home == *home), look);
             text.push('\n');
         }
-        text.push_str("`lmrun api NAME` shows one in full, `lmrun api load` a module.\n");
+        text.push_str("`lmrun api NAME` shows a function in full, `lmrun api load` a module.\n");
         text
     }
 
-    /// What is called `name`, in full; `None` if nothing is.
-    pub fn show(&self, name: &str, look: Look) -> Option<String> {
+    /// The full documentation of `name`; `None` if it is unknown.
+    pub(crate) fn show(&self, name: &str, look: Look) -> Option<String> {
         let found = self.find(name);
         let (first, others) = found.split_first()?;
         if others.is_empty() {
@@ -69,18 +70,29 @@ impl Catalog {
 
     fn heading(&self, home: &Home) -> String {
         match home {
-            Home::Global => "global: there without an import".into(),
-            Home::Type(name) => format!("{name}: of its values"),
-            Home::Module(path) => format!("{path}: {}", self.doc(path).summary),
+            Home::Global => "global: available without an import".into(),
+            Home::Type(name) => format!("{name}: properties and methods"),
+            Home::Module(path) => {
+                let summary = self.module(path).map_or("", |module| &module.doc.summary);
+                format!("{path}: {summary}")
+            }
         }
     }
 
-    fn doc(&self, path: &str) -> Doc {
-        self.modules
-            .iter()
-            .find(|module| module.path == path)
-            .map(|module| module.doc.clone())
-            .unwrap_or_default()
+    fn module(&self, path: &str) -> Option<&ModuleDoc> {
+        self.modules.iter().find(|module| module.path == path)
+    }
+
+    /// The documentation of a module with the options that its functions share.
+    fn module_text(&self, path: &str) -> String {
+        let Some(module) = self.module(path) else {
+            return String::new();
+        };
+        let mut text = module.doc.text.clone();
+        for (title, options) in &module.shared_options {
+            let _ = write!(text, "\n\n{title}:\n{}", list(options));
+        }
+        text
     }
 
     fn about(&self, home: &Home, look: Look) -> String {
@@ -89,15 +101,15 @@ impl Catalog {
                 "{}\n\n    {}\n\n{}\n\n",
                 look.title(path),
                 import(path, home.alias()),
-                look.prose(&self.doc(path).text)
+                look.prose(&self.module_text(path))
             ),
             _ => format!("{}\n\n", look.title(&self.heading(home))),
         }
     }
 }
 
-/// The statement that makes a module known.
-pub fn import(path: &str, alias: &str) -> String {
+/// The import of a module.
+pub(crate) fn import(path: &str, alias: &str) -> String {
     format!("import \"{path}\" as {alias};")
 }
 
@@ -128,7 +140,7 @@ fn full(item: &Item, look: Look) -> String {
     if let Home::Module(path) = &item.home {
         let _ = write!(text, "\n    {}\n", import(path, item.home.alias()));
     }
-    for (i, signature) in item.signatures.iter().enumerate() {
+    for (i, signature) in item.explained().enumerate() {
         let lead = if i == 0 {
             String::new()
         } else {
@@ -143,27 +155,41 @@ fn full(item: &Item, look: Look) -> String {
             let _ = write!(text, "\n{}\n", indented(example));
         }
     }
+    let own = item.own_options();
+    if !own.is_empty() {
+        let _ = write!(text, "\nOptions:\n{}\n", look.prose(&list(own)));
+    }
     if let Some(further) = further(item) {
         let _ = write!(text, "\n{}\n", look.prose(&textwrap::fill(&further, 100)));
     }
     text
 }
 
-/// The options that its module explains, where there are such.
-pub fn further(item: &Item) -> Option<String> {
-    let explained = item.signatures.iter().flat_map(|s| &s.doc.options);
-    let own: Vec<&str> = explained.map(|option| option.name.as_str()).collect();
-    let others = item
-        .options
+/// Options as a list, an item per option.
+pub(crate) fn list<'a>(options: impl IntoIterator<Item = &'a OptionKey>) -> String {
+    let mut lines = Vec::new();
+    for option in options {
+        let item = format!("- `{}`: {}", option.name, option.doc_with_default());
+        lines.push(textwrap::fill(
+            &item,
+            textwrap::Options::new(100).subsequent_indent("  "),
+        ));
+    }
+    lines.join("\n")
+}
+
+/// The sentence that names the options that the module of a function explains.
+pub(crate) fn further(item: &Item) -> Option<String> {
+    let shared = item.shared_options();
+    let names: Vec<String> = shared
         .iter()
-        .filter(|option| !own.contains(&option.name.as_str()));
-    let others: Vec<String> = others.map(|option| format!("`{}`", option.name)).collect();
-    let borrows = item.signatures.iter().any(|s| !s.doc.borrows().is_empty());
-    (!others.is_empty() && !borrows).then(|| {
+        .map(|option| format!("`{}`", option.name))
+        .collect();
+    (!names.is_empty()).then(|| {
         format!(
-            "Further options, explained at `{}`: {}.",
+            "More options, explained at `{}`: {}.",
             item.home,
-            others.join(", ")
+            names.join(", ")
         )
     })
 }

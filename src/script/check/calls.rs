@@ -3,35 +3,35 @@
 use crate::script::source::ScriptSource;
 use rhai::{ASTNode, Expr, FnCallExpr, Position, Stmt};
 
-/// How a function is called.
+/// The syntax of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub(super) enum Style {
     /// `f(x)`.
     Function,
     /// `x.f()`.
     Method,
 }
 
-/// One call.
+/// A call in a script.
 #[derive(Clone)]
-pub struct Call {
-    /// How.
-    pub style: Style,
-    /// What is called, and with what.
-    pub expr: FnCallExpr,
-    /// Where.
-    pub position: Position,
+pub(super) struct ScriptCall {
+    /// The syntax.
+    pub(super) style: Style,
+    /// The function and the arguments.
+    pub(super) expr: FnCallExpr,
+    /// The position of the function's name, with its module.
+    pub(super) position: Position,
 }
 
-impl Call {
-    /// What stands before `::`.
-    pub fn namespace(&self) -> Option<&str> {
+impl ScriptCall {
+    /// The alias before `::`.
+    pub(super) fn namespace(&self) -> Option<&str> {
         (!self.expr.namespace.is_empty()).then(|| self.expr.namespace.root())
     }
 }
 
-/// All calls in a script but those of operators, in their order; Rhai keeps functions in none.
-pub fn of(source: &ScriptSource) -> Vec<Call> {
+/// Returns all calls in a script except those of operators, in their order in the text.
+pub(super) fn find(source: &ScriptSource) -> Vec<ScriptCall> {
     let mut calls = Vec::new();
     source.ast.walk(&mut |nodes| {
         let call = match nodes.last() {
@@ -44,14 +44,15 @@ pub fn of(source: &ScriptSource) -> Vec<Call> {
             }
             _ => None,
         };
-        if let Some((style, call, position)) = call.filter(|(_, call, _)| !call.is_operator_call())
+        if let Some((style, call, position)) = call
+            && !call.is_operator_call()
         {
             let position = call
                 .namespace
                 .path
                 .first()
                 .map_or(position, |root| root.pos);
-            calls.push(Call {
+            calls.push(ScriptCall {
                 style,
                 expr: call.as_ref().clone(),
                 position,
@@ -63,8 +64,8 @@ pub fn of(source: &ScriptSource) -> Vec<Call> {
     calls
 }
 
-/// The names under which a script keeps something in a map, where it may be a function.
-pub fn map_keys(source: &ScriptSource) -> Vec<String> {
+/// The keys of the maps of a script. Their values may be functions.
+pub(super) fn map_keys(source: &ScriptSource) -> Vec<String> {
     let mut keys = Vec::new();
     source.ast.walk(&mut |nodes| {
         match nodes.last() {

@@ -1,6 +1,6 @@
 //! Divisions of whole numbers, which fail if a remainder is left.
 
-use super::Finding;
+use super::finding::ScriptFinding;
 use crate::script::api::remainder;
 use crate::script::diagnostic::ScriptError;
 use crate::script::source::ScriptSource;
@@ -9,9 +9,9 @@ use rhai::{ASTFlags, ASTNode, Expr, FnCallExpr, Position};
 /// Properties and functions whose values are whole numbers.
 const WHOLE: [&str; 3] = ["count", "failed", "len"];
 
-/// The divisions of a script whose operands are both known to be whole numbers. One of two literals that leaves a
-/// remainder is a mistake.
-pub fn of(source: &ScriptSource) -> Vec<Finding> {
+/// Returns a warning for each division whose operands are both known to be whole numbers, and a
+/// mistake for each division of two literals that leaves a remainder.
+pub(super) fn find(source: &ScriptSource) -> Vec<ScriptFinding> {
     let mut findings = Vec::new();
     source.ast.walk(&mut |nodes| {
         if let Some(ASTNode::Expr(Expr::FnCall(call, position))) = nodes.last() {
@@ -22,7 +22,7 @@ pub fn of(source: &ScriptSource) -> Vec<Finding> {
     findings
 }
 
-fn finding(call: &FnCallExpr, position: Position) -> Option<Finding> {
+fn finding(call: &FnCallExpr, position: Position) -> Option<ScriptFinding> {
     let [a, b] = call.args.as_slice() else {
         return None;
     };
@@ -31,14 +31,14 @@ fn finding(call: &FnCallExpr, position: Position) -> Option<Finding> {
     }
     if let (Expr::IntegerConstant(a, _), Expr::IntegerConstant(b, _)) = (a, b) {
         let leaves_some = a.checked_rem(*b).is_some_and(|rest| rest != 0);
-        return leaves_some.then(|| Finding::mistake(position, remainder(*a, *b)));
+        return leaves_some.then(|| ScriptFinding::mistake(position, remainder(*a, *b)));
     }
     let help = match last_name(a) {
         Some("failed") => "`error_rate` is the share of failed requests",
         _ => "`a.to_float() / b` keeps the fraction, `div_floor(a, b)` rounds down",
     };
     let fault = ScriptError::new("dividing whole numbers fails if a remainder is left").help(help);
-    Some(Finding::warning(position, fault))
+    Some(ScriptFinding::warning(position, fault))
 }
 
 /// Returns true if an expression is certainly a whole number, whatever the variables in it are.

@@ -1,29 +1,33 @@
-//! Keys of options that a function does not know, and literal values that it does not read: also in maps and
-//! arrays within them.
+//! Unknown options and invalid literal values of options, also in nested maps and arrays.
 //!
-//! A value is a literal if it stands there in full. It is read as a run would read it, so what is found is
-//! certain; of other values nothing is said but that their key is not there.
+//! Literals are read as a run reads them, so these mistakes are certain. Of other values only the
+//! key is checked.
 
-use super::Finding;
-use crate::script::api::refused_by_generator;
-use crate::script::catalog::{Key, Use};
+use super::finding::ScriptFinding;
+use crate::script::api::generator_error;
 use crate::script::diagnostic::ScriptError;
-use crate::script::options::fits;
+use crate::script::option_key::{OptionKey, OptionType};
+use crate::script::options::check_type;
 use crate::script::schema::Schema;
 use crate::script::suggest::did_you_mean;
 use rhai::{Dynamic, Expr, Ident, Position};
 use serde_json::{Value, json};
 
-/// Whose options they are.
-pub struct Owner<'a> {
-    /// The function.
-    pub function: &'a str,
-    /// What stands before a key, where the options are those of an option: `container.`.
-    pub prefix: &'a str,
+/// The function that takes the options.
+pub(super) struct OptionsOwner<'a> {
+    /// The function, as the script calls it.
+    pub(super) function: &'a str,
+    /// The prefix of the keys in a nested map: `container.`.
+    pub(super) prefix: &'a str,
 }
 
-/// What is wrong with the maps that stand in `argument`: alone, in a sum, or in an array.
-pub fn mistakes(owner: &Owner<'_>, argument: &Expr, keys: &[Key]) -> Vec<Finding> {
+/// Returns the mistakes of the literal maps in `argument`: the map itself, or the maps of a sum or
+/// an array.
+pub(super) fn mistakes(
+    owner: &OptionsOwner<'_>,
+    argument: &Expr,
+    keys: &[OptionKey],
+) -> Vec<ScriptFinding> {
     match argument {
         Expr::Map(map, _) => map
             .0
@@ -44,12 +48,12 @@ pub fn mistakes(owner: &Owner<'_>, argument: &Expr, keys: &[Key]) -> Vec<Finding
 }
 
 fn entry(
-    owner: &Owner<'_>,
+    owner: &OptionsOwner<'_>,
     name: &str,
     position: Position,
     value: &Expr,
-    keys: &[Key],
-) -> Vec<Finding> {
+    keys: &[OptionKey],
+) -> Vec<ScriptFinding> {
     let Some(key) = keys.iter().find(|key| key.name == name) else {
         let known: Vec<&str> = keys.iter().map(|key| key.name.as_str()).collect();
         let fault = ScriptError::new(format!(
@@ -59,51 +63,46 @@ fn entry(
         let fault = fault
             .at_word(name)
             .help(did_you_mean(name, "options", &known));
-        return vec![Finding::mistake(position, fault)];
+        return vec![ScriptFinding::mistake(position, fault)];
     };
-    let found = key
-        .uses
-        .iter()
-        .map(|of| misused(owner, name, position, value, of));
-    found
-        .into_iter()
+    let types = key.types.iter();
+    types
+        .map(|of| mismatches(owner, name, position, value, of))
         .find(|found| !found.is_empty())
         .unwrap_or_default()
 }
 
-fn misused(
-    owner: &Owner<'_>,
+fn mismatches(
+    owner: &OptionsOwner<'_>,
     name: &str,
     position: Position,
     value: &Expr,
-    of: &Use,
-) -> Vec<Finding> {
-    let is_collection = matches!(value, Expr::Map(..) | Expr::Array(..));
-    let probe = |schema, field: &str| Probe {
-        owner,
-        schema,
-        field: field.into(),
-    };
+    of: &OptionType,
+) -> Vec<ScriptFinding> {
     match of {
-        // `()` stands for "not given".
+        // `()` means "not given".
         _ if matches!(value, Expr::Unit(_)) => Vec::new(),
-        Use::Field(schema, field) => probe(*schema, field).of(value, name, position, &[]),
-        Use::Part(schema, field) if is_collection => {
-            probe(*schema, field).of(value, name, position, &[])
+        OptionType::Field(schema, field) => {
+            let probe = Probe {
+                owner,
+                schema: *schema,
+                field: field.clone(),
+            };
+            probe.of(value, name, position, &[])
         }
-        Use::Part(..) => Vec::new(),
-        Use::Default(default) => {
-            let refused =
-                literal(value).and_then(|value| fits(owner.function, name, &value, default).err());
-            refused
-                .map(|fault| Finding::mistake(position, fault))
+        OptionType::Value(value_type) => {
+            let error = literal(value).and_then(|value| {
+                check_type(owner.function, name, &value, Some(*value_type)).err()
+            });
+            error
+                .map(|fault| ScriptFinding::mistake(position, fault))
                 .into_iter()
                 .collect()
         }
-        Use::Options(keys) => {
+        OptionType::Options(keys) => {
             let prefix = format!("{}{name}.", owner.prefix);
             mistakes(
-                &Owner {
+                &OptionsOwner {
                     function: owner.function,
                     prefix: &prefix,
                 },
@@ -114,65 +113,76 @@ fn misused(
     }
 }
 
-/// Why a generator makes no workload of options that stand there in full: where they contradict each other, or
-/// one is out of its range.
-pub fn refused(owner: &Owner<'_>, generator: &str, options: &Expr) -> Option<Finding> {
+/// Returns the error of a workload generator with literal options: two contradict each other, or a
+/// value is out of range.
+pub(super) fn generator_mistake(
+    owner: &OptionsOwner<'_>,
+    generator: &str,
+    options: &Expr,
+) -> Option<ScriptFinding> {
     let Expr::Map(map, position) = options else {
         return None;
     };
-    let fault = refused_by_generator(generator, owner.function, literal(options)?.try_cast()?)?;
+    let fault = generator_error(generator, owner.function, literal(options)?.try_cast()?)?;
     let named = map
         .0
         .iter()
         .find(|(key, _)| fault.word.as_deref() == Some(key.name.as_str()));
-    Some(Finding::mistake(
+    Some(ScriptFinding::mistake(
         named.map_or(*position, |(key, _)| key.pos),
         fault,
     ))
 }
 
-/// The value of an expression that stands there in full.
+/// The value of a literal; `None` for other expressions.
 fn literal(expr: &Expr) -> Option<Dynamic> {
     expr.is_constant()
         .then(|| expr.get_literal_value(None))
         .flatten()
 }
 
-/// A step into a value.
+/// A step into a nested value.
 #[derive(Clone)]
-enum Step {
-    /// To what a map has under a key.
+enum ValueStep {
+    /// To the value of a key of a map.
     Key(String),
-    /// To an element of an array: alone, it is the first.
+    /// To an element of an array, which is tried alone.
     Element,
 }
 
-/// Tries how a struct reads its field.
+/// Tries whether a struct accepts a value of its field.
 struct Probe<'a> {
-    owner: &'a Owner<'a>,
+    owner: &'a OptionsOwner<'a>,
     schema: Schema,
     field: String,
 }
 
 impl Probe<'_> {
-    /// What is wrong with `value`, `steps` below the field, at the nearest key, which is `name` at `position`.
-    fn of(&self, value: &Expr, name: &str, position: Position, steps: &[Step]) -> Vec<Finding> {
-        let below = |step: Step| [steps, &[step]].concat();
-        let inner: Vec<Finding> = match value {
+    /// Returns the mistakes of `value`, which is `steps` below the field. `name` at `position` is
+    /// the nearest key.
+    fn of(
+        &self,
+        value: &Expr,
+        name: &str,
+        position: Position,
+        steps: &[ValueStep],
+    ) -> Vec<ScriptFinding> {
+        let below = |step: ValueStep| [steps, &[step]].concat();
+        let inner: Vec<ScriptFinding> = match value {
             Expr::Map(map, _) => {
                 let entry = |(key, value): &(Ident, Expr)| {
                     self.of(
                         value,
                         &key.name,
                         key.pos,
-                        &below(Step::Key(key.name.to_string())),
+                        &below(ValueStep::Key(key.name.to_string())),
                     )
                 };
                 map.0.iter().flat_map(entry).collect()
             }
             Expr::Array(items, _) => {
                 let maps = items.iter().filter(|item| matches!(item, Expr::Map(..)));
-                maps.flat_map(|map| self.of(map, name, position, &below(Step::Element)))
+                maps.flat_map(|map| self.of(map, name, position, &below(ValueStep::Element)))
                     .collect()
             }
             _ => Vec::new(),
@@ -184,8 +194,14 @@ impl Probe<'_> {
         }
     }
 
-    /// The same without looking for a place within it.
-    fn whole(&self, value: &Expr, name: &str, position: Position, steps: &[Step]) -> Vec<Finding> {
+    /// Returns the mistake of `value` as a whole.
+    fn whole(
+        &self,
+        value: &Expr,
+        name: &str,
+        position: Position,
+        steps: &[ValueStep],
+    ) -> Vec<ScriptFinding> {
         let literal = literal(value).and_then(|value| serde_json::to_value(value).ok());
         let is_literal = literal.is_some();
         let values = json!({ &self.field: wrapped(literal.unwrap_or(Value::Null), steps) });
@@ -195,24 +211,27 @@ impl Probe<'_> {
         else {
             return Vec::new();
         };
-        // What lacks beside it may stand in the script.
+        // A key that is missing beside the value may be in the script.
         let is_certain = if is_literal {
             misread.depth > steps.len()
         } else {
             misread.is_of_key
         };
         if is_certain {
-            vec![Finding::mistake(position, misread.fault.at_word(name))]
+            vec![ScriptFinding::mistake(
+                position,
+                misread.fault.at_word(name),
+            )]
         } else {
             Vec::new()
         }
     }
 }
 
-/// A value that is found by `steps`.
-fn wrapped(value: Value, steps: &[Step]) -> Value {
+/// The nested value that has `value` at `steps`.
+fn wrapped(value: Value, steps: &[ValueStep]) -> Value {
     steps.iter().rev().fold(value, |value, step| match step {
-        Step::Key(key) => json!({ key: value }),
-        Step::Element => json!([value]),
+        ValueStep::Key(key) => json!({ key: value }),
+        ValueStep::Element => json!([value]),
     })
 }

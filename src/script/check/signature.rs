@@ -1,7 +1,7 @@
-//! Functions by what they are called with.
+//! The parameters of functions, and calls with wrong arguments.
 
-use super::Finding;
-use super::calls::{Call, Style};
+use super::calls::{ScriptCall, Style};
+use super::finding::ScriptFinding;
 use crate::script::api;
 use crate::script::catalog::type_name;
 use crate::script::diagnostic::ScriptError;
@@ -9,25 +9,25 @@ use crate::script::source::Function;
 use rhai::Expr;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A function by what it is called with.
+/// The parameters of a function.
 #[derive(Clone, Debug)]
-pub struct Signature {
+pub(super) struct ArgumentSignature {
     name: String,
-    params: Vec<Param>,
+    params: Vec<TypedParam>,
 }
 
-/// A parameter; its type is known of lmrun's natives.
+/// A parameter with its type, which only natives of lmrun have.
 #[derive(Clone, Debug)]
-struct Param {
+struct TypedParam {
     name: String,
     kind: Option<String>,
 }
 
 /// Signatures by name.
-pub type Table = BTreeMap<String, Vec<Signature>>;
+pub(super) type SignatureTable = BTreeMap<String, Vec<ArgumentSignature>>;
 
-impl Signature {
-    /// As it is called: `array.push(item)` for a method.
+impl ArgumentSignature {
+    /// The form of a call: `array.push(item)` for a method.
     fn form(&self, style: Style) -> String {
         let params: Vec<&str> = self
             .params
@@ -42,23 +42,23 @@ impl Signature {
         }
     }
 
-    /// The same behind a module's alias.
-    pub fn behind(&self, alias: &str) -> Self {
+    /// The signature with the alias of its module before the name.
+    pub(super) fn qualified(&self, alias: &str) -> Self {
         Self {
             name: format!("{alias}::{}", self.name),
             ..self.clone()
         }
     }
 
-    /// The parameter that an argument does not fit, a literal of another type.
-    fn unfit<'a>(&'a self, args: &'a [Expr]) -> Option<(&'a Param, &'a Expr)> {
+    /// The first parameter whose argument is a literal of another type, with the argument.
+    fn unfit<'a>(&'a self, args: &'a [Expr]) -> Option<(&'a TypedParam, &'a Expr)> {
         // The value before the dot is the first parameter.
         let params = &self.params[self.params.len() - args.len()..];
-        let is_unfit = |(param, arg): &(&Param, &Expr)| match (param.kind.as_deref(), kind_of(arg))
-        {
-            (None | Some("any"), _) | (_, None) => false,
-            (Some(wanted), Some(kind)) => wanted != kind,
-        };
+        let is_unfit =
+            |(param, arg): &(&TypedParam, &Expr)| match (param.kind.as_deref(), kind_of(arg)) {
+                (None | Some("any"), _) | (_, None) => false,
+                (Some(wanted), Some(kind)) => wanted != kind,
+            };
         params.iter().zip(args).find(is_unfit)
     }
 }
@@ -78,8 +78,11 @@ fn kind_of(expr: &Expr) -> Option<&'static str> {
     })
 }
 
-/// What is wrong with the arguments of a call of a function with these signatures.
-pub fn wrong_arguments(call: &Call, signatures: &[Signature]) -> Option<Finding> {
+/// Returns the mistake if the arguments of a call match none of the signatures.
+pub(super) fn wrong_arguments(
+    call: &ScriptCall,
+    signatures: &[ArgumentSignature],
+) -> Option<ScriptFinding> {
     let given = call.expr.args.len();
     let arity = if call.style == Style::Method {
         given + 1
@@ -89,7 +92,7 @@ pub fn wrong_arguments(call: &Call, signatures: &[Signature]) -> Option<Finding>
     let fitting = signatures
         .iter()
         .filter(|signature| signature.params.len() == arity);
-    let unfit: Vec<(&Param, &Expr)> = fitting
+    let unfit: Vec<(&TypedParam, &Expr)> = fitting
         .map(|s| s.unfit(&call.expr.args))
         .collect::<Option<_>>()?;
     let name = &signatures.first()?.name;
@@ -97,7 +100,7 @@ pub fn wrong_arguments(call: &Call, signatures: &[Signature]) -> Option<Finding>
         let mut forms: Vec<String> = signatures.iter().map(|s| s.form(call.style)).collect();
         forms.sort();
         forms.dedup();
-        Finding::mistake(
+        ScriptFinding::mistake(
             position,
             fault.help(format!("it is called as {}", forms.join(" or "))),
         )
@@ -122,33 +125,36 @@ pub fn wrong_arguments(call: &Call, signatures: &[Signature]) -> Option<Finding>
     Some(finding(argument.position(), ScriptError::new(problem)))
 }
 
-/// The functions of a script.
-pub fn table<'a>(functions: impl IntoIterator<Item = &'a Function>) -> Table {
-    let mut table = Table::new();
+/// The signatures of the functions of a script.
+pub(super) fn table<'a>(functions: impl IntoIterator<Item = &'a Function>) -> SignatureTable {
+    let mut table = SignatureTable::new();
     for f in functions {
         let params = f
             .params
             .iter()
-            .map(|name| Param {
+            .map(|name| TypedParam {
                 name: name.clone(),
                 kind: None,
             })
             .collect();
-        table.entry(f.name.clone()).or_default().push(Signature {
-            name: f.name.clone(),
-            params,
-        });
+        table
+            .entry(f.name.clone())
+            .or_default()
+            .push(ArgumentSignature {
+                name: f.name.clone(),
+                params,
+            });
     }
     table
 }
 
-/// What every script has: Rhai's functions and lmrun's.
-pub fn natives() -> Table {
+/// The signatures of the functions that need no import: those of Rhai and of lmrun.
+pub(super) fn native_signatures() -> SignatureTable {
     let mut all = rhai::Engine::new();
     let rhais: BTreeSet<String> = signatures(&all).into_keys().collect();
     api::register(&mut all);
     let mut table = signatures(&all);
-    // Rhai's own functions are not asked for types: it finds operators and others elsewhere, too.
+    // The types of Rhai's own functions are not checked: Rhai also accepts other types for some.
     let is_rhais = |name: &String| rhais.contains(name) && !api::GLOBALS.contains(&name.as_str());
     table
         .iter_mut()
@@ -157,30 +163,30 @@ pub fn natives() -> Table {
     table
 }
 
-fn forget_types(signatures: &mut [Signature]) {
+fn forget_types(signatures: &mut [ArgumentSignature]) {
     signatures
         .iter_mut()
         .flat_map(|signature| &mut signature.params)
         .for_each(|param| param.kind = None);
 }
 
-/// The functions of a module of natives.
-pub fn of_module(path: &str) -> Option<Table> {
+/// The signatures of a module of natives.
+pub(super) fn of_module(path: &str) -> Option<SignatureTable> {
     let mut engine = rhai::Engine::new_raw();
     engine.register_global_module(api::native(path)?.into());
     Some(signatures(&engine))
 }
 
-fn signatures(engine: &rhai::Engine) -> Table {
+fn signatures(engine: &rhai::Engine) -> SignatureTable {
     let one = |info: rhai::FuncInfo<'_>| {
         let f = info.metadata;
         let param =
             |info: Option<&rhai::Identifier>| match info.and_then(|info| info.split_once(':')) {
-                Some((name, kind)) => Param {
+                Some((name, kind)) => TypedParam {
                     name: name.trim().into(),
                     kind: Some(type_name(kind)),
                 },
-                None => Param {
+                None => TypedParam {
                     name: info.map_or("value", |name| name).into(),
                     kind: None,
                 },
@@ -188,12 +194,12 @@ fn signatures(engine: &rhai::Engine) -> Table {
         let params = (0..f.num_params)
             .map(|i| param(f.params_info.get(i)))
             .collect();
-        Some(Signature {
+        Some(ArgumentSignature {
             name: f.name.to_string(),
             params,
         })
     };
-    let mut table = Table::new();
+    let mut table = SignatureTable::new();
     for signature in engine.collect_fn_metadata(None, one, true) {
         table
             .entry(signature.name.clone())

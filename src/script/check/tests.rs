@@ -1,8 +1,10 @@
-use super::*;
+use super::calls::{self, Style};
+use super::{check, warnings};
 use crate::script::modules::STD;
-use std::path::PathBuf;
+use crate::script::source::ScriptSources;
+use std::path::{Path, PathBuf};
 
-/// What `check` draws.
+/// The drawings of the findings of `check`.
 fn drawings(path: &Path) -> Vec<String> {
     check(&[path.into()], false)
         .into_iter()
@@ -24,37 +26,41 @@ fn files(folder: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn nothing_is_found_in_scripts_that_are_right() {
+fn check_finds_nothing_in_correct_scripts() {
     for path in ["scripts", "outputs", "stdlib"].into_iter().flat_map(files) {
         assert_eq!(drawings(&path), Vec::<String>::new(), "{}", path.display());
     }
 }
 
-/// Rhai remembers what a call without `module::` led to by name and number of arguments alone, also across
-/// modules: with the same name twice, one module would call the other's function.
+/// Rhai caches calls without `module::` by name and number of arguments only, also across modules.
 #[test]
-fn what_the_library_calls_without_a_module_has_a_name_of_its_own() {
+fn name_clash_of_unqualified_calls_is_not_in_the_library() {
     let sources = ScriptSources::new(Path::new("."));
     for (path, source) in sources.all() {
-        let plain = calls::of(source)
+        let plain = calls::find(source)
             .into_iter()
             .filter(|call| call.namespace().is_none());
-        for call in plain.filter(|call| call.style == calls::Style::Function) {
+        for call in plain.filter(|call| call.style == Style::Function) {
             let others = sources.all().filter(|(other, _)| *other != path);
-            let twins = others.filter(|(_, other)| {
+            let clashes = others.filter(|(_, other)| {
                 other
                     .functions()
                     .iter()
                     .any(|f| f.name == call.expr.name.as_str())
             });
-            let twins: Vec<&str> = twins.map(|(path, _)| path).collect();
-            assert_eq!(twins, Vec::<&str>::new(), "`{}` of {path}", call.expr.name);
+            let clashes: Vec<&str> = clashes.map(|(path, _)| path).collect();
+            assert_eq!(
+                clashes,
+                Vec::<&str>::new(),
+                "`{}` of {path}",
+                call.expr.name
+            );
         }
     }
 }
 
 #[test]
-fn functions_of_two_scripts_that_are_taken_for_each_other_are_told() {
+fn name_clash_of_two_scripts_is_a_warning() {
     let folder = tempfile::tempdir().expect("a folder");
     let write =
         |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("a script");
@@ -73,27 +79,27 @@ fn functions_of_two_scripts_that_are_taken_for_each_other_are_told() {
     let found = drawings(&folder.path().join("main.rhai"));
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(
-        found[0].contains("`twice` may be that of `b`, which calls one named alike"),
+        found[0].contains("`twice` may call the function of `b`, which calls its own `twice`"),
         "{}",
         found[0]
     );
     assert!(
-        found[1].contains("`twice` may be that of `a`"),
+        found[1].contains("`twice` may call the function of `a`"),
         "{}",
         found[1]
     );
 }
 
 #[test]
-fn a_function_that_is_taken_for_one_of_the_library_is_told() {
+fn name_clash_with_the_library_is_a_warning() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("main.rhai");
-    let text = "import \"std/check\" as check;\nfn test_a() { check_faster(1, 2, 3); check::faster(1, 2); }\nfn check_faster(a, b, c) {}";
+    let text = "import \"std/check\" as check;\nfn test_a() { check_text(1); check::at_least(1, 2, \"a\"); }\nfn check_text(a) {}";
     std::fs::write(&path, text).expect("a script");
     let found = drawings(&path);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(
-        found[0].contains("`check_faster` may be that of `std/check`"),
+        found[0].contains("`check_text` may call the function of `std/check`"),
         "{}",
         found[0]
     );
@@ -101,13 +107,13 @@ fn a_function_that_is_taken_for_one_of_the_library_is_told() {
         .pop()
         .expect("a warning");
     assert!(
-        told.starts_with("`check_faster` at main.rhai:2:15 and at std/check:"),
+        told.starts_with("`check_text` at main.rhai:2:15 and at std/check:"),
         "{told}"
     );
 }
 
 #[test]
-fn the_library_alone_has_no_twins() {
+fn name_clash_is_not_in_the_library() {
     let imports = STD.map(|(path, _)| format!("import \"{path}\" as {};", path.replace('/', "_")));
     assert!(warnings("main.rhai", &imports.join("\n"), Path::new(".")).is_empty());
 }

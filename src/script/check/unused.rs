@@ -1,108 +1,106 @@
-//! What is there and never used: tests that are none, imports, functions.
+//! Unused code: tests that cannot run, imports, functions.
 
-use super::Finding;
 use super::calls;
-use super::reach::{Names, reached};
+use super::finding::ScriptFinding;
+use super::reachability::{MentionedNames, reachable};
+use super::symbols::Symbols;
 use crate::script::diagnostic::ScriptError;
-use crate::script::source::{Function, Import, ScriptSource, ScriptSources};
+use crate::script::source::{Function, ScriptSource};
 use std::collections::BTreeSet;
 
-/// How tests are named.
+/// The prefix of the names of tests.
 const TEST: &str = "test_";
 
-/// Functions that are named like tests, are none, and are not called either.
-pub fn tests(source: &ScriptSource) -> Vec<Finding> {
-    let calls = calls::of(source);
-    let is_called = |f: &Function| calls.iter().any(|call| call.expr.name == f.name.as_str());
-    let is_lost = |f: &Function| f.name.starts_with(TEST) && !can_run(f);
-    let functions = source
-        .functions()
-        .iter()
-        .filter(|f| is_lost(f) && !is_called(f));
-    functions.map(lost).collect()
+/// Returns a warning for each function that is named like a test but cannot run, and is never
+/// called.
+pub(super) fn tests(source: &ScriptSource) -> Vec<ScriptFinding> {
+    let calls = calls::find(source);
+    let mut findings = Vec::new();
+    for f in source.functions() {
+        let is_called = calls.iter().any(|call| call.expr.name == f.name.as_str());
+        if f.name.starts_with(TEST) && !can_run(f) && !is_called {
+            findings.push(never_run(f));
+        }
+    }
+    findings
 }
 
-/// Whether `-f` can choose it.
+/// Returns true if `-f` can select the function.
 fn can_run(f: &Function) -> bool {
     f.is_public && f.params.is_empty()
 }
 
-fn lost(f: &Function) -> Finding {
-    let (why, help) = if f.is_public {
-        (
-            "it has parameters",
-            "a test has none; `param(\"name\", default)` gives it a value of the command line",
-        )
+fn never_run(f: &Function) -> ScriptFinding {
+    let why = if f.is_public {
+        "it has parameters"
     } else {
-        (
-            "it is private",
-            "a test is public: take `private` away, or give a helper another name",
-        )
+        "it is private"
+    };
+    let help = if f.is_public {
+        "a test takes none; `param(\"name\", default)` reads a value of the command line"
+    } else {
+        "remove `private` if it is a test, else rename it"
     };
     let fault = ScriptError::new(format!("`{}` is never run: {why}", f.name))
         .at_word(&f.name)
         .help(help);
-    Finding::warning(f.position, fault)
+    ScriptFinding::warning(f.position, fault)
 }
 
-/// Imports whose alias stands before no `::`.
-pub fn imports(source: &ScriptSource) -> Vec<Finding> {
-    let names = Names::of(&source.ast);
+/// Returns a warning for each import whose alias is never used before `::`.
+pub(super) fn imports(source: &ScriptSource) -> Vec<ScriptFinding> {
+    let names = MentionedNames::in_code(&source.ast);
     if evaluates(&names) {
         return Vec::new();
     }
-    let unused = source
-        .imports
-        .iter()
-        .filter(|(alias, _)| !alias.is_empty() && !names.modules.contains(*alias));
-    let finding = |(alias, import): (&String, &Import)| {
-        let fault = ScriptError::new(format!(
-            "`{}` is imported, and nothing of it used",
-            import.path
-        ));
-        let fault = fault
-            .at_word(&import.path)
-            .help(format!("take the import away: there is no `{alias}::…`"));
-        Finding::warning(import.position, fault)
-    };
-    unused.map(finding).collect()
+    let mut findings = Vec::new();
+    for (alias, import) in &source.imports {
+        if !alias.is_empty() && !names.modules.contains(alias) {
+            let fault = ScriptError::new(format!("unused import `{}`", import.path))
+                .at_word(&import.path)
+                .help(format!("remove it: nothing uses `{alias}::`"));
+            findings.push(ScriptFinding::warning(import.position, fault));
+        }
+    }
+    findings
 }
 
-/// Functions of a script with tests that are reached from none of what `-f` can choose, nor from its
-/// statements, nor from what it imports, nor named by the scripts `beside` it.
-pub fn functions(
-    sources: &ScriptSources,
-    path: &str,
-    source: &ScriptSource,
-    beside: &BTreeSet<String>,
-) -> Vec<Finding> {
+/// Returns a warning for each function of a script with tests that is not reachable from a function
+/// that `-f` can select, from code outside of functions, from imports, or from `other_names`.
+pub(super) fn functions(
+    symbols: &Symbols<'_>,
+    other_names: &BTreeSet<String>,
+) -> Vec<ScriptFinding> {
+    let source = symbols.source;
     let functions = source.functions();
     let has_tests = functions
         .iter()
         .any(|f| f.name.starts_with(TEST) && can_run(f));
-    let others = sources.all().filter(|(other, _)| *other != path);
-    let known = others
-        .flat_map(|(_, other)| Names::of(&other.ast).all)
-        .chain(beside.iter().cloned())
-        .collect();
-    if !has_tests || evaluates(&Names::of(&source.ast)) {
+    if !has_tests || evaluates(&MentionedNames::in_code(&source.ast)) {
         return Vec::new();
     }
-    let reached = reached(source, functions, can_run, known);
-    // A test that is none has a finding of its own.
+    let mut known = other_names.clone();
+    for (path, other) in symbols.sources.all() {
+        if path != symbols.path {
+            known.extend(MentionedNames::in_code(&other.ast).all);
+        }
+    }
+    let reached = reachable(source, can_run, known);
+    // `tests` warns of functions that are named like tests.
     let unused = functions
         .iter()
         .filter(|f| !reached.contains(&f.name) && !f.name.starts_with(TEST));
-    unused.map(idle).collect()
+    unused.map(never_used).collect()
 }
 
-fn idle(f: &Function) -> Finding {
-    let fault = ScriptError::new(format!("`{}` is never used: no test leads to it", f.name))
-        .at_word(&f.name);
-    Finding::warning(f.position, fault.help("call it, or take it away"))
+fn never_used(f: &Function) -> ScriptFinding {
+    let fault = ScriptError::new(format!("`{}` is never used: no test calls it", f.name))
+        .at_word(&f.name)
+        .help("call or remove it");
+    ScriptFinding::warning(f.position, fault)
 }
 
-/// Whether code is run that is a text, which may use anything.
-fn evaluates(names: &Names) -> bool {
+/// Returns true if the script runs strings as code, which may use any function.
+fn evaluates(names: &MentionedNames) -> bool {
     names.all.contains("eval")
 }

@@ -2,47 +2,49 @@
 
 use super::super::ConfigError;
 use crate::core::{MAX_SECONDS, Seconds};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// When the requests of a workload come, or its sessions where it has some.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Arrivals {
-    /// How many requests.
+    /// Number of requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
-    /// How long requests come; there are as many as the rate gives, rounded down.
+    /// Time in which requests are sent, in seconds, instead of `requests`. Their number follows
+    /// from the rate, rounded down.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_s: Option<Seconds>,
-    /// Requests a second.
+    /// Request rate, in requests per second.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qps: Option<f64>,
-    /// Seconds between requests: `1 / qps`.
+    /// Time between requests, in seconds, instead of `qps`. 0 sends all requests at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gap_s: Option<Seconds>,
-    /// The rate at the end, where it moves evenly from `qps` to this.
+    /// Request rate at the end: the rate changes linearly from `qps`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to_qps: Option<f64>,
-    /// Rates one after the other, in place of `qps` and `duration_s`.
+    /// Consecutive rates, instead of `qps`: `[#{ duration_s: 60, qps: 1, to_qps: 4 }, …]`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
-    /// How requests are spaced under the rate.
+    /// Distribution of the gaps: "constant", "poisson", or "gamma" with the shape `burstiness`.
     pub arrivals: Spacing,
-    /// The shape of gamma-distributed gaps: below 1 burstier than Poisson, above 1 more even.
+    /// Shape of "gamma": below 1 burstier than Poisson, above 1 more even.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burstiness: Option<f64>,
-    /// So many come at once, at the same mean rate.
+    /// Number of requests that are sent at the same time, at the same mean rate. By default, 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub burst: Option<u64>,
-    /// Closed loop: so many are under way, the next begins when one has ended.
+    /// Maximum number of requests in flight: a closed loop instead of a request rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<usize>,
-    /// When the first may come.
+    /// Earliest time of the first request, in seconds.
     pub offset_s: Seconds,
 }
 
 /// How requests are spaced under a rate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Spacing {
     /// The same gap between all.
@@ -55,14 +57,14 @@ pub enum Spacing {
 }
 
 /// A rate for some time.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
-    /// How long.
+    /// Duration, in seconds.
     pub duration_s: Seconds,
-    /// Requests a second at its start.
+    /// Request rate at the start, in requests per second.
     pub qps: f64,
-    /// Requests a second at its end, where that differs.
+    /// Request rate at the end, if it differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_qps: Option<f64>,
 }

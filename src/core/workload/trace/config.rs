@@ -2,35 +2,39 @@
 
 use super::rows::TraceRow;
 use crate::core::Seconds;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The config of a TRACE workload, and what was read for it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Trace {
     /// The file, for the record.
     #[serde(skip_deserializing)]
     pub file: String,
-    /// How it is written; what it begins with decides where this is not given.
+    /// Format: "mooncake", "burstgpt", "azure" or "sharegpt". By default, detected from the
+    /// beginning of the file.
     pub format: Option<Format>,
-    /// How many times as fast as it was recorded.
+    /// Factor of the replay speed.
     pub speed: f64,
-    /// Where in the recording to begin.
+    /// Time in the recording to start at, in seconds.
     pub start_s: Seconds,
-    /// How much of the recording to replay.
+    /// Duration of the recording to replay, in seconds.
     pub duration_s: Option<Seconds>,
-    /// How many requests of it to replay at most.
+    /// Maximum number of requests to replay.
     pub requests: Option<u64>,
-    /// Longer prompts are cut to so many tokens.
+    /// Maximum tokens of a prompt. Longer prompts are cut; of recorded texts, the end of the last
+    /// message of the user is kept.
     pub max_input_len: Option<u64>,
-    /// Longer answers are cut to so many tokens.
+    /// Maximum tokens of an answer. Longer answers are cut.
     pub max_output_len: Option<u64>,
-    /// Tokens of a block that a hash id stands for.
+    /// Tokens per hash id of Mooncake.
     pub block_len: u64,
-    /// The unit of a Mooncake trace's timestamps.
+    /// Unit of Mooncake's timestamps: "s", "ms", "us" or "ns". By default, "ms", or "ns" for
+    /// timestamps that are strings.
     pub time_unit: Option<TimeUnit>,
-    /// Turns of each `ShareGPT` conversation at most.
+    /// Maximum number of questions of each ShareGPT conversation.
     pub turns: usize,
     /// What was read of it.
     #[serde(skip)]
@@ -65,7 +69,7 @@ impl Default for Trace {
 }
 
 /// How a trace is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// JSON lines with `timestamp`, `input_length`, `output_length`, `hash_ids`, and its dialects.
@@ -79,7 +83,7 @@ pub enum Format {
 }
 
 /// The unit of a timestamp.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TimeUnit {
     /// Seconds.

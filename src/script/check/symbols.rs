@@ -1,15 +1,18 @@
-//! What a script can call, and what is wrong with a call.
+//! The functions that a script can call, and the mistakes of a call.
 
-use super::Finding;
-use super::calls::{Call, Style, map_keys};
-use super::options::{Owner, mistakes, refused};
-use super::signature::{Signature, Table, natives, of_module, table, wrong_arguments};
-use crate::script::catalog::{Key, generator, native_keys, taken};
+use super::calls::{ScriptCall, Style, map_keys};
+use super::finding::ScriptFinding;
+use super::options::{OptionsOwner, generator_mistake, mistakes};
+use super::signature::{
+    ArgumentSignature, SignatureTable, native_signatures, of_module, table, wrong_arguments,
+};
+use crate::script::catalog::options_of;
 use crate::script::diagnostic::ScriptError;
+use crate::script::option_key::OptionKey;
 use crate::script::source::{ScriptSource, ScriptSources};
 use crate::script::suggest::{did_you_mean, nearest};
 
-/// What Rhai itself makes of these depends on the moment.
+/// Functions whose arguments only Rhai can check.
 const KEYWORDS: [&str; 10] = [
     "Fn",
     "call",
@@ -23,34 +26,32 @@ const KEYWORDS: [&str; 10] = [
     "debug",
 ];
 
-/// What one script can call.
-pub struct Known<'a> {
-    sources: &'a ScriptSources,
-    path: &'a str,
-    source: &'a ScriptSource,
-    /// Its own functions, and those of the script that is run.
-    own: Table,
-    /// Rhai's and lmrun's.
-    natives: Table,
-    /// What may be a function in a map.
+/// The functions that one script can call.
+pub(super) struct Symbols<'a> {
+    pub(super) sources: &'a ScriptSources,
+    pub(super) path: &'a str,
+    pub(super) source: &'a ScriptSource,
+    /// The functions of this script, and of the script that is run.
+    own: SignatureTable,
+    /// The functions of Rhai and of lmrun.
+    natives: SignatureTable,
+    /// The keys of maps, whose values may be functions.
     map_keys: Vec<String>,
 }
 
-impl<'a> Known<'a> {
-    /// What `source` can call. `main` is the script that is run.
-    pub fn new(
+impl<'a> Symbols<'a> {
+    /// The functions that `source` can call. `main` is the script that is run.
+    pub(super) fn new(
         sources: &'a ScriptSources,
         main: &str,
         path: &'a str,
         source: &'a ScriptSource,
     ) -> Self {
         let mut own = table(source.functions());
-        for (name, signatures) in sources
-            .get(main)
-            .map(|main| table(main.functions()))
-            .unwrap_or_default()
-        {
-            own.entry(name).or_default().extend(signatures);
+        if let Some(main) = sources.get(main) {
+            for (name, signatures) in table(main.functions()) {
+                own.entry(name).or_default().extend(signatures);
+            }
         }
         let map_keys = sources
             .all()
@@ -61,13 +62,13 @@ impl<'a> Known<'a> {
             path,
             source,
             own,
-            natives: natives(),
+            natives: native_signatures(),
             map_keys,
         }
     }
 
-    /// What is wrong with a call.
-    pub fn mistakes_of(&self, call: &Call) -> Vec<Finding> {
+    /// Returns the mistakes of a call.
+    pub(super) fn mistakes(&self, call: &ScriptCall) -> Vec<ScriptFinding> {
         let name = call.expr.name.as_str();
         if KEYWORDS.contains(&name) || name.starts_with("anon$") {
             return Vec::new();
@@ -75,7 +76,7 @@ impl<'a> Known<'a> {
         let wrong = match (call.style, call.namespace()) {
             (Style::Method, _) => self.method(call),
             (Style::Function, Some(alias)) => self.qualified(call, alias),
-            (Style::Function, None) => self.plain(call),
+            (Style::Function, None) => self.unqualified(call),
         };
         match wrong {
             Some(finding) => vec![finding],
@@ -83,12 +84,12 @@ impl<'a> Known<'a> {
         }
     }
 
-    fn plain(&self, call: &Call) -> Option<Finding> {
+    fn unqualified(&self, call: &ScriptCall) -> Option<ScriptFinding> {
         let name = call.expr.name.as_str();
         let found = [&self.own, &self.natives]
             .into_iter()
             .filter_map(|table| table.get(name));
-        let signatures: Vec<Signature> = found.flatten().cloned().collect();
+        let signatures: Vec<ArgumentSignature> = found.flatten().cloned().collect();
         if !signatures.is_empty() {
             return wrong_arguments(call, &signatures);
         }
@@ -105,7 +106,7 @@ impl<'a> Known<'a> {
         Some(unknown(call, name, help))
     }
 
-    /// A module that is imported and has it.
+    /// Advice if an imported module has the function.
     fn elsewhere(&self, name: &str) -> Option<String> {
         let mut imports = self.source.imports.iter();
         let (alias, _) = imports.find(|(_, import)| {
@@ -115,13 +116,14 @@ impl<'a> Known<'a> {
         Some(format!("did you mean `{alias}::{name}`?"))
     }
 
-    fn qualified(&self, call: &Call, alias: &str) -> Option<Finding> {
+    fn qualified(&self, call: &ScriptCall, alias: &str) -> Option<ScriptFinding> {
         let name = call.expr.name.as_str();
         let path = &self.source.imports.get(alias)?.path;
         let module = self.module(path)?;
         let title = format!("{alias}::{name}");
         if let Some(signatures) = module.get(name) {
-            let signatures: Vec<Signature> = signatures.iter().map(|s| s.behind(alias)).collect();
+            let signatures: Vec<ArgumentSignature> =
+                signatures.iter().map(|s| s.qualified(alias)).collect();
             return wrong_arguments(call, &signatures);
         }
         if self
@@ -131,7 +133,7 @@ impl<'a> Known<'a> {
         {
             let fault = ScriptError::new(format!("`{title}` is private")).at_word(name);
             let fault = fault.help(format!("only `{path}` itself can call it"));
-            return Some(Finding::mistake(call.position, fault));
+            return Some(ScriptFinding::mistake(call.position, fault));
         }
         let names: Vec<String> = module
             .keys()
@@ -145,7 +147,7 @@ impl<'a> Known<'a> {
         ))
     }
 
-    fn method(&self, call: &Call) -> Option<Finding> {
+    fn method(&self, call: &ScriptCall) -> Option<ScriptFinding> {
         let name = call.expr.name.as_str();
         if self.map_keys.iter().any(|key| key == name) || self.own.contains_key(name) {
             return None;
@@ -158,70 +160,66 @@ impl<'a> Known<'a> {
         wrong_arguments(call, signatures)
     }
 
-    /// The public functions of a module; `None` where it is not there, which is said at its import.
-    fn module(&self, path: &str) -> Option<Table> {
+    /// The public functions of a module; `None` if the module is missing, which is reported at its
+    /// import.
+    fn module(&self, path: &str) -> Option<SignatureTable> {
         if let Some(source) = self.sources.get(path) {
             return Some(table(source.functions().iter().filter(|f| f.is_public)));
         }
         of_module(path)
     }
 
-    /// What is wrong with the options in a call.
-    fn options(&self, call: &Call) -> Vec<Finding> {
+    /// The mistakes of the options in a call.
+    fn options(&self, call: &ScriptCall) -> Vec<ScriptFinding> {
         let name = call.expr.name.as_str();
         let function = call
             .namespace()
             .map_or_else(|| name.to_owned(), |alias| format!("{alias}::{name}"));
-        let owner = Owner {
+        let owner = OptionsOwner {
             function: &function,
             prefix: "",
         };
-        let args = call.expr.args.iter().enumerate();
-        let found = args.filter_map(|(at, arg)| Some(mistakes(&owner, arg, &self.keys(call, at)?)));
-        let found: Vec<Finding> = found.flatten().collect();
+        let mut found = Vec::new();
+        for (at, argument) in call.expr.args.iter().enumerate() {
+            if let Some(options) = self.options_at(call, at) {
+                found.extend(mistakes(&owner, argument, &options));
+            }
+        }
         if found.is_empty() {
-            self.refused(&owner, call).into_iter().collect()
-        } else {
-            found
+            found.extend(self.generator_mistake(&owner, call));
+        }
+        found
+    }
+
+    /// The error of a workload generator with these options, each of which is valid alone.
+    fn generator_mistake(
+        &self,
+        owner: &OptionsOwner<'_>,
+        call: &ScriptCall,
+    ) -> Option<ScriptFinding> {
+        let import = self.source.imports.get(call.namespace()?)?;
+        match &call.expr.args[..] {
+            [options] if import.path == "std/load" => {
+                generator_mistake(owner, &call.expr.name, options)
+            }
+            _ => None,
         }
     }
 
-    /// Why no workload can be made of the options in a call, each of which is right.
-    fn refused(&self, owner: &Owner<'_>, call: &Call) -> Option<Finding> {
-        let path = &self.source.imports.get(call.namespace()?)?.path;
-        let [options] = call.expr.args.as_slice() else {
-            return None;
-        };
-        refused(
-            owner,
-            &generator(self.sources, path, &call.expr.name)?,
-            options,
-        )
-    }
-
-    /// The keys of the options that a call takes at `position`.
-    fn keys(&self, call: &Call, position: usize) -> Option<Vec<Key>> {
-        let (name, count) = (call.expr.name.as_str(), call.expr.args.len());
+    /// The options that a call takes at `position`.
+    fn options_at(&self, call: &ScriptCall, position: usize) -> Option<Vec<OptionKey>> {
+        let name = call.expr.name.as_str();
         let path = match call.namespace() {
             Some(alias) => self.source.imports.get(alias)?.path.as_str(),
-            None => self.path,
+            None if self.own.contains_key(name) => self.path,
+            None => "core/run",
         };
-        let taken = taken(self.sources, path, name, count)
-            .into_iter()
-            .find(|it| it.position == position);
-        let is_native = call.namespace().is_none() && !self.own.contains_key(name);
-        let native = || {
-            is_native
-                .then(|| native_keys("core/run", name, position, None))
-                .flatten()
-        };
-        taken.map(|taken| taken.keys).or_else(native)
+        options_of(self.sources, path, name, position)
     }
 }
 
-fn unknown(call: &Call, title: &str, help: Option<String>) -> Finding {
-    let fault =
-        ScriptError::new(format!("there is no function `{title}`")).at_word(&call.expr.name);
-    let help = help.unwrap_or_else(|| "`lmrun api` lists what scripts can call".into());
-    Finding::mistake(call.position, fault.help(help))
+fn unknown(call: &ScriptCall, title: &str, help: Option<String>) -> ScriptFinding {
+    let fault = ScriptError::new(format!("unknown function `{title}`")).at_word(&call.expr.name);
+    let help = help.unwrap_or_else(|| "`lmrun api` lists all functions".into());
+    ScriptFinding::mistake(call.position, fault.help(help))
 }

@@ -1,11 +1,11 @@
-//! Why an option is refused, in the words of scripts.
+//! Errors of options, in the terms of scripts.
 
 use super::diagnostic::ScriptError;
 use super::suggest::{did_you_mean, look_up};
 use rhai::Dynamic;
 
-/// A value as it may have been written.
-pub fn in_words(value: &Dynamic) -> String {
+/// The value as text, as a script may write it.
+pub(crate) fn in_words(value: &Dynamic) -> String {
     match value {
         _ if value.is_map() => "a map".into(),
         _ if value.is_array() => "an array".into(),
@@ -23,8 +23,8 @@ pub fn in_words(value: &Dynamic) -> String {
     }
 }
 
-/// A fault of one option; `option` may be a path such as `stages[0].qps`.
-pub fn of_option(function: &str, option: &str, problem: &str) -> ScriptError {
+/// The error of one option. `option` may be a path such as `stages[0].qps`.
+pub(crate) fn of_option(function: &str, option: &str, problem: &str) -> ScriptError {
     let word = option
         .rsplit('.')
         .next()
@@ -37,23 +37,24 @@ pub fn of_option(function: &str, option: &str, problem: &str) -> ScriptError {
         .help(look_up(function))
 }
 
-/// What an error means to whoever gave the options of `function`; `prefix` stands before their names.
-pub fn problem(
+/// The error of the options of `function`, as scripts see it. `prefix` is put before the names of
+/// options.
+pub(crate) fn problem(
     function: &str,
     prefix: &str,
     error: &serde_path_to_error::Error<serde_json::Error>,
 ) -> ScriptError {
     let path = format!("{prefix}{}", error.path());
     let path = path.trim_end_matches('.');
-    refusal(
+    translated(
         function,
         if path.is_empty() { "." } else { path },
         &error.inner().to_string(),
     )
 }
 
-/// What serde says of `option`, in the words of scripts.
-fn refusal(function: &str, option: &str, problem: &str) -> ScriptError {
+/// Translates an error of serde about `option`.
+fn translated(function: &str, option: &str, problem: &str) -> ScriptError {
     let inside = |path: &str| {
         if path == "." {
             String::new()
@@ -79,14 +80,14 @@ fn refusal(function: &str, option: &str, problem: &str) -> ScriptError {
             .help(did_you_mean(key, "options", known))
         }
         Some((value, known)) if problem.starts_with("unknown variant") => {
-            let fault = of_option(function, option, &format!("there is no `{value}`"));
+            let fault = of_option(function, option, &format!("unknown value `{value}`"));
             fault.help(did_you_mean(value, "choices", known))
         }
         _ => of_option(function, option, &plain(problem)),
     }
 }
 
-/// `invalid type: string "x", expected u64` in words.
+/// Translates texts such as `invalid type: string "x", expected u64`.
 fn plain(problem: &str) -> String {
     let invalid = problem
         .strip_prefix("invalid type: ")
