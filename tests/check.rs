@@ -190,7 +190,7 @@ fn run_warns_once_of_a_name_clash() {
     run.assert_stderr(told);
     let prompt = twins().run(&["repl", "t.rhai"]);
     prompt.assert_code(0);
-    prompt.assert_stderr("half.rhai:1:14 and at t.rhai:2:15 may be taken");
+    prompt.assert_stderr("half.rhai:1:14 and at t.rhai:2:15 may be confused");
 }
 
 #[test]
