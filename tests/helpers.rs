@@ -332,7 +332,7 @@ fn killed_helper_stops_requests_of_its_engines() {
     let run = wait(child);
     run.assert_code(3);
     assert!(error(&run).contains(said), "{}", run.stderr);
-    let told = format!("warning: {said}: requests to `needs it` are given up\n");
+    let told = format!("warning: {said}: requests to `needs it` are aborted\n");
     run.assert_stderr(&told);
     let rows = sandbox.rows("out/test_a.csv");
     assert!(

@@ -48,7 +48,7 @@ fn load_keeps_rows_after_a_signal() {
         kill(Pid::from_raw(child.id() as i32), signal).expect("the signal");
         let run = wait(child);
         assert_eq!(run.code, 130, "{signal}: {}{}", run.stdout, run.stderr);
-        run.assert_stderr("interrupted: giving up what is under way");
+        run.assert_stderr("interrupted: aborting the requests in flight");
         let rows = std::fs::read_to_string(&rows).expect("the rows");
         let rows = rows
             .lines()

@@ -523,7 +523,7 @@ fn on_gpus(gpus: [&str; 2]) -> Finished {
 
 #[test]
 fn shared_gpu_is_a_warning() {
-    let warning = "`one` and `two` are measured at the same time on GPU 1: each slows the other";
+    let warning = "`one` and `two` are measured at the same time on GPU 1 and slow each other";
     let shared = on_gpus(["[0, 1]", "[1]"]);
     shared.assert_stderr(warning);
     for apart in [on_gpus(["[0]", "[1]"]), on_gpus(["[]", "[]"])] {

@@ -3,15 +3,17 @@
 use super::args::{VerbosityFlags, seconds, seed};
 use super::asked::Asked;
 use super::{complain, exit, signals};
-use crate::core::run::load;
 use crate::core::run::single::SingleRequest;
 use crate::core::selfcheck::Calibration;
 use crate::core::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
-use crate::core::{Code, EngineSpec, Event, ExperimentResult, MAX_SEND_LAG_S, Server};
+use crate::core::{
+    Client, Code, EngineResult, EngineSpec, Event, ExperimentResult, Interrupts, MAX_SEND_LAG_S,
+    Measurement, Row, RunOptions, Server, TestRun,
+};
 use crate::driver::address::Address;
-use crate::driver::http::Shards;
+use crate::driver::http::{Exchange, RequestLimits, Shards};
 use crate::driver::text::printable_message;
 use crate::driver::{limits, probe};
 use crate::report::{RequestLog, Watch, experiment_table, result_width};
@@ -19,7 +21,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread::Builder;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -143,7 +145,7 @@ impl From<Arrival> for crate::core::workload::Spacing {
     }
 }
 
-/// Sends the load and shows what was seen.
+/// Sends the load and shows the results. Returns the exit code.
 pub fn run(args: &LoadArgs) -> u8 {
     limits::prepare_descriptors();
     let prepared = args
@@ -153,7 +155,7 @@ pub fn run(args: &LoadArgs) -> u8 {
         Ok(prepared) => prepared,
         Err(problem) => return complain(&problem),
     };
-    let log = match args.rows.as_ref().map(create).transpose() {
+    let log = match args.rows.as_ref().map(create_log).transpose() {
         Ok(log) => log,
         Err(problem) => return complain(&problem),
     };
@@ -167,72 +169,74 @@ pub fn run(args: &LoadArgs) -> u8 {
         return complain("the system gives no threads to send from");
     };
     let (events, received) = channel();
-    let Ok(shown) = Builder::new()
+    let reporter = LoadReporter {
+        watch,
+        log,
+        cancel: cancel.clone(),
+        broken: None,
+    };
+    let Ok(reporting) = Builder::new()
         .name("report".into())
-        .spawn(move || report(&received, watch))
+        .spawn(move || reporter.run(&received))
     else {
         return complain("the system gives no thread for the report");
     };
     let warnings = events.clone();
     let tell = move |text: &str| drop(warnings.send(Event::Warned { text: text.into() }));
-    runtime.spawn(signals::cancel_on_signal(
-        cancel.clone(),
-        "giving up what is under way",
-        tell,
-    ));
-    let sending = Sending {
+    let doing = "aborting the requests in flight";
+    runtime.spawn(signals::cancel_on_signal(cancel.clone(), doing, tell));
+    let load = Load {
         workload,
         address,
-        shards,
-        log,
-        events,
-        cancel,
+        client: Client {
+            calibration: Calibration::read(),
+            max_send_lag_s: args.max_send_lag_s,
+            ..Client::new(shards, events, Interrupts::new(cancel))
+        },
     };
-    let code = runtime.block_on(sending.send(args));
-    let _ = shown.join(); // a panic of the report was printed by its thread
-    code
+    let code = runtime.block_on(load.run(args));
+    match reporting.join() {
+        Ok(Some(code)) => code.exit(),
+        Ok(None) | Err(_) => code, // a panic was printed by its thread
+    }
+}
+
+fn create_log(rows: &PathBuf) -> Result<RequestLog, String> {
+    RequestLog::create(rows).map_err(|e| {
+        format!(
+            "cannot write the rows to `{}`: {e}; choose another file with `--rows FILE`",
+            rows.display()
+        )
+    })
 }
 
 /// A load that is ready to be sent.
-struct Sending {
+struct Load {
     workload: WorkloadConfig,
     address: Address,
-    shards: Shards,
-    log: Option<RequestLog>,
-    events: Sender<Event>,
-    cancel: CancellationToken,
+    client: Client,
 }
 
-fn create(rows: &PathBuf) -> Result<RequestLog, String> {
-    let unwritable = |e| {
-        format!(
-            "cannot write the rows to `{}`: {e}; choose another with `--rows FILE`",
-            rows.display()
-        )
-    };
-    RequestLog::create(rows).map_err(unwritable)
-}
-
-impl Sending {
-    /// Sends it, prints the results, and returns the exit code.
-    async fn send(mut self, args: &LoadArgs) -> u8 {
-        let server = self.server(args);
-        let code = match self.cancel.run_until_cancelled(server).await {
-            None => Code::Interrupted.exit(),
-            Some(Ok(server)) => self.measure(args, server).await,
+impl Load {
+    /// Sends the load and returns the exit code.
+    async fn run(&self, args: &LoadArgs) -> u8 {
+        let cancel = self.client.interrupts.current();
+        let code = match cancel.run_until_cancelled(self.server(args)).await {
+            None => Some(Code::Interrupted),
+            Some(Ok(server)) => self.measure(args.asked.limits(), server).await,
             Some(Err(problem)) => {
                 eprintln!("error: {}", printable_message(&problem));
-                Code::Engine.exit()
+                Some(Code::Engine)
             }
         };
-        self.tell(Event::RunDone);
-        code
+        self.client.emit(Event::RunDone);
+        code.map_or(exit::OK, Code::exit)
     }
 
     /// Returns the server with the options that the flags give.
     async fn server(&self, args: &LoadArgs) -> Result<Arc<Server>, String> {
         let options = &self.workload.request;
-        let model = model_of(args, &self.address, options).await?;
+        let model = find_model(args, &self.address, options).await?;
         let server = Arc::new(server(args, &model, self.address.clone()));
         if server.accepts_ignore_eos().is_some() {
             return Ok(server);
@@ -240,110 +244,104 @@ impl Sending {
         let question = SingleRequest {
             server: server.clone(),
             limits: args.asked.limits(),
-            request_id: format!("{}-ignore-eos", run_id()),
+            request_id: format!("{}-ignore-eos", self.client.run_id),
             prompt: "Hello".into(),
             options: options.clone(),
         };
-        let refusal = question.ignore_eos_refusal(&self.shards).await;
+        let client = &self.client;
+        let refusal = question.ignore_eos_refusal(&client.shards).await;
         server.set_accepts_ignore_eos(refusal.is_none());
         if let Some(message) = refusal {
-            self.warn(format!(
-                "the server refuses `ignore_eos`, so that its answers may be shorter than `--max-tokens`; \
-                 `--no-ignore-eos` skips the question ({})",
+            client.warn(format!(
+                "the server refuses `ignore_eos`, so that its answers may be shorter than \
+                 `--max-tokens`; `--no-ignore-eos` skips the question ({})",
                 printable_message(&message)
             ));
         }
         Ok(server)
     }
 
-    async fn measure(&mut self, args: &LoadArgs, server: Arc<Server>) -> u8 {
-        let config = &self.workload;
-        let load = load::Load {
-            config,
-            server,
-            limits: args.asked.limits(),
-            run_id: run_id(),
-            max_send_lag_s: args.max_send_lag_s,
+    /// Runs the load as a test with one experiment. Returns the failure, if there is one.
+    async fn measure(&self, limits: RequestLimits, server: Arc<Server>) -> Option<Code> {
+        let mut test = TestRun::default();
+        let measurement = Measurement {
+            expr_id: test.add_experiment(),
+            config: &self.workload,
+            lexicon: self.workload.lexicon.clone(),
+            servers: vec![server],
+            options: RunOptions {
+                limits,
+                ..RunOptions::default()
+            },
+            memory: None,
         };
-        let mut unwritten = None;
-        let (log, events, cancel) = (&mut self.log, &self.events, &self.cancel);
-        let seen = load::run(load, &self.shards, cancel, |told| {
-            let event = match told {
-                load::Told::Began(live) => Event::ExperimentStarted(Arc::new(live)),
-                load::Told::Ended(row, seen) => {
-                    // A file with missing rows must not look complete.
-                    let log = log.as_mut().filter(|_| unwritten.is_none());
-                    if let Some(Err(e)) = log.map(|log| log.write(&row, &seen.chunks)) {
-                        unwritten = Some(e);
-                        cancel.cancel();
-                    }
-                    Event::RequestDone(row)
-                }
-                load::Told::Warned(text) => Event::Warned { text },
-            };
-            let _ = events.send(event); // a report that is gone shows nothing
-        })
-        .await;
-        let code = self.judge(&seen);
-        match unwritten {
-            Some(e) => {
-                self.warn(format!(
-                    "the rows could not be written: {e}; earlier rows are kept"
-                ));
-                Code::Invalid.exit()
+        let result = match self.client.measure(&mut test, measurement).await {
+            Ok(result) => result,
+            Err(error) => {
+                eprintln!("error: {error}");
+                return Some(Code::Invalid);
             }
-            None if self.cancel.is_cancelled() => Code::Interrupted.exit(),
-            None => code,
-        }
-    }
-
-    /// Prints the results, and returns what they mean for the exit code.
-    fn judge(&self, seen: &ExperimentResult) -> u8 {
-        self.tell(Event::Printed {
-            text: format!("{}\n{}", seen.title, experiment_table(seen, result_width())),
-        });
-        for reason in seen.validity.texts() {
-            self.warn(format!("invalid: {reason}"));
-        }
-        let known = Calibration::read().filter(|_| seen.validity.is_valid());
-        if let Some(text) = known.and_then(|known| known.warning(&seen.client)) {
-            self.warn(text);
-        }
-        let mut code = if seen.validity.is_valid() {
-            exit::OK
-        } else {
-            Code::Invalid.exit()
         };
-        for (failure, times) in seen.engines.iter().flat_map(|engine| engine.failures()) {
-            self.warn(format!("{times} × {failure}"));
-            code = code.max(Code::Check.exit());
+        if result.validity.is_valid() {
+            self.client.warn_if_overloaded(&result);
         }
-        code
-    }
-
-    fn warn(&self, text: String) {
-        self.tell(Event::Warned { text });
-    }
-
-    fn tell(&self, event: Event) {
-        let _ = self.events.send(event); // a report that is gone shows nothing
+        self.client.check_answers(&mut test, &result);
+        if self.client.interrupts.current().is_cancelled() {
+            return Some(Code::Interrupted);
+        }
+        test.outcome().code()
     }
 }
 
-/// Shows what happens until the load is done.
-fn report(events: &Receiver<Event>, mut watch: Watch) {
-    while let Some(event) = watch.next(events) {
-        match event {
-            Event::RequestDone(row) => watch.request(&row),
-            Event::Printed { text } => watch.screen.result(&text),
-            Event::Warned { text } => watch.screen.warn(&text),
-            _ => {}
-        }
-    }
+/// The consumer of the events of a load: shows them, and writes the rows.
+struct LoadReporter {
+    watch: Watch,
+    log: Option<RequestLog>,
+    cancel: CancellationToken,
+    /// The error with which writing the rows failed.
+    broken: Option<std::io::Error>,
 }
 
-fn run_id() -> String {
-    format!("lmrun-{}", std::process::id())
+impl LoadReporter {
+    /// Handles all events. Returns a failure if the rows could not be written.
+    fn run(mut self, events: &Receiver<Event>) -> Option<Code> {
+        while let Some(event) = self.watch.next(events) {
+            match event {
+                Event::RequestDone { row, exchange } => {
+                    self.write(&row, &exchange);
+                    self.watch.request(&row);
+                }
+                Event::ExperimentDone(result) => self.show(&result),
+                Event::Warned { text } => self.watch.screen.warn(&text),
+                _ => {}
+            }
+        }
+        let error = self.broken?;
+        let text = format!("the rows could not be written: {error}; earlier rows are kept");
+        self.watch.screen.warn(&text);
+        Some(Code::Invalid)
+    }
+
+    /// Writes a row. Stops after the first failure: a file with missing rows must not look
+    /// complete.
+    fn write(&mut self, row: &Row, exchange: &Exchange) {
+        let Some(log) = self.log.as_mut().filter(|_| self.broken.is_none()) else {
+            return;
+        };
+        if let Err(error) = log.write(row, &exchange.chunks) {
+            self.broken = Some(error);
+            self.cancel.cancel();
+        }
+    }
+
+    fn show(&self, result: &ExperimentResult) {
+        let screen = &self.watch.screen;
+        let table = experiment_table(result, result_width());
+        screen.result(&format!("{}\n{table}", result.title));
+        for (failure, times) in result.engines.iter().flat_map(EngineResult::failures) {
+            screen.warn(&format!("{times} × {failure}"));
+        }
+    }
 }
 
 fn server(args: &LoadArgs, model: &str, address: Address) -> Server {
@@ -359,7 +357,8 @@ fn server(args: &LoadArgs, model: &str, address: Address) -> Server {
     Server::new(Arc::new(spec), address)
 }
 
-async fn model_of(
+/// Returns the model of the command line, or the first that the server lists.
+async fn find_model(
     args: &LoadArgs,
     address: &Address,
     options: &RequestOptions,

@@ -2,7 +2,7 @@
 
 use super::{complain, exit, print, signals};
 use crate::core::selfcheck::{Calibration, Checker, SelfCheck};
-use crate::core::{Code, Site};
+use crate::core::{Client, Code, Interrupts, Site};
 use crate::driver::http::Shards;
 use crate::driver::scratch::Scratch;
 use crate::driver::{limits, machine, orphans};
@@ -91,15 +91,21 @@ fn checker(args: &SelfCheckArgs, scratch: &Scratch) -> Result<Checker, String> {
             Shards::start(threads.max(1))
         });
     let shards = shards.map_err(|e| format!("cannot start the sending threads: {e}"))?;
-    // Steps are shown by the caller, not by events.
-    let (events, _) = channel();
+    let cancel = CancellationToken::new();
+    let (events, received) = channel();
+    let site = Site::new(folder.clone(), watchdogs, events.clone());
+    let client = Client {
+        run_id: format!("selfcheck-{}", std::process::id()),
+        ..Client::new(shards, events, Interrupts::new(cancel.clone()))
+    };
     Ok(Checker {
-        shards,
-        site: Site::new(folder.clone(), watchdogs, events),
+        client,
+        events: received,
+        site,
         folder,
         program: program.display().to_string(),
         busy_subcommand: super::BUSY.into(),
-        cancel: CancellationToken::new(),
+        cancel,
     })
 }
 

@@ -3,7 +3,7 @@
 use super::args::RunArgs;
 use super::exit;
 use crate::core::selfcheck::Calibration;
-use crate::core::{Code, Event, Fleet, Interrupts, Runner};
+use crate::core::{Client, Code, Event, Fleet, Interrupts, Runner};
 use crate::driver::http::Shards;
 use crate::driver::{container, leftovers, limits, machine, orphans, program, secrets};
 use crate::report::{Destination, Outputs, Reporter, RunFacts};
@@ -11,7 +11,6 @@ use crate::script::{EngineChoice, Folders, Host, HostSettings, Parameters, engin
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use tokio::runtime::Runtime;
@@ -53,17 +52,14 @@ impl Stage {
         let facts = facts(args, text);
         let outputs = prepared.outputs.clone();
         let ports = [args.ports[0], args.ports[1]]; // clap takes two or none, and has a default
-        let runner = Arc::new(Runner {
-            fleet: Fleet::new(ports, prepared.log_dir.clone(), watchdogs, events.clone()),
-            shards,
-            interrupts: Interrupts::of(cancel.clone()),
+        let fleet = Fleet::new(ports, prepared.log_dir.clone(), watchdogs, events.clone());
+        let client = Client {
             run_id: facts.run_id.clone(),
-            serial: AtomicUsize::default(),
-            known: Calibration::read(),
+            calibration: Calibration::read(),
             max_send_lag_s: args.max_send_lag_s,
-            lexicons: parking_lot::Mutex::default(),
-            take_ignore_eos: parking_lot::Mutex::default(),
-        });
+            ..Client::new(shards, events, Interrupts::new(cancel.clone()))
+        };
+        let runner = Arc::new(Runner::new(fleet, client));
         let name = format!("repl-{}", jiff::Timestamp::now().strftime("%Y%m%d-%H%M%S"));
         let reporter = Reporter::new(
             prepared.outputs,

@@ -25,10 +25,12 @@ pub use result::experiment_result::{CachedShare, EngineResult, ExperimentResult}
 pub use result::row::Row;
 pub use result::stats::{Distribution, Tail, Weighted, least_n};
 pub use result::validity::{Reason, ReasonCode, Validity, invalid};
+pub(crate) use run::client::{Client, Measurement};
 pub use run::event::{Code, Event, Outcome};
+pub(crate) use run::event::{ExperimentStart, StartedEngine};
 pub(crate) use run::experiment::ExperimentPlan;
-pub use run::experiment::{Arm, RunError, RunOptions, Runner};
-pub use run::interrupts::Interrupts;
-pub use run::live::{Counts, Live, LiveEngine};
-pub use run::memory::GpuMemory;
+pub(crate) use run::experiment::{Arm, Runner};
+pub use run::experiment::{RunError, RunOptions};
+pub(crate) use run::interrupts::Interrupts;
+pub use run::progress::EngineProgress;
 pub(crate) use run::test_run::TestRun;

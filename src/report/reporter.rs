@@ -133,15 +133,15 @@ impl Reporter {
                 });
                 self.note_broken(planned);
             }
-            Event::ExperimentStarted(live) => {
-                let planned = live
+            Event::ExperimentStarted(start) => {
+                let planned = start
                     .planned_s
                     .map(|planned_s| format!(" for {planned_s:.1} s"));
                 self.watch
                     .screen
                     .note(&format!("  sending{}", planned.unwrap_or_default()));
             }
-            Event::RequestDone(row) => {
+            Event::RequestDone { row, .. } => {
                 self.keep_row(&row);
                 self.watch.request(&row);
             }
@@ -152,7 +152,7 @@ impl Reporter {
             Event::Checked { passed, what } => self.checked(passed, what),
             Event::Printed { text } => self.watch.screen.result(&text),
             Event::Warned { text } => self.warned(text),
-            Event::EngineWaiting { .. } | Event::RunDone => {} // the watch shows it
+            Event::EngineWaiting { .. } | Event::ExperimentProgress(_) | Event::RunDone => {} // shown by the watch
             Event::TestDone {
                 test,
                 outcome,

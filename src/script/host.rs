@@ -68,7 +68,7 @@ impl Host {
         runner: Arc<Runner>,
         settings: HostSettings,
     ) -> Self {
-        let scratch = Scratch::new(settings.folders.scratch, &runner.run_id);
+        let scratch = Scratch::new(settings.folders.scratch, &runner.client.run_id);
         let run = Rc::new(RunHost {
             runtime,
             runner,
@@ -101,7 +101,7 @@ impl Host {
     /// Adds a check to the current test and reports it.
     pub(crate) fn check(&self, passed: bool, what: String) {
         let mut test = self.test.borrow_mut();
-        self.runner().check(&mut test, passed, what);
+        self.runner().client.check(&mut test, passed, what);
     }
 
     /// Runs an experiment of the current test to completion.

@@ -50,7 +50,7 @@ pub(crate) fn interpreter(host: &Host, modules: Modules) -> rhai::Engine {
     engine.on_debug(move |text, source, position| {
         printer.print(format!("{}:{position}: {text}", source.unwrap_or_default()));
     });
-    stop_when_cancelled(&mut engine, host.runner().interrupts.now());
+    stop_when_cancelled(&mut engine, host.runner().client.interrupts.current());
     engine
 }
 
@@ -81,7 +81,7 @@ impl Printer {
     fn wait_until_shown(&self) {
         let (shown, is_shown) = channel();
         self.runner.emit(Event::Awaited { shown, aside: None });
-        let cancel = self.runner.interrupts.now();
+        let cancel = self.runner.client.interrupts.current();
         while is_shown.recv_timeout(CANCEL_INTERVAL) == Err(RecvTimeoutError::Timeout)
             && !cancel.is_cancelled()
         {}

@@ -135,7 +135,10 @@ impl Repl {
             self.interruptible(|repl| {
                 repl.signals.expect_interrupt();
                 let host = &repl.stage.host;
-                host.wait(engines::follow(&logs, host.runner().interrupts.now()));
+                host.wait(engines::follow(
+                    &logs,
+                    host.runner().client.interrupts.current(),
+                ));
             });
         }
         Ok(Next::Continue)

@@ -63,7 +63,7 @@ impl PromptSignals {
 
     /// Starts work that can be interrupted.
     pub(super) fn start_work(&self) {
-        self.runner.interrupts.begin();
+        self.runner.client.interrupts.start_work();
         self.is_working.store(true, Relaxed);
     }
 
@@ -95,7 +95,7 @@ impl PromptSignals {
         if !self.is_working.load(Relaxed) {
             return;
         }
-        let work = self.runner.interrupts.now();
+        let work = self.runner.client.interrupts.current();
         if work.is_cancelled() {
             kill();
         }

@@ -1,6 +1,10 @@
 //! What happens during a run, for whoever shows or stores it.
 
-use crate::core::{EngineSpec, ExperimentResult, Live, Row};
+use crate::core::run::progress::EngineProgress;
+use crate::core::run::send::EngineRun;
+use crate::core::{EngineSpec, ExperimentResult, Row};
+use crate::driver::clock::Stamp;
+use crate::driver::http::Exchange;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, SyncSender};
@@ -91,10 +95,17 @@ pub enum Event {
         /// Requests to each engine.
         requests: usize,
     },
-    /// The requests of an experiment begin.
-    ExperimentStarted(Arc<Live>),
-    /// A request has ended, well or not.
-    RequestDone(Box<Row>),
+    /// The first requests of an experiment are about to be sent.
+    ExperimentStarted(ExperimentStart),
+    /// The progress of a running experiment, of each engine; sent about ten times per second.
+    ExperimentProgress(Vec<EngineProgress>),
+    /// A request was answered or has failed.
+    RequestDone {
+        /// Its row in the CSV.
+        row: Box<Row>,
+        /// The moments of its chunks.
+        exchange: Box<Exchange>,
+    },
     /// All requests of an experiment have ended.
     ExperimentDone(Box<ExperimentResult>),
     /// A claim was checked.
@@ -125,6 +136,48 @@ pub enum Event {
         /// How long it took, seconds.
         took_s: f64,
     },
+}
+
+/// An experiment whose requests are about to be sent.
+#[derive(Clone, Debug)]
+pub struct ExperimentStart {
+    /// The workload, in words.
+    pub(crate) title: String,
+    /// The start.
+    pub(crate) start: Stamp,
+    /// The time from the start to the last planned request, seconds; `None` if answers decide it.
+    pub(crate) planned_s: Option<f64>,
+    /// The engines, in the order of the experiment.
+    pub(crate) engines: Vec<StartedEngine>,
+}
+
+/// An engine of an experiment.
+#[derive(Clone, Debug)]
+pub(crate) struct StartedEngine {
+    /// The engine's name.
+    pub(crate) name: Arc<str>,
+    /// True if the engine is a simulator.
+    pub(crate) simulated: bool,
+    /// The number of planned requests.
+    pub(crate) planned: usize,
+}
+
+impl ExperimentStart {
+    /// Describes the experiment of `runs`, which share one workload.
+    pub(crate) fn new(title: &str, runs: &[EngineRun]) -> Self {
+        let first = runs.first();
+        let engines = runs.iter().map(|run| StartedEngine {
+            name: run.context.engine.clone(),
+            simulated: run.context.simulated,
+            planned: run.requests.len(),
+        });
+        Self {
+            title: title.into(),
+            start: first.map_or_else(Stamp::now, |run| run.context.start),
+            planned_s: first.and_then(EngineRun::planned_s),
+            engines: engines.collect(),
+        }
+    }
 }
 
 /// How a test ended.

@@ -1,38 +1,39 @@
-//! What ends a run, and what ends only the work at hand.
+//! Interrupts of the whole run, and of one input at the prompt.
 
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-/// Tokens that end waits: that of the whole run, and one for each piece of work that can be ended
-/// alone, as a line at the prompt is.
-pub struct Interrupts {
+/// The token that cancels the run, and the token that cancels its current work.
+///
+/// They differ at the prompt, where an input can be interrupted without the session.
+pub(crate) struct Interrupts {
     run: CancellationToken,
-    now: Mutex<CancellationToken>,
+    current: Mutex<CancellationToken>,
 }
 
 impl Interrupts {
-    /// All work ends with the run.
-    pub fn of(run: CancellationToken) -> Self {
+    /// Creates the interrupts of a run whose work is cancelled with it.
+    pub(crate) fn new(run: CancellationToken) -> Self {
         Self {
-            now: Mutex::new(run.clone()),
+            current: Mutex::new(run.clone()),
             run,
         }
     }
 
-    /// What the work at hand heeds.
-    pub fn now(&self) -> CancellationToken {
-        self.now.lock().clone()
+    /// The token that cancels the current work.
+    pub(crate) fn current(&self) -> CancellationToken {
+        self.current.lock().clone()
     }
 
-    /// Returns true if the work at hand was ended and the run goes on.
-    pub fn only_work_ends(&self) -> bool {
-        self.now().is_cancelled() && !self.run.is_cancelled()
+    /// Returns true if the current work was cancelled and the run was not.
+    pub(crate) fn only_work_is_cancelled(&self) -> bool {
+        self.current().is_cancelled() && !self.run.is_cancelled()
     }
 
-    /// Begins work that can be ended alone.
-    pub fn begin(&self) -> CancellationToken {
+    /// Starts work that can be cancelled without the run.
+    pub(crate) fn start_work(&self) -> CancellationToken {
         let token = self.run.child_token();
-        *self.now.lock() = token.clone();
+        *self.current.lock() = token.clone();
         token
     }
 }
@@ -42,17 +43,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_ends_alone_and_the_run_ends_all() {
+    fn work_is_cancelled_alone_or_with_the_run() {
         let run = CancellationToken::new();
-        let interrupts = Interrupts::of(run.clone());
-        interrupts.begin().cancel();
-        assert!(
-            interrupts.now().is_cancelled() && interrupts.only_work_ends() && !run.is_cancelled()
-        );
-        let second = interrupts.begin();
-        assert!(!interrupts.now().is_cancelled());
+        let interrupts = Interrupts::new(run.clone());
+        interrupts.start_work().cancel();
+        assert!(interrupts.current().is_cancelled());
+        assert!(interrupts.only_work_is_cancelled() && !run.is_cancelled());
+        let second = interrupts.start_work();
+        assert!(!interrupts.current().is_cancelled());
         run.cancel();
-        assert!(!interrupts.only_work_ends());
-        assert!(second.is_cancelled() && interrupts.begin().is_cancelled());
+        assert!(!interrupts.only_work_is_cancelled());
+        assert!(second.is_cancelled() && interrupts.start_work().is_cancelled());
     }
 }

@@ -16,7 +16,9 @@ pub type GpuMemory = BTreeMap<String, u64>;
 /// Reads the GPU memory once a second, away from the requests, until it is dropped.
 pub struct MemoryWatch {
     /// The last reading, of each engine.
-    pub latest: Arc<Mutex<Vec<GpuMemory>>>,
+    latest: Arc<Mutex<Vec<GpuMemory>>>,
+    /// The GPUs of each engine.
+    gpus: Vec<Vec<u32>>,
     task: JoinHandle<()>,
 }
 
@@ -24,6 +26,10 @@ impl MemoryWatch {
     /// Takes a first reading, then goes on in the background.
     pub async fn start(engines: &[Arc<Engine>]) -> Self {
         let engines = engines.to_vec();
+        let gpus = engines
+            .iter()
+            .map(|engine| engine.spec.host_gpus())
+            .collect();
         let latest = Arc::new(Mutex::new(read(&engines).await));
         let shared = latest.clone();
         let task = tokio::spawn(async move {
@@ -33,7 +39,13 @@ impl MemoryWatch {
                 *shared.lock() = now;
             }
         });
-        Self { latest, task }
+        Self { latest, gpus, task }
+    }
+
+    /// The memory in use on the GPUs of one engine, MiB, if it is known.
+    pub(crate) fn used_mib(&self, engine_id: usize) -> Option<u64> {
+        let gpus = self.gpus.get(engine_id)?;
+        sum_mib(self.latest.lock().get(engine_id)?, gpus)
     }
 
     /// The last reading of one engine as JSON; `{}` if there is none.
@@ -43,6 +55,14 @@ impl MemoryWatch {
             .get(engine_id)
             .map_or_else(|| NONE.into(), json)
     }
+}
+
+/// The sum over some GPUs, MiB; `None` for no GPU or an unknown one.
+fn sum_mib(memory: &GpuMemory, gpus: &[u32]) -> Option<u64> {
+    let used = gpus
+        .iter()
+        .map(|gpu| memory.get(&format!("gpu-{gpu}")).copied());
+    used.sum::<Option<u64>>().filter(|_| !gpus.is_empty())
 }
 
 /// The memory of no GPU, as JSON.
@@ -117,6 +137,14 @@ async fn simulated(engine: &Engine) -> GpuMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_of_several_gpus_is_their_sum_or_unknown() {
+        let memory = GpuMemory::from([("gpu-0".into(), 10), ("gpu-1".into(), 20)]);
+        assert_eq!(sum_mib(&memory, &[0, 1]), Some(30));
+        assert_eq!(sum_mib(&memory, &[0, 2]), None);
+        assert_eq!(sum_mib(&memory, &[]), None);
+    }
 
     #[test]
     fn memory_of_an_engine_is_that_of_its_own_gpus_on_this_machine() {

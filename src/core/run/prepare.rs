@@ -1,31 +1,39 @@
 //! Getting the engines of an experiment ready.
 
 use crate::core::engine::lifecycle::all_ready;
-use crate::core::run::experiment::{Arm, RunOptions, Runner};
+use crate::core::run::experiment::{Arm, ExperimentPlan, RunOptions, Runner};
 use crate::core::run::single::SingleRequest;
 use crate::core::workload::{CountedBy, Lexicon, RequestOptions, TextOptions, WorkloadConfig};
-use crate::core::{Engine, EngineError, EngineSpec, Event};
+use crate::core::{Engine, EngineError, EngineSpec};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
+/// Engines that are ready to be measured.
+pub(crate) struct Prepared {
+    /// The engines, in the order of the experiment.
+    pub(crate) engines: Vec<Arc<Engine>>,
+    /// The words of the workload's texts.
+    pub(crate) lexicon: Arc<Lexicon>,
+}
+
 impl Runner {
-    /// Starts the engines that are to be started, waits for all, and warms them up. Those that
-    /// it started stand in `own`, also when it fails half-way.
+    /// Starts the engines of `plan`, waits until all are ready, and warms them up. Adds the engines
+    /// that it started to `started`, also when it fails.
     pub(crate) async fn prepare(
         &self,
-        config: &WorkloadConfig,
-        arms: Vec<Arm>,
-        options: RunOptions,
-        own: &Mutex<Vec<Arc<Engine>>>,
-    ) -> Result<Vec<Arc<Engine>>, EngineError> {
-        let engines = self.start_all(arms, own).await?;
+        plan: &ExperimentPlan<'_>,
+        started: &Mutex<Vec<Arc<Engine>>>,
+    ) -> Result<Prepared, EngineError> {
+        let engines = self.start_all(plan.arms.clone(), started).await?;
+        let request = &plan.config.request;
         for engine in &engines {
-            if config.fixes_lengths() {
-                self.try_ignore_eos(engine, &config.request, options).await;
+            if plan.config.fixes_lengths() {
+                self.try_ignore_eos(engine, request, plan.options).await;
             }
-            self.warm_up(engine, &config.request, options).await;
+            self.warm_up(engine, request, plan.options).await;
         }
-        Ok(engines)
+        let lexicon = self.lexicon(plan.config, &engines).await;
+        Ok(Prepared { engines, lexicon })
     }
 
     /// Starts what is to be started, and waits until all are ready.
@@ -62,16 +70,16 @@ impl Runner {
             let warmup = SingleRequest {
                 server: engine.server.clone(),
                 limits: run.limits,
-                request_id: format!("{}-warmup-{number}", self.run_id),
+                request_id: format!("{}-warmup-{number}", self.client.run_id),
                 prompt: "Warm up, please. ".repeat(40 + number),
                 options: options.clone(),
             };
-            if let Some(failure) = warmup.send(&self.shards).await {
+            if let Some(failure) = warmup.send(&self.client.shards).await {
                 let text = format!(
                     "a warm-up request to `{}` failed: {failure}",
                     engine.spec.name
                 );
-                self.emit(Event::Warned { text });
+                self.client.warn(text);
             }
         }
     }
@@ -82,7 +90,8 @@ impl Runner {
             return;
         }
         let known = self
-            .take_ignore_eos
+            .answers
+            .accepts_ignore_eos
             .lock()
             .iter()
             .find(|(spec, _)| *spec == *engine.spec)
@@ -93,13 +102,14 @@ impl Runner {
         let question = SingleRequest {
             server: engine.server.clone(),
             limits: run.limits,
-            request_id: format!("{}-ignore-eos", self.run_id),
+            request_id: format!("{}-ignore-eos", self.client.run_id),
             prompt: "Hello".into(),
             options: options.clone(),
         };
-        let refusal = question.ignore_eos_refusal(&self.shards).await;
+        let refusal = question.ignore_eos_refusal(&self.client.shards).await;
         engine.server.set_accepts_ignore_eos(refusal.is_none());
-        self.take_ignore_eos
+        self.answers
+            .accepts_ignore_eos
             .lock()
             .push((EngineSpec::clone(&engine.spec), refusal.is_none()));
         if let Some(words) = refusal {
@@ -108,17 +118,13 @@ impl Runner {
                 "`{name}` refuses `ignore_eos`, so that its answers may be shorter than asked for; \
                  `ignore_eos: false` for `{name}` skips the question ({words})"
             );
-            self.emit(Event::Warned { text });
+            self.client.warn(text);
         }
     }
 
     /// The words of a workload's texts: by the first engine that counts tokens, where the config
     /// asks for that.
-    pub(crate) async fn lexicon(
-        &self,
-        config: &WorkloadConfig,
-        engines: &[Arc<Engine>],
-    ) -> Arc<Lexicon> {
+    async fn lexicon(&self, config: &WorkloadConfig, engines: &[Arc<Engine>]) -> Arc<Lexicon> {
         if config.text.tokenizer.as_deref() != Some(TextOptions::ENGINE) {
             return config.lexicon.clone();
         }
@@ -134,6 +140,7 @@ impl Runner {
     /// as another was counts as that did.
     async fn fitted(&self, engine: &Engine) -> Option<Arc<Lexicon>> {
         let known = self
+            .answers
             .lexicons
             .lock()
             .iter()
@@ -145,7 +152,8 @@ impl Runner {
         let count = async |text: &str| engine.count_tokens(text).await;
         let fitted = Lexicon::fit(CountedBy::Engine, count).await?;
         let fitted = Arc::new(fitted.with_model(&engine.spec.model));
-        self.lexicons
+        self.answers
+            .lexicons
             .lock()
             .push((EngineSpec::clone(&engine.spec), fitted.clone()));
         Some(fitted)

@@ -3,7 +3,8 @@
 use crate::core::Server;
 use crate::core::result::row::{Row, RowContext};
 use crate::core::result::same_work;
-use crate::core::run::live::{Counts, LiveEngine};
+use crate::core::run::memory::MemoryWatch;
+use crate::core::run::progress::{EngineProgress, RequestCounters};
 use crate::core::workload::{
     Answers, DependencyTracker, Lexicon, Ready, Request, RequestOptions, Said, WorkloadConfig,
 };
@@ -18,39 +19,33 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio_util::sync::CancellationToken;
 
-/// The numbers and names of an engine's run.
-pub(crate) struct RunIds {
-    /// The number of the experiment.
+/// The workload that all engines of an experiment share.
+pub(crate) struct SharedWorkload<'a> {
+    /// The number of the experiment in its test.
     pub(crate) expr_id: usize,
-    /// The number of the engine within the experiment.
-    pub(crate) engine_id: usize,
-    /// The prefix of every `x-request-id`.
+    /// The workload.
+    pub(crate) config: &'a WorkloadConfig,
+    /// The words of the texts.
+    pub(crate) lexicon: Arc<Lexicon>,
+    /// The time limits of each request.
+    pub(crate) limits: RequestLimits,
+    /// The requests, which were made with the lexicon.
+    pub(crate) requests: Arc<Vec<Request>>,
+    /// The start of the id of each request.
     pub(crate) id_prefix: String,
 }
 
-/// The part of an experiment that all of its engines share.
-pub(crate) struct SharedLoad<'a> {
-    /// The workload.
-    pub(crate) config: &'a WorkloadConfig,
-    /// The requests of the workload, made with `lexicon`.
-    pub(crate) requests: Arc<Vec<Request>>,
-    /// The words of the texts.
-    pub(crate) lexicon: Arc<Lexicon>,
-    /// The time limits of a request.
-    pub(crate) limits: RequestLimits,
-}
-
-/// An engine and the requests that are sent to it.
-pub struct EngineRun {
-    server: Arc<Server>,
+/// The requests of an experiment to one engine.
+pub(crate) struct EngineRun {
+    /// The server that the requests are sent to.
+    pub(crate) server: Arc<Server>,
     limits: RequestLimits,
     /// What it is asked, in order.
     pub requests: Arc<Vec<Request>>,
     /// What its rows have in common.
     pub context: RowContext,
-    counts: Arc<Counts>,
+    counters: Arc<RequestCounters>,
     lexicon: Arc<Lexicon>,
     concurrency: Option<usize>,
     options: RequestOptions,
@@ -70,42 +65,44 @@ pub struct Completed {
 }
 
 impl EngineRun {
-    /// The requests of `load`, to be sent to `server`.
-    pub(crate) fn new(ids: RunIds, server: Arc<Server>, load: &SharedLoad<'_>) -> Self {
+    /// Creates the run of one engine.
+    pub(crate) fn new(
+        workload: &SharedWorkload<'_>,
+        engine_id: usize,
+        server: Arc<Server>,
+    ) -> Self {
         let spec = &server.spec;
+        let requests = workload.requests.clone();
         let context = RowContext {
-            expr_id: ids.expr_id,
-            engine_id: ids.engine_id,
+            expr_id: workload.expr_id,
+            engine_id,
             engine: spec.name.as_str().into(),
             engine_kind: spec.kind.as_str().into(),
             simulated: spec.simulated,
             model: spec.model.as_str().into(),
-            context_len_from: load.lexicon.counted_for(&spec.model),
+            context_len_from: workload.lexicon.counted_for(&spec.model),
             reports_only_hits: spec.reports_only_hits,
             start: Stamp::now(),
         };
         Self {
             server,
-            limits: load.limits,
-            said: vec![0; load.requests.len()],
-            requests: load.requests.clone(),
+            limits: workload.limits,
+            said: vec![0; requests.len()],
+            requests,
             context,
-            counts: Arc::default(),
-            lexicon: load.lexicon.clone(),
-            concurrency: load.config.arrivals.concurrency,
-            options: load.config.request.clone(),
-            id_prefix: ids.id_prefix,
+            counters: Arc::default(),
+            lexicon: workload.lexicon.clone(),
+            concurrency: workload.config.arrivals.concurrency,
+            options: workload.config.request.clone(),
+            id_prefix: format!("{}-{engine_id}", workload.id_prefix),
         }
     }
 
-    /// How it is seen from outside while its requests are under way.
-    pub fn live(&self, gpus: Vec<u32>) -> LiveEngine {
-        LiveEngine {
-            engine: self.context.engine.clone(),
-            simulated: self.context.simulated,
-            gpus,
-            planned: self.requests.len(),
-            counts: self.counts.clone(),
+    /// The number of requests that were sent and that are in flight, and the GPU memory in use.
+    pub(crate) fn progress(&self, memory: Option<&MemoryWatch>) -> EngineProgress {
+        EngineProgress {
+            gpu_mib: memory.and_then(|memory| memory.used_mib(self.context.engine_id)),
+            ..self.counters.progress()
         }
     }
 
@@ -164,7 +161,7 @@ impl EngineRun {
             lexicon: self.lexicon.clone(),
             id_prefix: self.id_prefix.clone(),
             answers,
-            counts: self.counts.clone(),
+            counters: self.counters.clone(),
             flow: flow.has_dependencies().then(|| Mutex::new(flow)),
             ended,
         }
@@ -240,41 +237,6 @@ pub fn send(lanes: &mut [EngineRun], shards: &Shards) -> UnboundedReceiver<Compl
 /// The error of a request that an interrupt cut off.
 pub const INTERRUPTED: &str = "the run was interrupted";
 
-/// The ends of requests, one after the other. When `cancel` is cancelled, `give_up` is told the
-/// reason, and those under way end as failed.
-pub struct Completions<'a, F> {
-    requests: UnboundedReceiver<Completed>,
-    cancel: &'a CancellationToken,
-    give_up: Option<F>,
-}
-
-impl<'a, F: FnOnce(&str)> Completions<'a, F> {
-    /// The ends that come out of `requests`.
-    pub fn of(
-        requests: UnboundedReceiver<Completed>,
-        cancel: &'a CancellationToken,
-        give_up: F,
-    ) -> Self {
-        Self {
-            requests,
-            cancel,
-            give_up: Some(give_up),
-        }
-    }
-
-    /// The next, `None` behind the last.
-    pub async fn next(&mut self) -> Option<Completed> {
-        loop {
-            tokio::select! {
-                ended = self.requests.recv() => return ended,
-                () = self.cancel.cancelled(), if self.give_up.is_some() => {
-                    self.give_up.take().into_iter().for_each(|give_up| give_up(INTERRUPTED));
-                }
-            }
-        }
-    }
-}
-
 /// What it takes to hand the first requests to the sending threads, seconds.
 const READY_S: f64 = 0.01;
 /// What it takes to open a connection, seconds, with room to spare.
@@ -293,7 +255,7 @@ struct SendPlan {
     lexicon: Arc<Lexicon>,
     id_prefix: String,
     answers: Answers,
-    counts: Arc<Counts>,
+    counters: Arc<RequestCounters>,
     /// Where the end of a request sets others free; without it, requests share no lock.
     flow: Option<Mutex<DependencyTracker>>,
     ended: UnboundedSender<Completed>,
@@ -357,11 +319,11 @@ impl RequestSource for SendPlan {
     }
 
     fn sending(&self) {
-        self.counts.sending();
+        self.counters.add_sent();
     }
 
     fn answered(&self) {
-        self.counts.answered();
+        self.counters.add_answered();
     }
 
     fn completed(&self, job: SendJob, mut exchange: Exchange) -> Vec<SendJob> {

@@ -13,10 +13,10 @@ pub use step::{Step, busy_steps, rate_steps, stream_steps};
 use super::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
-use super::{Engine, EngineError, EngineSpec, MAX_SEND_LAG_S, Readiness, RequestLimits};
+use super::{
+    Client, Engine, EngineSpec, Event, Measurement, Readiness, RunError, RunOptions, TestRun,
+};
 use crate::core::engine::service::Site;
-use crate::core::run::load;
-use crate::driver::http::Shards;
 use crate::driver::limits::max_descriptors;
 use crate::driver::port;
 use crate::driver::process_tree::{CommandLine, Graces, ProcessTree};
@@ -25,13 +25,16 @@ use result::StampedAnswers;
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// The parts that a check needs.
 pub struct Checker {
-    /// The sending threads to check.
-    pub shards: Shards,
+    /// The client that is checked.
+    pub(crate) client: Client,
+    /// The events of the client.
+    pub(crate) events: Receiver<Event>,
     /// The context of the simulator.
     pub site: Site,
     /// The folder for stamps and logs.
@@ -60,7 +63,7 @@ impl Checker {
         &self,
         max_streams: usize,
         mut progress: impl FnMut(&str),
-    ) -> Result<SelfCheck, EngineError> {
+    ) -> Result<SelfCheck, RunError> {
         let mut check = SelfCheck::of_this_machine();
         for steps in [stream_steps(), rate_steps(), busy_steps()] {
             for step in steps.into_iter().filter(|step| step.streams <= max_streams) {
@@ -83,31 +86,32 @@ impl Checker {
         Ok(check)
     }
 
-    async fn run(&self, step: Step) -> Result<StepResult, EngineError> {
+    async fn run(&self, step: Step) -> Result<StepResult, RunError> {
         let stamps = self.folder.join("stamps.jsonl");
         let port = port::find_free(HOST, &[]).unwrap_or_default();
         let engine =
             Engine::start(self.simulator(&step, &stamps), port, &self.site, Vec::new()).await?;
         if let Readiness::NotReady(error) = engine.wait_until_ready(READY).await {
-            return Err(error);
+            return Err(error.into());
         }
         let busy = self.make_busy(&step).await;
-        let mut exchanges = HashMap::new();
-        let run_id = format!("selfcheck-{}", std::process::id());
         let config = workload(&step);
-        let load = load::Load {
+        let mut test = TestRun::default();
+        let measurement = Measurement {
+            expr_id: test.add_experiment(),
             config: &config,
-            server: engine.server.clone(),
-            limits: RequestLimits::default(),
-            run_id,
-            max_send_lag_s: MAX_SEND_LAG_S,
+            lexicon: config.lexicon.clone(),
+            servers: vec![engine.server.clone()],
+            options: RunOptions::default(),
+            memory: None,
         };
-        let seen = load::run(load, &self.shards, &self.cancel, |told| {
-            if let load::Told::Ended(row, seen) = told {
-                exchanges.insert(row.x_request_id.clone(), seen.clone());
+        let measured = self.client.measure(&mut test, measurement).await;
+        let mut exchanges = HashMap::new();
+        for event in self.events.try_iter() {
+            if let Event::RequestDone { row, exchange } = event {
+                exchanges.insert(row.x_request_id, *exchange);
             }
-        })
-        .await;
+        }
         for process in busy {
             process
                 .close(Graces {
@@ -119,7 +123,7 @@ impl Checker {
         engine.close().await?;
         let truth = GroundTruth::read(&stamps);
         let answers = StampedAnswers::new(&truth, &exchanges);
-        Ok(StepResult::new(step, &seen, &answers))
+        Ok(StepResult::new(step, &measured?, &answers))
     }
 
     fn simulator(&self, step: &Step, stamps: &std::path::Path) -> EngineSpec {

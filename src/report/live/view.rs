@@ -2,10 +2,9 @@
 
 use super::columns::{self, Column, Group};
 use super::tally::{Measure, Tally};
-use crate::core::{Distribution, Event, GpuMemory, Live, LiveEngine, least_n};
+use crate::core::{Distribution, EngineProgress, Event, ExperimentStart, StartedEngine, least_n};
 use crate::driver::clock::Stamp;
 use crate::driver::text::printable;
-use std::sync::Arc;
 
 /// What goes on.
 #[derive(Debug, Default)]
@@ -29,7 +28,8 @@ struct Starting {
 /// An experiment whose requests are under way.
 #[derive(Debug)]
 struct Running {
-    live: Arc<Live>,
+    start: ExperimentStart,
+    progress: Vec<EngineProgress>,
     tallies: Vec<Tally>,
 }
 
@@ -68,15 +68,20 @@ impl View {
             Event::EngineReady { port, .. } | Event::EngineClosed { port, .. } => {
                 self.starting.retain(|engine| engine.port != *port);
             }
-            Event::ExperimentStarted(live) => {
-                let tallies = live.lanes.iter().map(|_| Tally::default()).collect();
+            Event::ExperimentStarted(start) => {
                 self.starting.clear();
                 self.running = Some(Running {
-                    live: live.clone(),
-                    tallies,
+                    start: start.clone(),
+                    progress: vec![EngineProgress::default(); start.engines.len()],
+                    tallies: start.engines.iter().map(|_| Tally::default()).collect(),
                 });
             }
-            Event::RequestDone(row) => {
+            Event::ExperimentProgress(progress) => {
+                if let Some(running) = &mut self.running {
+                    running.progress.clone_from(progress);
+                }
+            }
+            Event::RequestDone { row, .. } => {
                 let tally = self
                     .running
                     .as_mut()
@@ -126,7 +131,7 @@ impl View {
         const TURN_S: f64 = 0.25;
         let since = self.test.as_ref().map(|(_, since)| *since);
         let passed_s = now
-            .since_s(since.or(self.running.as_ref().map(|running| running.live.start))?)
+            .since_s(since.or(self.running.as_ref().map(|running| running.start.start))?)
             .max(0.0);
         let spin = SPIN[(passed_s / TURN_S) as usize % SPIN.len()];
         let test = self.test.as_ref().map(|(test, _)| test.clone());
@@ -140,7 +145,7 @@ impl View {
             _ => None,
         };
         let title = match (&self.running, &self.experiment) {
-            (Some(running), _) => Some(running.live.title.clone()),
+            (Some(running), _) => Some(running.start.title.clone()),
             (None, experiment) => experiment.as_ref().map(|(_, title)| title.clone()),
         };
         let parts = [
@@ -208,7 +213,7 @@ impl Starting {
 impl Running {
     /// How long it will take, as far as that can be said.
     fn left(&mut self, now: Stamp) -> Option<String> {
-        let left_s = self.left_s(now.since_s(self.live.start).max(0.0))?;
+        let left_s = self.left_s(now.since_s(self.start.start).max(0.0))?;
         let rounded = || format!("about {left_s:.0} s left");
         Some(if left_s > 0.0 {
             rounded()
@@ -221,15 +226,18 @@ impl Running {
     fn left_s(&mut self, passed_s: f64) -> Option<f64> {
         /// Fewer say little of how many are answered in a second.
         const ENOUGH: usize = 10;
-        let lanes = &self.live.lanes;
         let ended: usize = self.tallies.iter().map(Tally::ended).sum();
         let each_s = passed_s / ended as f64;
-        let Some(planned_s) = self.live.planned_s else {
-            let planned: usize = lanes.iter().map(|lane| lane.planned).sum();
+        let Some(planned_s) = self.start.planned_s else {
+            let planned: usize = self.start.engines.iter().map(|engine| engine.planned).sum();
             return (ended > 0).then(|| each_s * planned.saturating_sub(ended) as f64);
         };
         if ended >= ENOUGH {
-            let running: usize = lanes.iter().map(|lane| lane.counts.running()).sum();
+            let running: usize = self
+                .progress
+                .iter()
+                .map(|progress| progress.in_flight)
+                .sum();
             return Some((planned_s - passed_s).max(0.0) + each_s * running as f64);
         }
         let latencies_s = self
@@ -240,13 +248,8 @@ impl Running {
     }
 
     fn lines(&mut self, now: Stamp, width: usize, color: bool) -> Vec<String> {
-        let memory = self.live.memory.lock().clone();
-        let names: Vec<String> = self.live.lanes.iter().map(name).collect();
-        let lines = columns::draw(
-            &names,
-            self.groups(now.since_s(self.live.start), &memory),
-            width,
-        );
+        let names: Vec<String> = self.start.engines.iter().map(name).collect();
+        let lines = columns::draw(&names, self.groups(now.since_s(self.start.start)), width);
         let failed: Vec<bool> = self.tallies.iter().map(|tally| tally.failed > 0).collect();
         let painted = lines.into_iter().map(|(row, line)| match row {
             None => dim(&line, color),
@@ -256,24 +259,23 @@ impl Running {
         painted.collect()
     }
 
-    fn groups(&mut self, passed_s: f64, memory: &[GpuMemory]) -> Vec<Group> {
-        let Self { live, tallies } = self;
-        let lanes = &live.lanes;
-        let count = |head, of: fn(&LiveEngine) -> usize| {
-            Column::new(
-                head,
-                lanes.iter().map(|lane| of(lane).to_string()).collect(),
-            )
-        };
-        let mib = |(i, lane): (usize, &LiveEngine)| {
-            let mib = memory.get(i).and_then(|memory| lane.memory_mib(memory));
-            mib.map_or_else(none, |mib| mib.to_string())
-        };
+    fn groups(&mut self, passed_s: f64) -> Vec<Group> {
+        let planned = self.start.engines.iter();
+        let planned = planned.map(|engine| engine.planned.to_string()).collect();
+        let mut sent = Vec::new();
+        let mut in_flight = Vec::new();
+        let mut gpu_mib = Vec::new();
+        for progress in &self.progress {
+            sent.push(progress.sent.to_string());
+            in_flight.push(progress.in_flight.to_string());
+            gpu_mib.push(progress.gpu_mib.map_or_else(none, |mib| mib.to_string()));
+        }
+        let tallies = &mut self.tallies;
         vec![
             vec![
-                count("planned", |lane| lane.planned),
-                count("sent", |lane| lane.counts.sent()),
-                count("running", |lane| lane.counts.running()),
+                Column::new("planned", planned),
+                Column::new("sent", sent),
+                Column::new("running", in_flight),
                 column("done", tallies, |tally| tally.ok.to_string()),
                 column("failed", tallies, |tally| tally.failed.to_string()),
             ],
@@ -292,7 +294,7 @@ impl Running {
                 column("cached", tallies, |tally| {
                     percent(tally.cached_share.value())
                 }),
-                Column::new("GPU MiB", lanes.iter().enumerate().map(mib).collect()),
+                Column::new("GPU MiB", gpu_mib),
                 tail(
                     ["lag p99", "lag max"],
                     tallies,
@@ -307,30 +309,32 @@ impl Running {
         let left = self
             .left(now)
             .map_or_else(String::new, |left| format!("; {left}"));
-        let lanes = self.live.lanes.iter().zip(&mut self.tallies);
-        let line = |(lane, tally): (&LiveEngine, &mut Tally)| {
-            format!(
-                "  {}: {} of {} sent, {} running, {} done, {} failed; TTFT p50 {}, latency p50 {}{left}",
-                name(lane),
-                lane.counts.sent(),
-                lane.planned,
-                lane.counts.running(),
+        let engines = self.start.engines.iter().zip(&self.progress);
+        let mut lines = Vec::new();
+        for ((engine, progress), tally) in engines.zip(&mut self.tallies) {
+            lines.push(format!(
+                "  {}: {} of {} sent, {} running, {} done, {} failed; TTFT p50 {}, latency p50 \
+                 {}{left}",
+                name(engine),
+                progress.sent,
+                engine.planned,
+                progress.in_flight,
                 tally.ok,
                 tally.failed,
                 median(tally.ttft.values()),
                 median(tally.latency.values()),
-            )
-        };
-        lanes.map(line).collect()
+            ));
+        }
+        lines
     }
 }
 
-/// A simulated number never passes for a real one.
-fn name(lane: &LiveEngine) -> String {
-    if lane.simulated {
-        format!("{} (simulated)", lane.engine)
+/// The engine's name, marked if its numbers are simulated.
+fn name(engine: &StartedEngine) -> String {
+    if engine.simulated {
+        format!("{} (simulated)", engine.name)
     } else {
-        lane.engine.to_string()
+        engine.name.to_string()
     }
 }
 

@@ -68,7 +68,7 @@ pub fn arm_of(value: &Dynamic) -> Result<Arm, ScriptError> {
 
 /// Runs `work` to completion, or until the run is interrupted.
 pub fn wait<T>(host: &Host, work: impl Future<Output = T>) -> Result<T, Box<EvalAltResult>> {
-    let cancel = host.runner().interrupts.now();
+    let cancel = host.runner().client.interrupts.current();
     host.wait(async { cancel.run_until_cancelled(work).await })
         .ok_or_else(diagnostic::interrupted)
 }

@@ -94,7 +94,7 @@ mod natives {
                 near.unwrap_or_else(|| "give the path of a CSV, such as outputs/test_a.csv".into());
             ScriptError::new(problem).at_word(path).help(help)
         })?;
-        if is_of_run(&table, &format!("{}-", host.runner().run_id)) {
+        if is_of_run(&table, &format!("{}-", host.runner().client.run_id)) {
             let message = format!("{path} is a result of this run and cannot be its own baseline");
             return Err(ScriptError::new(message)
                 .at_word(path)

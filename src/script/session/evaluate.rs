@@ -84,7 +84,10 @@ impl Session {
     }
 
     fn evaluate(&mut self, input: &str) -> Result<Dynamic, Diagnostic> {
-        stop_when_cancelled(&mut self.engine, self.host.runner().interrupts.begin());
+        stop_when_cancelled(
+            &mut self.engine,
+            self.host.runner().client.interrupts.start_work(),
+        );
         let ast = self.compile(input)?;
         let variables_before = self.scope.len();
         let functions_before = self.functions.clone();

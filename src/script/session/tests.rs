@@ -1,5 +1,5 @@
 use super::*;
-use crate::core::{Code, Fleet, Interrupts, Runner};
+use crate::core::{Client, Code, Fleet, Interrupts, Runner};
 use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdogs;
 use crate::script::{EngineChoice, Folders, Host, HostSettings, Parameters};
@@ -23,17 +23,11 @@ impl Bed {
             .expect("a runtime");
         let dir = tempfile::tempdir().expect("a folder");
         let watchdogs = Watchdogs::new("/bin/true".into(), "");
-        let runner = Arc::new(Runner {
-            fleet: Fleet::new([1, 2], dir.path().into(), watchdogs, channel().0),
-            shards: Shards::for_this_machine().expect("threads"),
-            interrupts: Interrupts::of(CancellationToken::new()),
-            run_id: "lmrun-test".into(),
-            serial: std::sync::atomic::AtomicUsize::default(),
-            known: None,
-            lexicons: parking_lot::Mutex::default(),
-            take_ignore_eos: parking_lot::Mutex::default(),
-            max_send_lag_s: 1.0,
-        });
+        let events = channel().0;
+        let fleet = Fleet::new([1, 2], dir.path().into(), watchdogs, events.clone());
+        let shards = Shards::for_this_machine().expect("threads");
+        let interrupts = Interrupts::new(CancellationToken::new());
+        let runner = Arc::new(Runner::new(fleet, Client::new(shards, events, interrupts)));
         let engine = EngineChoice {
             kind: "sim".into(),
             program: "lmrun".into(),
@@ -161,10 +155,10 @@ fn interrupts_end_one_input() {
         "let kept = 7; for lost in 0..2 { let gone = 1; sleep(60) }",
     ] {
         let runner = bed.session.host.runner().clone();
-        let before = runner.interrupts.now();
+        let before = runner.client.interrupts.current();
         let other = std::thread::spawn(move || {
             std::thread::sleep(Duration::from_millis(300));
-            runner.interrupts.now().cancel();
+            runner.client.interrupts.current().cancel();
         });
         let diagnostic = bed.session.eval(input).err().expect("an interrupt");
         other.join().expect("it cancels");

@@ -1,30 +1,23 @@
 use super::*;
-use crate::core::{Counts, Row};
-use crate::driver::clock::Stamp;
+use crate::core::Row;
 
 const START: Stamp = Stamp(1_000_000_000_000);
 
-fn lane(engine: &str, gpu: u32, simulated: bool) -> LiveEngine {
-    let counts = Arc::new(Counts::default());
-    LiveEngine {
-        engine: engine.into(),
+fn engine(name: &str, simulated: bool) -> StartedEngine {
+    StartedEngine {
+        name: name.into(),
         simulated,
-        gpus: vec![gpu],
         planned: 100,
-        counts,
     }
 }
 
-fn started(planned_s: Option<f64>) -> (View, Arc<Live>) {
-    let memory = [("gpu-0", 40_321), ("gpu-1", 38_000)]
-        .map(|(gpu, mib)| GpuMemory::from([(gpu.into(), mib)]));
-    let live = Arc::new(Live {
+fn started(planned_s: Option<f64>) -> View {
+    let start = ExperimentStart {
         title: "context 8192 tokens, 100 requests, one every 0.5 s".into(),
         start: START.plus_s(12.0),
         planned_s,
-        lanes: vec![lane("lmcache", 0, false), lane("plain", 1, true)],
-        memory: Arc::new(parking_lot::Mutex::new(memory.into())),
-    });
+        engines: vec![engine("lmcache", false), engine("plain", true)],
+    };
     let mut view = View::default();
     view.take(
         &Event::TestStarted {
@@ -32,7 +25,7 @@ fn started(planned_s: Option<f64>) -> (View, Arc<Live>) {
         },
         START,
     );
-    let title = live.title.clone();
+    let title = start.title.clone();
     let planned = Event::ExperimentPlanned {
         expr_id: 0,
         title,
@@ -41,16 +34,32 @@ fn started(planned_s: Option<f64>) -> (View, Arc<Live>) {
         requests: 100,
     };
     view.take(&planned, START);
-    view.take(&Event::ExperimentStarted(live.clone()), START);
-    (view, live)
+    view.take(&Event::ExperimentStarted(start), START);
+    view.take(&progress([0, 0]), START);
+    view
+}
+
+fn progress([sent, in_flight]: [usize; 2]) -> Event {
+    let engine = |gpu_mib| EngineProgress {
+        sent,
+        in_flight,
+        gpu_mib: Some(gpu_mib),
+    };
+    Event::ExperimentProgress(vec![engine(40_321), engine(38_000)])
+}
+
+fn request_done(row: Row) -> Event {
+    Event::RequestDone {
+        row: Box::new(row),
+        exchange: Box::default(),
+    }
 }
 
 /// 40 of 100 requests sent to each, 30 answered; one of `plain` failed.
 fn half_way(planned_s: Option<f64>) -> View {
-    let (mut view, live) = started(planned_s);
-    for (engine_id, lane) in live.lanes.iter().enumerate() {
-        (0..40).for_each(|_| lane.counts.sending());
-        (0..30).for_each(|_| lane.counts.answered());
+    let mut view = started(planned_s);
+    view.take(&progress([40, 10]), START);
+    for engine_id in 0..2 {
         for i in 0..30 {
             let factor = f64::from(i + 1) * (engine_id + 1) as f64;
             let failed = engine_id == 1 && i == 0;
@@ -65,7 +74,7 @@ fn half_way(planned_s: Option<f64>) -> View {
                 error: failed.then(|| "HTTP 503".into()),
                 ..Row::default()
             };
-            view.take(&Event::RequestDone(Box::new(row)), START);
+            view.take(&request_done(row), START);
         }
     }
     view
@@ -105,7 +114,7 @@ fn a_running_experiment_where_nothing_can_be_written_over() {
 
 #[test]
 fn an_experiment_that_has_just_begun() {
-    let (mut view, _) = started(None);
+    let mut view = started(None);
     insta::assert_snapshot!(screen(&mut view, 80));
 }
 
@@ -174,12 +183,12 @@ fn the_time_left_is_planned_or_told_by_what_has_ended() {
 
 #[test]
 fn with_few_answers_the_last_takes_as_long_as_they_did() {
-    let (mut view, _) = started(Some(50.0));
+    let mut view = started(Some(50.0));
     let row = Row {
         latency: Some(5.0),
         ..Row::default()
     };
-    view.take(&Event::RequestDone(Box::new(row)), START);
+    view.take(&request_done(row), START);
     let mut left = |at_s| {
         view.running
             .as_mut()
