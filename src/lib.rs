@@ -12,6 +12,7 @@
 //! driver     HTTP streams, processes, GPUs
 //! figure     descriptions of figures, drawn to SVG
 //! sim        the built-in engine, with its HTTP face
+//! stats      percentiles, for all layers
 //! ```
 
 pub mod cli;
@@ -21,3 +22,4 @@ pub mod figure;
 pub mod report;
 pub mod script;
 pub mod sim;
+pub mod stats;

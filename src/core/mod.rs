@@ -12,6 +12,8 @@ pub mod workload;
 
 pub use crate::driver::http::RequestLimits;
 pub use crate::driver::units::{MAX_SECONDS, Seconds};
+pub use crate::stats::Distribution;
+pub(crate) use crate::stats::{RepeatedValues, Tail, least_n};
 pub use doctor::{Finding, State, Wanted, checkup};
 pub use engine::error::EngineError;
 pub use engine::fleet::Fleet;
@@ -23,7 +25,6 @@ pub use engine::spec::EngineSpec;
 pub use result::client_health::{ClientHealth, MAX_SEND_LAG_S, Spread};
 pub use result::experiment_result::{CachedShare, EngineResult, ExperimentResult};
 pub use result::row::Row;
-pub use result::stats::{Distribution, Tail, Weighted, least_n};
 pub use result::validity::{Reason, ReasonCode, Validity, invalid};
 pub(crate) use run::client::{Client, Measurement};
 pub use run::event::{Code, Event, Outcome};

@@ -1,11 +1,10 @@
 //! The description of a figure.
 
-use super::distribution::{condense, quantile, sorted};
+use super::distribution::condense;
+use crate::stats::{Distribution, least_n};
 
 /// The maximum number of points of a line. A line with more points becomes a band.
 const MOST_POINTS: usize = 400;
-/// The minimum number of values for a 5th and a 95th percentile.
-pub const LEAST_FOR_TAILS: usize = 72;
 
 /// A figure.
 #[derive(Clone, Debug)]
@@ -180,14 +179,13 @@ impl Series {
     }
 
     /// Returns the cumulative distribution: the share of values up to `x`.
-    pub fn cdf(name: &str, ink: Ink, values: Vec<f64>) -> Self {
+    pub fn cdf(name: &str, ink: Ink, values: &Distribution) -> Self {
         const STEPS: usize = 200;
-        let values = sorted(values);
-        let steps = STEPS.min(values.len().saturating_sub(1)).max(1);
+        let steps = STEPS.min(values.count().saturating_sub(1)).max(1);
         let mut curve = Vec::new();
         for step in 0..=steps {
             let share = step as f64 / steps as f64;
-            if let Some(value) = quantile(&values, share) {
+            if let Some(value) = values.percentile(share * 100.0) {
                 curve.push((value, share));
             }
         }
@@ -211,23 +209,22 @@ impl Series {
 
 impl FiveNumbers {
     /// Computes the numbers of `values`; `None` without values.
-    pub fn from_values(x: f64, values: Vec<f64>) -> Option<Self> {
-        let values = sorted(values);
-        let count = values.len();
-        let [low, high] = if count < LEAST_FOR_TAILS {
-            [0.0, 1.0]
+    pub fn from_values(x: f64, values: &Distribution) -> Option<Self> {
+        let count = values.count();
+        let [low, high] = if count < least_n(95.0) {
+            [0.0, 100.0]
         } else {
-            [0.05, 0.95]
+            [5.0, 95.0]
         };
         let mut at = [0.0; 5];
-        for (number, p) in at.iter_mut().zip([low, 0.25, 0.5, 0.75, high]) {
-            *number = quantile(&values, p)?;
+        for (number, p) in at.iter_mut().zip([low, 25.0, 50.0, 75.0, high]) {
+            *number = values.percentile(p)?;
         }
         Some(Self { x, at, count })
     }
 
     /// Returns true if the outer two numbers are the 5th and the 95th percentile.
     pub fn has_tails(&self) -> bool {
-        self.count >= LEAST_FOR_TAILS
+        self.count >= least_n(95.0)
     }
 }

@@ -16,7 +16,7 @@ mod table;
 mod text;
 
 pub use description::{
-    Axis, Figure, FiveNumbers, Ink, Kind, LEAST_FOR_TAILS, Point, Series, Shape, Span,
+    Axis, Figure, FiveNumbers, Ink, Kind, Point, Series, Shape, Span,
 };
 pub(crate) use palette::page_css;
 pub(crate) use pdf::pdf;

@@ -1,9 +1,8 @@
 //! A figure as a table, for readers who cannot see it and for exact numbers.
 
-use super::description::LEAST_FOR_TAILS;
-use super::distribution::{quantile, sorted};
 use super::text::number;
 use super::{Axis, Figure, Kind, Series, Shape};
+use crate::stats::{Distribution, least_n};
 
 /// A table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,7 +46,8 @@ impl Figure {
     }
 
     fn value_table(&self, series: &[Vec<(f64, f64)>]) -> FigureTable {
-        let mut places = sorted(series.iter().flatten().map(|pair| pair.0).collect());
+        let all = series.iter().flatten().map(|pair| pair.0);
+        let mut places = all.collect::<Distribution>().values().to_vec();
         places.dedup();
         let mut rows = Vec::new();
         for x in places {
@@ -81,12 +81,12 @@ impl Figure {
         let head = [&title, "min", "p25", "median", "p75", "p95", "max"];
         let mut rows = Vec::new();
         for series in &self.series {
-            let values = sorted(series.values(along));
+            let values: Distribution = series.values(along).into_iter().collect();
             let mut row = vec![series.name.clone()];
-            for p in [0.0, 0.25, 0.5, 0.75, 0.95, 1.0] {
-                row.push(quantile(&values, p).map_or_else(|| EMPTY.into(), number));
+            for p in [0.0, 25.0, 50.0, 75.0, 95.0, 100.0] {
+                row.push(values.percentile(p).map_or_else(|| EMPTY.into(), number));
             }
-            if values.len() < LEAST_FOR_TAILS {
+            if values.count() < least_n(95.0) {
                 row[5] = EMPTY.into();
             }
             rows.push(row);

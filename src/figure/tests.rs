@@ -91,7 +91,7 @@ fn long_sheet_has_several_pages_with_escaped_texts() {
 
 fn boxes(count: u32) -> Figure {
     let values = (0..count).map(f64::from).collect();
-    let five = FiveNumbers::from_values(0.0, values).expect("values");
+    let five = FiveNumbers::from_values(0.0, &values).expect("values");
     let series = Series {
         name: "e".into(),
         ink: Ink::Engine(0),

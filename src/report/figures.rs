@@ -3,7 +3,8 @@
 use super::amounts::{cached_share, failed, over_time, spans};
 use super::study::{Experiment, Moments, Study};
 use crate::core::result::{GpuMemory, Record};
-use crate::figure::{Axis, Figure, FiveNumbers, Ink, Kind, LEAST_FOR_TAILS, Point, Series, Shape};
+use crate::core::{Distribution, least_n};
+use crate::figure::{Axis, Figure, FiveNumbers, Ink, Kind, Point, Series, Shape};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -184,16 +185,16 @@ impl Maker<'_> {
         measure: Measure,
     ) -> Figure {
         let series = self.per_engine(e, |label, ink, records| {
-            let values: Vec<f64> = records.iter().filter_map(measure).collect();
+            let values: Distribution = records.iter().filter_map(measure).collect();
             let empty = Series {
                 name: label.into(),
                 ink,
                 shape: Shape::Curve(Vec::new()),
             };
-            if values.is_empty() {
+            if values.count() == 0 {
                 empty
             } else {
-                Series::cdf(label, ink, values)
+                Series::cdf(label, ink, &values)
             }
         });
         let (x, y) = (
@@ -340,7 +341,7 @@ impl Maker<'_> {
 
     fn boxes(&self, name: &str, unit: &'static str, measure: Measure) -> Figure {
         let five = |at: usize, records: &[Record]| {
-            FiveNumbers::from_values(at as f64, records.iter().filter_map(measure).collect())
+            FiveNumbers::from_values(at as f64, &records.iter().filter_map(measure).collect())
         };
         let series = self.over_experiments(five, Shape::Boxes);
         let y = Axis::new(name, unit, Kind::Linear);
@@ -426,7 +427,10 @@ fn memory_at_end(e: &Experiment) -> GpuMemory {
 
 /// The end of a note on 5th and 95th percentiles.
 fn of_few() -> String {
-    format!("; of fewer than {LEAST_FOR_TAILS} values the least and the greatest")
+    format!(
+        "; of fewer than {} values the least and the greatest",
+        least_n(95.0)
+    )
 }
 
 /// Whether any of the bars has a height.
@@ -460,15 +464,5 @@ fn title(name: &str) -> String {
         "send lag" => "Send lag".into(),
         "mean ITL" => "Mean ITL".into(),
         other => other.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whiskers_need_as_many_values_as_a_95th_percentile() {
-        assert_eq!(LEAST_FOR_TAILS, crate::core::least_n(95.0));
     }
 }

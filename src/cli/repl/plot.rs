@@ -67,7 +67,7 @@ fn figure(value: PromptValue) -> Option<Figure> {
     let figure = match value {
         PromptValue::Figure(figure) => figure,
         PromptValue::Measure { what, unit, values } => {
-            let series = Series::cdf(&what, Ink::Engine(0), values.values().to_vec());
+            let series = Series::cdf(&what, Ink::Engine(0), &values);
             distribution(&what, unit, vec![series])
         }
         PromptValue::Experiment(seen) => experiment(&seen),
@@ -90,8 +90,8 @@ fn figure(value: PromptValue) -> Option<Figure> {
 fn experiment(seen: &ExperimentResult) -> Figure {
     let mut series = Vec::new();
     for (at, engine) in seen.engines.iter().enumerate() {
-        let ttfts = engine.rows.iter().filter_map(|row| row.ttft).collect();
-        series.push(Series::cdf(&engine.name, Ink::Engine(at), ttfts));
+        let ttfts = engine.distribution(|row| row.ttft);
+        series.push(Series::cdf(&engine.name, Ink::Engine(at), &ttfts));
     }
     let is_simulated = seen.engines.iter().any(|engine| engine.simulated);
     let mut figure = distribution("TTFT", "s", series);

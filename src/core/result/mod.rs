@@ -7,7 +7,6 @@ mod read;
 mod record;
 pub(crate) mod row;
 pub(crate) mod same_work;
-pub(crate) mod stats;
 pub mod table;
 pub(crate) mod validity;
 

@@ -1,7 +1,7 @@
 //! One request as a row: what the CSV holds.
 
 use crate::core::workload::Request;
-use crate::core::{Distribution, Weighted};
+use crate::core::{Distribution, RepeatedValues};
 use crate::driver::clock::Stamp;
 use crate::driver::http::{Arrival, Exchange, SendJob};
 use serde::Serialize;
@@ -283,7 +283,7 @@ struct Measures {
     output_tokens: Option<u64>,
     output_tokens_from: Option<&'static str>,
     chunk_tokens_from: Option<&'static str>,
-    itl: Weighted,
+    itl: RepeatedValues,
     icl: Distribution,
 }
 
@@ -315,7 +315,7 @@ impl Measures {
                 "chunks"
             }),
             chunk_tokens_from: chunk_tokens.as_ref().map(|(from, _)| *from),
-            itl: chunk_tokens.map_or_else(Weighted::default, |(_, tokens)| {
+            itl: chunk_tokens.map_or_else(RepeatedValues::default, |(_, tokens)| {
                 token_gaps(&seen.chunks, &tokens)
             }),
             icl: gaps_s.collect(),
@@ -336,7 +336,7 @@ fn chunk_tokens(seen: &Exchange, reported: Option<u64>) -> Option<(&'static str,
 /// The gaps between tokens. The tokens of a chunk share the gap before it, and that before chunks without a
 /// token; those of the first chunk came together. Of chunks that were read together only the last came at
 /// the moment of their stamp: a gap that begins or ends at another is unknown, and skipped.
-fn token_gaps(chunks: &[Stamp], tokens: &[u64]) -> Weighted {
+fn token_gaps(chunks: &[Stamp], tokens: &[u64]) -> RepeatedValues {
     let is_read_with_next = |i: usize| chunks.get(i + 1) == Some(&chunks[i]);
     let together = tokens.first().map_or(0, |first| first.saturating_sub(1));
     let mut gaps = vec![(0.0, together)];

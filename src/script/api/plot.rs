@@ -59,7 +59,7 @@ mod natives {
             figure.check_names(&series.name, series.values.len())?;
             let groups = series.values.into_iter().enumerate();
             let boxes = groups.filter_map(|(at, values)| {
-                FiveNumbers::from_values(at as f64, values.into_iter().flatten().collect())
+                FiveNumbers::from_values(at as f64, &values.into_iter().flatten().collect())
             });
             let shape = Shape::Boxes(boxes.collect());
             drawn.push(shaped(at, series.name, shape));
@@ -74,7 +74,7 @@ mod natives {
         let mut drawn = Vec::new();
         for (at, series) in series.into_iter().enumerate() {
             let values = series.values.into_iter().flatten().collect();
-            drawn.push(Series::cdf(&series.name, Ink::Engine(at), values));
+            drawn.push(Series::cdf(&series.name, Ink::Engine(at), &values));
         }
         let mut figure = figure.draw(Kind::Linear, drawn);
         figure.y.kind = Kind::Share;
