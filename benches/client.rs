@@ -123,7 +123,6 @@ fn write_row(bencher: Bencher) {
         ttft: Some(0.5),
         latency: Some(2.5),
         throughput: Some(40.0),
-        status: "ok",
         ..Row::default()
     };
     bencher.bench_local(|| rows.write(black_box(&row)));

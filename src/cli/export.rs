@@ -4,7 +4,7 @@ use super::{complain, exit, or_near, print};
 use crate::core::result;
 use crate::driver::text::is_printable;
 use crate::report::export::{Run, Tool, export};
-use crate::report::manifest_of;
+use crate::report::read_manifest;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -31,7 +31,7 @@ pub(super) struct ExportArgs {
     engine: Option<String>,
     /// Experiment to convert, by its `expr_id`, if the CSV has several.
     #[arg(long, value_name = "N")]
-    experiment: Option<u64>,
+    experiment: Option<usize>,
     /// File to write [default: standard output].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -70,7 +70,7 @@ fn text(args: &ExportArgs) -> Result<String, String> {
     let results = result::read(&args.csv).map_err(|e| or_near(e.to_string(), &args.csv))?;
     let source = args.csv.display().to_string();
     let run = Run::of(&source, &results, args.engine.as_deref(), args.experiment)?;
-    let run = match manifest_of(&args.csv) {
+    let run = match read_manifest(&args.csv) {
         Some(manifest) => run.with_manifest(&manifest),
         None => run,
     };

@@ -15,9 +15,7 @@ mod svg;
 mod table;
 mod text;
 
-pub use description::{
-    Axis, Figure, FiveNumbers, Ink, Kind, Point, Series, Shape, Span,
-};
+pub use description::{Axis, Figure, FiveNumbers, Ink, Kind, Point, Series, Shape, Span};
 pub(crate) use palette::page_css;
 pub(crate) use pdf::pdf;
 pub(crate) use sheet::{Sheet, SheetLine};

@@ -1,27 +1,28 @@
-//! Events into files and onto the terminal. It runs on a thread of its own and never delays a
-//! request.
+//! Output: files and screens of a run, reports and exports of results. The reporter of a run has
+//! its own thread and never delays a request.
 
-mod amounts;
+mod aggregate;
 pub mod braille;
 pub mod checkup;
 pub mod export;
 mod figures;
+mod generate;
 mod html;
 mod live;
 mod manifest;
+mod outcome;
 mod outputs;
 mod reporter;
 mod request_log;
 mod rows;
 mod screen;
 pub mod selfcheck;
-mod study;
 mod tables;
 mod terminal;
+mod test_results;
 pub mod values;
-mod verdict;
-mod written;
 
+pub use generate::{ReportError, write_report};
 pub use live::Watch;
 pub use manifest::RunFacts;
 pub use outputs::{Destination, Outputs};
@@ -29,6 +30,5 @@ pub use reporter::{MAIN, Reporter};
 pub use request_log::RequestLog;
 pub use rows::Rows;
 pub use screen::{Screen, Verbosity, color, result_width};
-pub use study::manifest_of;
 pub use tables::experiment as experiment_table;
-pub use written::{ReportError, write as write_report};
+pub(crate) use test_results::read_manifest;

@@ -2,6 +2,7 @@
 
 use super::outputs::in_file;
 use crate::core::Row;
+use crate::core::result::row::COLUMNS;
 use crate::driver::files;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -29,7 +30,7 @@ impl Rows {
             path,
             length: 0,
         };
-        let written = header().and_then(|header| rows.append(header.as_bytes()));
+        let written = rows.append(header().as_bytes());
         written.map_err(|e| in_file(&rows.path, &e))?;
         Ok(rows)
     }
@@ -39,7 +40,7 @@ impl Rows {
     /// # Errors
     /// Fails if it cannot be written, or if the file was removed, replaced or changed.
     pub fn write(&mut self, row: &Row) -> Result<()> {
-        let line = line(row, false);
+        let line = line(row);
         line.and_then(|line| self.append(&line))
             .map_err(|e| in_file(&self.path, &e))
     }
@@ -112,23 +113,19 @@ fn judged(path: &Path, valid: &BTreeMap<usize, bool>) -> Result<Vec<u8>> {
     writer.into_inner().map_err(|e| Error::other(e.to_string()))
 }
 
-fn line(row: &Row, with_header: bool) -> Result<Vec<u8>> {
+/// Returns the row as a line.
+fn line(row: &Row) -> Result<Vec<u8>> {
     let mut writer = csv::WriterBuilder::new()
-        .has_headers(with_header)
+        .has_headers(false)
         .from_writer(Vec::new());
     writer.serialize(row)?;
     writer.into_inner().map_err(|e| Error::other(e.to_string()))
 }
 
-/// The names of the columns, as a line.
-fn header() -> Result<String> {
-    let text = line(&Row::default(), true)?;
-    Ok(String::from_utf8_lossy(&text)
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
-        + "\n")
+/// Returns the names of the columns as a line.
+fn header() -> String {
+    let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+    names.join(",") + "\n"
 }
 
 #[cfg(test)]
@@ -141,7 +138,7 @@ mod tests {
         let path = dir.path().join("a.csv");
         let mut rows = Rows::create(path.clone()).expect("a file");
         let row = |expr_id| Row {
-            expr_id,
+            expr_id: Some(expr_id),
             gpu_memory: r#"{"gpu-0":1}"#.into(),
             error: Some("a,\n\"b\"".into()),
             ttft: Some(0.1),
@@ -154,12 +151,9 @@ mod tests {
         rows.judge(&BTreeMap::from([(0, true), (1, false)]))
             .expect("judged");
         let after = std::fs::read_to_string(&path).expect("the CSV");
-        let records = crate::core::result::read(&path).expect("results").records;
+        let rows_read = crate::core::result::read(&path).expect("results").rows;
         assert_eq!(
-            records
-                .iter()
-                .map(|record| record.valid)
-                .collect::<Vec<_>>(),
+            rows_read.iter().map(|row| row.valid).collect::<Vec<_>>(),
             [Some(true), Some(false), None]
         );
         assert_eq!(
@@ -170,7 +164,7 @@ mod tests {
         assert_eq!(
             crate::core::result::read(&path)
                 .expect("results")
-                .records
+                .rows
                 .len(),
             4
         );

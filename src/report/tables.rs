@@ -139,7 +139,7 @@ pub fn experiment(seen: &ExperimentResult, width: Option<u16>) -> String {
 }
 
 fn engines(seen: &ExperimentResult, width: Option<u16>) -> String {
-    let names: Vec<String> = seen.engines.iter().map(label).collect();
+    let names: Vec<String> = seen.engines.iter().map(EngineResult::label).collect();
     let first = seen.engines.first().map_or("", |engine| &*engine.name);
     let pairs: Vec<String> = seen
         .engines
@@ -178,15 +178,6 @@ fn grid<'a>(heads: &[String], rows: impl Iterator<Item = (&'a String, Vec<String
         table.add_row(std::iter::once(head.clone()).chain(cells));
     }
     table.trim_fmt()
-}
-
-/// A simulated number never passes for a real one.
-fn label(engine: &EngineResult) -> String {
-    if engine.simulated {
-        format!("{} (simulated)", engine.name)
-    } else {
-        engine.name.to_string()
-    }
 }
 
 /// How one test of a run ended.

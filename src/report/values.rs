@@ -1,6 +1,7 @@
 //! Values as a person at a prompt reads them.
 
 use super::tables;
+use crate::core::result::row::engine_label;
 use crate::core::{Distribution, least_n};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::{Map, Value};
@@ -208,15 +209,11 @@ pub fn request(value: &Value) -> String {
         ]);
         last = Some(at);
     }
-    let simulated = if row.get("simulated") == Some(&Value::Bool(true)) {
-        " (simulated)"
-    } else {
-        ""
-    };
+    let simulated = row.get("simulated") == Some(&Value::Bool(true));
     let head = format!(
-        "request {} to {}{simulated}: {}",
+        "request {} to {}: {}",
         text("request_id"),
-        text("engine"),
+        engine_label(&text("engine"), simulated),
         text("status")
     );
     let is_rest = |key: &str| {

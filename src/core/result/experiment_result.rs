@@ -1,6 +1,7 @@
 //! What an experiment saw.
 
 use crate::core::result::client_health::Spent;
+use crate::core::result::row::engine_label;
 use crate::core::run::send::INTERRUPTED;
 use crate::core::{ClientHealth, Distribution, Reason, Row, Validity};
 use std::collections::BTreeMap;
@@ -103,6 +104,11 @@ impl EngineResult {
 }
 
 impl EngineResult {
+    /// The name of the engine, marked if it is simulated.
+    pub(crate) fn label(&self) -> String {
+        engine_label(&self.name, self.simulated)
+    }
+
     /// One measure over the requests that have it.
     pub fn distribution(&self, measure: impl Fn(&Row) -> Option<f64>) -> Distribution {
         self.rows.iter().filter_map(measure).collect()
@@ -166,7 +172,7 @@ impl CachedShare {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::result::row::{RowContext, tests::context};
+    use crate::core::result::from_exchange::{EndedRequest, RowContext, tests::context};
     use crate::core::workload::Request;
     use crate::driver::clock::Stamp;
     use crate::driver::http::{Arrival, Exchange, Reader, SendJob, TextPolicy};
@@ -202,14 +208,13 @@ mod tests {
             intended: None,
             unsent: None,
         };
-        Row::new(
-            &context,
-            &job,
-            &Request::default(),
-            String::new(),
-            "{}".into(),
-            &seen,
-        )
+        let ended = EndedRequest {
+            job: &job,
+            request: &Request::default(),
+            x_request_id: String::new(),
+            gpu_memory: "{}".into(),
+        };
+        Row::new(&context, ended, &seen)
     }
 
     fn engine(rows: impl IntoIterator<Item = Row>) -> EngineResult {

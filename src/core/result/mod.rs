@@ -1,15 +1,17 @@
-//! Results: the row of a request, the result of an experiment, their statistics, and reading them back.
+//! Results: the row of a request, the result of an experiment, and the reading of both from files.
 
 pub(crate) mod client_health;
+pub(crate) mod columns;
 mod error;
 pub(crate) mod experiment_result;
+pub(crate) mod from_exchange;
 mod read;
-mod record;
 pub(crate) mod row;
 pub(crate) mod same_work;
 pub mod table;
 pub(crate) mod validity;
 
-pub use error::{ResultsError, expected};
-pub use read::{COLUMNS_OF_THE_ORIGINAL, Results, is_result, parse, read};
-pub use record::{GpuMemory, Record};
+pub use error::ResultsError;
+pub(crate) use error::expected;
+pub use read::{Results, is_result, parse, read};
+pub use row::Status;

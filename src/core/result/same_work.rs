@@ -47,7 +47,7 @@ fn counts(engine: &EngineResult) -> BTreeMap<usize, u64> {
 }
 
 fn is_counted(row: &Row) -> bool {
-    row.is_ok() && row.output_tokens_from == Some("usage")
+    row.is_ok() && row.output_tokens_from.as_deref() == Some("usage")
 }
 
 /// Returns a warning of `rows` whose count of output tokens, by the engine, is impossible: more than the
@@ -81,7 +81,7 @@ mod tests {
             request_id,
             engine: "e".into(),
             output_tokens: Some(tokens),
-            output_tokens_from: Some("usage"),
+            output_tokens_from: Some("usage".into()),
             chunks: 5,
             ..Row::default()
         }
@@ -114,7 +114,7 @@ mod tests {
     fn difference_is_of_requests_that_all_answered_and_counted() {
         let mut rows = vec![row(0, 100), row(1, 5), row(2, 7)];
         rows[1].error = Some("broke".into());
-        rows[2].output_tokens_from = Some("chunks");
+        rows[2].output_tokens_from = Some("chunks".into());
         let partly = EngineResult::new("partly".into(), false, rows);
         assert_eq!(difference(&[engine("whole", &[100; 3]), partly]), None);
     }

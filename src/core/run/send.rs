@@ -1,7 +1,8 @@
 //! One engine of an experiment, its requests, and how they look on the wire.
 
+use crate::core::Row;
 use crate::core::Server;
-use crate::core::result::row::{Row, RowContext};
+use crate::core::result::from_exchange::{EndedRequest, RowContext};
 use crate::core::result::same_work;
 use crate::core::run::memory::MemoryWatch;
 use crate::core::run::progress::{EngineProgress, RequestCounters};
@@ -186,8 +187,13 @@ impl EngineRun {
     fn make_row(&mut self, job: &SendJob, gpu_memory: Arc<str>, exchange: &Exchange) -> Row {
         let (i, request) = (job.index, &self.requests[job.index]);
         let before = request.continued().map_or(0, |before| self.said[before]);
-        let id = request_id(&self.id_prefix, i);
-        let mut row = Row::new(&self.context, job, request, id, gpu_memory, exchange);
+        let ended = EndedRequest {
+            job,
+            request,
+            x_request_id: request_id(&self.id_prefix, i),
+            gpu_memory,
+        };
+        let mut row = Row::new(&self.context, ended, exchange);
         row.context_len += before;
         // An engine may repeat what it was sent, the key among it.
         row.error = row.error.map(|error| secrets::scrub(&error));

@@ -2,7 +2,7 @@
 
 use super::run::Run;
 use super::sample::{Measure, linear, mean, std};
-use crate::core::result::Record;
+use crate::core::Row;
 use serde_json::{Map, Value, json};
 
 /// What is left out, or is not what the tool has.
@@ -23,41 +23,38 @@ const SCHEMA: &str = "1.4";
 
 const MEASURES: [(&str, &str, Measure); 8] = [
     ("time_to_first_token", "ms", ttft_ms),
-    ("time_to_first_output_token", "ms", |record| {
-        Some((record.first_answer_s? - record.sent_s?) * 1e3)
+    ("time_to_first_output_token", "ms", |row| {
+        Some((row.first_answer_s? - row.sent_s?) * 1e3)
     }),
     ("request_latency", "ms", latency_ms),
-    ("decode_duration", "ms", |record| {
-        Some(latency_ms(record)? - ttft_ms(record)?)
+    ("decode_duration", "ms", |row| {
+        Some(latency_ms(row)? - ttft_ms(row)?)
     }),
     ("inter_token_latency", "ms", itl_ms),
     (
         "output_token_throughput_per_user",
         "tokens/sec/user",
-        |record| Some(1e3 / itl_ms(record).filter(|ms| *ms > 0.0)?),
+        |row| Some(1e3 / itl_ms(row).filter(|ms| *ms > 0.0)?),
     ),
-    ("input_sequence_length", "tokens", |record| {
-        record.prompt_tokens.map(|tokens| tokens as f64)
+    ("input_sequence_length", "tokens", |row| {
+        row.prompt_tokens.map(|tokens| tokens as f64)
     }),
-    ("output_sequence_length", "tokens", |record| {
-        record.output_tokens.map(|tokens| tokens as f64)
+    ("output_sequence_length", "tokens", |row| {
+        row.output_tokens.map(|tokens| tokens as f64)
     }),
 ];
 
-fn ttft_ms(record: &Record) -> Option<f64> {
-    Some((record.first_token_s? - record.sent_s?) * 1e3)
+fn ttft_ms(row: &Row) -> Option<f64> {
+    Some((row.first_token_s? - row.sent_s?) * 1e3)
 }
 
-fn latency_ms(record: &Record) -> Option<f64> {
-    Some((record.last_token_s? - record.sent_s?) * 1e3)
+fn latency_ms(row: &Row) -> Option<f64> {
+    Some((row.last_token_s? - row.sent_s?) * 1e3)
 }
 
-fn itl_ms(record: &Record) -> Option<f64> {
-    let gaps = record
-        .output_tokens?
-        .checked_sub(1)
-        .filter(|gaps| *gaps > 0)?;
-    Some((latency_ms(record)? - ttft_ms(record)?) / gaps as f64)
+fn itl_ms(row: &Row) -> Option<f64> {
+    let gaps = row.output_tokens?.checked_sub(1).filter(|gaps| *gaps > 0)?;
+    Some((latency_ms(row)? - ttft_ms(row)?) / gaps as f64)
 }
 
 /// What it writes.
@@ -72,10 +69,10 @@ pub fn fields(run: &Run) -> Map<String, Value> {
     let rate =
         |count: Option<f64>| Some(count? / duration_s.filter(|duration_s| *duration_s > 0.0)?);
     let output = run
-        .tokens(|record| record.output_tokens)
+        .tokens(|row| row.output_tokens)
         .map(|tokens| tokens as f64);
     let input = run
-        .tokens(|record| record.prompt_tokens)
+        .tokens(|row| row.prompt_tokens)
         .map(|tokens| tokens as f64);
     let all = output.zip(input).map(|(output, input)| output + input);
     for (name, unit, value) in [
@@ -94,7 +91,7 @@ pub fn fields(run: &Run) -> Map<String, Value> {
 /// From the first send to the last output.
 fn duration_s(run: &Run) -> Option<f64> {
     let end_s = run
-        .measure(|record| record.last_token_s)
+        .measure(|row| row.last_token_s)
         .into_iter()
         .reduce(f64::max)?;
     Some(end_s - run.first_sent_s()?)

@@ -57,11 +57,11 @@ pub enum Pace {
 
 impl RecordedLoad {
     /// Reads the load of one experiment, as one engine got it; `None` if the manifest does not have it.
-    pub fn read(manifest: &Value, engine: &str, experiment: u64) -> Option<Self> {
+    pub fn read(manifest: &Value, engine: &str, experiment: usize) -> Option<Self> {
         let experiments = manifest["experiments"].as_array()?;
         let found = experiments
             .iter()
-            .find(|one| one["expr_id"].as_u64() == Some(experiment))?;
+            .find(|one| one["expr_id"] == experiment)?;
         let engines = found["engines"].as_array().into_iter().flatten();
         let spec = engines.into_iter().find(|spec| spec["name"] == engine);
         Some(Self {

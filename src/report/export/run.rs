@@ -2,8 +2,8 @@
 
 use super::load::{Pace, RecordedLoad};
 use crate::core;
-use crate::core::result::{Record, Results};
-use crate::report::study::{invalid_by, invalid_by_rows};
+use crate::core::{Row, result::Results};
+use crate::report::test_results::{reason_in_rows, reasons_in_manifest};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -15,8 +15,8 @@ pub struct Run {
     /// The engine.
     pub engine: String,
     /// The experiment.
-    pub experiment: u64,
-    records: Vec<Record>,
+    pub experiment: usize,
+    rows: Vec<Row>,
     load: Option<RecordedLoad>,
     /// The reasons why the numbers cannot be believed; none of a valid experiment.
     invalid: Vec<String>,
@@ -31,7 +31,7 @@ impl Run {
         source: &str,
         results: &Results,
         engine: Option<&str>,
-        experiment: Option<u64>,
+        experiment: Option<usize>,
     ) -> Result<Self, String> {
         if !results
             .columns
@@ -42,32 +42,29 @@ impl Run {
                 "{source} has no moments, such as `sent_s`: only CSVs of lmrun can be exported"
             ));
         }
-        let engines = results
-            .records
-            .iter()
-            .map(|record| record.engine_name().to_string());
+        let engines = results.rows.iter().map(|row| row.engine.to_string());
         let engine = one(
             source,
             "engine",
             engines.collect(),
             engine.map(str::to_owned),
         )?;
-        let of_engine = |record: &&Record| *record.engine_name() == *engine;
+        let of_engine = |row: &&Row| *row.engine == *engine;
         let experiments = results
-            .records
+            .rows
             .iter()
             .filter(of_engine)
-            .filter_map(|record| record.expr_id);
+            .filter_map(|row| row.expr_id);
         let experiment = one(source, "experiment", experiments.collect(), experiment)?;
-        let is_meant = |record: &&Record| of_engine(record) && record.expr_id == Some(experiment);
-        let mut records: Vec<Record> = results.records.iter().filter(is_meant).cloned().collect();
-        records.sort_by_key(|record| record.request_id);
-        let invalid = invalid_by_rows(records.iter()).into_iter().collect();
+        let is_meant = |row: &&Row| of_engine(row) && row.expr_id == Some(experiment);
+        let mut rows: Vec<Row> = results.rows.iter().filter(is_meant).cloned().collect();
+        rows.sort_by_key(|row| row.request_id);
+        let invalid = reason_in_rows(rows.iter()).into_iter().collect();
         Ok(Self {
             source: source.into(),
             engine,
             experiment,
-            records,
+            rows,
             load: None,
             invalid,
         })
@@ -78,7 +75,7 @@ impl Run {
     #[must_use]
     pub fn with_manifest(self, manifest: &Value) -> Self {
         let load = RecordedLoad::read(manifest, &self.engine, self.experiment);
-        let reasons = invalid_by(manifest, self.experiment);
+        let reasons = reasons_in_manifest(manifest, self.experiment);
         let invalid = if reasons.is_empty() {
             self.invalid
         } else {
@@ -98,10 +95,7 @@ impl Run {
 
     /// The schedule of the requests. A rate of sessions is not a rate of requests.
     pub fn pace(&self) -> Pace {
-        let has_turns = self
-            .records
-            .iter()
-            .any(|record| record.turn.is_some_and(|turn| turn > 0));
+        let has_turns = self.rows.iter().any(|row| row.turn > 0);
         match self.load.as_ref().map(RecordedLoad::pace) {
             Some(closed @ Pace::Closed(_)) => closed,
             Some(pace) if !has_turns => pace,
@@ -110,60 +104,59 @@ impl Run {
     }
 
     /// All requests.
-    pub fn all(&self) -> &[Record] {
-        &self.records
+    pub fn all(&self) -> &[Row] {
+        &self.rows
     }
 
     /// Those that were answered whole.
-    pub fn ok(&self) -> impl Iterator<Item = &Record> {
-        self.records.iter().filter(|record| record.is_ok())
+    pub fn ok(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.is_ok())
     }
 
     /// How many were answered whole, and how many not.
     pub fn counts(&self) -> (usize, usize) {
         let ok = self.ok().count();
-        (ok, self.records.len() - ok)
+        (ok, self.rows.len() - ok)
     }
 
     /// A measure of those that were answered whole and have it.
-    pub fn measure(&self, measure: impl Fn(&Record) -> Option<f64>) -> Vec<f64> {
+    pub fn measure(&self, measure: impl Fn(&Row) -> Option<f64>) -> Vec<f64> {
         self.ok().filter_map(measure).collect()
     }
 
     /// A count of tokens over all that were answered; `None` where the engine has not counted in one of
     /// them.
-    pub fn tokens(&self, tokens: impl Fn(&Record) -> Option<u64>) -> Option<u64> {
+    pub fn tokens(&self, tokens: impl Fn(&Row) -> Option<u64>) -> Option<u64> {
         self.ok().map(tokens).sum()
     }
 
     /// When the first request was sent, seconds.
     pub fn first_sent_s(&self) -> Option<f64> {
-        self.records
+        self.rows
             .iter()
-            .filter_map(|record| record.sent_s)
+            .filter_map(|row| row.sent_s)
             .reduce(f64::min)
     }
 
     /// The model.
     pub fn model(&self) -> Option<&str> {
-        self.records
+        self.rows
             .iter()
-            .find_map(|record| record.model.as_deref())
+            .map(|row| &*row.model)
+            .find(|model| !model.is_empty())
     }
 
     /// Whether the numbers are made up.
     pub fn is_simulated(&self) -> bool {
-        self.records
-            .iter()
-            .any(|record| record.simulated == Some(true))
+        self.rows.iter().any(|row| row.simulated)
     }
 
     /// What must be known of these rows.
     pub fn remarks(&self) -> impl Iterator<Item = (String, Value)> {
         let counted = self
             .ok()
-            .any(|record| record.output_tokens_from.as_deref() == Some("chunks"));
-        let unknown = self.tokens(|record| record.prompt_tokens).is_none();
+            .any(|row| row.output_tokens_from.as_deref() == Some("chunks"));
+        let unknown = self.tokens(|row| row.prompt_tokens).is_none();
         let mark = core::invalid(self.invalid.iter().map(String::as_str));
         let invalid = (!mark.is_empty()).then(|| ("validity".to_owned(), mark.into()));
         let remarks = [
@@ -210,15 +203,4 @@ fn one<T: Ord + ToString>(
             "{source} holds the {what}s {names}: choose one with {option}"
         )),
     }
-}
-
-/// The time at which a request ended, if its row has one.
-pub fn ended_s(record: &Record) -> Option<f64> {
-    // CSVs of earlier versions have no `ended_s`.
-    record
-        .ended_s
-        .or(record.done_s)
-        .or(record.last_token_s)
-        .or(record.headers_s)
-        .or(record.sent_s)
 }

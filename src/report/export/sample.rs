@@ -1,10 +1,10 @@
 //! Statistics as other tools compute them.
 
 use crate::core::Distribution;
-use crate::core::result::Record;
+use crate::core::Row;
 
 /// What a request has of something, where it has it.
-pub type Measure = fn(&Record) -> Option<f64>;
+pub type Measure = fn(&Row) -> Option<f64>;
 
 /// The arithmetic mean.
 pub fn mean(values: &[f64]) -> f64 {

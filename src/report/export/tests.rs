@@ -1,16 +1,16 @@
 use super::sample::Weighted;
 use super::*;
 use crate::core::Row;
-use crate::core::result::{Results, parse};
+use crate::core::result::{Results, Status, parse};
 
 /// A request sent at `sent_s`: role after 0.1 s, first token after 0.2 s, last after `last_s`, stream end
 /// 0.05 s later.
 fn row(request_id: usize, sent_s: f64, last_s: f64, output_tokens: u64) -> Row {
     Row {
+        expr_id: Some(0),
         request_id,
         engine: "vllm-a".into(),
         model: "m".into(),
-        status: "ok",
         sent_s: Some(sent_s),
         headers_s: Some(sent_s + 0.05),
         first_chunk_s: Some(sent_s + 0.1),
@@ -20,7 +20,7 @@ fn row(request_id: usize, sent_s: f64, last_s: f64, output_tokens: u64) -> Row {
         done_s: Some(sent_s + last_s + 0.05),
         prompt_tokens: Some(100),
         output_tokens: Some(output_tokens),
-        output_tokens_from: Some("usage"),
+        output_tokens_from: Some("usage".into()),
         chunks: output_tokens as usize,
         icl_mean_s: Some((last_s - 0.2) / output_tokens.saturating_sub(1).max(1) as f64),
         ..Row::default()
@@ -38,7 +38,7 @@ fn results(rows: &[Row]) -> Results {
 /// Two answers of 11 and 5 tokens, and a failure that ended at 4 s.
 fn run() -> Run {
     let failed = Row {
-        status: "failed",
+        status: Status::Failed,
         error: Some("HTTP 503".into()),
         last_token_s: None,
         done_s: None,
@@ -320,7 +320,7 @@ fn aiperfs_numbers_are_means_of_requests() {
 fn what_the_engine_has_not_counted_is_left_out_and_said() {
     let uncounted = Row {
         prompt_tokens: None,
-        output_tokens_from: Some("chunks"),
+        output_tokens_from: Some("chunks".into()),
         ..row(0, 0.0, 1.0, 3)
     };
     let run = Run::of("a.csv", &results(&[uncounted]), Some("vllm-a"), Some(0)).expect("a run");
@@ -343,14 +343,14 @@ fn what_the_engine_has_not_counted_is_left_out_and_said() {
 fn one_engine_and_one_experiment_are_chosen() {
     let other = Row {
         engine: "b".into(),
-        expr_id: 1,
+        expr_id: Some(1),
         ..row(0, 0.0, 1.0, 3)
     };
     let results = results(&[
         row(0, 0.0, 1.0, 3),
         other,
         Row {
-            expr_id: 2,
+            expr_id: Some(2),
             engine: "b".into(),
             ..row(0, 0.0, 1.0, 3)
         },

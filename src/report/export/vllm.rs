@@ -1,9 +1,9 @@
 //! The result file of `vllm bench serve`.
 
 use super::load::{Pace, RecordedLoad};
-use super::run::{Run, ended_s};
+use super::run::Run;
 use super::sample::{Measure, linear, mean, std};
-use crate::core::result::Record;
+use crate::core::Row;
 use crate::core::workload::Endpoint;
 use serde_json::{Map, Value, json};
 
@@ -73,7 +73,7 @@ pub fn fields(run: &Run) -> Map<String, Value> {
     fields.extend(mean_gap_ms(run).map(|ms| ("mean_itl_ms".to_owned(), json!(ms))));
     fields.insert(
         "ttfts".into(),
-        json!(run.measure(|record| ttft_ms(record).map(|ms| ms / 1e3))),
+        json!(run.measure(|row| ttft_ms(row).map(|ms| ms / 1e3))),
     );
     fields
 }
@@ -117,8 +117,7 @@ fn date(unix_s: i64) -> Option<String> {
 
 /// The mean of the gaps of all answers together.
 fn mean_gap_ms(run: &Run) -> Option<f64> {
-    let of_answer =
-        |record: &Record| Some((record.icl_mean_s?, record.chunks?.checked_sub(1)? as f64));
+    let of_answer = |row: &Row| Some((row.icl_mean_s?, row.chunks.checked_sub(1)? as f64));
     let means: Vec<(f64, f64)> = run.ok().filter_map(of_answer).collect();
     let gaps: f64 = means.iter().map(|(_, gaps)| gaps).sum();
     let sum_s: f64 = means.iter().map(|(mean_s, gaps)| mean_s * gaps).sum();
@@ -128,26 +127,23 @@ fn mean_gap_ms(run: &Run) -> Option<f64> {
 const MEASURES: [(&str, Measure); 3] = [("ttft", ttft_ms), ("tpot", tpot_ms), ("e2el", e2el_ms)];
 
 /// To the first event with a choice, be it only the role.
-fn ttft_ms(record: &Record) -> Option<f64> {
-    Some((record.first_chunk_s? - record.sent_s?) * 1e3)
+fn ttft_ms(row: &Row) -> Option<f64> {
+    Some((row.first_chunk_s? - row.sent_s?) * 1e3)
 }
 
-fn e2el_ms(record: &Record) -> Option<f64> {
-    Some((record.last_token_s? - record.sent_s?) * 1e3)
+fn e2el_ms(row: &Row) -> Option<f64> {
+    Some((row.last_token_s? - row.sent_s?) * 1e3)
 }
 
 /// Of answers with more than one token.
-fn tpot_ms(record: &Record) -> Option<f64> {
-    let gaps = record
-        .output_tokens?
-        .checked_sub(1)
-        .filter(|gaps| *gaps > 0)?;
-    Some((e2el_ms(record)? - ttft_ms(record)?) / gaps as f64)
+fn tpot_ms(row: &Row) -> Option<f64> {
+    let gaps = row.output_tokens?.checked_sub(1).filter(|gaps| *gaps > 0)?;
+    Some((e2el_ms(row)? - ttft_ms(row)?) / gaps as f64)
 }
 
 fn add_totals(fields: &mut Map<String, Value>, run: &Run, completed: usize) {
-    let output = run.tokens(|record| record.output_tokens);
-    let input = run.tokens(|record| record.prompt_tokens);
+    let output = run.tokens(|row| row.output_tokens);
+    let input = run.tokens(|row| row.prompt_tokens);
     let duration_s = duration_s(run);
     let rate =
         |count: Option<f64>| Some(count? / duration_s.filter(|duration_s| *duration_s > 0.0)?);
@@ -165,11 +161,11 @@ fn add_totals(fields: &mut Map<String, Value>, run: &Run, completed: usize) {
         ("total_token_throughput", rate(all).map(Value::from)),
         (
             "input_lens",
-            input.map(|_| run.ok().map(|record| record.prompt_tokens).collect()),
+            input.map(|_| run.ok().map(|row| row.prompt_tokens).collect()),
         ),
         (
             "output_lens",
-            output.map(|_| run.ok().map(|record| record.output_tokens).collect()),
+            output.map(|_| run.ok().map(|row| row.output_tokens).collect()),
         ),
     ] {
         fields.extend(value.map(|value| (name.to_owned(), value)));
@@ -178,7 +174,11 @@ fn add_totals(fields: &mut Map<String, Value>, run: &Run, completed: usize) {
 
 /// From the first request that was sent until all have ended, also those that failed.
 fn duration_s(run: &Run) -> Option<f64> {
-    let end_s = run.all().iter().filter_map(ended_s).reduce(f64::max)?;
+    let end_s = run
+        .all()
+        .iter()
+        .filter_map(|row| row.ended_s)
+        .reduce(f64::max)?;
     Some(end_s - run.first_sent_s()?)
 }
 

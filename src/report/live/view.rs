@@ -2,6 +2,7 @@
 
 use super::columns::{self, Column, Group};
 use super::tally::{Measure, Tally};
+use crate::core::result::row::engine_label;
 use crate::core::{Distribution, EngineProgress, Event, ExperimentStart, StartedEngine, least_n};
 use crate::driver::clock::Stamp;
 use crate::driver::text::printable;
@@ -329,13 +330,9 @@ impl Running {
     }
 }
 
-/// The engine's name, marked if its numbers are simulated.
+/// The engine's name, marked if it is simulated.
 fn name(engine: &StartedEngine) -> String {
-    if engine.simulated {
-        format!("{} (simulated)", engine.name)
-    } else {
-        engine.name.to_string()
-    }
+    engine_label(&engine.name, engine.simulated)
 }
 
 fn none() -> String {

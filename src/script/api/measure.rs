@@ -1,5 +1,6 @@
 //! One measure of one engine, and the comparison of two.
 
+use crate::core::result::columns::RowColumn;
 use crate::core::{Distribution, EngineResult, Row};
 use crate::script::diagnostic::ScriptError;
 use std::cmp::Ordering;
@@ -24,18 +25,26 @@ pub struct Quantity {
 }
 
 impl Quantity {
-    /// The quantity in a column of the CSV. The name of a column that is not lmrun's may tell the unit.
-    pub fn of_column(column: &str) -> Self {
-        let (name, unit, better) = match column {
-            "TTFT" | "latency" => (column, "s", Some(Better::Lower)),
-            "tpot_s" => ("TPOT", "s", Some(Better::Lower)),
-            "send_lag_s" => ("send lag", "s", Some(Better::Lower)),
-            "throughput" => (column, "tokens/s", Some(Better::Higher)),
-            "cached_tokens" => ("cached tokens", "tokens", Some(Better::Higher)),
-            "timestamp" => (column, "s", None),
-            name if name.ends_with("_s") => (name, "s", Some(Better::Lower)),
-            name if name.ends_with("tokens") => (name, "tokens", None),
-            name => (name, "", None),
+    /// Returns the quantity in a column. The name of a column that lmrun does not write may end in
+    /// its unit.
+    fn from_column(column: &str) -> Self {
+        let unit = match RowColumn::find(column) {
+            Some(column) => column.unit,
+            None if column.ends_with("_s") => "s",
+            None if column.ends_with("tokens") => "tokens",
+            None => "",
+        };
+        let better = match column {
+            "timestamp" => None,
+            "throughput" | "cached_tokens" => Some(Better::Higher),
+            _ if unit == "s" => Some(Better::Lower),
+            _ => None,
+        };
+        let name = match column {
+            "tpot_s" => "TPOT",
+            "send_lag_s" => "send lag",
+            "cached_tokens" => "cached tokens",
+            column => column,
         };
         Self {
             name: name.into(),
@@ -55,23 +64,23 @@ pub struct Measure {
 
 impl Measure {
     /// The values of a table's column.
-    pub fn of_column(column: &str, values: Distribution) -> Self {
+    pub(crate) fn from_column(column: &str, values: Distribution) -> Self {
         Self {
-            quantity: Quantity::of_column(column),
+            quantity: Quantity::from_column(column),
             engine: None,
             values,
         }
     }
 
     /// The values that the requests of `engine` have in a column.
-    pub fn of_engine(
+    pub(crate) fn from_engine(
         engine: &EngineResult,
         column: &str,
         value: impl Fn(&Row) -> Option<f64>,
     ) -> Self {
         let values = engine.distribution(value);
         Self {
-            quantity: Quantity::of_column(column),
+            quantity: Quantity::from_column(column),
             engine: Some(engine.name.clone()),
             values,
         }
@@ -217,7 +226,7 @@ mod tests {
     fn of(name: &str, column: &str, values: &[f64]) -> Measure {
         Measure {
             engine: Some(name.into()),
-            ..Measure::of_column(column, values.iter().copied().collect())
+            ..Measure::from_column(column, values.iter().copied().collect())
         }
     }
 
@@ -308,7 +317,7 @@ mod tests {
             "{text}"
         );
         let columns =
-            [1.0, 2.0].map(|value| Measure::of_column("TTFT", [value].into_iter().collect()));
+            [1.0, 2.0].map(|value| Measure::from_column("TTFT", [value].into_iter().collect()));
         let (_, text) = faster(&columns[0], &columns[1], 1.0).expect("one quantity");
         assert!(
             text.starts_with("TTFT p50 is 2.00x lower (1.00 s vs 2.00 s;"),
@@ -318,7 +327,7 @@ mod tests {
         assert!(
             faster(
                 &of("a", "tpot_s", &[1.0]),
-                &Measure::of_column("tpot_s", [2.0].into_iter().collect()),
+                &Measure::from_column("tpot_s", [2.0].into_iter().collect()),
                 1.0
             )
             .is_ok()

@@ -146,7 +146,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "ttft", pure)]
     pub fn ttft(engine: &mut EngineResult) -> Distribution {
-        Measure::of_engine(engine, "TTFT", |row| row.ttft)
+        Measure::from_engine(engine, "TTFT", |row| row.ttft)
     }
 
     /// Time to the last token, seconds from the send.
@@ -156,7 +156,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "latency", pure)]
     pub fn latency(engine: &mut EngineResult) -> Distribution {
-        Measure::of_engine(engine, "latency", |row| row.latency)
+        Measure::from_engine(engine, "latency", |row| row.latency)
     }
 
     /// Output tokens per second between the first and the last token.
@@ -166,7 +166,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "throughput", pure)]
     pub fn throughput(engine: &mut EngineResult) -> Distribution {
-        Measure::of_engine(engine, "throughput", |row| row.throughput)
+        Measure::from_engine(engine, "throughput", |row| row.throughput)
     }
 
     /// Time per output token after the first, seconds.
@@ -176,7 +176,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "tpot", pure)]
     pub fn tpot(engine: &mut EngineResult) -> Distribution {
-        Measure::of_engine(engine, "tpot_s", |row| row.tpot_s)
+        Measure::from_engine(engine, "tpot_s", |row| row.tpot_s)
     }
 
     /// The delay of sending requests, seconds.
@@ -186,7 +186,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "send_lag", pure)]
     pub fn send_lag(engine: &mut EngineResult) -> Distribution {
-        Measure::of_engine(engine, "send_lag_s", |row| row.send_lag_s)
+        Measure::from_engine(engine, "send_lag_s", |row| row.send_lag_s)
     }
 
     /// Cached prompt tokens of each request.
@@ -196,7 +196,7 @@ mod methods {
     /// ```
     #[rhai_fn(get = "cached_tokens", pure)]
     pub fn cached_tokens(engine: &mut EngineResult) -> Distribution {
-        Measure::of_engine(engine, "cached_tokens", |row| {
+        Measure::from_engine(engine, "cached_tokens", |row| {
             row.cached_tokens.map(|tokens| tokens as f64)
         })
     }

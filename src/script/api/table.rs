@@ -201,7 +201,7 @@ mod methods {
     #[rhai_fn(return_raw, pure)]
     pub fn measure(table: &mut Table, column: &str) -> Result<Measure, Box<EvalAltResult>> {
         let place = place(table, column)?;
-        Ok(Measure::of_column(column, table.distribution(place)))
+        Ok(Measure::from_column(column, table.distribution(place)))
     }
 
     /// The rows for which `keep` holds.

@@ -1,6 +1,7 @@
 //! The value of an input, in a form that does not depend on Rhai.
 
-use crate::core::{Distribution, Engine, EngineResult, ExperimentResult, Row};
+use crate::core::result::row::COLUMNS;
+use crate::core::{Distribution, Engine, EngineResult, ExperimentResult};
 use crate::figure::Figure;
 use crate::script::api::{Experiment, Handle, Measure};
 use rhai::{Array, Dynamic, Map};
@@ -96,9 +97,8 @@ fn sorted_entries(map: &Map) -> Vec<(&str, &Dynamic)> {
         .map(|(key, value)| (key.as_str(), value))
         .collect();
     if map.contains_key("x_request_id") {
-        let columns = Row::columns();
         entries.sort_by_key(|(key, _)| {
-            let column = columns.iter().position(|column| column == key);
+            let column = COLUMNS.iter().position(|column| column.name == *key);
             column.unwrap_or(usize::MAX)
         });
     }

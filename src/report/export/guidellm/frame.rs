@@ -1,7 +1,7 @@
 //! The parts of a guidellm report around its metrics.
 
 use super::super::load::{Pace, RecordedLoad};
-use super::super::run::{Run, ended_s};
+use super::super::run::Run;
 use super::metrics::{metrics, totals};
 use super::over_time::Window;
 use super::requests::requests;
@@ -62,7 +62,11 @@ fn written_by() -> String {
 /// Returns the time from the first send to the last end.
 fn window(run: &Run) -> Window {
     let start_s = run.first_sent_s().unwrap_or(0.0);
-    let end_s = run.all().iter().filter_map(ended_s).fold(start_s, f64::max);
+    let end_s = run
+        .all()
+        .iter()
+        .filter_map(|row| row.ended_s)
+        .fold(start_s, f64::max);
     Window { start_s, end_s }
 }
 
