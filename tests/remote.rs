@@ -131,7 +131,7 @@ fn remote_configuration_errors_are_reported_at_start() {
             &url,
             &["-f", "unmarked", "-m", "m"],
             3,
-            "it is a simulator, whose numbers are made up: give `simulated: true`",
+            "it is a simulator: add `simulated: true`",
             "`url` stands before",
         ),
         (

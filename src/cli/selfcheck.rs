@@ -2,7 +2,7 @@
 
 use super::{complain, exit, print, signals};
 use crate::core::selfcheck::{Calibration, Checker, SelfCheck};
-use crate::core::{Client, Code, Interrupts, Site};
+use crate::core::{Client, Code, Interrupts, ServiceContext};
 use crate::driver::http::Shards;
 use crate::driver::scratch::Scratch;
 use crate::driver::{limits, machine, orphans};
@@ -93,7 +93,7 @@ fn checker(args: &SelfCheckArgs, scratch: &Scratch) -> Result<Checker, String> {
     let shards = shards.map_err(|e| format!("cannot start the sending threads: {e}"))?;
     let cancel = CancellationToken::new();
     let (events, received) = channel();
-    let site = Site::new(folder.clone(), watchdogs, events.clone());
+    let context = ServiceContext::new(folder.clone(), watchdogs, events.clone());
     let client = Client {
         run_id: format!("selfcheck-{}", std::process::id()),
         ..Client::new(shards, events, Interrupts::new(cancel.clone()))
@@ -101,7 +101,7 @@ fn checker(args: &SelfCheckArgs, scratch: &Scratch) -> Result<Checker, String> {
     Ok(Checker {
         client,
         events: received,
-        site,
+        context,
         folder,
         program: program.display().to_string(),
         busy_subcommand: super::BUSY.into(),

@@ -3,7 +3,7 @@
 use super::args::RunArgs;
 use super::exit;
 use crate::core::selfcheck::Calibration;
-use crate::core::{Client, Code, Event, Fleet, Interrupts, Runner};
+use crate::core::{Client, Code, Event, Fleet, Interrupts, Runner, ServiceContext};
 use crate::driver::http::Shards;
 use crate::driver::{container, leftovers, limits, machine, orphans, program, secrets};
 use crate::report::{Destination, Outputs, Reporter, RunFacts};
@@ -52,7 +52,10 @@ impl Stage {
         let facts = facts(args, text);
         let outputs = prepared.outputs.clone();
         let ports = [args.ports[0], args.ports[1]]; // clap takes two or none, and has a default
-        let fleet = Fleet::new(ports, prepared.log_dir.clone(), watchdogs, events.clone());
+        let fleet = Fleet::new(
+            ports,
+            ServiceContext::new(prepared.log_dir.clone(), watchdogs, events.clone()),
+        );
         let client = Client {
             run_id: facts.run_id.clone(),
             calibration: Calibration::read(),

@@ -27,10 +27,14 @@ pub(super) fn table(host: &Host) -> String {
     let mut rows = Vec::new();
     for engine in fleet.live() {
         let [state, memory, gpu, log] = engine_cells(host, &engine);
-        let address = engine.base().trim_start_matches("http://").to_owned();
+        let address = engine
+            .server
+            .base_url()
+            .trim_start_matches("http://")
+            .to_owned();
         rows.push([engine.spec.name.clone(), address, state, memory, gpu, log]);
     }
-    rows.extend(fleet.look_at_helpers(helper_cells));
+    rows.extend(fleet.helpers().iter().map(|helper| helper_cells(helper)));
     if rows.is_empty() {
         return "no engine is running".into();
     }
@@ -51,26 +55,26 @@ pub(super) fn status(host: &Host, engine: &Engine) -> String {
     format!(
         "{} on {}: {state}, memory {memory}{gpu}, log {log}",
         engine.spec.name,
-        engine.base()
+        engine.server.base_url()
     )
 }
 
 /// Returns state, memory, GPU memory and the first log.
 fn engine_cells(host: &Host, engine: &Engine) -> [String; 4] {
-    let log = first_log(&engine.logs());
-    if engine.is_closed() {
+    let log = first_log(&engine.service.log_files());
+    if engine.service.is_stopped() {
         return ["closed".into(), mib(None), mib(None), log];
     }
     let state = match host.wait(engine.health()) {
         Ok(()) => "healthy".into(),
         Err(problem) => problem,
     };
-    let memory = mib(engine.resident_mib());
+    let memory = mib(engine.service.resident_mib());
     [state, memory, mib(engine.gpu_memory_mib()), log]
 }
 
 fn helper_cells(helper: &Helper) -> [String; 6] {
-    let state = if helper.lives() {
+    let state = if helper.service.is_running() {
         "helper, running"
     } else {
         "helper, exited"
@@ -79,9 +83,9 @@ fn helper_cells(helper: &Helper) -> [String; 6] {
         helper.spec.name.clone(),
         format!("{}:{}", helper.spec.host, helper.spec.port),
         state.into(),
-        mib(helper.resident_mib()),
+        mib(helper.service.resident_mib()),
         mib(None),
-        first_log(&helper.logs()),
+        first_log(&helper.service.log_files()),
     ]
 }
 
@@ -98,10 +102,11 @@ fn first_log(logs: &[LogFile]) -> String {
 pub(super) fn logs(host: &Host, name: &str) -> Option<Vec<LogFile>> {
     let fleet = &host.runner().fleet;
     if let Some(engine) = fleet.live().iter().find(|engine| engine.spec.name == name) {
-        return Some(engine.logs());
+        return Some(engine.service.log_files());
     }
-    let helpers = fleet.look_at_helpers(|helper| (helper.spec.name == name).then(|| helper.logs()));
-    helpers.into_iter().flatten().next()
+    let helpers = fleet.helpers();
+    let helper = helpers.iter().find(|helper| helper.spec.name == name)?;
+    Some(helper.service.log_files())
 }
 
 /// Returns the last lines of each log.

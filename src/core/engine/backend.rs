@@ -1,233 +1,215 @@
-//! What answers behind an engine or a helper: a process, a container, or what somebody else started.
+//! The backends of a service: a process tree, a container, or an address that lmrun did not start.
 
-use crate::core::engine::service::{Launch, Place, Site};
+use crate::core::engine::service::{LaunchSpec, Placement, ServiceContext};
 use crate::core::{EngineError, Event};
 use crate::driver::container::{Container, ContainerLine, ContainerSpec, Gpus, HOST_NETWORK};
 use crate::driver::logs::Logs;
 use crate::driver::port::{self, Answering};
-use crate::driver::process_tree::{CommandLine, ProcessTree};
-use std::path::{Path, PathBuf};
+use crate::driver::process_tree::ProcessTree;
 use std::time::Instant;
 use tokio::sync::watch;
 
-/// What answers. Dropping it ends what was started for it.
-pub enum Running {
-    /// A process of this program's.
-    Process(ProcessTree),
-    /// A container of this program's.
+/// The backend of a service. Dropping it kills what lmrun has started.
+pub(crate) enum Backend {
+    /// Processes that lmrun has started.
+    Processes(ProcessTree),
+    /// A container that lmrun has started.
     Container(Box<Container>),
-    /// What was there before, and stays: it is neither watched nor ended.
-    Elsewhere,
+    /// A server that lmrun neither starts, watches nor stops.
+    External,
 }
 
-/// The end of what runs; `None` if it runs elsewhere: its end is then known only by failed requests.
+/// The exit status of a backend. That of an external server is unknown: its requests fail.
 #[derive(Clone)]
-pub struct End(Option<watch::Receiver<Option<String>>>);
+pub(crate) struct BackendExit(Option<watch::Receiver<Option<String>>>);
 
-impl End {
-    /// How it ended, if it did.
-    pub fn said(&self) -> Option<String> {
-        self.0.as_ref()?.borrow().clone()
+impl BackendExit {
+    /// Returns true if the backend has exited.
+    pub(crate) fn has_exited(&self) -> bool {
+        self.0.as_ref().is_some_and(|exit| exit.borrow().is_some())
     }
 
-    /// Waits for it.
-    pub async fn wait(&mut self) -> String {
-        let Some(end) = &mut self.0 else {
+    /// Waits for the exit and returns its status.
+    pub(crate) async fn wait(&mut self) -> String {
+        let Some(exit) = &mut self.0 else {
             return std::future::pending().await;
         };
-        let ended = end.wait_for(Option::is_some).await;
-        ended
-            .ok()
-            .and_then(|end| end.clone())
-            .unwrap_or_else(|| "exit status unknown".into())
+        match exit.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(status)) => status.clone(),
+            _ => "exit status unknown".into(),
+        }
     }
 }
 
-impl Running {
-    /// Starts what is to be started, if anything is.
+impl Backend {
+    /// Starts the processes or the container.
     ///
     /// # Errors
-    /// When its port is taken, or its program or its image is not to be had.
-    pub async fn start(launch: &Launch, site: &Site) -> Result<Self, EngineError> {
-        let Launch {
-            name,
-            who,
-            host,
-            port,
-            elsewhere,
-            ..
-        } = launch;
-        if let Place::Elsewhere(address) = &launch.place {
-            site.tell(Event::EngineFound {
-                name: name.clone(),
+    /// Fails if the port is in use, or the program or the image is missing.
+    pub(crate) async fn start(
+        launch: &LaunchSpec,
+        context: &ServiceContext,
+    ) -> Result<Self, EngineError> {
+        if let Placement::External(address) = &launch.placement {
+            context.send(Event::EngineFound {
+                name: launch.name.clone(),
                 url: address.base(),
             });
-            return Ok(Self::Elsewhere);
+            return Ok(Self::External);
         }
-        if let Some(occupant) = port::occupant(host, *port).await {
+        if let Some(occupant) = port::occupant(&launch.host, launch.port).await {
             return Err(EngineError::PortInUse {
-                who: who.clone(),
-                port: *port,
+                who: launch.label.clone(),
+                port: launch.port,
                 occupant,
-                elsewhere,
+                elsewhere: launch.port_advice,
             });
         }
-        match &launch.place {
-            Place::Container(spec, gpus) => Self::container(launch, spec, gpus, site).await,
-            _ => Self::process(launch, site).await,
+        match &launch.placement {
+            Placement::Container(spec, gpus) => {
+                Self::start_container((spec, gpus), launch, context).await
+            }
+            _ => Self::start_processes(launch, context).await,
         }
     }
 
-    async fn process(launch: &Launch, site: &Site) -> Result<Self, EngineError> {
-        let Launch {
-            name,
-            who,
-            port,
-            argv,
-            env,
-            unset,
-            ..
-        } = launch.clone();
-        let [stdout, stderr] = logs(&site.log_dir, port);
-        let line = CommandLine {
-            argv,
-            env,
-            unset,
-            stdout: stdout.clone(),
-            stderr,
-        };
-        site.warn_of_withheld(&who, line.withheld());
-        let started = ProcessTree::start(&line, &site.watchdogs).await;
-        let process = started.map_err(|source| EngineError::Start { who, source })?;
-        site.tell(Event::EngineStarting {
-            name,
-            port,
-            argv: line.argv,
-            container: None,
-            log: stdout,
-        });
-        Ok(Self::Process(process))
+    async fn start_processes(
+        launch: &LaunchSpec,
+        context: &ServiceContext,
+    ) -> Result<Self, EngineError> {
+        let withheld = launch.command.withheld();
+        context.warn_of_withheld_variables(&launch.label, withheld);
+        match ProcessTree::start(&launch.command, &context.watchdogs).await {
+            Ok(processes) => {
+                context.send(starting(launch, None));
+                Ok(Self::Processes(processes))
+            }
+            Err(source) => Err(EngineError::Start {
+                who: launch.label.clone(),
+                source,
+            }),
+        }
     }
 
-    async fn container(
-        launch: &Launch,
-        spec: &ContainerSpec,
-        gpus: &Gpus,
-        site: &Site,
+    async fn start_container(
+        (spec, gpus): (&ContainerSpec, &Gpus),
+        launch: &LaunchSpec,
+        context: &ServiceContext,
     ) -> Result<Self, EngineError> {
-        let Launch {
-            name,
-            who,
-            host,
-            port,
-            argv,
-            env,
-            ..
-        } = launch.clone();
-        let [stdout, stderr] = logs(&site.log_dir, port);
-        let log = stdout.clone();
+        let command = launch.command.clone();
         let line = ContainerLine {
             spec,
-            argv,
-            env,
-            host: &host,
-            port,
+            argv: command.argv,
+            env: command.env,
+            host: &launch.host,
+            port: launch.port,
             gpus: gpus.clone(),
-            stdout,
-            stderr,
+            stdout: command.stdout,
+            stderr: command.stderr,
         };
-        // Without a watchdog the next run removes what this one leaves.
-        let _ = site.watchdogs.watch_containers();
-        let began = Instant::now();
-        let told = |awaited| {
-            let (name, elapsed_s) = (name.clone(), began.elapsed().as_secs_f64());
-            site.tell(Event::EngineWaiting {
-                name,
-                port,
-                elapsed_s,
+        // Without a watchdog the next run removes the container.
+        let _ = context.watchdogs.watch_containers();
+        let start = Instant::now();
+        let started = Container::start(&line, |awaited| {
+            context.send(Event::EngineWaiting {
+                name: launch.name.clone(),
+                port: launch.port,
+                elapsed_s: start.elapsed().as_secs_f64(),
                 awaited,
                 last_line: None,
             });
-        };
-        let started = Container::start(&line, told).await;
-        let started = started.map_err(|source| EngineError::Container { who, source })?;
-        let container = Some(format!("{}, image {}", started.id(), spec.image));
-        site.tell(Event::EngineStarting {
-            name,
-            port,
-            argv: line.argv,
-            container,
-            log,
         });
-        Ok(Self::Container(Box::new(started)))
+        match started.await {
+            Ok(container) => {
+                let text = format!("{}, image {}", container.id(), spec.image);
+                context.send(starting(launch, Some(text)));
+                Ok(Self::Container(Box::new(container)))
+            }
+            Err(source) => Err(EngineError::Container {
+                who: launch.label.clone(),
+                source,
+            }),
+        }
     }
 
-    /// Finds out which process answers on its port. A port that Docker publishes is the container's as long as it
-    /// runs: Docker refuses to start a container whose port is taken.
-    pub async fn answering(&self, launch: &Launch) -> Answering {
-        let members = match (self, &launch.place) {
-            (Self::Elsewhere, _) => return Answering::Member,
-            (_, Place::Container(spec, _)) if spec.network != HOST_NETWORK => {
-                return Answering::Member;
-            }
-            (Self::Process(process), _) => Some(process.members()),
-            (Self::Container(container), _) => container.members().await,
+    /// Finds the process that answers on the port. A port that Docker publishes belongs to the
+    /// running container: Docker does not start a container whose port is in use.
+    pub(crate) async fn answering(&self, launch: &LaunchSpec) -> Answering {
+        if let Placement::Container(spec, _) = &launch.placement
+            && spec.network != HOST_NETWORK
+        {
+            return Answering::Member;
+        }
+        let members = match self {
+            Self::External => return Answering::Member,
+            Self::Processes(processes) => Some(processes.members()),
+            Self::Container(container) => container.members().await,
         };
         let Some(members) = members else {
             return Answering::Unknown;
         };
         let (host, port) = (launch.host.clone(), launch.port);
-        let look = tokio::task::spawn_blocking(move || port::answering(&host, port, &members));
-        look.await.unwrap_or(Answering::Unknown)
+        tokio::task::spawn_blocking(move || port::answering(&host, port, &members))
+            .await
+            .unwrap_or(Answering::Unknown)
     }
 
-    /// Its end, to be waited for apart from it.
-    pub fn end(&self) -> End {
-        End(match self {
-            Self::Process(process) => Some(process.exit()),
+    /// Returns the exit status, which does not borrow the backend.
+    pub(crate) fn exit(&self) -> BackendExit {
+        BackendExit(match self {
+            Self::Processes(processes) => Some(processes.exit()),
             Self::Container(container) => Some(container.exit()),
-            Self::Elsewhere => None,
+            Self::External => None,
         })
     }
 
-    /// Ends it and all that came from it.
+    /// Stops all processes that lmrun has started.
     ///
     /// # Errors
-    /// When something of it survives even SIGKILL.
-    pub async fn close(&self, launch: &Launch) -> Result<(), EngineError> {
-        let who = launch.who.clone();
+    /// Fails if a process survives SIGKILL.
+    pub(crate) async fn stop(&self, launch: &LaunchSpec) -> Result<(), EngineError> {
+        let who = launch.label.clone();
         match self {
-            Self::Process(process) => match process.close(launch.graces).await {
-                none if none.is_empty() => Ok(()),
-                pids => Err(EngineError::Survivors { who, pids }),
-            },
-            Self::Container(container) => {
-                let closed = container.close(launch.graces).await;
-                closed.map_err(|source| EngineError::Container { who, source })
+            Self::Processes(processes) => {
+                let pids = processes.close(launch.graces).await;
+                if pids.is_empty() {
+                    Ok(())
+                } else {
+                    Err(EngineError::Survivors { who, pids })
+                }
             }
-            Self::Elsewhere => Ok(()),
+            Self::Container(container) => container
+                .close(launch.graces)
+                .await
+                .map_err(|source| EngineError::Container { who, source }),
+            Self::External => Ok(()),
         }
     }
 
-    /// Those alive of it and of all that came from it, where they are processes of this machine's.
-    pub fn members(&self) -> Vec<i32> {
+    /// Returns the PIDs of the living processes; empty for a container or an external server.
+    pub(crate) fn members(&self) -> Vec<i32> {
         match self {
-            Self::Process(process) => process.members(),
-            Self::Container(_) | Self::Elsewhere => Vec::new(),
+            Self::Processes(processes) => processes.members(),
+            Self::Container(_) | Self::External => Vec::new(),
         }
     }
 
-    /// What it writes; what answers elsewhere has its logs there.
-    pub fn logs(&self) -> Option<&Logs> {
+    /// Returns the logs; `None` for an external server.
+    pub(crate) fn logs(&self) -> Option<&Logs> {
         match self {
-            Self::Process(process) => Some(process.logs()),
+            Self::Processes(processes) => Some(processes.logs()),
             Self::Container(container) => Some(container.logs()),
-            Self::Elsewhere => None,
+            Self::External => None,
         }
     }
 }
 
-/// The log files of what listens on `port`: standard output, standard error.
-fn logs(log_dir: &Path, port: u16) -> [PathBuf; 2] {
-    ["stdout", "stderr"].map(|stream| log_dir.join(format!("{port}-{stream}.log")))
+fn starting(launch: &LaunchSpec, container: Option<String>) -> Event {
+    Event::EngineStarting {
+        name: launch.name.clone(),
+        port: launch.port,
+        argv: launch.command.argv.clone(),
+        container,
+        log: launch.command.stdout.clone(),
+    }
 }

@@ -1,72 +1,68 @@
-//! GPU memory that an engine must give back: "the process ended" is not "the GPU is free".
+//! The release of GPU memory after an engine has exited.
 
 use crate::core::EngineSpec;
-use crate::driver::gpu::{self, GpuProcess};
+use crate::driver::gpu;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// How long the driver may take to free the memory of a process that has ended.
-const PATIENCE: Duration = Duration::from_secs(15);
-const POLL: Duration = Duration::from_millis(100);
-/// What the use of a GPU varies by without any process.
-const SLACK_MIB: u64 = 512;
+/// The maximum time for the driver to free the memory of an exited process.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(15);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The variation of a GPU's memory in use without any process.
+const TOLERANCE_MIB: u64 = 512;
 
-/// The memory of an engine's GPUs before it was started, MiB by index; empty without a GPU.
-pub struct Vram(BTreeMap<u32, u64>);
+/// The memory in use on an engine's GPUs before its start, MiB by index; empty without a GPU.
+pub(crate) struct GpuRelease(BTreeMap<u32, u64>);
 
-impl Vram {
-    /// Reads it. A simulated engine uses none.
-    pub fn before(spec: &EngineSpec) -> Self {
-        let used = |gpu: &u32| Some((*gpu, gpu::used_mib(*gpu)?));
-        Self(if spec.simulated {
-            BTreeMap::new()
-        } else {
-            spec.gpus.iter().filter_map(used).collect()
-        })
+impl GpuRelease {
+    /// Reads the memory in use. A simulated engine has no GPU.
+    pub(crate) fn before_start(spec: &EngineSpec) -> Self {
+        let mut used = BTreeMap::new();
+        if !spec.simulated {
+            for gpu in &spec.gpus {
+                used.extend(gpu::used_mib(*gpu).map(|mib| (*gpu, mib)));
+            }
+        }
+        Self(used)
     }
 
-    /// Waits until the processes that an engine had hold no memory any more. Returns who holds it,
-    /// in words, where it does not come back.
-    pub async fn given_back(&self, members: &[i32]) -> Option<String> {
-        let deadline = Instant::now() + PATIENCE;
+    /// Waits until the processes `members` have released the memory. Returns the problem if they do
+    /// not release it in time.
+    pub(crate) async fn wait_for_gpu_release(&self, members: &[i32]) -> Option<String> {
+        let deadline = Instant::now() + RELEASE_TIMEOUT;
         loop {
-            let kept: Vec<_> = self
+            let problem = self
                 .0
                 .iter()
-                .filter_map(|(gpu, mib)| kept(*gpu, *mib, members))
-                .collect();
-            if kept.is_empty() || Instant::now() >= deadline {
-                return kept.into_iter().next();
+                .find_map(|(gpu, before_mib)| still_in_use(*gpu, *before_mib, members));
+            if problem.is_none() || Instant::now() >= deadline {
+                return problem;
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
 
-/// Who holds memory of a GPU that an engine had. Others than its members may have come since its
-/// start, and what they hold explains what is used.
-fn kept(gpu: u32, before_mib: u64, members: &[i32]) -> Option<String> {
+/// Describes the memory in use on a GPU if it is not released. Memory of processes that started
+/// later than the engine is not the engine's.
+fn still_in_use(gpu: u32, before_mib: u64, members: &[i32]) -> Option<String> {
     let used_mib = gpu::used_mib(gpu)?;
-    let holders = gpu::processes(gpu);
-    let ours: Vec<&GpuProcess> = holders
+    let processes = gpu::processes(gpu);
+    let has_member = processes
         .iter()
-        .filter(|holder| members.contains(&holder.pid))
-        .collect();
-    let others_mib: u64 = holders.iter().filter_map(|holder| holder.mib).sum();
-    if ours.is_empty() && used_mib <= before_mib.max(others_mib) + SLACK_MIB {
+        .any(|process| members.contains(&process.pid));
+    let processes_mib: u64 = processes.iter().filter_map(|process| process.mib).sum();
+    if !has_member && used_mib <= before_mib.max(processes_mib) + TOLERANCE_MIB {
         return None;
     }
-    let who = if holders.is_empty() {
-        "NVML names no process that holds it; it may be one of another container".into()
-    } else {
-        holders
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
+    let mut users: Vec<String> = processes.iter().map(ToString::to_string).collect();
+    if users.is_empty() {
+        users.push("NVML names no process; it may be in another container".into());
+    }
     Some(format!(
-        "{used_mib} MiB of gpu-{gpu} are still in use {} s after its end, {before_mib} MiB before its start: {who}",
-        PATIENCE.as_secs()
+        "{used_mib} MiB of gpu-{gpu} are still in use {} s after its exit ({before_mib} MiB before \
+         its start): {}",
+        RELEASE_TIMEOUT.as_secs(),
+        users.join(", ")
     ))
 }

@@ -1,19 +1,20 @@
-//! Processes that an engine needs beside it: a cache server, a store.
+//! Helpers: processes that engines need, such as a cache server or a store.
 
-use crate::core::engine::service::{Ask, Launch, Missing, Owned, Place, QUESTION, Site};
+use crate::core::engine::service::{
+    LaunchSpec, NotReady, PROBE_TIMEOUT, Placement, ReadinessProbe, Service, ServiceContext,
+};
 use crate::core::engine::spec::{grace, loopback, with_port};
 use crate::core::{EngineError, Seconds};
-use crate::driver::logs::LogFile;
 use crate::driver::probe;
-use crate::driver::process_tree::Graces;
+use crate::driver::process_tree::{CommandLine, Graces};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How to start a helper. It is started before the first engine that names it, shared by all
-/// that name the same, and ended after the last of them.
+/// The options of a helper. It starts before the first engine that names it, serves all engines that
+/// name the same options, and stops after the last of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HelperSpec {
@@ -53,135 +54,102 @@ fn ready_timeout() -> Seconds {
 }
 
 impl HelperSpec {
-    /// How messages name it.
-    fn who(&self) -> String {
-        format!("helper `{}`", self.name)
-    }
-}
-
-/// Ends those that nobody else uses, the last one that was started first.
-///
-/// # Errors
-/// The first of which something survives.
-pub async fn end(helpers: Vec<Arc<Helper>>) -> Result<(), EngineError> {
-    let mut first = Ok(());
-    for helper in helpers.into_iter().rev().filter_map(Arc::into_inner) {
-        first = first.and(helper.close().await);
-    }
-    first
-}
-
-/// A helper that runs. Dropping it kills it.
-pub struct Helper {
-    /// What it was started from.
-    pub spec: HelperSpec,
-    owned: Owned,
-}
-
-impl Helper {
-    /// Starts it and waits until it is ready.
-    ///
-    /// # Errors
-    /// When its port is taken, its program is not to be had, it dies, or takes too long.
-    pub async fn start(spec: HelperSpec, site: &Site) -> Result<Self, EngineError> {
-        let limit = Duration::from_secs_f64(spec.ready_timeout_s.0);
-        let owned = Owned::start(launch(&spec), site).await?;
-        let helper = Self { spec, owned };
-        if let Err(error) = helper.owned.wait_until_ready(limit, &helper).await {
-            // What the user is to read is why it did not get ready.
-            let _ = helper.close().await;
-            return Err(error);
+    fn launch(&self, context: &ServiceContext) -> LaunchSpec {
+        let [stdout, stderr] = context.log_files(self.port);
+        let mut env = self.env.clone();
+        for value in env.values_mut() {
+            *value = with_port(value, self.port);
         }
-        Ok(helper)
+        LaunchSpec {
+            name: self.name.clone(),
+            label: format!("helper `{}`", self.name),
+            host: self.host.clone(),
+            port: self.port,
+            port_advice: "give it another `port`",
+            command: CommandLine {
+                argv: self
+                    .command
+                    .iter()
+                    .map(|word| with_port(word, self.port))
+                    .collect(),
+                env,
+                unset: self.unset_env.clone(),
+                stdout,
+                stderr,
+            },
+            graces: Graces {
+                interrupt_s: self.grace_s.0,
+                terminate_s: self.grace_s.0,
+            },
+            placement: Placement::Local,
+        }
     }
 
-    /// Whether its process lives.
-    pub fn lives(&self) -> bool {
-        self.owned.lives()
-    }
-
-    /// Resident memory of its processes, MiB.
-    pub fn resident_mib(&self) -> Option<u64> {
-        self.owned.resident_mib()
-    }
-
-    /// Where it writes: standard output and standard error.
-    pub fn logs(&self) -> Vec<LogFile> {
-        self.owned.log_files()
-    }
-
-    /// Waits for its process to end by itself. The wait holds nothing of it.
-    pub fn death(&self) -> impl Future<Output = EngineError> + Send + use<> {
-        self.owned.death()
-    }
-
-    /// Ends it.
-    ///
-    /// # Errors
-    /// When something of it survives even SIGKILL, or it had ended by itself and nobody knows.
-    pub async fn close(self) -> Result<(), EngineError> {
-        self.owned.close().await
+    async fn is_ready(&self) -> bool {
+        let address = (&*self.host, self.port);
+        if let Some(path) = &self.ready_path {
+            let url = if path.starts_with(':') {
+                format!("http://{}{path}", self.host)
+            } else {
+                format!("http://{}:{}{path}", self.host, self.port)
+            };
+            return probe::get(&url, PROBE_TIMEOUT).await.is_ok();
+        }
+        match &self.ready_answer {
+            Some((question, start)) => probe::send_command(address, question, PROBE_TIMEOUT)
+                .await
+                .is_ok_and(|answer| answer.starts_with(start)),
+            None => probe::accepts(address, PROBE_TIMEOUT).await,
+        }
     }
 }
 
-impl Ask for Helper {
-    async fn ask(&self) -> Result<(), Missing> {
+impl ReadinessProbe for HelperSpec {
+    async fn probe(&self) -> Result<(), NotReady> {
         if self.is_ready().await {
             Ok(())
         } else {
-            Err(Missing::Yet("it does not answer yet".into()))
+            Err(NotReady::Pending("it does not answer yet".into()))
         }
     }
 }
 
-fn launch(spec: &HelperSpec) -> Launch {
-    let placed = |text: &String| with_port(text, spec.port);
-    Launch {
-        name: spec.name.clone(),
-        who: spec.who(),
-        host: spec.host.clone(),
-        port: spec.port,
-        elsewhere: "give it another `port`",
-        argv: spec.command.iter().map(placed).collect(),
-        env: spec
-            .env
-            .iter()
-            .map(|(name, value)| (name.clone(), placed(value)))
-            .collect(),
-        unset: spec.unset_env.clone(),
-        graces: Graces {
-            interrupt_s: spec.grace_s.0,
-            terminate_s: spec.grace_s.0,
-        },
-        place: Place::Here,
-    }
+/// A started helper. Dropping it kills it.
+pub struct Helper {
+    /// The options.
+    pub(crate) spec: HelperSpec,
+    /// The service.
+    pub(crate) service: Service,
 }
 
 impl Helper {
-    async fn is_ready(&self) -> bool {
-        let HelperSpec {
-            host,
-            port,
-            ready_path,
-            ready_answer,
-            ..
-        } = &self.spec;
-        match (ready_path, ready_answer) {
-            (Some(path), _) => {
-                let colon = if path.starts_with(':') {
-                    String::new()
-                } else {
-                    format!(":{port}")
-                };
-                probe::get(&format!("http://{host}{colon}{path}"), QUESTION)
-                    .await
-                    .is_ok()
-            }
-            (None, Some((question, answer))) => {
-                let heard = probe::send_command((host, *port), question, QUESTION).await;
-                heard.is_ok_and(|heard| heard.starts_with(answer))
-            }
-            (None, None) => probe::accepts((host, *port), QUESTION).await,
+    /// Starts a helper and waits until it is ready.
+    ///
+    /// # Errors
+    /// Fails if its port is in use, its program is missing, it exits or is not ready in time.
+    pub(crate) async fn start(
+        spec: HelperSpec,
+        context: &ServiceContext,
+    ) -> Result<Self, EngineError> {
+        let timeout = Duration::from_secs_f64(spec.ready_timeout_s.0);
+        let service = Service::start(spec.launch(context), context).await?;
+        if let Err(error) = service.wait_until_ready(timeout, &spec).await {
+            // An error of the stop would hide the reason.
+            let _ = service.stop().await;
+            return Err(error);
         }
+        Ok(Self { spec, service })
     }
+}
+
+/// Stops the helpers that are not used elsewhere, in reverse order of their start.
+///
+/// # Errors
+/// Returns the first error of a stop.
+pub(crate) async fn stop_unused(helpers: Vec<Arc<Helper>>) -> Result<(), EngineError> {
+    let mut first = Ok(());
+    for helper in helpers.into_iter().rev().filter_map(Arc::into_inner) {
+        first = first.and(helper.service.stop().await);
+    }
+    first
 }

@@ -1,82 +1,75 @@
-//! What a run owns or uses, an engine or a helper: started, awaited, watched, ended.
+//! A service that a run uses, an engine or a helper: start, readiness, exit and stop.
 
-use crate::core::engine::backend::{End, Running};
+use crate::core::engine::backend::{Backend, BackendExit};
 use crate::core::engine::error::LogEnd;
 use crate::core::{EngineError, Event};
 use crate::driver::address::Address;
 use crate::driver::container::{ContainerSpec, Gpus};
 use crate::driver::logs::{LogFile, Logs};
 use crate::driver::port::Answering;
-use crate::driver::process_tree::Graces;
+use crate::driver::process_tree::{CommandLine, Graces};
 use crate::driver::resident_mib;
 use crate::driver::watchdog::Watchdogs;
 use parking_lot::Mutex;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// How often a starting process is asked whether it is ready.
-pub const POLL: Duration = Duration::from_millis(100);
-/// How long one question to it may take.
-pub const QUESTION: Duration = Duration::from_secs(2);
-/// How often a wait is reported.
-const REPORT: Duration = Duration::from_secs(1);
-/// Lines of its log that an error shows.
-const TAIL: usize = 15;
+/// The interval between readiness probes.
+pub(crate) const PROBE_INTERVAL: Duration = Duration::from_millis(100);
+/// The timeout of one probe.
+pub(crate) const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The interval between reports of a wait.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// The number of log lines in an error.
+const TAIL_LINES: usize = 15;
 
-/// What is to be started, and where.
-#[derive(Clone, Debug)]
-pub struct Launch {
-    /// How tables call it.
-    pub name: String,
-    /// How messages call it.
-    pub who: String,
-    /// Where it listens.
-    pub host: String,
-    /// On which port, which also names its logs.
-    pub port: u16,
-    /// How to have it on another port.
-    pub elsewhere: &'static str,
-    /// Program and arguments.
-    pub argv: Vec<String>,
-    /// Added to the environment.
-    pub env: BTreeMap<String, String>,
-    /// Taken out of the environment.
-    pub unset: Vec<String>,
-    /// How long its end may take.
-    pub graces: Graces,
-    /// Where it runs.
-    pub place: Place,
+/// A service to start.
+pub(crate) struct LaunchSpec {
+    /// The name in tables.
+    pub(crate) name: String,
+    /// The name in messages, such as "engine `a`".
+    pub(crate) label: String,
+    /// The address that it listens on.
+    pub(crate) host: String,
+    /// The port that it listens on.
+    pub(crate) port: u16,
+    /// The advice for moving it to another port.
+    pub(crate) port_advice: &'static str,
+    /// The command, empty for an external server.
+    pub(crate) command: CommandLine,
+    /// The grace periods of its stop.
+    pub(crate) graces: Graces,
+    /// The place where it runs.
+    pub(crate) placement: Placement,
 }
 
-/// Where something runs.
-#[derive(Clone, Debug)]
-pub enum Place {
-    /// On this machine.
-    Here,
-    /// In a container that sees these GPUs.
+/// The place where a service runs.
+pub(crate) enum Placement {
+    /// This machine.
+    Local,
+    /// A container with these GPUs.
     Container(Box<ContainerSpec>, Gpus),
-    /// At an address, where it is already.
-    Elsewhere(Address),
+    /// An address where it already answers.
+    External(Address),
 }
 
-/// What all processes of a run share.
-pub struct Site {
-    /// Where their logs go.
-    pub log_dir: PathBuf,
-    /// Who ends them when this program is killed.
-    pub watchdogs: Watchdogs,
-    /// Who hears of them.
-    pub events: Sender<Event>,
-    /// The variables of the environment that a warning has named as withheld.
+/// The parts of a run that all of its services share.
+pub struct ServiceContext {
+    log_dir: PathBuf,
+    /// The watchdogs that kill the services if lmrun is killed.
+    pub(crate) watchdogs: Watchdogs,
+    /// The receiver of the events.
+    pub(crate) events: Sender<Event>,
+    /// The withheld environment variables that were named in a warning.
     withheld: Mutex<BTreeSet<String>>,
 }
 
-impl Site {
-    /// A site of which nothing was started.
+impl ServiceContext {
+    /// A context without services.
     pub fn new(log_dir: PathBuf, watchdogs: Watchdogs, events: Sender<Event>) -> Self {
         Self {
             log_dir,
@@ -86,353 +79,358 @@ impl Site {
         }
     }
 
-    /// Warns of variables that `who` does not get from the environment, once per variable and run.
-    pub fn warn_of_withheld(&self, who: &str, names: Vec<String>) {
+    /// Returns the log files for standard output and standard error of the service on `port`.
+    pub(crate) fn log_files(&self, port: u16) -> [PathBuf; 2] {
+        ["stdout", "stderr"].map(|stream| self.log_dir.join(format!("{port}-{stream}.log")))
+    }
+
+    /// Warns of variables that a service does not get from the environment, once per variable.
+    pub(crate) fn warn_of_withheld_variables(&self, label: &str, names: Vec<String>) {
         let mut known = self.withheld.lock();
-        let fresh: Vec<String> = names
+        let new: Vec<String> = names
             .into_iter()
             .filter(|name| known.insert(name.clone()))
             .collect();
-        if fresh.is_empty() {
+        if new.is_empty() {
             return;
         }
-        let names = fresh.join(", ");
+        let names = new.join(", ");
         let text = format!(
-            "{who} does not get {names} from the environment: give it what it needs with `env`"
+            "{label} does not get {names} from the environment: set what it needs in `env`"
         );
-        self.tell(Event::Warned { text });
+        self.send(Event::Warned { text });
     }
 
-    /// Tells whoever hears of it; without a listener there is nobody to tell.
-    pub fn tell(&self, event: Event) {
+    /// Sends an event. Without a receiver it is discarded.
+    pub(crate) fn send(&self, event: Event) {
         let _ = self.events.send(event);
     }
 }
 
-/// How a process is asked whether it is ready.
-pub trait Ask {
-    /// Asks once; says what is missing.
-    fn ask(&self) -> impl Future<Output = Result<(), Missing>> + Send;
+/// A check of whether a service is ready.
+pub(crate) trait ReadinessProbe {
+    /// Asks the service once.
+    fn probe(&self) -> impl Future<Output = Result<(), NotReady>> + Send;
 }
 
-/// What something lacks to be ready.
-pub enum Missing {
-    /// Time, it seems.
-    Yet(String),
-    /// It answers something else than it should. What starts may answer better in a while.
-    Wrong(String),
-    /// Its port: this other process answers there.
-    Port(String),
+/// The reason why a service is not ready.
+pub(crate) enum NotReady {
+    /// It does not answer, or reports an error of its own: it may need more time.
+    Pending(String),
+    /// It gives a wrong answer. A service that is starting may give a right one later.
+    WrongAnswer(String),
+    /// This other process answers on its port.
+    PortOfOther(String),
 }
 
-impl Missing {
-    /// What it is, in words.
-    pub fn into_text(self) -> String {
+impl NotReady {
+    /// Returns the reason as text.
+    pub(crate) fn into_text(self) -> String {
         match self {
-            Self::Yet(text) | Self::Wrong(text) => text,
-            Self::Port(other) => format!("{other} answers on its port"),
+            Self::Pending(text) | Self::WrongAnswer(text) => text,
+            Self::PortOfOther(other) => format!("{other} answers on its port"),
         }
     }
 }
 
-/// A started process. Dropping it kills it.
-pub struct Owned {
-    /// What was started.
-    pub launch: Launch,
-    running: Running,
+/// A started service. Dropping it kills it.
+pub(crate) struct Service {
+    launch: LaunchSpec,
+    backend: Backend,
     started: Instant,
     events: Sender<Event>,
-    life: Arc<Life>,
+    state: Arc<ServiceState>,
 }
 
-/// How far a process is in its life.
 #[derive(Default)]
-struct Life {
-    /// The time at which it was ready, seconds since its start.
+struct ServiceState {
+    /// The time from the start until it was ready, seconds.
     ready_after_s: OnceLock<f64>,
-    closed: AtomicBool,
-    /// Whether somebody was told that it has ended by itself.
-    mourned: AtomicBool,
+    stopped: AtomicBool,
+    /// True if its exit was reported to a caller.
+    exit_reported: AtomicBool,
     /// True if a warning has said that the owner of its port cannot be seen.
-    unseen: AtomicBool,
+    warned_of_port: AtomicBool,
 }
 
-impl Owned {
-    /// Starts it and returns at once.
+impl Service {
+    /// Starts a service without waiting until it is ready.
     ///
     /// # Errors
-    /// When its port is taken or its program is not to be had.
-    pub async fn start(launch: Launch, site: &Site) -> Result<Self, EngineError> {
-        let running = Running::start(&launch, site).await?;
-        let events = site.events.clone();
+    /// Fails if the port is in use, or the program or the image is missing.
+    pub(crate) async fn start(
+        launch: LaunchSpec,
+        context: &ServiceContext,
+    ) -> Result<Self, EngineError> {
+        let backend = Backend::start(&launch, context).await?;
         Ok(Self {
             launch,
-            running,
+            backend,
             started: Instant::now(),
-            events,
-            life: Arc::default(),
+            events: context.events.clone(),
+            state: Arc::default(),
         })
     }
 
-    /// Waits until it is ready, has died, or `limit` is over. Returns the seconds since its start.
+    /// Waits until it is ready. Returns the time since its start, seconds.
     ///
     /// # Errors
-    /// When it is not ready.
-    pub async fn wait_until_ready(
+    /// Fails if it exits, gives a wrong answer or is not ready within `timeout`.
+    pub(crate) async fn wait_until_ready(
         &self,
-        limit: Duration,
-        ask: &impl Ask,
+        timeout: Duration,
+        probe: &impl ReadinessProbe,
     ) -> Result<f64, EngineError> {
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + timeout;
         let mut reported = Instant::now();
-        let mut end = self.running.end();
+        let mut exit = self.backend.exit();
         loop {
-            if end.said().is_some() {
-                return Err(self.death().await);
+            if exit.has_exited() {
+                return Err(self.exit_error().await);
             }
-            let awaited = match self.look(ask).await {
+            let awaited = match self.probe(probe).await {
                 Ok(after_s) => return Ok(after_s),
-                // It is not starting: what it answers, it will answer in a minute.
-                Err(Missing::Wrong(problem)) if self.is_elsewhere() => {
+                // An external server is not starting: it would give the same answer later.
+                Err(NotReady::WrongAnswer(problem)) if self.is_external() => {
                     return Err(self.unfit(problem));
                 }
-                Err(Missing::Port(other)) => return Err(self.port_of_other(other)),
-                Err(Missing::Yet(awaited) | Missing::Wrong(awaited)) => awaited,
+                Err(NotReady::PortOfOther(other)) => return Err(self.port_of_other(other)),
+                Err(NotReady::Pending(awaited) | NotReady::WrongAnswer(awaited)) => awaited,
             };
             if Instant::now() >= deadline {
-                return Err(self.not_ready(limit, awaited));
+                return Err(self.not_ready(timeout, awaited));
             }
-            if reported.elapsed() >= REPORT && !self.was_ready() {
+            if reported.elapsed() >= REPORT_INTERVAL && !self.was_ready() {
                 reported = Instant::now();
                 self.report_wait(awaited);
             }
             tokio::select! {
-                () = tokio::time::sleep(POLL) => {}
-                _ = end.wait() => {}
+                () = tokio::time::sleep(PROBE_INTERVAL) => {}
+                _ = exit.wait() => {}
             }
         }
     }
 
-    /// Returns true if it runs here and was not ready yet.
-    pub fn is_starting(&self) -> bool {
-        !self.was_ready() && self.holds_its_port()
-    }
-
-    /// Asks once. The first answer that it is ready is noted, with its moment: seconds since the start.
+    /// Probes once. Returns the time from its start until it was first ready, seconds.
     ///
     /// # Errors
     /// Fails if it is not ready.
-    pub async fn look(&self, ask: &impl Ask) -> Result<f64, Missing> {
-        let answer = ask.ask().await;
-        if !matches!(answer, Err(Missing::Yet(_))) {
-            self.other_at_port()
-                .await
-                .map_or(Ok(()), |other| Err(Missing::Port(other)))?;
+    pub(crate) async fn probe(&self, probe: &impl ReadinessProbe) -> Result<f64, NotReady> {
+        let answer = probe.probe().await;
+        if !matches!(answer, Err(NotReady::Pending(_)))
+            && let Some(other) = self.other_at_port().await
+        {
+            return Err(NotReady::PortOfOther(other));
         }
         answer?;
         let after_s = self.started.elapsed().as_secs_f64();
-        if self.life.ready_after_s.set(after_s).is_ok() {
-            let (name, port) = (self.launch.name.clone(), self.launch.port);
-            let _ = self.events.send(Event::EngineReady {
-                name,
-                port,
+        if self.state.ready_after_s.set(after_s).is_ok() {
+            self.send(Event::EngineReady {
+                name: self.launch.name.clone(),
+                port: self.launch.port,
                 after_s,
             });
         }
-        Ok(*self.life.ready_after_s.get().unwrap_or(&after_s))
+        Ok(*self.state.ready_after_s.get().unwrap_or(&after_s))
     }
 
-    /// Checks that what answers on its port is its own process or container, as far as that can be seen.
+    /// Checks that its own processes answer on its port, as far as that can be seen.
     ///
     /// # Errors
     /// Fails if another process answers there.
-    pub async fn check_port(&self) -> Result<(), EngineError> {
-        self.other_at_port()
-            .await
-            .map_or(Ok(()), |other| Err(self.port_of_other(other)))
+    pub(crate) async fn check_port(&self) -> Result<(), EngineError> {
+        match self.other_at_port().await {
+            Some(other) => Err(self.port_of_other(other)),
+            None => Ok(()),
+        }
     }
 
-    /// The other process that answers on its port, if there is one.
+    /// Returns the other process that answers on its port, if there is one.
     async fn other_at_port(&self) -> Option<String> {
-        let mut answering = self.running.answering(&self.launch).await;
+        let mut answering = self.backend.answering(&self.launch).await;
         if let Answering::Other(_) = answering {
-            // One that was born after the members were listed is listed by now.
-            tokio::time::sleep(POLL).await;
-            answering = self.running.answering(&self.launch).await;
+            // A process may have started after the members were listed.
+            tokio::time::sleep(PROBE_INTERVAL).await;
+            answering = self.backend.answering(&self.launch).await;
         }
         match answering {
-            Answering::Other(other) if self.holds_its_port() => Some(other),
-            Answering::Unknown if self.holds_its_port() => {
-                self.warn_of_unseen_owner();
+            Answering::Other(other) if self.occupies_port() => Some(other),
+            Answering::Unknown if self.occupies_port() => {
+                self.warn_of_unknown_process();
                 None
             }
             _ => None,
         }
     }
 
-    fn warn_of_unseen_owner(&self) {
-        let (who, port) = (&self.launch.who, self.launch.port);
-        if !self.life.unseen.swap(true, Relaxed) {
+    fn warn_of_unknown_process(&self) {
+        if !self.state.warned_of_port.swap(true, Relaxed) {
             self.warn(format!(
-                "which process answers on port {port} cannot be seen: it was not checked to be {who}"
+                "cannot see which process answers on port {}: not checked that it is {}",
+                self.launch.port, self.launch.label
             ));
         }
     }
 
-    /// Whether somebody else started it.
-    pub fn is_elsewhere(&self) -> bool {
-        matches!(self.running, Running::Elsewhere)
+    /// Returns true if lmrun did not start it.
+    pub(crate) fn is_external(&self) -> bool {
+        matches!(self.backend, Backend::External)
     }
 
-    /// Whether it lives, as far as that can be seen without asking it.
-    pub fn lives(&self) -> bool {
-        if self.is_elsewhere() {
-            return !self.is_closed();
+    /// Returns true if it is running, as far as that can be seen without a request. Marks an exit as
+    /// reported.
+    pub(crate) fn is_running(&self) -> bool {
+        if self.is_external() {
+            return !self.is_stopped();
         }
-        let lives = self.running.end().said().is_none();
-        if !lives {
-            self.life.mourned.store(true, Relaxed); // whoever asks is told
+        let has_exited = self.backend.exit().has_exited();
+        if has_exited {
+            self.state.exit_reported.store(true, Relaxed);
         }
-        lives
+        !has_exited
     }
 
-    /// Whether it was ready at some moment.
-    pub fn was_ready(&self) -> bool {
-        self.life.ready_after_s.get().is_some()
+    /// Returns true if lmrun started it and it was not ready yet.
+    pub(crate) fn is_starting(&self) -> bool {
+        !self.was_ready() && self.occupies_port()
     }
 
-    /// Whether it has neither ended nor been closed. Who asks this tells nobody.
-    pub fn holds_its_port(&self) -> bool {
-        !self.is_closed() && !self.is_elsewhere() && self.running.end().said().is_none()
+    fn was_ready(&self) -> bool {
+        self.state.ready_after_s.get().is_some()
     }
 
-    /// Waits for its process to end by itself. The wait holds nothing of it.
-    pub fn death(&self) -> impl Future<Output = EngineError> + Send + use<> {
-        let watch = (
-            self.running.end(),
-            self.running.logs().cloned(),
-            self.life.clone(),
-        );
-        death(self.launch.who.clone(), watch.0, watch.1, watch.2)
+    /// Returns true if lmrun started it and it is running. Does not mark an exit as reported.
+    pub(crate) fn occupies_port(&self) -> bool {
+        !self.is_stopped() && !self.is_external() && !self.backend.exit().has_exited()
     }
 
-    /// Resident memory of it and all that came from it, MiB; `None` where they are no processes of this
-    /// machine's.
-    pub fn resident_mib(&self) -> Option<u64> {
+    /// Waits until it exits without being stopped, and returns the error. The wait does not borrow
+    /// the service.
+    pub(crate) fn exit_error(&self) -> impl Future<Output = EngineError> + Send + use<> {
+        let exit = self.backend.exit();
+        let logs = self.backend.logs().cloned();
+        exit_error(self.launch.label.clone(), (exit, logs), self.state.clone())
+    }
+
+    /// Returns the resident memory of its processes, MiB; `None` if they cannot be seen.
+    pub(crate) fn resident_mib(&self) -> Option<u64> {
         let members = self.members();
         (!members.is_empty()).then(|| resident_mib(&members))
     }
 
-    /// Its standard output and standard error; empty where it runs elsewhere.
-    pub fn log_files(&self) -> Vec<LogFile> {
-        self.logs().map_or_else(Vec::new, |logs| logs.0.to_vec())
+    /// Returns the files of its standard output and standard error; empty if it is external.
+    pub(crate) fn log_files(&self) -> Vec<LogFile> {
+        self.backend
+            .logs()
+            .map_or_else(Vec::new, |logs| logs.0.to_vec())
     }
 
-    /// Those alive of it and of all that came from it.
-    pub fn members(&self) -> Vec<i32> {
-        self.running.members()
+    /// Returns the PIDs of its living processes.
+    pub(crate) fn members(&self) -> Vec<i32> {
+        self.backend.members()
     }
 
-    /// What it writes.
-    pub fn logs(&self) -> Option<&Logs> {
-        self.running.logs()
-    }
-
-    /// Ends it and everything that came from it; the second call does nothing.
+    /// Stops all of its processes. A second call has no effect.
     ///
     /// # Errors
-    /// When something of it survives even SIGKILL, or it had ended by itself and nobody knows.
-    pub async fn close(&self) -> Result<(), EngineError> {
-        if self.life.closed.swap(true, Relaxed) {
+    /// Fails if a process survives SIGKILL, or if the service had exited and no caller was told.
+    pub(crate) async fn stop(&self) -> Result<(), EngineError> {
+        if self.state.stopped.swap(true, Relaxed) || self.is_external() {
             return Ok(());
         }
-        if self.is_elsewhere() {
-            return Ok(());
-        }
-        let began = Instant::now();
-        let died = self.running.end().said().is_some() && !self.life.mourned.load(Relaxed);
-        let death = if died { Some(self.death().await) } else { None };
-        let ended = self.running.close(&self.launch).await;
-        self.report_dropped_logs();
-        ended?;
-        let (name, port) = (self.launch.name.clone(), self.launch.port);
-        let took_s = began.elapsed().as_secs_f64();
-        let _ = self.events.send(Event::EngineClosed { name, port, took_s });
-        death.map_or(Ok(()), Err)
+        let start = Instant::now();
+        let had_exited = self.backend.exit().has_exited();
+        let exit_error = if had_exited && !self.state.exit_reported.load(Relaxed) {
+            Some(self.exit_error().await)
+        } else {
+            None
+        };
+        let stopped = self.backend.stop(&self.launch).await;
+        self.warn_of_dropped_logs();
+        stopped?;
+        self.send(Event::EngineClosed {
+            name: self.launch.name.clone(),
+            port: self.launch.port,
+            took_s: start.elapsed().as_secs_f64(),
+        });
+        exit_error.map_or(Ok(()), Err)
     }
 
-    /// Whether [`Owned::close`] was called.
-    pub fn is_closed(&self) -> bool {
-        self.life.closed.load(Relaxed)
+    /// Returns true if [`Service::stop`] was called.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state.stopped.load(Relaxed)
     }
 
-    /// Tells the reader of the results something.
-    pub fn warn(&self, text: String) {
-        let _ = self.events.send(Event::Warned { text });
+    /// Sends a warning.
+    pub(crate) fn warn(&self, text: String) {
+        self.send(Event::Warned { text });
+    }
+
+    fn send(&self, event: Event) {
+        let _ = self.events.send(event);
     }
 
     fn report_wait(&self, awaited: String) {
-        let _ = self.events.send(Event::EngineWaiting {
+        self.send(Event::EngineWaiting {
             name: self.launch.name.clone(),
             port: self.launch.port,
             elapsed_s: self.started.elapsed().as_secs_f64(),
             awaited,
-            last_line: self.running.logs().and_then(Logs::last_line),
+            last_line: self.backend.logs().and_then(Logs::last_line),
         });
     }
 
-    fn not_ready(&self, limit: Duration, awaited: String) -> EngineError {
-        let limit_s = limit.as_secs_f64();
-        let Some(logs) = self.running.logs() else {
-            return self.unfit(format!("{awaited}, for {limit_s} s"));
-        };
-        let (who, log) = (self.launch.who.clone(), log_end(logs));
-        EngineError::NotReady {
-            who,
-            limit_s,
-            awaited,
-            log,
+    fn not_ready(&self, timeout: Duration, awaited: String) -> EngineError {
+        let limit_s = timeout.as_secs_f64();
+        match self.backend.logs() {
+            Some(logs) => EngineError::NotReady {
+                who: self.launch.label.clone(),
+                limit_s,
+                awaited,
+                log: log_end(logs),
+            },
+            None => self.unfit(format!("{awaited}, for {limit_s} s")),
         }
     }
 
     fn port_of_other(&self, other: String) -> EngineError {
-        let Launch {
-            who,
-            port,
-            elsewhere,
-            ..
-        } = &self.launch;
         EngineError::PortOfOther {
-            who: who.clone(),
-            port: *port,
+            who: self.launch.label.clone(),
+            port: self.launch.port,
             other,
-            elsewhere,
+            elsewhere: self.launch.port_advice,
         }
     }
 
     fn unfit(&self, problem: String) -> EngineError {
         EngineError::Unfit {
-            who: self.launch.who.clone(),
+            who: self.launch.label.clone(),
             problem,
         }
     }
 
-    fn report_dropped_logs(&self) {
-        let logs = self.running.logs().into_iter().flat_map(|logs| &logs.0);
-        for log in logs.filter(|log| log.dropped() > 0) {
-            let (path, mib) = (log.path().display(), log.dropped() >> 20);
-            self.warn(format!(
-                "{path} was flooded: what lies between its first 64 MiB and byte {mib} Mi was dropped"
-            ));
+    fn warn_of_dropped_logs(&self) {
+        for log in self.log_files() {
+            if log.dropped() > 0 {
+                self.warn(format!(
+                    "{} was flooded: the part between its first 64 MiB and byte {} Mi was dropped",
+                    log.path().display(),
+                    log.dropped() >> 20
+                ));
+            }
         }
     }
 }
 
-async fn death(who: String, mut end: End, logs: Option<Logs>, life: Arc<Life>) -> EngineError {
-    let status = end.wait().await;
-    life.mourned.store(true, Relaxed);
+async fn exit_error(
+    who: String,
+    (mut exit, logs): (BackendExit, Option<Logs>),
+    state: Arc<ServiceState>,
+) -> EngineError {
+    let status = exit.wait().await;
+    state.exit_reported.store(true, Relaxed);
     let log = logs.as_ref().map(log_end).unwrap_or_default();
-    if life.ready_after_s.get().is_some() {
+    if state.ready_after_s.get().is_some() {
         EngineError::Died { who, status, log }
     } else {
         EngineError::DiedAtStart { who, status, log }
@@ -441,7 +439,7 @@ async fn death(who: String, mut end: End, logs: Option<Logs>, life: Arc<Life>) -
 
 fn log_end(logs: &Logs) -> LogEnd {
     LogEnd {
-        tail: logs.tail(TAIL),
+        tail: logs.tail(TAIL_LINES),
         files: logs.0.iter().map(|log| log.path().to_owned()).collect(),
     }
 }

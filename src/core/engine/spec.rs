@@ -1,10 +1,12 @@
-//! What is needed to start an engine. Which values, the standard library knows.
+//! The options of an engine. The standard library sets them for each kind of engine.
 
 use crate::core::engine::server::{CHAT_PATH, COMPLETIONS_PATH, check_headers};
+use crate::core::engine::service::{LaunchSpec, Placement, ServiceContext};
 use crate::core::{HelperSpec, Seconds};
 use crate::driver::address::Address;
 use crate::driver::container::{ContainerSpec, Gpus};
 use crate::driver::http::StreamEnd;
+use crate::driver::process_tree::{CommandLine, Graces};
 use crate::driver::secrets;
 use crate::driver::text::is_printable;
 use schemars::JsonSchema;
@@ -12,18 +14,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// How to start one serving process that answers the OpenAI API, or where one answers already.
+/// The options of an engine: a command that serves the OpenAI API, or the URL of a server.
 ///
-/// `{port}` in `command` and `env` becomes the port that the engine is given at its start, and
-/// `{host}` the address that it listens on.
+/// In `command` and `env`, `{port}` is replaced by the port, and `{host}` by the address to listen
+/// on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EngineSpec {
     /// Name in tables and messages.
     pub name: String,
-    /// Which program it is: `vllm`, `llamacpp`, `sim`.
+    /// Kind of engine: `vllm`, `llamacpp`, `sim`.
     pub kind: String,
-    /// The model, as requests name it.
+    /// Model in requests.
     pub model: String,
     /// Program and arguments, as an array.
     #[serde(default)]
@@ -31,7 +33,7 @@ pub struct EngineSpec {
     /// Container image, or a map of container options (`std/container`).
     #[serde(default)]
     pub container: Option<ContainerSpec>,
-    /// Where it answers already: it is neither started nor ended.
+    /// URL of a running server. lmrun neither starts nor stops it.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     pub url: Option<Address>,
@@ -130,36 +132,36 @@ pub(crate) fn grace() -> Seconds {
 }
 
 impl EngineSpec {
-    /// Notes which of its values nobody should read, before any of it is written.
-    pub fn learn_secrets(&self) {
-        let helpers = self
-            .helpers
-            .iter()
-            .map(|helper| (&helper.env, &helper.command));
-        for (env, command) in helpers.chain([(&self.env, &self.command)]) {
-            secrets::register(
-                env.iter()
-                    .map(|(name, value)| (name.as_str(), value.as_str())),
-            );
-            secrets::register_flags(command);
+    /// Registers its secret values, so that they are removed from all outputs.
+    pub(crate) fn register_secrets(&self) {
+        for helper in &self.helpers {
+            register_secrets(&helper.env);
+            secrets::register_flags(&helper.command);
         }
-        secrets::register(
-            self.headers
-                .iter()
-                .map(|(name, value)| (name.as_str(), value.as_str())),
-        );
+        register_secrets(&self.env);
+        secrets::register_flags(&self.command);
+        register_secrets(&self.headers);
     }
 
-    /// How messages name it.
-    pub fn who(&self) -> String {
+    /// Returns the name in messages.
+    pub(crate) fn label(&self) -> String {
         format!("engine `{}`", self.name)
     }
 
-    /// What is wrong with it, if anything.
+    /// Returns the advice for moving it to another port.
+    pub(crate) fn port_advice(&self) -> &'static str {
+        if self.port.is_some() {
+            "give it another `port`"
+        } else {
+            "choose other ports with `-p P1 P2`"
+        }
+    }
+
+    /// Checks that the options fit together.
     ///
     /// # Errors
-    /// When there is nothing to be started, or more than one thing, or no key.
-    pub fn check(&self) -> Result<(), String> {
+    /// Fails if it has neither a command nor a URL, both of them, an invalid option, or no key.
+    pub(crate) fn check(&self) -> Result<(), String> {
         if self.name.is_empty() || !self.name.chars().all(is_printable) {
             return Err(format!(
                 "`name` has to be one line of printable text, found {:?}",
@@ -175,9 +177,9 @@ impl EngineSpec {
             }
             _ => {}
         }
-        self.container
-            .as_ref()
-            .map_or(Ok(()), ContainerSpec::check)?;
+        if let Some(container) = &self.container {
+            container.check()?;
+        }
         check_headers(&self.headers).map_err(|problem| format!("`headers` {problem}"))?;
         match &self.api_key_env {
             Some(name) if self.api_key().is_none() => Err(format!(
@@ -187,72 +189,107 @@ impl EngineSpec {
         }
     }
 
-    /// The API key, if it takes one.
-    pub fn api_key(&self) -> Option<String> {
+    /// Returns the API key, if there is one.
+    pub(crate) fn api_key(&self) -> Option<String> {
         let key = std::env::var(self.api_key_env.as_ref()?).ok();
         key.filter(|key| !key.is_empty())
     }
 
-    /// Where it answers when `port` is its port.
-    pub fn address(&self, port: u16) -> Address {
+    /// Returns the address of its API on `port`.
+    pub(crate) fn address(&self, port: u16) -> Address {
         self.url
             .clone()
             .unwrap_or_else(|| Address::plain(&self.host, port))
     }
 
-    /// The command, with `port` in its place.
-    pub fn argv(&self, port: u16) -> Vec<String> {
+    /// Returns the service to start on `port`.
+    pub(crate) fn launch(&self, port: u16, context: &ServiceContext) -> LaunchSpec {
+        let [stdout, stderr] = context.log_files(port);
+        LaunchSpec {
+            name: self.name.clone(),
+            label: self.label(),
+            host: self.host.clone(),
+            port,
+            port_advice: self.port_advice(),
+            command: CommandLine {
+                argv: self.argv(port),
+                env: self.environment(port),
+                unset: self.unset_env.clone(),
+                stdout,
+                stderr,
+            },
+            graces: Graces {
+                interrupt_s: self.interrupt_grace_s.0,
+                terminate_s: self.terminate_grace_s.0,
+            },
+            placement: match (&self.url, &self.container) {
+                (Some(address), _) => Placement::External(address.clone()),
+                (None, Some(container)) => {
+                    Placement::Container(Box::new(container.clone()), self.container_gpus())
+                }
+                (None, None) => Placement::Local,
+            },
+        }
+    }
+
+    fn argv(&self, port: u16) -> Vec<String> {
         self.command
             .iter()
-            .map(|word| self.placed(word, port))
+            .map(|word| self.substitute(word, port))
             .collect()
     }
 
-    /// The environment, with `port` in its place.
-    pub fn environment(&self, port: u16) -> BTreeMap<String, String> {
-        self.env
-            .iter()
-            .map(|(name, value)| (name.clone(), self.placed(value, port)))
-            .collect()
+    fn environment(&self, port: u16) -> BTreeMap<String, String> {
+        let mut env = self.env.clone();
+        for value in env.values_mut() {
+            *value = self.substitute(value, port);
+        }
+        env
     }
 
-    /// The GPUs that a container of it sees.
-    pub fn container_gpus(&self) -> Gpus {
-        let said = self
-            .container
-            .as_ref()
-            .and_then(|container| container.gpus.clone());
-        said.unwrap_or(if self.gpus.is_empty() {
-            Gpus::These(Vec::new())
-        } else {
-            Gpus::All
-        })
+    fn visible_gpus(&self) -> Option<&Gpus> {
+        self.container.as_ref()?.gpus.as_ref()
     }
 
-    /// Its GPUs as this machine numbers them; in a container that sees some of them they have other numbers.
-    pub fn host_gpus(&self) -> Vec<u32> {
-        let Some(Gpus::These(seen)) = self
-            .container
-            .as_ref()
-            .and_then(|container| container.gpus.as_ref())
-        else {
+    fn container_gpus(&self) -> Gpus {
+        match self.visible_gpus() {
+            Some(gpus) => gpus.clone(),
+            None if self.gpus.is_empty() => Gpus::These(Vec::new()),
+            None => Gpus::All,
+        }
+    }
+
+    /// Returns its GPUs as this machine numbers them. A container that sees some of them numbers them
+    /// anew.
+    pub(crate) fn host_gpus(&self) -> Vec<u32> {
+        let Some(Gpus::These(visible)) = self.visible_gpus() else {
             return self.gpus.clone();
         };
         self.gpus
             .iter()
-            .filter_map(|gpu| seen.get(*gpu as usize)?.parse().ok())
+            .filter_map(|gpu| visible.get(*gpu as usize)?.parse().ok())
             .collect()
     }
 
-    fn placed(&self, text: &str, port: u16) -> String {
-        let host = self
-            .container
-            .as_ref()
-            .map_or(&*self.host, |container| container.listens_on(&self.host));
+    /// Replaces `{port}` and `{host}`.
+    fn substitute(&self, text: &str, port: u16) -> String {
+        let host = match &self.container {
+            Some(container) => container.listens_on(&self.host),
+            None => &self.host,
+        };
         with_port(text, port).replace("{host}", host)
     }
 }
 
+fn register_secrets(values: &BTreeMap<String, String>) {
+    secrets::register(
+        values
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str())),
+    );
+}
+
+/// Replaces `{port}`.
 pub(crate) fn with_port(text: &str, port: u16) -> String {
     text.replace("{port}", &port.to_string())
 }
@@ -262,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_port_takes_its_place() {
+    fn port_and_host_are_substituted() {
         let spec: EngineSpec = serde_json::from_str(
             r#"{"name": "a", "kind": "k", "model": "m", "command": ["serve", "--port", "{port}", "--host={host}"],
                 "env": {"URL": "http://127.0.0.1:{port}"}}"#,

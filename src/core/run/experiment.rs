@@ -160,7 +160,7 @@ impl Runner {
 
     fn announce(&self, expr_id: usize, plan: &ExperimentPlan<'_>) {
         let engines: Vec<EngineSpec> = plan.arms.iter().map(Arm::spec).cloned().collect();
-        engines.iter().for_each(EngineSpec::learn_secrets);
+        engines.iter().for_each(EngineSpec::register_secrets);
         let warnings = shared_gpus(&engines);
         self.emit(Event::ExperimentPlanned {
             expr_id,
@@ -203,7 +203,7 @@ impl Runner {
             return Err(error.into());
         }
         for engine in engines {
-            engine.check_port().await?;
+            engine.service.check_port().await?;
         }
         if !plan.options.may_fail {
             self.client.check_answers(test, &result);
@@ -238,7 +238,7 @@ impl Runner {
             let exits = exits.clone();
             let events = self.client.events.clone();
             tasks.spawn(async move {
-                let error = engine.died().await;
+                let error = engine.exit_error().await;
                 let text = error.headline();
                 engine.server.abort_requests(&text);
                 let text = format!("{text}: requests to `{}` are aborted", engine.spec.name);
@@ -246,7 +246,7 @@ impl Runner {
                 exits.lock().push(error);
             });
         }
-        for death in self.fleet.kept_beside(engines) {
+        for death in self.fleet.exit_errors_of_other_helpers(engines) {
             let exits = exits.clone();
             let events = self.client.events.clone();
             tasks.spawn(async move {

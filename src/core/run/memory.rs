@@ -117,7 +117,7 @@ async fn simulated(engine: &Engine) -> GpuMemory {
     let Some(metric) = &engine.spec.memory_metric else {
         return GpuMemory::new();
     };
-    let url = engine.base() + "/metrics";
+    let url = engine.server.base_url() + "/metrics";
     let Ok(text) = probe::get(&url, Duration::from_secs(2)).await else {
         return GpuMemory::new();
     };

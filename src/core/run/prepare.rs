@@ -1,6 +1,6 @@
 //! Getting the engines of an experiment ready.
 
-use crate::core::engine::lifecycle::all_ready;
+use crate::core::engine::started::all_ready;
 use crate::core::run::experiment::{Arm, ExperimentPlan, RunOptions, Runner};
 use crate::core::run::single::SingleRequest;
 use crate::core::workload::{CountedBy, Lexicon, RequestOptions, TextOptions, WorkloadConfig};

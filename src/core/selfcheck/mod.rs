@@ -13,10 +13,8 @@ pub use step::{Step, busy_steps, rate_steps, stream_steps};
 use super::workload::{
     Arrivals, Generator, Length, Random, RequestOptions, TextOptions, WorkloadConfig,
 };
-use super::{
-    Client, Engine, EngineSpec, Event, Measurement, Readiness, RunError, RunOptions, TestRun,
-};
-use crate::core::engine::service::Site;
+use super::{Client, Engine, EngineSpec, Event, Measurement, RunError, RunOptions, TestRun};
+use crate::core::engine::service::ServiceContext;
 use crate::driver::limits::max_descriptors;
 use crate::driver::port;
 use crate::driver::process_tree::{CommandLine, Graces, ProcessTree};
@@ -36,7 +34,7 @@ pub struct Checker {
     /// The events of the client.
     pub(crate) events: Receiver<Event>,
     /// The context of the simulator.
-    pub site: Site,
+    pub context: ServiceContext,
     /// The folder for stamps and logs.
     pub folder: PathBuf,
     /// The path of this program.
@@ -89,11 +87,8 @@ impl Checker {
     async fn run(&self, step: Step) -> Result<StepResult, RunError> {
         let stamps = self.folder.join("stamps.jsonl");
         let port = port::find_free(HOST, &[]).unwrap_or_default();
-        let engine =
-            Engine::start(self.simulator(&step, &stamps), port, &self.site, Vec::new()).await?;
-        if let Readiness::NotReady(error) = engine.wait_until_ready(READY).await {
-            return Err(error.into());
-        }
+        let engine = Engine::start(self.simulator(&step, &stamps), port, &self.context).await?;
+        engine.wait_until_ready(READY).await?;
         let busy = self.make_busy(&step).await;
         let config = workload(&step);
         let mut test = TestRun::default();
@@ -170,7 +165,7 @@ impl Checker {
         };
         let mut busy = Vec::new();
         for _ in 0..cores {
-            busy.extend(ProcessTree::start(&line, &self.site.watchdogs).await);
+            busy.extend(ProcessTree::start(&line, &self.context.watchdogs).await);
         }
         busy
     }

@@ -1,6 +1,6 @@
 //! `core/engine`: specs of engines, and handles of started engines.
 
-use crate::core::{Arm, Engine, EngineSpec, Readiness};
+use crate::core::{Arm, Engine, EngineSpec, Event};
 use crate::driver::container::ContainerSpec;
 use crate::script::diagnostic::{self, ScriptError};
 use crate::script::host::Host;
@@ -53,7 +53,7 @@ pub fn arm_of(value: &Dynamic) -> Result<Arm, ScriptError> {
         return Ok(Arm::Spec(Box::new(spec.as_ref().clone())));
     }
     match value.clone().try_cast::<Handle>() {
-        Some(handle) if handle.0.is_closed() => Err(ScriptError::new(format!(
+        Some(handle) if handle.0.service.is_stopped() => Err(ScriptError::new(format!(
             "engine `{}` was closed",
             handle.0.spec.name
         ))
@@ -84,11 +84,11 @@ fn wait_for(
             .into());
     }
     let host = Host::of(context);
-    let limit = Duration::from_secs_f64(timeout_s);
-    match wait(&host, handle.0.wait_until_ready(limit))? {
-        Readiness::Ready { .. } => Ok(true),
-        Readiness::NotReady(error) => {
-            host.runner().emit(crate::core::Event::Warned {
+    let timeout = Duration::from_secs_f64(timeout_s);
+    match wait(&host, handle.0.wait_until_ready(timeout))? {
+        Ok(_) => Ok(true),
+        Err(error) => {
+            host.runner().emit(Event::Warned {
                 text: error.to_string(),
             });
             Ok(false)
@@ -272,6 +272,6 @@ mod methods {
     /// The engine in words.
     #[rhai_fn(name = "to_string", name = "to_debug", pure)]
     pub fn text(engine: &mut Engine) -> String {
-        format!("{} on {}", engine.0.spec.name, engine.0.base())
+        format!("{} on {}", engine.0.spec.name, engine.0.server.base_url())
     }
 }

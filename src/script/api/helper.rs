@@ -31,8 +31,8 @@ impl Kept {
     /// Starts a helper and waits until it is ready.
     pub fn start(host: &Host, given: &Map) -> Result<Self, Box<EvalAltResult>> {
         let spec = read("start", given)?;
-        let helper =
-            wait(host, host.runner().fleet.keep(spec.clone()))?.map_err(ScriptError::from)?;
+        let helper = wait(host, host.runner().fleet.start_helper(spec.clone()))?
+            .map_err(ScriptError::from)?;
         Ok(Self {
             spec: Rc::new(spec),
             helper,

@@ -99,7 +99,9 @@ mod natives {
         let host = Host::of(&context);
         let started = wait(
             &host,
-            host.runner().fleet.start_and_note(engine.as_ref().clone()),
+            host.runner()
+                .fleet
+                .start_for_script(engine.as_ref().clone()),
         )?;
         Ok(Handle::new(started.map_err(ScriptError::from)?))
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::core::{Client, Code, Fleet, Interrupts, Runner};
+use crate::core::{Client, Code, Fleet, Interrupts, Runner, ServiceContext};
 use crate::driver::http::Shards;
 use crate::driver::watchdog::Watchdogs;
 use crate::script::{EngineChoice, Folders, Host, HostSettings, Parameters};
@@ -24,7 +24,10 @@ impl Bed {
         let dir = tempfile::tempdir().expect("a folder");
         let watchdogs = Watchdogs::new("/bin/true".into(), "");
         let events = channel().0;
-        let fleet = Fleet::new([1, 2], dir.path().into(), watchdogs, events.clone());
+        let fleet = Fleet::new(
+            [1, 2],
+            ServiceContext::new(dir.path().into(), watchdogs, events.clone()),
+        );
         let shards = Shards::for_this_machine().expect("threads");
         let interrupts = Interrupts::new(CancellationToken::new());
         let runner = Arc::new(Runner::new(fleet, Client::new(shards, events, interrupts)));
