@@ -143,7 +143,7 @@ fn doctor_reports_a_low_open_file_limit() {
     let run = finish(command.env("PATH", sandbox.path("bin")));
     run.assert_code(1);
     run.assert_stdout("FAIL open files");
-    run.assert_stdout("→ raise it: `ulimit -Hn 65536`");
+    run.assert_stdout("→ raise the limit: `ulimit -Hn 65536`");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `lmrun api`: the documentation of what scripts can call.
 
 use super::{complain, exit, print};
-use crate::report::{checkup, color};
+use crate::report::{color, doctor};
 use crate::script::catalog::{Catalog, Look};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ pub(super) fn run(args: &ApiArgs) -> u8 {
     if let Some(folder) = &args.book {
         return write(folder, &catalog.pages());
     }
-    let width = checkup::columns().unwrap_or(usize::MAX);
+    let width = doctor::columns().unwrap_or(usize::MAX);
     let look = Look {
         color: color(),
         width,

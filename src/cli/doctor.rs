@@ -1,8 +1,8 @@
 //! `lmrun doctor`: checks this machine.
 
 use super::{complain, exit, print};
-use crate::core::{Code, State, checkup};
-use crate::report::{checkup as report, color};
+use crate::core::{Code, FindingState, diagnose};
+use crate::report::{color, doctor};
 use crate::script;
 use clap::Args;
 
@@ -19,8 +19,8 @@ pub(super) struct DoctorArgs {
 
 /// Checks the machine, shows the findings and returns the exit code.
 pub(super) fn run(args: &DoctorArgs) -> u8 {
-    let wanted = match script::wanted() {
-        Ok(wanted) => wanted,
+    let programs = match script::doctor_programs() {
+        Ok(programs) => programs,
         Err(e) => {
             eprintln!("error: {e}");
             return exit::BUG;
@@ -34,18 +34,21 @@ pub(super) fn run(args: &DoctorArgs) -> u8 {
         Ok(watchdogs) => watchdogs,
         Err(problem) => return complain(&problem),
     };
-    let names: Vec<_> = wanted.iter().map(|wanted| wanted.name.as_str()).collect();
-    let waiting = report::wait(&format!("asking {} for their versions", names.join(", ")));
-    let findings = runtime.block_on(checkup(wanted, &args.ports, watchdogs));
+    let names: Vec<_> = programs
+        .iter()
+        .map(|program| program.name.as_str())
+        .collect();
+    let waiting = doctor::wait(&format!("asking {} for their versions", names.join(", ")));
+    let findings = runtime.block_on(diagnose(programs, &args.ports, watchdogs));
     drop(waiting);
     let text = if args.json {
-        report::json(&findings) + "\n"
+        doctor::json(&findings) + "\n"
     } else {
-        report::draw(&findings, color(), report::columns())
+        doctor::draw(&findings, color(), doctor::columns())
     };
     print::text(&text);
     let blocks = findings
         .iter()
-        .any(|finding| finding.state == State::Blocking);
+        .any(|finding| finding.state == FindingState::Blocking);
     if blocks { Code::Check.exit() } else { exit::OK }
 }

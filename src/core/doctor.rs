@@ -1,4 +1,4 @@
-//! What a machine has for a run, and what is to be done about what it lacks.
+//! The findings of `lmrun doctor` on this machine, each with advice if something is missing.
 
 use crate::driver::container;
 use crate::driver::gpu::{self, Gpu};
@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a program may take to tell its version. Some load half a library first.
-const VERSION: Duration = Duration::from_secs(20);
+/// The timeout of a program that prints its version. Some load large libraries first.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(20);
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -22,47 +22,47 @@ const GIB: u64 = 1 << 30;
 /// A program that some tests need.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Wanted {
-    /// What people call it.
+pub struct DoctorProgram {
+    /// The name.
     pub name: String,
-    /// The program that is looked for, and what makes it tell its version.
+    /// The program, and the arguments that print its version.
     pub command: Vec<String>,
-    /// The pattern of its version in what it prints.
+    /// The pattern of its version in its output.
     pub version: String,
-    /// The Python package that it belongs to: where a Python runs it, that is asked in its place, which is
-    /// quick.
+    /// The Python package that it belongs to. For a Python script, the package's version is read
+    /// instead, which is faster.
     #[serde(default)]
     pub python: Option<String>,
-    /// How to have it.
+    /// The advice for installing it.
     pub remedy: String,
 }
 
-/// How it stands with one thing.
+/// The state of one finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum State {
-    /// It is there.
+pub enum FindingState {
+    /// It is available.
     Good,
-    /// It is not there, and not every run needs it.
+    /// It is missing, but not every run needs it.
     Absent,
-    /// A run works, and not as well as it could.
+    /// Runs work, but not well.
     Poor,
-    /// No run works.
+    /// Runs do not work.
     Blocking,
 }
 
-/// What was found of one thing.
+/// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// What it belongs to.
+    /// The section on the screen.
     pub section: &'static str,
-    /// What it is.
+    /// The name.
     pub name: String,
-    /// How it stands with it.
-    pub state: State,
-    /// What was found.
+    /// The state.
+    pub state: FindingState,
+    /// The description.
     pub found: String,
-    /// What to do, where there is something to be done.
+    /// The advice, if something is missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
 }
@@ -72,13 +72,13 @@ impl Finding {
         Self {
             section,
             name: name.into(),
-            state: State::Good,
+            state: FindingState::Good,
             found: found.into(),
             remedy: None,
         }
     }
 
-    fn but(self, state: State, remedy: impl Into<String>) -> Self {
+    fn with_advice(self, state: FindingState, remedy: impl Into<String>) -> Self {
         Self {
             state,
             remedy: Some(remedy.into()),
@@ -87,20 +87,30 @@ impl Finding {
     }
 }
 
-/// Looks at this machine; `wanted` programs are started under `watchdogs`, and `ports` are asked after.
-pub async fn checkup(wanted: Vec<Wanted>, ports: &[u16], watchdogs: Watchdogs) -> Vec<Finding> {
+/// Examines this machine. Starts `programs` under `watchdogs` to read their versions.
+pub async fn diagnose(
+    programs: Vec<DoctorProgram>,
+    ports: &[u16],
+    watchdogs: Watchdogs,
+) -> Vec<Finding> {
     let watchdogs = Arc::new(watchdogs);
-    let look = |wanted| tokio::spawn(look_for(wanted, watchdogs.clone()));
-    let programs: Vec<_> = wanted.into_iter().map(look).collect();
-    let docker = tokio::spawn(async { daemon(container::version().await) });
+    let mut searches = Vec::new();
+    for program in programs {
+        searches.push(tokio::spawn(find_program(program, watchdogs.clone())));
+    }
+    let docker = tokio::spawn(async { docker(container::version().await) });
     let here = std::env::current_dir().unwrap_or_default();
     let mut findings = machine(&Machine::this());
     findings.push(disk(&here, machine::disk_free(&here)));
     findings.extend(gpus(gpu::driver_and_gpus()));
-    findings.extend(leftovers::find().iter().map(left_behind));
-    findings.extend(ports.iter().map(|port| taken(*port, port::use_of(*port))));
-    for program in programs {
-        findings.extend(program.await);
+    findings.extend(leftovers::find().iter().map(orphans));
+    findings.extend(
+        ports
+            .iter()
+            .map(|port| port_finding(*port, port::use_of(*port))),
+    );
+    for search in searches {
+        findings.extend(search.await);
     }
     findings.extend(docker.await);
     findings
@@ -117,28 +127,30 @@ fn machine(machine: &Machine) -> Vec<Finding> {
     let memory = Finding::good(section, "memory", of);
     let files = Finding::good(section, "open files", format!("up to {}", machine.files));
     let clock = Finding::good(section, "clock", machine.clock.clone());
-    let slow =
-        "the time is read through the kernel, which costs microseconds: see the book on measures";
+    let slow = "reading the time takes microseconds: see the book on measures";
     vec![
         cores,
         match machine.memory_free {
-            0..GIB => memory.but(
-                State::Poor,
-                "end what needs it: engines are killed where there is none left",
+            0..GIB => memory.with_advice(
+                FindingState::Poor,
+                "stop programs that use it: without free memory, the system kills engines",
             ),
             _ => memory,
         },
         match machine.files {
-            0..64 => files.but(State::Blocking, "raise it: `ulimit -Hn 65536`"),
-            64..4096 => files.but(
-                State::Poor,
-                "a request under way takes one: raise it, `ulimit -Hn 65536`",
+            0..64 => files.with_advice(
+                FindingState::Blocking,
+                "raise the limit: `ulimit -Hn 65536`",
+            ),
+            64..4096 => files.with_advice(
+                FindingState::Poor,
+                "each request in flight needs one: raise the limit, `ulimit -Hn 65536`",
             ),
             _ => files,
         },
         match machine.clock.as_str() {
             "tsc" | "kvm-clock" | "arch_sys_counter" | "hyperv_clocksource_tsc_page" => clock,
-            _ => clock.but(State::Poor, slow),
+            _ => clock.with_advice(FindingState::Poor, slow),
         },
     ]
 }
@@ -150,21 +162,24 @@ fn disk(folder: &Path, free: std::io::Result<u64>) -> Finding {
             let found = format!("{:.1} GiB free in {}", gib(free), folder.display());
             let finding = Finding::good("machine", "disk", found);
             match free {
-                0..MIB => finding.but(State::Blocking, elsewhere),
-                MIB..GIB => finding.but(State::Poor, elsewhere),
+                0..MIB => finding.with_advice(FindingState::Blocking, elsewhere),
+                MIB..GIB => finding.with_advice(FindingState::Poor, elsewhere),
                 _ => finding,
             }
         }
-        Err(e) => Finding::good("machine", "disk", e.to_string()).but(State::Blocking, elsewhere),
+        Err(e) => Finding::good("machine", "disk", e.to_string())
+            .with_advice(FindingState::Blocking, elsewhere),
     }
 }
 
 fn gpus(survey: Option<(String, Vec<Gpu>)>) -> Vec<Finding> {
     let section = "GPUs";
     let Some((driver, gpus)) = survey else {
-        let none = "engines that need one run elsewhere: `std/openai`; others on the CPU; `lmrun sim` anywhere";
+        let none = "engines on another machine work (`std/openai`), and engines on the CPU";
         let found = "no NVIDIA driver (libnvidia-ml.so.1)";
-        return vec![Finding::good(section, "driver", found).but(State::Absent, none)];
+        return vec![
+            Finding::good(section, "driver", found).with_advice(FindingState::Absent, none),
+        ];
     };
     let driver = Finding::good(section, "driver", driver);
     let found = gpus
@@ -190,27 +205,27 @@ fn one_gpu(index: usize, gpu: &Gpu) -> Finding {
         .join(", ");
     match (users.as_str(), free_mib * 10 >= memory_mib * 9) {
         ("", true) => finding,
-        ("", false) => finding.but(
-            State::Poor,
-            "somebody whom this process cannot see has the rest: `nvidia-smi`",
+        ("", false) => finding.with_advice(
+            FindingState::Poor,
+            "a process that cannot be seen from here uses the rest: see `nvidia-smi`",
         ),
-        _ => finding.but(
-            State::Poor,
-            format!("in use by {users}: end it, or use another"),
+        _ => finding.with_advice(
+            FindingState::Poor,
+            format!("in use by {users}: stop it, or use another GPU"),
         ),
     }
 }
 
-fn left_behind(leftover: &Leftover) -> Finding {
+fn orphans(leftover: &Leftover) -> Finding {
     let found = format!("of `{}`: {}", leftover.program(), leftover.processes());
     let finding = Finding::good("processes", "left behind", found);
-    finding.but(
-        State::Poor,
+    finding.with_advice(
+        FindingState::Poor,
         "their lmrun and its watchdog were killed: the next run ends them",
     )
 }
 
-fn taken(port: u16, used: PortUse) -> Finding {
+fn port_finding(port: u16, used: PortUse) -> Finding {
     let finding = |found: String| Finding::good("ports", port.to_string(), found);
     let by = match used {
         PortUse::Free => return finding("free".into()),
@@ -219,10 +234,10 @@ fn taken(port: u16, used: PortUse) -> Finding {
         } => format!("{name} (process {pid}) listens"),
         PortUse::Taken { by: None } => "another user's process listens".into(),
     };
-    finding(by).but(State::Poor, "end it, or choose others: `-p P1 P2`")
+    finding(by).with_advice(FindingState::Poor, "end it, or choose others: `-p P1 P2`")
 }
 
-async fn look_for(wanted: Wanted, watchdogs: Arc<Watchdogs>) -> Finding {
+async fn find_program(wanted: DoctorProgram, watchdogs: Arc<Watchdogs>) -> Finding {
     let section = "programs";
     let Some(path) = wanted
         .command
@@ -233,7 +248,8 @@ async fn look_for(wanted: Wanted, watchdogs: Arc<Watchdogs>) -> Finding {
             "no `{}` on the PATH",
             wanted.command.first().map_or("", String::as_str)
         );
-        return Finding::good(section, wanted.name, found).but(State::Absent, wanted.remedy);
+        return Finding::good(section, wanted.name, found)
+            .with_advice(FindingState::Absent, wanted.remedy);
     };
     let at = |found: String| {
         Finding::good(
@@ -245,10 +261,10 @@ async fn look_for(wanted: Wanted, watchdogs: Arc<Watchdogs>) -> Finding {
     if let Some(version) = version_of_package(&path, wanted.python.as_deref(), &watchdogs).await {
         return at(version);
     }
-    let Some(printed) = program::output(&wanted.command, &watchdogs, VERSION).await else {
-        let silent = at(format!("silent for {} s", VERSION.as_secs()));
-        return silent.but(
-            State::Poor,
+    let Some(printed) = program::output(&wanted.command, &watchdogs, VERSION_TIMEOUT).await else {
+        let silent = at(format!("silent for {} s", VERSION_TIMEOUT.as_secs()));
+        return silent.with_advice(
+            FindingState::Poor,
             format!("see what `{}` does", wanted.command.join(" ")),
         );
     };
@@ -258,12 +274,15 @@ async fn look_for(wanted: Wanted, watchdogs: Arc<Watchdogs>) -> Finding {
         None => {
             let said = printed.text.lines().last().unwrap_or("nothing").to_owned();
             let broken = at("does not tell its version".into());
-            broken.but(State::Poor, format!("it says: {said}; {}", wanted.remedy))
+            broken.with_advice(
+                FindingState::Poor,
+                format!("it says: {said}; {}", wanted.remedy),
+            )
         }
     }
 }
 
-/// The version of the package that a Python script belongs to.
+/// Returns the version of the Python package that a script belongs to.
 async fn version_of_package(
     script: &Path,
     package: Option<&str>,
@@ -272,20 +291,20 @@ async fn version_of_package(
     let mut question = program::python_of(script)?;
     let code = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))";
     question.extend(["-c", code, package?].map(str::to_owned));
-    let printed = program::output(&question, watchdogs, VERSION)
+    let printed = program::output(&question, watchdogs, VERSION_TIMEOUT)
         .await
         .filter(|printed| printed.success)?;
     version_in(&printed.text, r"(?m)^(\d\S*)$")
 }
 
-/// The first group of the pattern in what a program printed, else all that it found.
+/// Returns the first group of the pattern in a program's output, or the whole match.
 fn version_in(printed: &str, pattern: &str) -> Option<String> {
     let pattern = Regex::new(pattern).ok()?;
     let found = pattern.captures(printed)?;
     Some(found.get(1).or_else(|| found.get(0))?.as_str().to_owned())
 }
 
-fn daemon(version: Result<String, container::ContainerError>) -> Finding {
+fn docker(version: Result<String, container::ContainerError>) -> Finding {
     match version {
         Ok(version) => Finding::good(
             "programs",
@@ -294,7 +313,8 @@ fn daemon(version: Result<String, container::ContainerError>) -> Finding {
         ),
         Err(error) => {
             let remedy = format!("only for `container`: {}", error.remedy());
-            Finding::good("programs", "docker", error.to_string()).but(State::Absent, remedy)
+            Finding::good("programs", "docker", error.to_string())
+                .with_advice(FindingState::Absent, remedy)
         }
     }
 }
@@ -309,7 +329,7 @@ mod tests {
     use crate::driver::gpu::GpuProcess;
 
     #[test]
-    fn what_is_too_little_is_said() {
+    fn low_resources_are_poor_or_blocking() {
         let good = Machine {
             cores: 8,
             memory: 64 * GIB,
@@ -320,7 +340,7 @@ mod tests {
         assert!(
             machine(&good)
                 .iter()
-                .all(|finding| finding.state == State::Good)
+                .all(|finding| finding.state == FindingState::Good)
         );
         let poor = Machine {
             memory_free: MIB,
@@ -328,30 +348,42 @@ mod tests {
             clock: "hpet".into(),
             ..good.clone()
         };
-        let states: Vec<State> = machine(&poor).iter().map(|finding| finding.state).collect();
-        assert_eq!(states, [State::Good, State::Poor, State::Poor, State::Poor]);
+        let states: Vec<FindingState> =
+            machine(&poor).iter().map(|finding| finding.state).collect();
+        assert_eq!(
+            states,
+            [
+                FindingState::Good,
+                FindingState::Poor,
+                FindingState::Poor,
+                FindingState::Poor
+            ]
+        );
         let none = Machine { files: 20, ..good };
-        assert_eq!(machine(&none)[2].state, State::Blocking);
+        assert_eq!(machine(&none)[2].state, FindingState::Blocking);
         for (free, state) in [
-            (0, State::Blocking),
-            (2 * MIB, State::Poor),
-            (2 * GIB, State::Good),
+            (0, FindingState::Blocking),
+            (2 * MIB, FindingState::Poor),
+            (2 * GIB, FindingState::Good),
         ] {
             assert_eq!(disk(Path::new("/"), Ok(free)).state, state);
         }
         let gone = std::io::Error::other("gone");
-        assert_eq!(disk(Path::new("/"), Err(gone)).state, State::Blocking);
+        assert_eq!(
+            disk(Path::new("/"), Err(gone)).state,
+            FindingState::Blocking
+        );
     }
 
     #[test]
-    fn who_uses_a_gpu_is_named() {
+    fn processes_on_a_gpu_are_named() {
         let gpu = Gpu {
             name: "X".into(),
             memory_mib: 1000,
             free_mib: 990,
             processes: Vec::new(),
         };
-        assert_eq!(one_gpu(0, &gpu).state, State::Good);
+        assert_eq!(one_gpu(0, &gpu).state, FindingState::Good);
         assert_eq!(
             one_gpu(
                 0,
@@ -361,7 +393,7 @@ mod tests {
                 }
             )
             .state,
-            State::Poor
+            FindingState::Poor
         );
         let me = GpuProcess {
             pid: std::process::id() as i32,
@@ -381,13 +413,13 @@ mod tests {
             "{remedy}"
         );
         assert!(
-            remedy.ends_with(") with 300 MiB: end it, or use another"),
+            remedy.ends_with(") with 300 MiB: stop it, or use another GPU"),
             "{remedy}"
         );
     }
 
     #[test]
-    fn a_version_is_found_by_its_pattern() {
+    fn versions_are_found_by_pattern() {
         let found = |printed, pattern| version_in(printed, pattern).unwrap_or_default();
         assert_eq!(found("x: v=1.2.3 y", r"v=(\S+)"), "1.2.3");
         assert_eq!(

@@ -14,7 +14,7 @@ pub use crate::driver::http::RequestLimits;
 pub use crate::driver::units::{MAX_SECONDS, Seconds};
 pub use crate::stats::Distribution;
 pub(crate) use crate::stats::{RepeatedValues, Tail, least_n};
-pub use doctor::{Finding, State, Wanted, checkup};
+pub use doctor::{DoctorProgram, Finding, FindingState, diagnose};
 pub use engine::error::EngineError;
 pub use engine::fleet::Fleet;
 pub use engine::helper::{Helper, HelperSpec};

@@ -3,7 +3,7 @@
 
 mod aggregate;
 pub mod braille;
-pub mod checkup;
+pub mod doctor;
 pub mod export;
 mod figures;
 mod generate;

@@ -2,7 +2,7 @@
 
 use super::language::compiler;
 use super::modules::Modules;
-use crate::core::Wanted;
+use crate::core::DoctorProgram;
 use rhai::serde::from_dynamic;
 use rhai::{Dynamic, EvalAltResult, Scope};
 
@@ -10,7 +10,7 @@ use rhai::{Dynamic, EvalAltResult, Scope};
 ///
 /// # Errors
 /// If the embedded script is wrong. A test rules that out.
-pub(crate) fn wanted() -> Result<Vec<Wanted>, Box<EvalAltResult>> {
+pub(crate) fn doctor_programs() -> Result<Vec<DoctorProgram>, Box<EvalAltResult>> {
     let engine = compiler();
     let text = Modules::source("std/doctor").unwrap_or_default();
     let ast = engine.compile(text)?;
@@ -23,9 +23,9 @@ mod tests {
 
     #[test]
     fn version_patterns_compile() {
-        let wanted = wanted().expect("the list");
-        assert!(wanted.len() > 3);
-        for program in wanted {
+        let programs = doctor_programs().expect("the list");
+        assert!(programs.len() > 3);
+        for program in programs {
             assert!(
                 regex::Regex::new(&program.version).is_ok() && !program.command.is_empty(),
                 "{program:?}"

@@ -30,7 +30,7 @@ mod suggest;
 pub(crate) use api::save_figures;
 pub(crate) use check::check;
 pub(crate) use diagnostic::Diagnostic;
-pub(crate) use doctor::wanted;
+pub(crate) use doctor::doctor_programs;
 pub(crate) use find_parameters::ScriptParameters;
 pub(crate) use host::{EngineChoice, Folders, Host, HostSettings};
 pub(crate) use modules::engine_kinds;

@@ -1,12 +1,11 @@
-//! What was found on a machine, on one screen.
+//! The screen of `lmrun doctor`.
 
 use super::screen::{Screen, Verbosity};
-use crate::core::{Finding, State};
+use crate::core::{Finding, FindingState};
 use std::fmt::Write;
 use tokio_util::sync::CancellationToken;
 
-/// The findings under their sections, with a remedy below each that needs one; lines no longer than
-/// `columns`, where there is a terminal.
+/// Returns the findings by section, each with its advice. Lines have at most `columns` columns.
 pub fn draw(findings: &[Finding], color: bool, columns: Option<usize>) -> String {
     let width = findings
         .iter()
@@ -26,8 +25,8 @@ pub fn draw(findings: &[Finding], color: bool, columns: Option<usize>) -> String
             let _ = writeln!(text, "{}{section}", if text.is_empty() { "" } else { "\n" });
         }
         let remedy = finding.remedy.iter().map(|remedy| format!("→ {remedy}"));
-        let said = std::iter::once(finding.found.clone()).chain(remedy);
-        let lines: Vec<String> = said.flat_map(|said| broken(&said, room)).collect();
+        let texts = std::iter::once(finding.found.clone()).chain(remedy);
+        let lines: Vec<String> = texts.flat_map(|text| wrap(&text, room)).collect();
         let mark = mark(finding.state, color);
         let _ = writeln!(
             text,
@@ -39,13 +38,13 @@ pub fn draw(findings: &[Finding], color: bool, columns: Option<usize>) -> String
     text
 }
 
-/// Columns of the mark before a finding.
+/// The width of the mark before a finding.
 const MARK: usize = 4;
-/// A column of text that is narrower is worse than lines that the terminal breaks.
+/// The minimum width of the text. In a narrower terminal, the terminal breaks the lines.
 const NARROWEST: usize = 30;
 
-/// A text in lines of at most `room` columns. Words stay whole: paths are there to be copied.
-fn broken(text: &str, room: usize) -> Vec<String> {
+/// Wraps a text at `room` columns. Words stay whole, so that paths can be copied.
+fn wrap(text: &str, room: usize) -> Vec<String> {
     let options = textwrap::Options::new(room).break_words(false);
     let options = options.word_splitter(textwrap::WordSplitter::NoHyphenation);
     let options = options.word_separator(textwrap::WordSeparator::AsciiSpace);
@@ -55,31 +54,31 @@ fn broken(text: &str, room: usize) -> Vec<String> {
         .collect()
 }
 
-/// The width of the terminal, if standard output is one.
+/// Returns the width of the terminal, if standard output is one.
 pub fn columns() -> Option<usize> {
     console::Term::stdout()
         .size_checked()
         .map(|(_, columns)| columns.into())
 }
 
-/// Says what is waited for on the terminal, if there is one, until it is dropped.
+/// Shows a text on the terminal until the screen is dropped.
 pub fn wait(what: &str) -> Option<Screen> {
     let screen = Screen::new(Verbosity::Usual, CancellationToken::new()).ok()?;
     screen.draw(&[what.to_owned()]);
     Some(screen)
 }
 
-/// The findings as JSON.
+/// Returns the findings as JSON.
 pub fn json(findings: &[Finding]) -> String {
     serde_json::to_string_pretty(findings).unwrap_or_default() // texts and names: it can be written
 }
 
-fn mark(state: State, color: bool) -> String {
+fn mark(state: FindingState, color: bool) -> String {
     let (word, code) = match state {
-        State::Good => ("ok  ", 32),
-        State::Absent => ("-   ", 2),
-        State::Poor => ("poor", 33),
-        State::Blocking => ("FAIL", 31),
+        FindingState::Good => ("ok  ", 32),
+        FindingState::Absent => ("-   ", 2),
+        FindingState::Poor => ("poor", 33),
+        FindingState::Blocking => ("FAIL", 31),
     };
     if color {
         format!("\u{1b}[{code}m{word}\u{1b}[0m")
@@ -95,7 +94,7 @@ mod tests {
     fn finding(
         section: &'static str,
         name: &str,
-        state: State,
+        state: FindingState,
         found: &str,
         remedy: Option<&str>,
     ) -> Finding {
@@ -111,26 +110,26 @@ mod tests {
     #[test]
     fn one_screen() {
         let findings = [
-            finding("machine", "cores", State::Good, "16", None),
+            finding("machine", "cores", FindingState::Good, "16", None),
             finding(
                 "machine",
                 "disk",
-                State::Blocking,
+                FindingState::Blocking,
                 "0.0 GiB free in /data",
                 Some("make room"),
             ),
-            finding("GPUs", "driver", State::Good, "560.35", None),
+            finding("GPUs", "driver", FindingState::Good, "560.35", None),
             finding(
                 "GPUs",
                 "gpu 0",
-                State::Poor,
+                FindingState::Poor,
                 "X, 10 of 80 MiB free",
                 Some("in use by python (process 7)"),
             ),
             finding(
                 "programs",
                 "sglang",
-                State::Absent,
+                FindingState::Absent,
                 "no `sglang` on the PATH",
                 Some("`pip install sglang`"),
             ),
