@@ -126,9 +126,9 @@ fn test_option() { plot::cdf(#{ tilte: "a", series: [] }); }
         "{svg}"
     );
     for problem in [
-        "an SVG holds one figure, not 2",
-        "`a.png` cannot be written: its name ends neither in .svg nor in .pdf",
-        "`a` has 2 values of `x` and 1 of `y`",
+        "cannot write a.svg: expected one figure, found 2",
+        "unsupported format of `a.png`: expected .svg or .pdf",
+        "series `a`: `x` has length 2 but `y` has length 1",
         "unknown option `tilte` of `plot::cdf`",
     ] {
         assert!(ran.stderr.contains(problem), "{problem}: {}", ran.stderr);

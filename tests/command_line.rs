@@ -204,8 +204,8 @@ fn invalid_flag_values_show_what_is_expected() {
                 "--rows",
                 "nowhere/x",
             ],
-            "error: cannot write the rows to `nowhere/x`: No such file or directory (os error 2); choose another \
-             with `--rows FILE`",
+            "error: cannot write the rows to `nowhere/x`: No such file or directory (os error 2); choose \
+             another file with `--rows FILE`",
         ),
         (
             &["load", "--url", url, "--rate", "0"],

@@ -604,5 +604,5 @@ fn error_rate_of_failed_requests() {
         "#;
     let run = with_imports(script).run(&["t.rhai"]);
     run.assert_code(1);
-    run.assert_stdout("FAILED: error rate: 0.5 (required at most 0.01)");
+    run.assert_stdout("FAILED: error rate: 0.5000 (required at most 0.01)");
 }

@@ -297,10 +297,7 @@ fn plot_draws_on_the_terminal_and_into_files() {
         r#":plot plot::bars(#{ names: ["a"], series: [#{ name: "s", y: [2] }] })"#,
         "FILE.svg",
     );
-    terminal.enter(
-        ":plot seen t.png",
-        "its name ends neither in .svg nor in .pdf",
-    );
+    terminal.enter(":plot seen t.png", "expected .svg or .pdf");
     terminal.press("\u{4}");
     assert_eq!(terminal.ends(), 0);
     let drawing = sandbox.read("t.svg");

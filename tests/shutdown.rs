@@ -353,7 +353,7 @@ fn low_thread_limit_is_reported() {
         let run = finish(command.args(["20"]).args(words));
         assert_eq!(run.code, 2, "with {limit}: {}{}", run.stdout, run.stderr);
         assert!(
-            run.stderr.contains("too few threads"),
+            run.stderr.contains("cannot start enough threads"),
             "with {limit}: {}",
             run.stderr
         );

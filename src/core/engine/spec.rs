@@ -70,7 +70,7 @@ pub struct EngineSpec {
     /// Path of completions, if not `/v1/completions`.
     #[serde(default = "completions")]
     pub completions_path: String,
-    /// End of a stream: "done" for `[DONE]`, "finish_reason" for streams that end without it.
+    /// End of a stream: `"done"` for `[DONE]`, `"finish_reason"` for streams that end without it.
     #[serde(default)]
     pub stream_end: StreamEnd,
     /// Path that counts tokens, if not `/tokenize`.

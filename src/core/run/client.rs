@@ -144,7 +144,7 @@ impl Client {
         let rows = self
             .collect_rows(&mut runs, completed, measurement.memory)
             .await;
-        let spent = effort.spent();
+        let usage = effort.spent();
 
         let mut warnings = Vec::new();
         let mut engines = Vec::new();
@@ -162,7 +162,7 @@ impl Client {
             .max_send_lag_s
             .map_or(self.max_send_lag_s, |seconds| seconds.0);
         let mut result =
-            ExperimentResult::new(measurement.expr_id, title, engines, &spent, max_send_lag_s);
+            ExperimentResult::new(measurement.expr_id, title, engines, &usage, max_send_lag_s);
         match same_work::difference(&result.engines) {
             Some(found) if found.share > options.max_output_difference => {
                 result.add_reason(Reason::new(ReasonCode::UnequalWork, found.text));

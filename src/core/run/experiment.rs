@@ -141,7 +141,7 @@ impl Runner {
         self.announce(expr_id, &plan);
         let started = Mutex::new(Vec::new());
         let cancel = self.client.interrupts.current();
-        let prepared = cancel.run_until_cancelled(self.prepare(&plan, &started));
+        let prepared = cancel.run_until_cancelled(Box::pin(self.prepare(&plan, &started)));
         let outcome = match prepared.await {
             Some(Ok(prepared)) => self.measure(test, &plan, prepared).await,
             Some(Err(error)) => Err(error.into()),

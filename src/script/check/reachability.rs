@@ -4,7 +4,7 @@ use crate::script::source::{Function, ScriptSource};
 use rhai::{AST, ASTNode, Expr, FnCallExpr, FnPtr, Stmt};
 use std::collections::BTreeSet;
 
-/// MentionedNames that code mentions as a function, a variable, a property or a string, which may be the
+/// Names that code mentions as a function, a variable, a property or a string, which may be the
 /// name of a function.
 #[derive(Default)]
 pub(super) struct MentionedNames {

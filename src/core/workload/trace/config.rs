@@ -34,7 +34,7 @@ pub struct Trace {
     /// Unit of Mooncake's timestamps: "s", "ms", "us" or "ns". By default, "ms", or "ns" for
     /// timestamps that are strings.
     pub time_unit: Option<TimeUnit>,
-    /// Maximum number of questions of each ShareGPT conversation.
+    /// Maximum number of questions of each `ShareGPT` conversation.
     pub turns: usize,
     /// What was read of it.
     #[serde(skip)]
