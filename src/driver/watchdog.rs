@@ -123,7 +123,7 @@ pub(crate) struct WatchdogReports {
 
 impl Watchdogs {
     /// Creates watchdogs that are started as `program subcommand`, which must call
-    /// [`run_watchdog`].
+    /// `run_watchdog`.
     pub fn new(program: PathBuf, subcommand: &'static str) -> Self {
         Self {
             program,

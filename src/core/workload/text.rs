@@ -106,7 +106,7 @@ pub const FILLER: &str = "This is some dummy text. ";
 #[derive(Clone, Debug)]
 pub struct Lexicon {
     words: Vec<&'static str>,
-    /// The tokens of [`FILLER`] when it is repeated.
+    /// The tokens of `FILLER` when it is repeated.
     pub filler_tokens: u64,
     /// The source of the count.
     pub counted_by: CountedBy,

@@ -1,7 +1,7 @@
 //! The measuring path: hyper over sockets of our own, so that every read and write has a time.
 //!
 //! reqwest hides the socket, and with it the kernel's receive stamps. Requests that are not
-//! measured use it, in [`super::probe`].
+//! measured use it, in `driver::probe`.
 
 mod answer_memory;
 mod connection;
