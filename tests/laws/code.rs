@@ -7,11 +7,11 @@ use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 use syn::{Expr, FnArg, ImplItemFn, Item, ItemFn, Local, Signature, TraitItemFn};
 
-const MAX_TYPE_NAMES_TWICE: usize = 46;
-const MAX_LONG_SIGNATURES: usize = 71;
-const MAX_LOCAL_CLOSURES_PER_1000_LINES: f64 = 10.0;
-const MAX_LONG_LINES: usize = 1026;
-const MAX_FUNCTIONS_IN_MOD_RS: usize = 102;
+const MAX_TYPE_NAMES_TWICE: usize = 18;
+const MAX_LONG_SIGNATURES: usize = 32;
+const MAX_LOCAL_CLOSURES_PER_1000_LINES: f64 = 5.0;
+const MAX_LONG_LINES: usize = 683;
+const MAX_FUNCTIONS_IN_MOD_RS: usize = 34;
 
 /// Returns the syntax of a file without its tests.
 fn syntax(file: &RustFile) -> syn::File {

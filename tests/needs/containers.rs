@@ -250,7 +250,7 @@ fn container_errors_have_help(daemon: &Daemon) {
         (
             "no_program",
             "Docker cannot start the container",
-            "given with `program`",
+            "set `program`",
         ),
     ] {
         let run = finish(daemon.command(&sandbox, &["t.rhai", "-f", test]));

@@ -101,7 +101,7 @@ fn missing_proc_is_refused() {
                 "{surroundings} {verb}: {}{}",
                 run.stdout, run.stderr
             );
-            run.assert_stderr("/proc is not mounted, or shows");
+            run.assert_stderr("/proc is not mounted, or belongs to another PID namespace");
         }
     }
     assert!(!sandbox.path("out").exists());
