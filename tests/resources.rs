@@ -15,22 +15,9 @@ fn with_imports(script: &str) -> Sandbox {
     Sandbox::new().file("t.rhai", &format!("{IMPORTS}{script}"))
 }
 
-/// A test that sends `requests` requests, one every `gap_s`.
-fn sandbox(requests: usize, gap_s: f64) -> Sandbox {
-    with_imports(&r#"
-            fn test_a() {
-                let work = load::dummy(#{ requests: REQUESTS, gap_s: GAP_S, context_len: 20, max_tokens: 2 });
-                run(work, [sim::engine(#{ flags: #{ "itl-s": 0.002, jitter: 0 } })], #{ warmup: 0 });
-            }
-            fn test_b() {}
-            "#
-            .replace("REQUESTS", &requests.to_string())
-            .replace("GAP_S", &format!("{gap_s:.3}")))
-}
-
 #[test]
 fn removed_output_folder_ends_the_run() {
-    let sandbox = sandbox(600, 0.05);
+    let sandbox = Sandbox::sending(600, 0.05);
     let child = sandbox.command(&["t.rhai"]).spawn().expect("lmrun");
     let csv = sandbox.path("out/test_a.csv");
     eventually("rows", || {
@@ -59,7 +46,7 @@ fn limited(sandbox: &Sandbox, limits: &str) -> Finished {
 
 #[test]
 fn open_file_limit_is_raised_or_refused_before_sending() {
-    let sandbox = sandbox(200, 0.0);
+    let sandbox = Sandbox::sending(200, 0.0);
     let raised = limited(&sandbox, "ulimit -Sn 64");
     raised.assert_code(0);
     assert_eq!(sandbox.rows("out/test_a.csv").len(), 200);

@@ -35,6 +35,25 @@ impl Sandbox {
         }
     }
 
+    /// Creates a sandbox whose script `t.rhai` sends `requests` requests, one every `gap_s`.
+    pub(crate) fn sending(requests: usize, gap_s: f64) -> Self {
+        let script = r#"
+            import "std/load" as load;
+            import "std/sim" as sim;
+            fn test_a() {
+                let work = load::dummy(#{
+                    requests: REQUESTS, gap_s: GAP_S, context_len: 20, max_tokens: 2,
+                });
+                run(work, [sim::engine(#{ flags: #{ "itl-s": 0.002, jitter: 0 } })], #{ warmup: 0 });
+            }
+            fn test_b() {}
+        "#;
+        let script = script
+            .replace("REQUESTS", &requests.to_string())
+            .replace("GAP_S", &format!("{gap_s:.3}"));
+        Self::new().file("t.rhai", &script)
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

@@ -13,30 +13,6 @@ pub(crate) fn tests() -> Vec<Trial> {
     ]
 }
 
-const IMPORTS: &str = r#"
-    import "std/load" as load;
-    import "std/sim" as sim;
-    import "std/vllm" as vllm;
-"#;
-
-/// Returns a sandbox with the script `t.rhai`.
-fn with_imports(script: &str) -> Sandbox {
-    Sandbox::new().file("t.rhai", &format!("{IMPORTS}{script}"))
-}
-
-/// A test that sends `requests` requests, one every `gap_s`.
-fn sandbox(requests: usize, gap_s: f64) -> Sandbox {
-    with_imports(&r#"
-            fn test_a() {
-                let work = load::dummy(#{ requests: REQUESTS, gap_s: GAP_S, context_len: 20, max_tokens: 2 });
-                run(work, [sim::engine(#{ flags: #{ "itl-s": 0.002, jitter: 0 } })], #{ warmup: 0 });
-            }
-            fn test_b() {}
-            "#
-            .replace("REQUESTS", &requests.to_string())
-            .replace("GAP_S", &format!("{gap_s:.3}")))
-}
-
 /// A small file system of its own at a path, as long as this lives.
 struct Tmpfs(PathBuf);
 
@@ -60,7 +36,7 @@ impl Drop for Tmpfs {
 }
 
 fn full_disk_ends_the_run_with_whole_rows() {
-    let sandbox = sandbox(400, 0.01);
+    let sandbox = Sandbox::sending(400, 0.01);
     let _disk = Tmpfs::mount(&sandbox.path("out"), "64k");
     let run = sandbox.run(&["t.rhai", "--log-dir", "logs"]);
     run.assert_code(5);
@@ -86,7 +62,7 @@ fn full_disk_ends_the_run_with_whole_rows() {
 }
 
 fn missing_proc_is_refused() {
-    let sandbox = sandbox(1, 0.0);
+    let sandbox = Sandbox::sending(1, 0.0);
     let lmrun = LMRUN;
     for (surroundings, mount) in [("-m", "umount -l /proc; "), ("-pf", "")] {
         for verb in ["t.rhai -o out", "-e 1+1", "doctor", "selfcheck"] {

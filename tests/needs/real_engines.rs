@@ -96,20 +96,42 @@ fn llamacpp_reuses_the_prefix_of_a_slot() {
         "test_llamacpp_prefix_cache",
         &["context_len=600", "gap_s=2", "requests=3"],
     );
-    let rows = sandbox.rows("out/test_llamacpp_prefix_cache.csv");
-    assert_eq!(rows.len(), 6);
-    for row in &rows {
-        assert_eq!(
-            (row["status"].as_str(), row["simulated"].as_str()),
-            ("ok", "false")
-        );
-        assert_eq!(
-            (row["output_tokens"].as_str(), row["chunks"].as_str()),
-            ("8", "8")
-        );
-        assert!(number(row, "prompt_tokens") > 600.0);
-        let reuses = row["engine"] == "cached" && row["request_id"] != "0";
-        assert_eq!(number(row, "cached_tokens") > 300.0, reuses, "{row:?}");
+    PrefixTest {
+        name: "test_llamacpp_prefix_cache",
+        cached: "cached",
+        prompt_tokens: 600.0,
+    }
+    .assert_reuse(&sandbox);
+}
+
+/// A test that sends three requests with a common prefix to each of two engines, of which one serves
+/// the later requests from a cache.
+struct PrefixTest {
+    name: &'static str,
+    /// The engine that has the cache.
+    cached: &'static str,
+    /// The lower bound of each prompt. More than half of it is cached.
+    prompt_tokens: f64,
+}
+
+impl PrefixTest {
+    fn assert_reuse(&self, sandbox: &Sandbox) {
+        let rows = sandbox.rows(&format!("out/{}.csv", self.name));
+        assert_eq!(rows.len(), 6);
+        for row in &rows {
+            assert_eq!(
+                (row["status"].as_str(), row["simulated"].as_str()),
+                ("ok", "false")
+            );
+            assert_eq!(
+                (row["output_tokens"].as_str(), row["chunks"].as_str()),
+                ("8", "8")
+            );
+            assert!(number(row, "prompt_tokens") > self.prompt_tokens);
+            let reuses = row["engine"] == self.cached && row["request_id"] != "0";
+            let is_cached = number(row, "cached_tokens") > self.prompt_tokens / 2.0;
+            assert_eq!(is_cached, reuses, "{row:?}");
+        }
     }
 }
 
@@ -165,31 +187,22 @@ fn lmcache_server_and_redis_sentinels_run_with_an_engine() {
 
 fn vllm_reuses_a_cached_prefix() {
     let (sandbox, _) = run("test_vllm_prefix_cache", &["requests=3", "gap_s=12"]);
-    rows_of_vllm(&sandbox, "test_vllm_prefix_cache", "cached");
+    PrefixTest {
+        name: "test_vllm_prefix_cache",
+        cached: "cached",
+        prompt_tokens: 1200.0,
+    }
+    .assert_reuse(&sandbox);
 }
 
 fn lmcache_serves_vllm_from_cpu_memory() {
     let (sandbox, _) = run("test_lmcache_local_cpu", &["requests=3", "gap_s=12"]);
-    rows_of_vllm(&sandbox, "test_lmcache_local_cpu", "lmcache");
-}
-
-/// Three requests to each of two vLLMs, of which one serves the later ones from a cache.
-fn rows_of_vllm(sandbox: &Sandbox, test: &str, cached: &str) {
-    let rows = sandbox.rows(&format!("out/{test}.csv"));
-    assert_eq!(rows.len(), 6);
-    for row in &rows {
-        assert_eq!(
-            (row["status"].as_str(), row["simulated"].as_str()),
-            ("ok", "false")
-        );
-        assert_eq!(
-            (row["output_tokens"].as_str(), row["chunks"].as_str()),
-            ("8", "8")
-        );
-        assert!(number(row, "prompt_tokens") > 1200.0);
-        let reuses = row["engine"] == cached && row["request_id"] != "0";
-        assert_eq!(number(row, "cached_tokens") > 600.0, reuses, "{row:?}");
+    PrefixTest {
+        name: "test_lmcache_local_cpu",
+        cached: "lmcache",
+        prompt_tokens: 1200.0,
     }
+    .assert_reuse(&sandbox);
 }
 
 fn lmcache_serves_vllm_from_a_folder_after_a_restart() {

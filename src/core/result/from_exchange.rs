@@ -266,6 +266,14 @@ pub(crate) mod tests {
         }
     }
 
+    /// Returns the usage of an engine that counted `completion_tokens`.
+    fn counted(completion_tokens: u64) -> Usage {
+        Usage {
+            completion_tokens: Some(completion_tokens),
+            ..Usage::default()
+        }
+    }
+
     fn exchange() -> Exchange {
         Exchange {
             sent: Some(at_s(8.5)),
@@ -277,10 +285,7 @@ pub(crate) mod tests {
             chunks: vec![at_s(10.5), at_s(11.0), at_s(12.5)],
             done: Some(arrival(12.75)),
             ended: Some(at_s(12.75)),
-            usage: Some(Usage {
-                completion_tokens: Some(3),
-                ..Usage::default()
-            }),
+            usage: Some(counted(3)),
             ..Exchange::default()
         }
     }
@@ -337,10 +342,7 @@ pub(crate) mod tests {
 
     #[test]
     fn several_tokens_a_chunk_have_no_inter_token_latency() {
-        let usage = Some(Usage {
-            completion_tokens: Some(12),
-            ..Usage::default()
-        });
+        let usage = Some(counted(12));
         let row = row(&Exchange {
             usage,
             ..exchange()
@@ -362,10 +364,7 @@ pub(crate) mod tests {
             chunk_tokens.add(TokenCount::SoFar("usage", n));
             chunk_tokens.end_chunk();
         }
-        let usage = Some(Usage {
-            completion_tokens: Some(5),
-            ..Usage::default()
-        });
+        let usage = Some(counted(5));
         let row = row(&Exchange {
             chunk_tokens,
             usage,
@@ -385,10 +384,7 @@ pub(crate) mod tests {
     #[test]
     fn chunks_that_were_read_together_have_no_gap() {
         let chunks = [10.5, 11.0, 12.0, 12.0, 12.0, 12.5].map(at_s).to_vec();
-        let usage = Some(Usage {
-            completion_tokens: Some(6),
-            ..Usage::default()
-        });
+        let usage = Some(counted(6));
         let row = row(&Exchange {
             chunks,
             usage,
@@ -429,10 +425,7 @@ pub(crate) mod tests {
             chunk_tokens.add(TokenCount::SoFar("usage", n));
             chunk_tokens.end_chunk();
         }
-        let usage = Some(Usage {
-            completion_tokens: Some(u64::MAX),
-            ..Usage::default()
-        });
+        let usage = Some(counted(u64::MAX));
         let row = row(&Exchange {
             chunk_tokens,
             usage,
@@ -447,10 +440,7 @@ pub(crate) mod tests {
     #[test]
     fn one_token_has_a_ttft_and_no_throughput() {
         let chunks = vec![at_s(10.5)];
-        let usage = Some(Usage {
-            completion_tokens: Some(1),
-            ..Usage::default()
-        });
+        let usage = Some(counted(1));
         let row = row(&Exchange {
             chunks,
             usage,
