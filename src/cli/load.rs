@@ -35,53 +35,54 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct LoadArgs {
-    /// Where the OpenAI API answers.
+    /// URL of the OpenAI API
     #[arg(long)]
     url: String,
     /// The model [default: the first that the server names].
     #[arg(long)]
     model: Option<String>,
-    /// Requests a second, whether or not earlier ones were answered.
+    /// Requests per second, independent of earlier responses.
     #[arg(
         long,
         required_unless_present = "concurrency",
         conflicts_with = "concurrency"
     )]
     rate: Option<f64>,
-    /// How they are spaced.
+    /// Spacing of the requests
     #[arg(long, value_enum, default_value_t = Arrival::Constant, conflicts_with = "concurrency")]
     arrival: Arrival,
-    /// So many under way, the next when one has ended.
+    /// Maximum number of requests in flight: the next is sent when one completes.
     #[arg(long)]
     concurrency: Option<usize>,
-    /// How many requests.
+    /// Number of requests
     #[arg(long, default_value_t = 100)]
     requests: u64,
-    /// Tokens that each generates.
+    /// Maximum number of tokens to generate per request.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..))]
     max_tokens: u64,
-    /// About how many characters each prompt has.
+    /// Approximate number of characters of each prompt.
     #[arg(long, default_value_t = 500)]
     prompt_chars: u64,
-    /// How requests look, and how the server answers.
+    /// The form of the requests and the protocol of the server.
     #[command(flatten)]
     asked: Asked,
-    /// One JSON object a request: its id, TTFT, gaps.
+    /// File for one JSON object per request: its id, TTFT and gaps.
     #[arg(long, value_name = "FILE")]
     rows: Option<PathBuf>,
     /// The seed of prompts and arrivals.
     #[arg(long, default_value_t = 0, value_parser = seed)]
     seed: u64,
-    /// How late requests may be sent before the numbers are invalid; a twentieth of the median TTFT
-    /// is always allowed.
+    /// Maximum delay of sending a request, in seconds, before the numbers are invalid; a twentieth
+    /// of
+    /// the median TTFT is always allowed
     #[arg(long, value_name = "S", default_value_t = MAX_SEND_LAG_S, value_parser = seconds)]
     max_send_lag_s: f64,
-    /// What is shown.
+    /// The amount of output.
     #[command(flatten)]
     shown: VerbosityFlags,
 }
 
-/// How requests are spaced.
+/// The spacing of requests.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Arrival {
     /// The same gap between all.

@@ -1,4 +1,4 @@
-//! What a run, or a session at a prompt, stands on: output folder, runtime, sending threads, reporter.
+//! The environment of a run or of a prompt: output folder, runtime, sending threads, reporter.
 
 use super::args::RunArgs;
 use super::exit;
@@ -19,17 +19,17 @@ use tokio_util::sync::CancellationToken;
 /// The folder of all runs that have no `-o`.
 const OUTPUTS: &str = "outputs";
 
-/// What work stands on.
+/// The environment of a run or of a prompt.
 pub struct Stage {
-    /// What scripts find.
+    /// The host of scripts.
     pub host: Host,
-    /// Where all that waits does so.
+    /// The runtime of all tasks that wait.
     pub runtime: Runtime,
     /// Ends all of it.
     pub cancel: CancellationToken,
-    /// How results are called that belong to no test.
+    /// The name of results that belong to no test.
     pub name: String,
-    /// Where results go.
+    /// The place of results.
     pub outputs: Outputs,
     reporting: JoinHandle<Option<Code>>,
 }
@@ -115,7 +115,7 @@ impl Stage {
     }
 }
 
-/// What must be there before anything starts.
+/// The parts that must exist before anything starts.
 struct Prepared {
     outputs: Outputs,
     log_dir: PathBuf,

@@ -145,7 +145,7 @@ impl Axis {
         })
     }
 
-    /// Which of `places` a value has.
+    /// Returns the index of a value among `places`.
     fn place(&self, value: f64, places: usize) -> usize {
         let share = if self.high > self.low {
             (value - self.low) / (self.high - self.low)

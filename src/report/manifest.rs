@@ -9,12 +9,12 @@ use std::collections::BTreeMap;
 use std::io::{Error, Result};
 use std::path::Path;
 
-/// What is the same for every test of a run.
+/// The facts that all tests of a run share.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunFacts {
     /// The version of lmrun.
     pub lmrun: &'static str,
-    /// When the run began, seconds since 1970.
+    /// The start of the run, seconds since 1970.
     pub started_unix_s: u64,
     /// The command line.
     pub argv: Vec<String>,
@@ -57,7 +57,7 @@ impl RunFacts {
     }
 }
 
-/// What one test did.
+/// The record of one test.
 #[derive(Clone, Debug, Serialize)]
 pub struct Manifest {
     #[serde(flatten)]
@@ -169,7 +169,7 @@ impl Manifest {
         !self.experiments.is_empty()
     }
 
-    /// How many claims hold, or do not.
+    /// Returns the number of checks that passed, or that failed.
     pub fn checks(&self, passed: bool) -> usize {
         self.checks
             .iter()

@@ -30,7 +30,7 @@ pub enum Destination<'a> {
     },
 }
 
-/// Where results go, and how their files are called.
+/// The place of results, and the names of their files.
 #[derive(Clone, Debug)]
 pub struct Outputs {
     folder: PathBuf,

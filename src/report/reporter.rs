@@ -378,7 +378,7 @@ fn paths(written: &BTreeSet<PathBuf>, folder: &Path) -> String {
 }
 
 impl Test {
-    /// Whether it neither measured nor checked anything: its output is all that it has to say.
+    /// Returns true if it neither measured nor checked anything, so that its output is its result.
     fn is_plain_script(&self) -> bool {
         self.name == MAIN
             && self.rows.is_none()

@@ -13,7 +13,7 @@ pub struct RequestLog {
     length: u64,
 }
 
-/// What other tools read of a request; milliseconds.
+/// The fields of a request for other tools; times are in milliseconds.
 #[derive(Serialize)]
 struct Line<'a> {
     id: &'a str,

@@ -7,12 +7,12 @@ use std::io::{IsTerminal, Result};
 use std::sync::mpsc::{Sender, SyncSender};
 use tokio_util::sync::CancellationToken;
 
-/// How much is shown.
+/// The amount of output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Verbosity {
     /// Results and failures.
     Quiet,
-    /// What happens, too.
+    /// Also events.
     #[default]
     Usual,
     /// Every request, too.
@@ -23,10 +23,10 @@ pub enum Verbosity {
 const FRAME_S: f64 = 0.25;
 /// Without a terminal, progress is lines every so often, seconds.
 const PLAIN_S: f64 = 10.0;
-/// When nothing is shown of what goes on, seconds.
+/// An interval that is never reached, seconds: progress is not shown.
 const NEVER_S: f64 = 3600.0;
 
-/// What people see of a run.
+/// The output of a run on the terminal.
 pub struct Screen {
     terminal: Terminal,
     /// True if standard error is a terminal whose last lines are written over.
@@ -70,19 +70,19 @@ impl Screen {
         self.terminal.result(scrub(text));
     }
 
-    /// What happens.
+    /// Shows a text about the run.
     pub fn note(&self, text: &str) {
         if self.verbosity != Verbosity::Quiet {
             self.terminal.note(scrub(text));
         }
     }
 
-    /// What went wrong, as it was drawn.
+    /// Shows an error as it was drawn.
     pub fn fault(&self, text: &str) {
         self.terminal.warning(scrub(text));
     }
 
-    /// What the reader must not miss.
+    /// Shows a warning.
     pub fn warn(&self, text: &str) {
         let mark = if self.color {
             "\u{1b}[33mwarning:\u{1b}[0m"
@@ -92,7 +92,7 @@ impl Screen {
         self.terminal.warning(scrub(&format!("{mark} {text}")));
     }
 
-    /// What is going on now, instead of what was.
+    /// Replaces the lines of progress.
     pub fn draw(&self, lines: &[String]) {
         if self.in_place {
             self.terminal
@@ -100,7 +100,7 @@ impl Screen {
         }
     }
 
-    /// How wide the lines in place may be; `None` where there are none.
+    /// Returns the width of the lines of progress; `None` if they are not shown.
     pub fn width(&self) -> Option<usize> {
         self.in_place
             .then(|| usize::from(Term::stderr().size().1).saturating_sub(1))
@@ -115,22 +115,22 @@ impl Screen {
         }
     }
 
-    /// Whether only results and failures are shown.
+    /// Returns true if only results and failures are shown.
     pub fn is_quiet(&self) -> bool {
         self.verbosity == Verbosity::Quiet
     }
 
-    /// Whether every request is shown.
+    /// Returns true if every request is shown.
     pub fn is_verbose(&self) -> bool {
         self.verbosity == Verbosity::Verbose
     }
 
-    /// Whether there are colors.
+    /// Returns true if colors are used.
     pub fn has_color(&self) -> bool {
         self.color
     }
 
-    /// What is done next, on a terminal in place of the last.
+    /// Shows the next step, in place of the last one on a terminal.
     pub fn step(&self, text: &str) {
         if self.in_place {
             self.draw(&[text.to_owned()]);
@@ -155,14 +155,14 @@ impl Screen {
     }
 }
 
-/// How wide a result may be; `None` where it is not for a terminal.
+/// Returns the maximum width of a result; `None` if the output is not a terminal.
 pub fn result_width() -> Option<u16> {
     std::io::stdout()
         .is_terminal()
         .then(|| Term::stdout().size().1)
 }
 
-/// Whether errors and verdicts are colored.
+/// Returns true if errors and outcomes are colored.
 pub fn color() -> bool {
     let asked_not_to = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     std::io::stderr().is_terminal() && std::io::stdout().is_terminal() && !asked_not_to

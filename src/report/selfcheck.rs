@@ -1,4 +1,4 @@
-//! What a check of the client found, on one screen.
+//! The result of a check of the client, on one screen.
 
 use super::tables::new_table;
 use crate::core::selfcheck::{SelfCheck, StepResult};

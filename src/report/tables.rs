@@ -180,23 +180,23 @@ fn grid<'a>(heads: &[String], rows: impl Iterator<Item = (&'a String, Vec<String
     table.trim_fmt()
 }
 
-/// How one test of a run ended.
+/// The result of one test of a run.
 #[derive(Clone, Debug)]
 pub struct TestLine {
     /// The test function.
     pub test: String,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
-    /// How many of its checks passed.
+    /// The number of checks that passed.
     pub passed_checks: usize,
-    /// How many did not.
+    /// The number of checks that failed.
     pub failed_checks: usize,
-    /// How long it took, seconds.
+    /// The time that it took, seconds.
     pub took_s: f64,
 }
 
 impl TestLine {
-    /// Whether nothing was checked in it.
+    /// Returns true if the test checked nothing.
     pub fn has_no_check(&self) -> bool {
         self.passed_checks + self.failed_checks == 0
     }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 /// Rows that are shown of many.
 const ROWS: usize = 10;
-/// How wide a line may be.
+/// The maximum width of a line.
 const WIDTH: usize = 80;
 /// The columns that are shown of requests: a whole row is too wide for a terminal.
 const COLUMNS: [&str; 7] = [
@@ -108,7 +108,7 @@ pub fn distribution(what: &str, unit: &str, values: &Distribution) -> String {
     table.to_string()
 }
 
-/// Whether these are maps with the same keys.
+/// Returns true if these are maps with the same keys.
 pub fn are_rows(values: &[Value]) -> bool {
     let keys = |value: &Value| {
         value
@@ -178,7 +178,7 @@ fn fitting<'a>(all: &[&'a str], maps: &[&Map<String, Value>]) -> Vec<&'a str> {
     }
 }
 
-/// Whether this is a request that was measured.
+/// Returns true if this is a measured request.
 pub fn is_request(value: &Value) -> bool {
     value.as_object().is_some_and(|map| {
         ["x_request_id", "planned_s", "sent_s"]

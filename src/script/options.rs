@@ -311,7 +311,7 @@ mod tests {
         "extra_body",
     ];
 
-    /// What was read, or a message that says whose option is wrong.
+    /// Fails unless `given` is read, or refused with a message that names the function.
     fn is_answered<T: DeserializeOwned + JsonSchema>(given: &Map) -> Result<(), TestCaseError> {
         if let Err(fault) = read::<T>("f", given) {
             prop_assert!(fault.message.contains("`f`"), "{}", fault.message);

@@ -15,9 +15,9 @@ pub enum EngineError {
         who: String,
         /// The port.
         port: u16,
-        /// Who answers there.
+        /// The process that answers there.
         occupant: String,
-        /// How to have it elsewhere.
+        /// Advice on how to use another port.
         elsewhere: &'static str,
     },
     /// Another process answers on its port.
@@ -53,9 +53,9 @@ pub enum EngineError {
     DiedAtStart {
         /// The engine or helper.
         who: String,
-        /// How it ended.
+        /// The exit status.
         status: String,
-        /// What it printed.
+        /// The end of its log.
         log: LogEnd,
     },
     /// It runs, but it does not serve what was asked for.
@@ -65,9 +65,9 @@ pub enum EngineError {
         who: String,
         /// The limit, seconds.
         limit_s: f64,
-        /// What was still missing.
+        /// The condition that was not met.
         awaited: String,
-        /// What it printed.
+        /// The end of its log.
         log: LogEnd,
     },
     /// It answers, but it is not what was asked for.
@@ -75,7 +75,7 @@ pub enum EngineError {
     Unfit {
         /// The engine.
         who: String,
-        /// What is wrong with its answer.
+        /// The problem with its answer.
         problem: String,
     },
     /// The process ended while it served.
@@ -83,9 +83,9 @@ pub enum EngineError {
     Died {
         /// The engine or helper.
         who: String,
-        /// How it ended.
+        /// The exit status.
         status: String,
-        /// What it printed.
+        /// The end of its log.
         log: LogEnd,
     },
     /// Something of it is still there.
@@ -127,7 +127,7 @@ impl LogEnd {
 }
 
 impl EngineError {
-    /// What to do.
+    /// Returns advice on how to resolve it.
     pub fn remedy(&self) -> String {
         match self {
             Self::PortInUse { elsewhere, .. } | Self::PortOfOther { elsewhere, .. } => {
@@ -162,7 +162,7 @@ impl EngineError {
         }
     }
 
-    /// What happened, without the end of a log.
+    /// Returns the message without the end of a log.
     pub fn headline(&self) -> String {
         self.to_string()
             .lines()

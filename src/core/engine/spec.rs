@@ -46,7 +46,7 @@ pub struct EngineSpec {
     /// Environment variables to remove: names, or prefixes of names followed by `*`.
     #[serde(default)]
     pub unset_env: Vec<String>,
-    /// Where it listens.
+    /// Address to listen on.
     #[serde(default = "loopback")]
     pub host: String,
     /// Port to listen on; 0 for any free port. By default, one of the ports of the run (`--ports`).
@@ -82,10 +82,10 @@ pub struct EngineSpec {
     /// Time to get ready, in seconds.
     #[serde(default = "ready_timeout")]
     pub ready_timeout_s: Seconds,
-    /// How long it may take to end after an interrupt, before it is told to terminate.
+    /// Time to exit after an interrupt, before the engine is told to terminate, in seconds.
     #[serde(default = "grace")]
     pub interrupt_grace_s: Seconds,
-    /// How long it may take to end after that, before it is killed.
+    /// Time to exit after that, before the engine is killed, in seconds.
     #[serde(default = "grace")]
     pub terminate_grace_s: Seconds,
     /// Helper processes to start before the engine, as an array.

@@ -1,4 +1,4 @@
-//! How well the client did: what it adds to the numbers by itself.
+//! The health of the client: the delays that the client itself adds to the numbers.
 
 use crate::core::{Distribution, EngineResult, Reason, ReasonCode, Row, least_n};
 use crate::driver::clock::Stamp;
@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// How well the client did in an experiment. Seconds.
+/// The health of the client in an experiment. Times are in seconds.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct ClientHealth {
-    /// How late requests were sent.
+    /// The delay with which requests were sent.
     pub send_lag_s: Spread,
     /// The delay with which a request may be sent and still counts as on time, seconds.
     pub allowed_lag_s: f64,
@@ -22,7 +22,7 @@ pub struct ClientHealth {
     pub sent: usize,
     /// The number of requests that were sent later than that.
     pub sent_late: usize,
-    /// How long received bytes lay in the socket, the longest of each request.
+    /// The longest time that received bytes waited in the socket, per request.
     pub read_lag_s: Spread,
     /// The longest stall of the sending thread during each request, seconds.
     pub stall_s: Spread,
@@ -69,7 +69,7 @@ pub struct Spread {
     pub max: Option<f64>,
 }
 
-/// How late requests may be sent, seconds, where nobody says otherwise.
+/// The default of the delay with which requests may be sent, seconds.
 pub const MAX_SEND_LAG_S: f64 = 0.005;
 /// Above this share of a core a sending thread is late by queueing.
 const BUSY: f64 = 0.9;
@@ -114,7 +114,7 @@ impl Spread {
     }
 }
 
-/// What the client spends, from a moment on.
+/// The resources that the client uses from a moment on.
 pub struct Effort<'a> {
     shards: &'a Shards,
     opened: usize,
@@ -123,7 +123,7 @@ pub struct Effort<'a> {
     sampler: JoinHandle<()>,
 }
 
-/// What the client has spent.
+/// The resources that the client has used.
 #[derive(Clone, Debug, Default)]
 pub struct Spent {
     /// The share of a core that the busiest sending thread used in its busiest second.

@@ -1,4 +1,4 @@
-//! What an experiment saw.
+//! The result of an experiment.
 
 use crate::core::result::client_health::Spent;
 use crate::core::result::row::engine_label;
@@ -16,7 +16,7 @@ pub struct ExperimentResult {
     pub title: String,
     /// One for each engine, in their order.
     pub engines: Vec<EngineResult>,
-    /// How well the client did.
+    /// The health of the client.
     pub client: ClientHealth,
     /// The reasons why its numbers cannot be believed, if there are any.
     pub validity: Arc<Validity>,
@@ -77,12 +77,12 @@ impl ExperimentResult {
     }
 }
 
-/// What one engine did in an experiment.
+/// The result of one engine in an experiment.
 #[derive(Clone, Debug, Default)]
 pub struct EngineResult {
     /// The engine's name.
     pub name: Arc<str>,
-    /// Whether its numbers are made up.
+    /// True if the engine is simulated.
     pub simulated: bool,
     /// Its requests, in their order.
     pub rows: Arc<Vec<Row>>,

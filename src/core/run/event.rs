@@ -1,4 +1,4 @@
-//! What happens during a run, for whoever shows or stores it.
+//! The events of a run, for the code that shows or stores them.
 
 use crate::core::run::progress::EngineProgress;
 use crate::core::run::send::EngineRun;
@@ -14,7 +14,7 @@ use std::sync::mpsc::{Sender, SyncSender};
 pub enum Event {
     /// A session at a prompt begins; its experiments are kept as those of a test.
     SessionStarted {
-        /// How its files are called.
+        /// The name of its files.
         name: String,
     },
     /// The prompt waits until everything before this is shown, and then reads from the terminal.
@@ -48,7 +48,7 @@ pub enum Event {
     EngineFound {
         /// The engine.
         name: String,
-        /// Where it answers.
+        /// The URL of the engine.
         url: String,
     },
     /// An engine is still not ready.
@@ -59,7 +59,7 @@ pub enum Event {
         port: u16,
         /// Since its start, seconds.
         elapsed_s: f64,
-        /// What is missing.
+        /// The condition that is not met yet.
         awaited: String,
         /// The last line of its log.
         last_line: Option<String>,
@@ -79,7 +79,7 @@ pub enum Event {
         name: String,
         /// Its port.
         port: u16,
-        /// How long that took, seconds.
+        /// The time that it took, seconds.
         took_s: f64,
     },
     /// An experiment was planned; its engines start next.
@@ -110,7 +110,7 @@ pub enum Event {
     ExperimentDone(Box<ExperimentResult>),
     /// A claim was checked.
     Checked {
-        /// Whether it holds.
+        /// True if the check passed.
         passed: bool,
         /// The claim and what was seen.
         what: String,
@@ -131,9 +131,9 @@ pub enum Event {
     TestDone {
         /// The test function.
         test: String,
-        /// How.
+        /// The outcome of the test.
         outcome: Outcome,
-        /// How long it took, seconds.
+        /// The time that it took, seconds.
         took_s: f64,
     },
 }
@@ -180,14 +180,14 @@ impl ExperimentStart {
     }
 }
 
-/// How a test ended.
+/// The outcome of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Every claim holds.
     Passed,
     /// It did not pass.
     Failed {
-        /// What kind of failure it is.
+        /// The kind of failure.
         code: Code,
         /// The failure in a line, without its drawing.
         summary: String,

@@ -6,8 +6,8 @@ use crate::driver::limits::max_descriptors;
 /// Files that are open beside the connections: logs, results, libraries, pipes.
 const BESIDE: u64 = 64;
 
-/// What to say, before anything is sent, where the system does not let so many connections be open
-/// as the requests of all lanes are planned to need at the same time.
+/// Returns a message if the system does not allow as many open connections as the requests of all
+/// engines are planned to need at the same time. Nothing has been sent at that point.
 pub fn too_many_at_once(lanes: &[EngineRun]) -> Option<String> {
     let at_once: u64 = lanes.iter().map(|lane| lane.at_once() as u64).sum();
     let (needed, allowed) = (at_once + BESIDE, max_descriptors()?);

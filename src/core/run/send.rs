@@ -42,9 +42,9 @@ pub(crate) struct EngineRun {
     /// The server that the requests are sent to.
     pub(crate) server: Arc<Server>,
     limits: RequestLimits,
-    /// What it is asked, in order.
+    /// The requests, in order.
     pub requests: Arc<Vec<Request>>,
-    /// What its rows have in common.
+    /// The values that all its rows share.
     pub context: RowContext,
     counters: Arc<RequestCounters>,
     lexicon: Arc<Lexicon>,
@@ -59,9 +59,9 @@ pub(crate) struct EngineRun {
 pub struct Completed {
     /// The lane.
     pub engine_id: usize,
-    /// Which request it was, when it was due, and whether it was sent.
+    /// The request: its index, the time at which it was due, and whether it was sent.
     pub job: SendJob,
-    /// What was seen of it.
+    /// The response of the server, with its timestamps.
     pub exchange: Exchange,
 }
 
@@ -107,7 +107,8 @@ impl EngineRun {
         }
     }
 
-    /// When the last request is due, seconds from the start, if that is known before it.
+    /// Returns the time at which the last request is due, seconds from the start, if it is known
+    /// before.
     pub fn planned_s(&self) -> Option<f64> {
         let free = self
             .requests
@@ -142,7 +143,7 @@ impl EngineRun {
         DependencyTracker::start(self.requests.clone(), self.concurrency)
     }
 
-    /// How its requests are sent. Whatever ends goes to `ended`.
+    /// Returns the plan of its requests. Completed requests go to `ended`.
     fn plan(&self, flow: DependencyTracker, ended: UnboundedSender<Completed>) -> SendPlan {
         let answers = Answers::new(self.requests.clone());
         SendPlan {
@@ -243,9 +244,9 @@ pub fn send(lanes: &mut [EngineRun], shards: &Shards) -> UnboundedReceiver<Compl
 /// The error of a request that an interrupt cut off.
 pub const INTERRUPTED: &str = "the run was interrupted";
 
-/// What it takes to hand the first requests to the sending threads, seconds.
+/// The time to hand the first requests to the sending threads, seconds.
 const READY_S: f64 = 0.01;
-/// What it takes to open a connection, seconds, with room to spare.
+/// The time to open a connection, seconds, with a margin.
 const CONNECT_S: f64 = 0.0002;
 /// Requests that are due within this time of the start are due at once.
 const AT_ONCE_S: f64 = 0.05;
@@ -262,7 +263,7 @@ struct SendPlan {
     id_prefix: String,
     answers: Answers,
     counters: Arc<RequestCounters>,
-    /// Where the end of a request sets others free; without it, requests share no lock.
+    /// The dependencies between requests. `None` if there are none, so that requests share no lock.
     flow: Option<Mutex<DependencyTracker>>,
     ended: UnboundedSender<Completed>,
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
-/// How every request of a workload is to be answered.
+/// The options that every request of a workload has in common.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RequestOptions {
@@ -44,7 +44,7 @@ pub struct RequestOptions {
     pub extra_body: Map<String, Value>,
 }
 
-/// Which part of the OpenAI API answers.
+/// The endpoint of the OpenAI API.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
@@ -73,7 +73,7 @@ impl Default for RequestOptions {
     }
 }
 
-/// Who said what.
+/// A message: its role and its text.
 pub type Said = (std::sync::Arc<str>, String);
 
 impl RequestOptions {

@@ -38,9 +38,9 @@ pub struct GivenRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GivenMessage {
-    /// Who speaks.
+    /// The role of the speaker.
     pub role: Arc<str>,
-    /// What.
+    /// The text.
     pub content: Arc<str>,
 }
 

@@ -18,12 +18,12 @@ pub struct Dummy {
     pub context_len: u64,
     /// Tokens of each question.
     pub query_len: u64,
-    /// How the context grows.
+    /// The growth of the context.
     #[serde(skip)]
     pub growth: Growth,
 }
 
-/// How the context grows from request to request.
+/// The growth of the context from request to request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Growth {
     /// It does not.

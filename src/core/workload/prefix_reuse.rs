@@ -26,7 +26,7 @@ pub struct PrefixReuse {
     pub zipf_exponent: f64,
 }
 
-/// How often each of some things is used.
+/// The distribution of the reuse of items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reuse {

@@ -107,7 +107,7 @@ impl Generate for Rag {
 }
 
 impl Rag {
-    /// How often each document is retrieved, in proportion to the others.
+    /// Returns the relative frequency with which each document is retrieved.
     fn weights(&self) -> Vec<f64> {
         let exponent = if self.reuse == Reuse::Zipf {
             self.zipf_exponent

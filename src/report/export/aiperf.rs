@@ -5,7 +5,7 @@ use super::sample::{Measure, linear, mean, std};
 use crate::core::Row;
 use serde_json::{Map, Value, json};
 
-/// What is left out, or is not what the tool has.
+/// The fields that are missing, or that differ from the tool's.
 pub const REMARKS: &[(&str, &str)] = &[
     (
         "time_to_second_token, inter_chunk_latency",
@@ -57,7 +57,7 @@ fn itl_ms(row: &Row) -> Option<f64> {
     Some((latency_ms(row)? - ttft_ms(row)?) / gaps as f64)
 }
 
-/// What it writes.
+/// Returns the fields of the export.
 pub fn fields(run: &Run) -> Map<String, Value> {
     let (ok, failed) = run.counts();
     let mut fields = Map::from_iter([("schema_version".to_owned(), json!(SCHEMA))]);

@@ -113,7 +113,7 @@ impl Run {
         self.rows.iter().filter(|row| row.is_ok())
     }
 
-    /// How many were answered whole, and how many not.
+    /// Returns the numbers of successful and of failed requests.
     pub fn counts(&self) -> (usize, usize) {
         let ok = self.ok().count();
         (ok, self.rows.len() - ok)
@@ -130,7 +130,7 @@ impl Run {
         self.ok().map(tokens).sum()
     }
 
-    /// When the first request was sent, seconds.
+    /// Returns the time at which the first request was sent, seconds.
     pub fn first_sent_s(&self) -> Option<f64> {
         self.rows
             .iter()
@@ -146,12 +146,12 @@ impl Run {
             .find(|model| !model.is_empty())
     }
 
-    /// Whether the numbers are made up.
+    /// Returns true if the engine is simulated.
     pub fn is_simulated(&self) -> bool {
         self.rows.iter().any(|row| row.simulated)
     }
 
-    /// What must be known of these rows.
+    /// Returns the remarks that a reader of these rows needs.
     pub fn remarks(&self) -> impl Iterator<Item = (String, Value)> {
         let counted = self
             .ok()

@@ -3,7 +3,7 @@
 use crate::core::Distribution;
 use crate::core::Row;
 
-/// What a request has of something, where it has it.
+/// A value of a request, if the request has it.
 pub type Measure = fn(&Row) -> Option<f64>;
 
 /// The arithmetic mean.

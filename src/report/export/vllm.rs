@@ -7,7 +7,7 @@ use crate::core::Row;
 use crate::core::workload::Endpoint;
 use serde_json::{Map, Value, json};
 
-/// What is left out, or is not what the tool has.
+/// The fields that are missing, or that differ from the tool's.
 const REMARKS: [(&str, &str); 6] = [
     (
         "itl, itls, median_itl_ms, std_itl_ms, p99_itl_ms",
@@ -54,7 +54,7 @@ pub fn remarks(run: &Run) -> Vec<(&'static str, &'static str)> {
     remarks
 }
 
-/// What it writes.
+/// Returns the fields of the export.
 pub fn fields(run: &Run) -> Map<String, Value> {
     let (completed, failed) = run.counts();
     let mut fields = Map::new();

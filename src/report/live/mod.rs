@@ -1,4 +1,4 @@
-//! What goes on now: one screen in place on a terminal, lines at intervals elsewhere.
+//! The progress of a run: one screen in place on a terminal, lines at intervals elsewhere.
 
 mod columns;
 mod region;

@@ -3,7 +3,7 @@
 
 use console::{measure_text_width, truncate_str};
 
-/// What stands there now.
+/// The lines that are shown now.
 #[derive(Debug, Default)]
 pub struct Region {
     lines: Vec<String>,
@@ -14,8 +14,9 @@ pub struct Region {
 const CLEAR: &str = "\u{1b}[J";
 
 impl Region {
-    /// What a terminal of this size must be sent to show `scrolled`, which stays, and below it
-    /// `lines` instead of those that are shown; nothing if nothing is shown and nothing is to be.
+    /// Returns the text that makes a terminal of this size show `scrolled`, which stays, and below
+    /// it
+    /// `lines` in place of those shown before. Empty if nothing changes.
     pub fn replace(
         &mut self,
         scrolled: &str,

@@ -1,4 +1,4 @@
-//! What is known so far of the requests to one engine.
+//! The totals so far of the requests to one engine.
 
 use crate::core::{CachedShare, Distribution, Row};
 
@@ -15,7 +15,7 @@ pub struct Tally {
     pub ttft: Measure,
     /// Latency.
     pub latency: Measure,
-    /// How late the client was.
+    /// The delay of the client.
     pub send_lag: Measure,
     /// The share of all prompt tokens that were cached.
     pub cached_share: CachedShare,

@@ -1,4 +1,4 @@
-//! What goes on now, as lines. It knows neither the terminal nor the time of day.
+//! The progress of a run as lines. Knows neither the terminal nor the time of day.
 
 use super::columns::{self, Column, Group};
 use super::tally::{Measure, Tally};
@@ -7,7 +7,7 @@ use crate::core::{Distribution, EngineProgress, Event, ExperimentStart, StartedE
 use crate::driver::clock::Stamp;
 use crate::driver::text::printable;
 
-/// What goes on.
+/// The current state of the run.
 #[derive(Debug, Default)]
 pub struct View {
     test: Option<(String, Stamp)>,
@@ -212,7 +212,7 @@ impl Starting {
 }
 
 impl Running {
-    /// How long it will take, as far as that can be said.
+    /// Returns the remaining time, if it can be estimated.
     fn left(&mut self, now: Stamp) -> Option<String> {
         let left_s = self.left_s(now.since_s(self.start.start).max(0.0))?;
         let rounded = || format!("about {left_s:.0} s left");
@@ -223,7 +223,8 @@ impl Running {
         })
     }
 
-    /// Where requests have their moments: until the last is sent, and then until it is answered.
+    /// Returns the seconds until the last request is sent, and then until it is answered, if
+    /// requests have planned times.
     fn left_s(&mut self, passed_s: f64) -> Option<f64> {
         /// Fewer say little of how many are answered in a second.
         const ENOUGH: usize = 10;

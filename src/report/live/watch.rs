@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 /// Hands out events, and shows what goes on.
 pub struct Watch {
-    /// What people see.
+    /// The screen.
     pub screen: Screen,
     view: View,
     shown: Stamp,

@@ -47,7 +47,7 @@ impl Cell {
         }
     }
 
-    /// What equal cells have in common: `1` and `1.0` are equal, and `"1"` is neither.
+    /// Returns a text that equal cells share: `1` and `1.0` are equal, and `"1"` differs from both.
     pub fn key(&self) -> String {
         match (self, self.number()) {
             (_, Some(number)) => number.to_string(),

@@ -36,7 +36,7 @@ impl Table {
         &self.columns
     }
 
-    /// How many rows it has.
+    /// Returns the number of rows.
     pub fn count(&self) -> usize {
         self.rows.len()
     }

@@ -5,7 +5,7 @@ use crate::core::{MAX_SECONDS, Seconds};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// When the requests of a workload come, or its sessions where it has some.
+/// The arrival times of the requests of a workload, or of its sessions if it has some.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Arrivals {
@@ -43,7 +43,7 @@ pub struct Arrivals {
     pub offset_s: Seconds,
 }
 
-/// How requests are spaced under a rate.
+/// The spacing of requests at a given rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Spacing {
@@ -69,17 +69,17 @@ pub struct Stage {
     pub to_qps: Option<f64>,
 }
 
-/// What a generator says of its arrivals itself.
+/// The arrivals that a generator fixes itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GeneratorArrivals {
     /// Seconds between them where no rate is given; `None` where its requests have their own times.
     pub gap_s: Option<f64>,
-    /// How many there are, where its config says so, and the words in which it does.
+    /// The option that fixes the number of arrivals, and the number.
     pub count: Option<(&'static str, u64)>,
 }
 
 impl Arrivals {
-    /// Whether a rate is given.
+    /// Returns true if a rate is given.
     pub fn is_paced(&self) -> bool {
         self.qps.is_some() || self.gap_s.is_some() || !self.stages.is_empty()
     }
@@ -244,7 +244,7 @@ impl Arrivals {
         ConfigError::first(&[(self.offset_s.0 + length_s > MAX_SECONDS, option, &problem)])
     }
 
-    /// How many come; `default` where nothing says it.
+    /// Returns the number of arrivals; `default` if none is given.
     pub fn count(&self, default: u64) -> u64 {
         match (self.requests, self.duration_s) {
             (Some(requests), _) => requests,

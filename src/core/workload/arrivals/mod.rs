@@ -1,4 +1,4 @@
-//! When requests come: any spacing under any rate.
+//! The arrival times of requests: any spacing at any rate.
 
 mod config;
 #[cfg(test)]

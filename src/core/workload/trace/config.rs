@@ -36,13 +36,13 @@ pub struct Trace {
     pub time_unit: Option<TimeUnit>,
     /// Maximum number of questions of each `ShareGPT` conversation.
     pub turns: usize,
-    /// What was read of it.
+    /// The rows that were read.
     #[serde(skip)]
     pub(super) rows: Vec<TraceRow>,
-    /// What was left out of it or changed, and how often.
+    /// The rows that were skipped or changed, with their counts.
     #[serde(skip_deserializing)]
     pub notes: BTreeMap<String, u64>,
-    /// Where the file could not be read any further, and why.
+    /// The place and reason at which reading stopped early.
     #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
     pub broken: Option<String>,
 }
@@ -68,7 +68,7 @@ impl Default for Trace {
     }
 }
 
-/// How a trace is written.
+/// The format of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {

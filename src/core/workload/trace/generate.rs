@@ -7,7 +7,7 @@ use crate::core::workload::text::{Message, Part};
 use crate::core::workload::{After, ConfigError, Generate, Plan, Request, TextOptions};
 
 impl Trace {
-    /// Whether some texts are the trace's own.
+    /// Returns true if the trace has texts of its own.
     pub fn has_texts(&self) -> bool {
         self.rows
             .iter()

@@ -16,7 +16,7 @@ pub struct Sink<'a> {
     notes: BTreeMap<String, u64>,
     /// Why the first row that could not be read could not, and where.
     unread: Option<String>,
-    /// Where the file could not be read any further, and why.
+    /// The place and reason at which reading stopped early.
     broken: Option<String>,
 }
 
@@ -44,7 +44,7 @@ impl Sink<'_> {
         self.note("that cannot be read: left out");
     }
 
-    /// What follows `place` cannot be told apart any more.
+    /// Records that the file is unreadable from `place` on.
     pub fn broken(&mut self, place: impl std::fmt::Display, problem: impl std::fmt::Display) {
         self.broken = Some(format!(
             "the rest of the file, from {place} on: left out ({problem})"
@@ -219,7 +219,7 @@ impl Trace {
         }
     }
 
-    /// What was left out or changed, in words.
+    /// Returns a text that names the rows that were skipped or changed.
     pub fn noted(&self) -> Option<String> {
         Some(format!("{}: {}", self.file, self.left_out()?))
     }
@@ -234,7 +234,7 @@ impl Trace {
     }
 }
 
-/// What the JSON reader says; who calls it knows the line.
+/// Returns the message of the JSON reader without a line number, which the caller knows.
 pub fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -260,7 +260,7 @@ fn unknown(start: &[u8]) -> String {
     )
 }
 
-/// What a trace is, by what it begins with.
+/// Returns the format of a trace that begins with `start`.
 fn detect(start: &[u8]) -> Option<Format> {
     let start = String::from_utf8_lossy(start);
     let head = start.lines().next().unwrap_or_default();

@@ -6,15 +6,15 @@ use std::sync::Arc;
 /// One request of a trace.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TraceRow {
-    /// When it came, seconds from whenever; `None` where the trace has no time for it.
+    /// The arrival time, seconds from any start; `None` if the trace has none for it.
     pub at_s: Option<f64>,
     /// Requests with the same one come one after the other.
     pub session: Option<String>,
-    /// How long after the one before it in its session, seconds.
+    /// The wait after the request before it in its session, seconds.
     pub wait_s: Option<f64>,
     pub input_len: u64,
     pub output_len: u64,
-    /// What its prompt is made of.
+    /// The content of its prompt.
     pub prompt: TracePrompt,
     /// The row before it in its session.
     pub before: Option<usize>,
@@ -22,7 +22,7 @@ pub struct TraceRow {
     pub longest_before: u64,
 }
 
-/// What is known of a prompt.
+/// The known parts of a prompt.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum TracePrompt {
     /// Blocks of equal length; equal ids are equal text.
@@ -33,7 +33,7 @@ pub enum TracePrompt {
     /// The text.
     Said {
         messages: Vec<SaidMessage>,
-        /// Whether the session's earlier messages come before it.
+        /// True if the earlier messages of the session come before it.
         continues: bool,
     },
 }
@@ -46,7 +46,7 @@ pub struct SaidMessage {
 }
 
 impl TraceRow {
-    /// Whether its moment is its own, or its session's first: no end of another decides it.
+    /// Returns true if its time does not depend on the end of another request.
     pub fn is_free(&self) -> bool {
         self.before.is_none() || (self.wait_s.is_none() && self.at_s.is_some())
     }
